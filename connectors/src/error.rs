@@ -1,0 +1,260 @@
+//! Errors of the engine and of stores, told in Sheaf's own: kind, message, what to do.
+
+use std::error::Error as StdError;
+
+use arrow::error::ArrowError;
+use datafusion::common::SchemaError;
+use datafusion::error::DataFusionError;
+use parquet::errors::ParquetError;
+use sheaf_core::{Error, ErrorKind};
+
+/// How many edits away a column may be to be named as the one that was meant, as a share of its length.
+const NEAR_SHARE: usize = 3;
+
+/// Tells an error of the engine as one of Sheaf's. An error of Sheaf's own that travelled through the engine
+/// comes out as it went in.
+#[must_use]
+pub fn from_datafusion(error: DataFusionError) -> Error {
+    match unwrap(error) {
+        Ok(own) => own,
+        Err(foreign) => translate(foreign),
+    }
+}
+
+/// Sends an error of Sheaf's through the engine.
+#[must_use]
+pub fn to_datafusion(error: Error) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}
+
+/// Tells an error of an object store as one of Sheaf's.
+#[must_use]
+pub fn from_store(error: object_store::Error) -> Error {
+    use object_store::Error as Store;
+    let (kind, hint) = match &error {
+        Store::NotFound { .. } if error.to_string().contains("NoSuchBucket") => {
+            (ErrorKind::NotFound, Some("the bucket does not exist: check its name, region and endpoint"))
+        }
+        Store::NotFound { .. } => (ErrorKind::NotFound, None),
+        Store::AlreadyExists { .. } => (ErrorKind::AlreadyExists, None),
+        Store::Precondition { .. } => (ErrorKind::Conflict, None),
+        Store::PermissionDenied { .. } | Store::Unauthenticated { .. } => {
+            (ErrorKind::PermissionDenied, Some("check the credentials: storage_options, or the environment"))
+        }
+        Store::NotSupported { .. } | Store::NotImplemented { .. } => (ErrorKind::Unsupported, None),
+        Store::InvalidPath { .. } | Store::UnknownConfigurationKey { .. } => (ErrorKind::InvalidInput, None),
+        _ if storage_full(&error) => (ErrorKind::DiskFull, Some("free some space, or choose another place")),
+        _ => (ErrorKind::Io, None),
+    };
+    let own = Error::new(kind, error.to_string()).with_source(error);
+    match hint {
+        Some(hint) => own.with_hint(hint),
+        None => own,
+    }
+}
+
+/// Looks through the engine's wrappers for an error of Sheaf's.
+fn unwrap(error: DataFusionError) -> Result<Error, DataFusionError> {
+    match error {
+        DataFusionError::External(inner) => {
+            inner.downcast::<Error>().map(|own| *own).or_else(|inner| match inner.downcast::<DataFusionError>() {
+                Ok(nested) => unwrap(*nested),
+                Err(inner) => Err(DataFusionError::External(inner)),
+            })
+        }
+        DataFusionError::Context(context, inner) => unwrap(*inner)
+            .map_err(|inner| DataFusionError::Context(context, Box::new(inner))),
+        DataFusionError::Diagnostic(_, inner) => unwrap(*inner),
+        DataFusionError::ArrowError(inner, trace) => match *inner {
+            ArrowError::ExternalError(inner) => unwrap(DataFusionError::External(inner)),
+            inner => Err(DataFusionError::ArrowError(Box::new(inner), trace)),
+        },
+        DataFusionError::Shared(shared) => unwrap_shared(&shared).ok_or(DataFusionError::Shared(shared)),
+        other => Err(other),
+    }
+}
+
+/// A shared error cannot be taken apart, so that an own one in it is told again.
+fn unwrap_shared(shared: &DataFusionError) -> Option<Error> {
+    let mut cause: Option<&(dyn StdError + 'static)> = Some(shared);
+    while let Some(error) = cause {
+        if let Some(own) = error.downcast_ref::<Error>() {
+            let again = Error::new(own.kind(), own.message());
+            return Some(match own.hint() {
+                Some(hint) => again.with_hint(hint),
+                None => again,
+            });
+        }
+        cause = match error.downcast_ref::<DataFusionError>() {
+            Some(DataFusionError::External(inner)) => Some(&**inner),
+            Some(DataFusionError::Shared(inner)) => Some(&**inner),
+            Some(DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner)) => Some(&**inner),
+            _ => error.source(),
+        };
+    }
+    None
+}
+
+fn translate(error: DataFusionError) -> Error {
+    let root = error.find_root();
+    let message = plain_message(root);
+    let (kind, hint) = match root {
+        DataFusionError::SchemaError(schema, _) => return unknown_column(schema, &message).with_source(error),
+        DataFusionError::ResourcesExhausted(text) if text.contains("disk") => {
+            (ErrorKind::DiskFull, Some("raise spill_limit, or choose another spill_dir"))
+        }
+        DataFusionError::ResourcesExhausted(_) => (
+            ErrorKind::MemoryLimit,
+            Some("raise memory_limit, or make the input of this operator smaller; it cannot spill"),
+        ),
+        DataFusionError::ObjectStore(_) => return object_store_root(error),
+        DataFusionError::ParquetError(_) => (ErrorKind::CorruptFile, None),
+        DataFusionError::ArrowError(arrow, _) => (arrow_kind(arrow), None),
+        DataFusionError::IoError(io) if io.kind() == std::io::ErrorKind::StorageFull => (ErrorKind::DiskFull, None),
+        DataFusionError::IoError(io) if io.kind() == std::io::ErrorKind::NotFound => (ErrorKind::NotFound, None),
+        DataFusionError::IoError(_) => (ErrorKind::Io, None),
+        DataFusionError::NotImplemented(_) => (ErrorKind::Unsupported, None),
+        DataFusionError::Internal(_) => (ErrorKind::Internal, Some("this is a defect, please report it")),
+        DataFusionError::Plan(text) if is_type_mismatch(text) => (ErrorKind::TypeMismatch, None),
+        DataFusionError::Plan(text) if text.contains("table") && text.contains("not found") => (ErrorKind::NotFound, None),
+        DataFusionError::External(source) => (external_kind(&**source), None),
+        DataFusionError::Execution(text) if is_type_mismatch(text) => (ErrorKind::TypeMismatch, None),
+        _ => (ErrorKind::InvalidInput, None),
+    };
+    let own = Error::new(kind, message).with_source(error);
+    match hint {
+        Some(hint) => own.with_hint(hint),
+        None => own,
+    }
+}
+
+/// The message without the engine's own prefixes and backtrace.
+fn plain_message(root: &DataFusionError) -> String {
+    let text = root.message().into_owned();
+    let text = text.split(DataFusionError::BACK_TRACE_SEP).next().unwrap_or(&text);
+    text.trim().to_string()
+}
+
+fn object_store_root(error: DataFusionError) -> Error {
+    let root = error.find_root();
+    if let DataFusionError::ObjectStore(store) = root {
+        let told = from_store(clone_store_error(store));
+        return told;
+    }
+    Error::new(ErrorKind::Io, error.to_string()).with_source(error)
+}
+
+/// Store errors do not clone; the kind and the text are what is needed of one that is shared.
+fn clone_store_error(error: &object_store::Error) -> object_store::Error {
+    use object_store::Error as Store;
+    let source = || error.to_string().into();
+    match error {
+        Store::NotFound { path, source: inner } => {
+            Store::NotFound { path: path.clone(), source: inner.to_string().into() }
+        }
+        Store::AlreadyExists { path, .. } => Store::AlreadyExists { path: path.clone(), source: source() },
+        Store::Precondition { path, .. } => Store::Precondition { path: path.clone(), source: source() },
+        Store::PermissionDenied { path, source: inner } => {
+            Store::PermissionDenied { path: path.clone(), source: inner.to_string().into() }
+        }
+        Store::Unauthenticated { path, source: inner } => {
+            Store::Unauthenticated { path: path.clone(), source: inner.to_string().into() }
+        }
+        _ => Store::Generic { store: "object store", source: source() },
+    }
+}
+
+fn storage_full(error: &object_store::Error) -> bool {
+    let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(inner) = cause {
+        if let Some(io) = inner.downcast_ref::<std::io::Error>() {
+            return io.kind() == std::io::ErrorKind::StorageFull;
+        }
+        cause = inner.source();
+    }
+    false
+}
+
+fn arrow_kind(error: &ArrowError) -> ErrorKind {
+    match error {
+        ArrowError::CsvError(_) | ArrowError::JsonError(_) | ArrowError::ParseError(_) => ErrorKind::Parse,
+        ArrowError::SchemaError(_) | ArrowError::CastError(_) => ErrorKind::TypeMismatch,
+        ArrowError::IpcError(_) | ArrowError::ParquetError(_) => ErrorKind::CorruptFile,
+        ArrowError::IoError(_, _) => ErrorKind::Io,
+        ArrowError::NotYetImplemented(_) => ErrorKind::Unsupported,
+        _ => ErrorKind::InvalidInput,
+    }
+}
+
+fn external_kind(error: &(dyn StdError + 'static)) -> ErrorKind {
+    if error.is::<ParquetError>() { ErrorKind::CorruptFile } else { ErrorKind::Io }
+}
+
+fn is_type_mismatch(text: &str) -> bool {
+    ["type_coercion", "coerce", "Cannot infer common", "Cannot cast", "mismatched types", "signature"]
+        .iter()
+        .any(|mark| text.contains(mark))
+}
+
+/// An unknown column names the nearest one there is.
+fn unknown_column(error: &SchemaError, message: &str) -> Error {
+    let SchemaError::FieldNotFound { field, valid_fields } = error else {
+        return Error::new(ErrorKind::InvalidInput, message);
+    };
+    let names: Vec<&str> = valid_fields.iter().map(|column| column.name.as_str()).collect();
+    unknown_column_error(&field.name, &names)
+}
+
+/// The error for a column that is not among `names`: says the nearest name, or all of them.
+#[must_use]
+pub fn unknown_column_error(name: &str, names: &[&str]) -> Error {
+    let error = Error::new(ErrorKind::UnknownColumn, format!("there is no column {name:?}"));
+    match nearest(name, names) {
+        Some(near) => error.with_hint(format!("did you mean {near:?}? the columns are {}", names.join(", "))),
+        None => error.with_hint(format!("the columns are {}", names.join(", "))),
+    }
+}
+
+/// The nearest of `names` by edit distance, when it is near enough to be what was meant.
+#[must_use]
+pub fn nearest<'a>(name: &str, names: &[&'a str]) -> Option<&'a str> {
+    let lower = name.to_lowercase();
+    let distance = |other: &str| datafusion::common::utils::datafusion_strsim::levenshtein(&lower, &other.to_lowercase());
+    let near = names.iter().copied().min_by_key(|other| distance(other))?;
+    (distance(near) <= (name.chars().count() / NEAR_SHARE).max(1)).then_some(near)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[test]
+    fn an_own_error_comes_out_of_the_engine_as_it_went_in() {
+        let own = || Error::new(ErrorKind::UserFunction, "boom").with_hint("look");
+        let wrapped = [
+            to_datafusion(own()),
+            to_datafusion(own()).context("outer"),
+            DataFusionError::Shared(Arc::new(to_datafusion(own()))),
+            DataFusionError::ArrowError(Box::new(ArrowError::ExternalError(Box::new(to_datafusion(own())))), None),
+        ];
+        for error in wrapped {
+            let error = from_datafusion(error);
+            assert_eq!((error.kind(), error.message(), error.hint()), (ErrorKind::UserFunction, "boom", Some("look")));
+        }
+    }
+
+    #[test]
+    fn an_unknown_column_names_the_nearest() {
+        let error = unknown_column_error("carier", &["carrier", "origin"]);
+        assert_eq!(error.kind(), ErrorKind::UnknownColumn);
+        assert!(error.to_string().contains("did you mean \"carrier\""), "{error}");
+        assert!(!unknown_column_error("xyz", &["carrier"]).to_string().contains("did you mean"));
+    }
+
+    #[test]
+    fn the_memory_limit_has_a_kind_of_its_own() {
+        let error = from_datafusion(DataFusionError::ResourcesExhausted("pool".into()).context("HashJoinInput"));
+        assert_eq!(error.kind(), ErrorKind::MemoryLimit);
+    }
+}

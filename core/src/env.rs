@@ -1,0 +1,115 @@
+//! The one door to time, randomness and threads, so that a simulation can stand behind it.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use crate::{Error, ErrorKind, Result};
+
+/// Stack of an engine thread: deep plans and expressions recurse, and a debug build's frames are large.
+const ENGINE_STACK_BYTES: usize = 8 << 20;
+
+/// A clock that a test can hold still.
+pub trait Clock: Send + Sync + 'static {
+    /// A monotonic reading.
+    fn now(&self) -> Instant;
+    /// Milliseconds since 1970-01-01 UTC.
+    fn unix_millis(&self) -> u64;
+}
+
+/// The system's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn unix_millis(&self) -> u64 {
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_millis() as u64)
+    }
+}
+
+/// The threads that an engine runs on: owned by one session, gone when it is dropped.
+#[derive(Debug)]
+pub struct Threads {
+    // `None` only while dropping: a runtime must not be dropped from inside another one's task.
+    runtime: Option<Runtime>,
+    count: usize,
+}
+
+impl Threads {
+    /// How long dropped threads may go on before they are left to end by themselves.
+    const SHUTDOWN: Duration = Duration::from_millis(100);
+
+    /// Starts `count` engine threads (at least one).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] when the system refuses to start a thread.
+    pub fn start(count: usize) -> Result<Arc<Self>> {
+        let count = count.max(1);
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(count)
+            .thread_name("sheaf-engine")
+            .thread_stack_size(ENGINE_STACK_BYTES)
+            .enable_all()
+            .build()
+            .map_err(|error| Error::new(ErrorKind::Io, format!("cannot start {count} engine threads: {error}")))?;
+        Ok(Arc::new(Self { runtime: Some(runtime), count }))
+    }
+
+    /// How many threads there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Runs a future on these threads and waits for it; call it from a thread of the user's, never from a task.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.handle().block_on(future)
+    }
+
+    /// The handle that spawns on these threads.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "the runtime is taken in drop only")]
+    pub fn handle(&self) -> &Handle {
+        self.runtime.as_ref().expect("threads outlive their handle").handle()
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            if Handle::try_current().is_ok() {
+                runtime.shutdown_background();
+            } else {
+                runtime.shutdown_timeout(Self::SHUTDOWN);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_run_futures_and_may_be_dropped_inside_another_runtime() {
+        let outer = Threads::start(1).unwrap();
+        let inner = Threads::start(0).unwrap();
+        assert_eq!(inner.count(), 1);
+        assert_eq!(inner.block_on(async { 6 * 7 }), 42);
+        outer.block_on(async move { drop(inner) });
+    }
+
+    #[test]
+    fn the_clock_goes_on() {
+        let clock = SystemClock;
+        let (a, b) = (clock.now(), clock.now());
+        assert!(b >= a);
+        assert!(clock.unix_millis() > 1_700_000_000_000);
+    }
+}
