@@ -62,8 +62,9 @@ fn unwrap(error: DataFusionError) -> Result<Error, DataFusionError> {
                 Err(inner) => Err(DataFusionError::External(inner)),
             })
         }
-        DataFusionError::Context(context, inner) => unwrap(*inner)
-            .map_err(|inner| DataFusionError::Context(context, Box::new(inner))),
+        DataFusionError::Context(context, inner) => {
+            unwrap(*inner).map_err(|inner| DataFusionError::Context(context, Box::new(inner)))
+        }
         DataFusionError::Diagnostic(_, inner) => unwrap(*inner),
         DataFusionError::ArrowError(inner, trace) => match *inner {
             ArrowError::ExternalError(inner) => unwrap(DataFusionError::External(inner)),
@@ -116,7 +117,9 @@ fn translate(error: DataFusionError) -> Error {
         DataFusionError::NotImplemented(_) => (ErrorKind::Unsupported, None),
         DataFusionError::Internal(_) => (ErrorKind::Internal, Some("this is a defect, please report it")),
         DataFusionError::Plan(text) if is_type_mismatch(text) => (ErrorKind::TypeMismatch, None),
-        DataFusionError::Plan(text) if text.contains("table") && text.contains("not found") => (ErrorKind::NotFound, None),
+        DataFusionError::Plan(text) if text.contains("table") && text.contains("not found") => {
+            (ErrorKind::NotFound, None)
+        }
         DataFusionError::External(source) => (external_kind(&**source), None),
         DataFusionError::Execution(text) if is_type_mismatch(text) => (ErrorKind::TypeMismatch, None),
         _ => (ErrorKind::InvalidInput, None),
@@ -219,7 +222,8 @@ pub fn unknown_column_error(name: &str, names: &[&str]) -> Error {
 #[must_use]
 pub fn nearest<'a>(name: &str, names: &[&'a str]) -> Option<&'a str> {
     let lower = name.to_lowercase();
-    let distance = |other: &str| datafusion::common::utils::datafusion_strsim::levenshtein(&lower, &other.to_lowercase());
+    let distance =
+        |other: &str| datafusion::common::utils::datafusion_strsim::levenshtein(&lower, &other.to_lowercase());
     let near = names.iter().copied().min_by_key(|other| distance(other))?;
     (distance(near) <= (name.chars().count() / NEAR_SHARE).max(1)).then_some(near)
 }

@@ -23,7 +23,11 @@ pub const KEYS: &[Key] = &[
         default: "70 % of the machine's or cgroup's memory",
         doc: "Bytes that operators may hold before they spill: a number, or text such as `512MB` or `8GiB`.",
     },
-    Key { name: "threads", default: "the machine's cores", doc: "Engine threads, and partitions that a plan runs in parallel." },
+    Key {
+        name: "threads",
+        default: "the machine's cores",
+        doc: "Engine threads, and partitions that a plan runs in parallel.",
+    },
     Key {
         name: "spill_dir",
         default: "the system's temporary folder",
@@ -199,9 +203,8 @@ impl Settings {
 /// assert_eq!(sheaf_core::settings::parse_bytes("1.5GiB").unwrap(), 1_610_612_736);
 /// ```
 pub fn parse_bytes(text: &str) -> Result<u64> {
-    let bad = || {
-        Error::invalid(format!("{text:?} is not a size")).with_hint("give bytes, or a unit: 512MB, 8GiB, 1.5TB")
-    };
+    let bad =
+        || Error::invalid(format!("{text:?} is not a size")).with_hint("give bytes, or a unit: 512MB, 8GiB, 1.5TB");
     let trimmed = text.trim();
     let split = trimmed.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(trimmed.len());
     let (number, unit) = trimmed.split_at(split);
@@ -230,7 +233,9 @@ mod tests {
 
     #[test]
     fn sizes_parse_in_both_unit_systems() {
-        for (text, bytes) in [("0", 0), ("17", 17), ("1k", 1_000), ("2 KiB", 2_048), ("1.5MB", 1_500_000), ("1TiB", 1 << 40)] {
+        for (text, bytes) in
+            [("0", 0), ("17", 17), ("1k", 1_000), ("2 KiB", 2_048), ("1.5MB", 1_500_000), ("1TiB", 1 << 40)]
+        {
             assert_eq!(parse_bytes(text).unwrap(), bytes, "{text}");
         }
         for text in ["", "MB", "1XB", "-1", "1.2.3", "99999999999TiB"] {
