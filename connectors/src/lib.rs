@@ -2,3 +2,6 @@
 //! commit protocol that makes a write appear whole or not at all.
 
 pub mod error;
+pub mod glob;
+pub mod location;
+pub mod stores;
