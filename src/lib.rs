@@ -1,4 +1,9 @@
 //! Sheaf: a distributed dataframe and dataset engine. One plan for Python, SQL and Rust.
+//!
+//! This crate is the door: it names what the crates below offer and adds nothing.
 
+pub use sheaf_connectors as connectors;
 pub use sheaf_core as core;
 pub use sheaf_core::{Error, ErrorKind, Options, Result, Settings};
+pub use sheaf_dataset as dataset;
+pub use sheaf_dataset::{Dataset, Session, expr};

@@ -1,1 +1,19 @@
-//! placeholder
+//! `Session` and `Dataset`: a lazy, immutable plan over Arrow partitions, the verbs that extend it, and the
+//! operators and rules that Sheaf adds to DataFusion's.
+
+pub mod dataset;
+pub mod expr;
+pub mod operators;
+pub mod planner;
+pub mod rules;
+pub mod run;
+pub mod session;
+mod spill;
+pub mod verbs;
+
+pub use dataset::Dataset;
+pub use operators::map_batches::{BatchFunction, MapBatchesOptions};
+pub use run::{Run, RunProgress};
+pub use session::{MemoryUse, Session};
+pub use verbs::groupby::GroupedDataset;
+pub use verbs::join::{JoinOptions, JoinType};

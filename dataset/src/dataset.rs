@@ -1,0 +1,222 @@
+//! `Dataset`: a lazy, immutable plan. Verbs give new datasets; only actions run anything.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::{Array, Int64Array};
+use arrow::datatypes::{Schema, SchemaRef};
+use arrow::record_batch::RecordBatch;
+use arrow::util::pretty::pretty_format_batches;
+use datafusion::dataframe::DataFrame;
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::displayable;
+use sheaf_connectors::error::from_datafusion;
+use sheaf_core::{Error, Result};
+
+use crate::run::Run;
+use crate::session::Session;
+
+/// A lazy plan over Arrow partitions.
+///
+/// Cloning is cheap. Verbs return a new dataset and run nothing; actions (`collect`, `count`, `show`, `start`,
+/// `write`) run the plan on the session's threads.
+///
+/// ```
+/// use sheaf_core::Options;
+/// use sheaf_dataset::Session;
+/// use sheaf_dataset::expr::{col, lit};
+///
+/// let session = Session::new(Options::default())?;
+/// let even = session.range(0, 10)?.filter((col("id") % lit(2)).eq(lit(0)))?;
+/// assert_eq!(session.threads().block_on(even.count())?, 5);
+/// # Ok::<(), sheaf_core::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Dataset {
+    session: Session,
+    plan: LogicalPlan,
+    // What the last execution of this dataset did; shared by its clones.
+    stats: Arc<Mutex<Option<String>>>,
+}
+
+impl Dataset {
+    /// A dataset of this plan. Plans come from verbs, SQL, and providers.
+    #[must_use]
+    pub fn new(session: Session, plan: LogicalPlan) -> Self {
+        Self { session, plan, stats: Arc::default() }
+    }
+
+    /// The session this belongs to.
+    #[must_use]
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The plan as the user wrote it, not yet optimized.
+    #[must_use]
+    pub fn logical_plan(&self) -> &LogicalPlan {
+        &self.plan
+    }
+
+    /// Names and types of the columns.
+    #[must_use]
+    pub fn schema(&self) -> SchemaRef {
+        let schema = self.plan.schema();
+        Arc::new(Schema::new_with_metadata(schema.fields().clone(), schema.metadata().clone()))
+    }
+
+    /// The names of the columns, in order.
+    #[must_use]
+    pub fn columns(&self) -> Vec<String> {
+        self.plan.schema().fields().iter().map(|field| field.name().clone()).collect()
+    }
+
+    /// The plan after the optimizers, ready to run.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the plan and could be known before it runs.
+    pub async fn physical_plan(&self) -> Result<Arc<dyn ExecutionPlan>> {
+        let state = self.session.state();
+        state.create_physical_plan(&self.plan).await.map_err(from_datafusion)
+    }
+
+    /// Starts an execution.
+    ///
+    /// # Errors
+    /// As [`Dataset::physical_plan`]; what goes wrong later comes out of the run.
+    pub async fn start(&self) -> Result<Run> {
+        let dataset = self.clone();
+        let plan = self.session.run(async move { dataset.physical_plan().await }).await?;
+        Ok(Run::start(&self.session, plan))
+    }
+
+    /// Runs the plan and gathers all rows in memory.
+    ///
+    /// # Errors
+    /// Whatever goes wrong in the plan or in its execution.
+    pub async fn collect(&self) -> Result<Vec<RecordBatch>> {
+        let mut run = self.start().await?;
+        let batches = run.collect().await?;
+        self.keep_stats(&run);
+        Ok(batches)
+    }
+
+    /// Keeps what a finished execution did, for [`Dataset::stats`].
+    pub fn keep_stats(&self, run: &Run) {
+        *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = Some(run.stats());
+    }
+
+    /// The operators of the last execution with their rows, times and spilled bytes; `None` before the first.
+    #[must_use]
+    pub fn stats(&self) -> Option<String> {
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many rows there are.
+    ///
+    /// # Errors
+    /// Whatever goes wrong in the plan or in its execution.
+    pub async fn count(&self) -> Result<u64> {
+        use datafusion::functions_aggregate::expr_fn::count;
+        let counted = self
+            .with(|frame| frame.aggregate(vec![], vec![count(datafusion::logical_expr::lit(1_i64)).alias("rows")]))?;
+        let batches = counted.collect().await?;
+        let rows = batches.iter().find_map(|batch| {
+            batch.column(0).as_any().downcast_ref::<Int64Array>().filter(|a| !a.is_empty()).map(|a| a.value(0))
+        });
+        rows.and_then(|rows| u64::try_from(rows).ok()).ok_or_else(|| Error::internal("count returned no row"))
+    }
+
+    /// The first `rows` rows, gathered in memory. Which rows come first is decided by `sort`, else by the sources.
+    ///
+    /// # Errors
+    /// Whatever goes wrong in the plan or in its execution.
+    pub async fn head(&self, rows: usize) -> Result<Vec<RecordBatch>> {
+        self.limit(0, Some(rows))?.collect().await
+    }
+
+    /// The first `rows` rows as a table of text.
+    ///
+    /// # Errors
+    /// Whatever goes wrong in the plan or in its execution.
+    pub async fn preview(&self, rows: usize) -> Result<String> {
+        let batches = self.head(rows).await?;
+        let table = if batches.is_empty() {
+            pretty_format_batches(&[RecordBatch::new_empty(self.schema())])
+        } else {
+            pretty_format_batches(&batches)
+        };
+        table.map(|table| table.to_string()).map_err(|error| from_datafusion(error.into()))
+    }
+
+    /// Runs the plan once and keeps its rows in memory for all datasets that go on from the result.
+    ///
+    /// # Errors
+    /// [`sheaf_core::ErrorKind::MemoryLimit`] when the rows do not fit the session's limit, and whatever goes wrong
+    /// in the plan.
+    pub async fn materialize(&self) -> Result<Self> {
+        crate::verbs::materialize::materialize(self).await
+    }
+
+    /// The plan as text: logical as written, logical as optimized, physical.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the plan and could be known before it runs.
+    pub async fn explain(&self) -> Result<String> {
+        let optimized = self.session.state().optimize(&self.plan).map_err(from_datafusion)?;
+        let physical = self.physical_plan().await?;
+        Ok(format!(
+            "== Logical ==\n{}\n\n== Optimized ==\n{}\n\n== Physical ==\n{}",
+            self.plan.display_indent(),
+            optimized.display_indent(),
+            displayable(physical.as_ref()).indent(false).to_string().trim_end(),
+        ))
+    }
+
+    /// Runs the plan, throws its rows away, and returns the operators with their metrics.
+    ///
+    /// # Errors
+    /// Whatever goes wrong in the plan or in its execution.
+    pub async fn explain_analyze(&self) -> Result<String> {
+        let mut run = self.start().await?;
+        while run.next().await?.is_some() {}
+        self.keep_stats(&run);
+        Ok(run.stats())
+    }
+
+    /// A dataset that DataFusion's own verbs make of this one.
+    pub(crate) fn with(&self, verb: impl FnOnce(DataFrame) -> datafusion::error::Result<DataFrame>) -> Result<Self> {
+        let frame = DataFrame::new(self.session.state(), self.plan.clone());
+        let frame = verb(frame).map_err(from_datafusion)?;
+        Ok(Self::new(self.session.clone(), frame.into_unoptimized_plan()))
+    }
+
+    /// A dataset of a plan that goes on from this one's.
+    pub(crate) fn then(
+        &self,
+        step: impl FnOnce(LogicalPlanBuilder) -> datafusion::error::Result<LogicalPlanBuilder>,
+    ) -> Result<Self> {
+        let plan = step(LogicalPlanBuilder::from(self.plan.clone()))
+            .and_then(LogicalPlanBuilder::build)
+            .map_err(from_datafusion)?;
+        Ok(Self::new(self.session.clone(), plan))
+    }
+
+    /// Fails with the nearest name when a column is not there.
+    pub(crate) fn check_columns<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Result<()> {
+        let schema = self.plan.schema();
+        for name in names {
+            if schema.fields().iter().all(|field| field.name() != name) {
+                let columns: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+                return Err(sheaf_connectors::error::unknown_column_error(name, &columns));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Dataset {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Dataset\n{}", self.plan.display_indent())
+    }
+}

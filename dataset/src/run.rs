@@ -1,0 +1,215 @@
+//! One execution of a plan: its stream, and what can be told of it while it runs and after.
+
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::display::DisplayableExecutionPlan;
+use datafusion::physical_plan::metrics::MetricsSet;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use futures::stream::Stream;
+use futures::{FutureExt, StreamExt};
+use sheaf_connectors::error::from_datafusion;
+use sheaf_core::{Error, ErrorKind, Result};
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+
+use crate::session::Session;
+
+/// Batches that wait between the engine's threads and the reader: enough to hide the hand-over, few enough that a
+/// slow reader holds the engine back.
+const WAITING_BATCHES: usize = 4;
+
+/// One running execution: a stream of record batches that is produced on the session's threads.
+///
+/// Dropping it ends the execution; its spill files go with it.
+pub struct Run {
+    plan: Arc<dyn ExecutionPlan>,
+    batches: mpsc::Receiver<Result<RecordBatch>>,
+    task: AbortHandle,
+    started: Instant,
+    // Keeps threads and spill folder until the execution is over.
+    session: Session,
+}
+
+/// What an execution has done so far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunProgress {
+    /// The operator nearest to the result that has produced rows: where the work is.
+    pub stage: String,
+    /// Rows that left the sources.
+    pub rows_read: u64,
+    /// Bytes that the sources read.
+    pub bytes_read: u64,
+    /// Rows of the result so far.
+    pub rows_out: u64,
+    /// Bytes spilled to disk so far.
+    pub spilled_bytes: u64,
+    /// Since the start.
+    pub elapsed: Duration,
+}
+
+impl Run {
+    /// Starts a physical plan on the session's threads.
+    pub(crate) fn start(session: &Session, plan: Arc<dyn ExecutionPlan>) -> Self {
+        let (sender, batches) = mpsc::channel(WAITING_BATCHES);
+        let produce = produce(Arc::clone(&plan), session.context().task_ctx(), sender);
+        let task = session.threads().handle().spawn(produce).abort_handle();
+        Self { plan, batches, task, started: Instant::now(), session: session.clone() }
+    }
+
+    /// The schema of the result.
+    #[must_use]
+    pub fn schema(&self) -> SchemaRef {
+        self.plan.schema()
+    }
+
+    /// The session that this runs in.
+    #[must_use]
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The next batch, or `None` at the end.
+    ///
+    /// # Errors
+    /// What went wrong in the plan; nothing follows after an error.
+    pub async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        self.batches.recv().await.transpose()
+    }
+
+    /// All batches that are left.
+    ///
+    /// # Errors
+    /// What went wrong in the plan.
+    pub async fn collect(&mut self) -> Result<Vec<RecordBatch>> {
+        let mut all = Vec::new();
+        while let Some(batch) = self.next().await? {
+            all.push(batch);
+        }
+        Ok(all)
+    }
+
+    /// The operators that run.
+    #[must_use]
+    pub fn plan(&self) -> &Arc<dyn ExecutionPlan> {
+        &self.plan
+    }
+
+    /// What has been done so far; cheap enough to ask ten times a second.
+    #[must_use]
+    pub fn progress(&self) -> RunProgress {
+        progress(&self.plan, self.started.elapsed())
+    }
+
+    /// The plan with each operator's metrics so far.
+    #[must_use]
+    pub fn stats(&self) -> String {
+        DisplayableExecutionPlan::with_metrics(self.plan.as_ref()).indent(true).to_string()
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Stream for Run {
+    type Item = Result<RecordBatch>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.batches.poll_recv(context)
+    }
+}
+
+impl std::fmt::Debug for Run {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Run").field("progress", &self.progress()).finish_non_exhaustive()
+    }
+}
+
+/// Sends the plan's batches until its end, its first error, or the reader's going.
+async fn produce(
+    plan: Arc<dyn ExecutionPlan>,
+    context: Arc<datafusion::execution::TaskContext>,
+    sender: mpsc::Sender<Result<RecordBatch>>,
+) {
+    // A panic in an operator is an error of this run and of nothing else.
+    if let Err(panic) = AssertUnwindSafe(pump(plan, context, sender.clone())).catch_unwind().await {
+        let error = Error::internal(format!("an operator panicked: {}", panic_text(panic)));
+        let _ = sender.send(Err(error)).await;
+    }
+}
+
+async fn pump(
+    plan: Arc<dyn ExecutionPlan>,
+    context: Arc<datafusion::execution::TaskContext>,
+    sender: mpsc::Sender<Result<RecordBatch>>,
+) {
+    let mut stream: SendableRecordBatchStream = match execute_stream(plan, context) {
+        Ok(stream) => stream,
+        Err(error) => {
+            let _ = sender.send(Err(from_datafusion(error))).await;
+            return;
+        }
+    };
+    while let Some(batch) = stream.next().await {
+        let batch = batch.map_err(from_datafusion);
+        let last = batch.is_err();
+        if sender.send(batch).await.is_err() || last {
+            return;
+        }
+    }
+}
+
+fn panic_text(panic: Box<dyn std::any::Any + Send>) -> String {
+    match panic.downcast::<String>() {
+        Ok(text) => *text,
+        Err(panic) => panic.downcast::<&str>().map_or_else(|_| "no message".into(), |text| (*text).into()),
+    }
+}
+
+fn progress(plan: &Arc<dyn ExecutionPlan>, elapsed: Duration) -> RunProgress {
+    let mut told =
+        RunProgress { stage: String::new(), rows_read: 0, bytes_read: 0, rows_out: 0, spilled_bytes: 0, elapsed };
+    told.rows_out = rows(plan.metrics().as_ref());
+    visit(plan, &mut told);
+    if told.stage.is_empty() {
+        told.stage = plan.name().to_string();
+    }
+    told
+}
+
+fn visit(plan: &Arc<dyn ExecutionPlan>, told: &mut RunProgress) {
+    let metrics = plan.metrics();
+    let out = rows(metrics.as_ref());
+    if told.stage.is_empty() && out > 0 {
+        told.stage = plan.name().to_string();
+    }
+    if let Some(metrics) = &metrics {
+        told.spilled_bytes += metrics.spilled_bytes().unwrap_or(0) as u64;
+        told.bytes_read += metrics.sum_by_name("bytes_scanned").map_or(0, |value| value.as_usize() as u64);
+    }
+    if plan.children().is_empty() {
+        told.rows_read += out;
+    }
+    for child in plan.children() {
+        visit(child, told);
+    }
+}
+
+fn rows(metrics: Option<&MetricsSet>) -> u64 {
+    metrics.and_then(MetricsSet::output_rows).unwrap_or(0) as u64
+}
+
+/// The error of an execution that its caller gave up.
+#[must_use]
+pub fn cancelled() -> Error {
+    Error::new(ErrorKind::Cancelled, "the execution was stopped before its end")
+}

@@ -1,0 +1,90 @@
+//! The folder that a session spills into: its own, locked while it lives, gone when it ends, and swept by the
+//! next session when its process was killed.
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use sheaf_core::{Error, ErrorKind, Result, ResultExt};
+
+const PREFIX: &str = "sheaf-spill-";
+const LOCK: &str = "lock";
+
+/// A session's own folder for spilled data.
+#[derive(Debug)]
+pub(crate) struct SpillFolder {
+    path: PathBuf,
+    // Held for its lock: the system releases it however the process ends, and then the folder counts as left over.
+    _lock: File,
+}
+
+impl SpillFolder {
+    /// Makes a new folder in `parent` and removes what killed sessions left there.
+    pub(crate) fn create(parent: &Path, name: &str) -> Result<Self> {
+        let context = || format!("spill folder {}", parent.display());
+        fs::create_dir_all(parent).with_context(context)?;
+        sweep(parent);
+        let path = parent.join(format!("{PREFIX}{name}"));
+        // The lock is taken before the folder has its final name, so that no sweep meets it unlocked.
+        let fresh = parent.join(format!(".{PREFIX}{name}"));
+        fs::create_dir(&fresh).with_context(context)?;
+        let lock = File::create(fresh.join(LOCK)).with_context(context)?;
+        lock.try_lock().map_err(|error| {
+            Error::new(ErrorKind::Io, format!("cannot lock the spill folder {}: {error}", fresh.display()))
+                .with_hint("choose a spill_dir on a local file system")
+        })?;
+        fs::rename(&fresh, &path).with_context(context)?;
+        Ok(Self { path, _lock: lock })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for SpillFolder {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.path) {
+            log::warn!("cannot remove the spill folder {}: {error}", self.path.display());
+        }
+    }
+}
+
+/// Removes the folders whose sessions are gone: those whose lock can be had.
+fn sweep(parent: &Path) {
+    let Ok(entries) = fs::read_dir(parent) else { return };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        let ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
+        if ours && is_left_over(&path) {
+            log::info!("removing the spill folder of a session that was killed: {}", path.display());
+            let _ = fs::remove_dir_all(&path);
+        }
+    }
+}
+
+fn is_left_over(folder: &Path) -> bool {
+    match File::open(folder.join(LOCK)) {
+        Ok(lock) => !matches!(lock.try_lock(), Err(TryLockError::WouldBlock)),
+        Err(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_lives_with_its_session_and_left_overs_are_swept() {
+        let parent = std::env::temp_dir().join(format!("sheaf-sweep-test-{}", std::process::id()));
+        let first = SpillFolder::create(&parent, "one").unwrap();
+        let left = parent.join("sheaf-spill-killed");
+        fs::create_dir(&left).unwrap();
+        File::create(left.join(LOCK)).unwrap();
+        let second = SpillFolder::create(&parent, "two").unwrap();
+        assert!(first.path().exists() && second.path().exists());
+        assert!(!left.exists(), "what a killed session left is removed");
+        drop((first, second));
+        assert_eq!(fs::read_dir(&parent).unwrap().count(), 0);
+        fs::remove_dir(&parent).unwrap();
+    }
+}

@@ -1,0 +1,67 @@
+//! `map_batches`: a function of the user's over record batches.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use datafusion::logical_expr::{Extension, LogicalPlan};
+use sheaf_connectors::error::from_datafusion;
+use sheaf_core::{Error, Result};
+
+use crate::dataset::Dataset;
+use crate::operators::map_batches::{BatchFunction, BatchPosition, MapBatches, MapBatchesOptions};
+
+impl Dataset {
+    /// What `function` makes of each batch. Batches keep their order; the function's rows may be more or fewer.
+    ///
+    /// With `schema` the result has that schema. Without, the function is called once now, on the first batch of
+    /// the input (an empty one if the input has no rows), and the schema is that of what it returned.
+    ///
+    /// # Errors
+    /// Without a schema, whatever goes wrong while the first batch is read and mapped.
+    pub async fn map_batches(
+        &self,
+        function: Arc<dyn BatchFunction>,
+        options: MapBatchesOptions,
+        schema: Option<SchemaRef>,
+    ) -> Result<Self> {
+        if options.batch_size == Some(0) {
+            return Err(Error::invalid("batch_size must be at least 1"));
+        }
+        let schema = match schema {
+            Some(schema) => schema,
+            None => self.mapped_schema(&function, &options).await?,
+        };
+        let node = MapBatches::new(self.logical_plan().clone(), function, &schema, options).map_err(from_datafusion)?;
+        let plan = LogicalPlan::Extension(Extension { node: Arc::new(node) });
+        Ok(Self::new(self.session().clone(), plan))
+    }
+
+    /// The schema of what the function returns for the first batch.
+    async fn mapped_schema(&self, function: &Arc<dyn BatchFunction>, options: &MapBatchesOptions) -> Result<SchemaRef> {
+        let rows = options.batch_size.unwrap_or(self.session().settings().batch_size);
+        let mut first = self.limit(0, Some(rows))?.start().await?;
+        let mut batch = RecordBatch::new_empty(first.schema());
+        while let Some(next) = first.next().await? {
+            if next.num_rows() > 0 {
+                batch = next;
+                break;
+            }
+        }
+        drop(first);
+        let function = Arc::clone(function);
+        let at = BatchPosition { partition: 0, batch: 0, row: 0 };
+        let output = self
+            .session()
+            .threads()
+            .handle()
+            .spawn_blocking(move || function.call(batch, at))
+            .await
+            .map_err(|error| Error::internal(format!("the function of map_batches panicked: {error}")))??;
+        // The first batch's nulls say nothing of the later ones': every column may have them.
+        let fields: Vec<_> =
+            output.schema_ref().fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
+        let metadata = output.schema_ref().metadata().clone();
+        Ok(Arc::new(arrow::datatypes::Schema::new_with_metadata(fields, metadata)))
+    }
+}

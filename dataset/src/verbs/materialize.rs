@@ -1,0 +1,63 @@
+//! `materialize`: the rows of a plan kept in memory, counted against the session's limit.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::{Session as EngineSession, TableProvider};
+use datafusion::datasource::MemTable;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::logical_expr::{Expr, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+use sheaf_connectors::error::from_datafusion;
+use sheaf_core::Result;
+
+use crate::dataset::Dataset;
+
+/// Rows in memory with the reservation that counts them: both go when the last dataset over them goes.
+#[derive(Debug)]
+struct Materialized {
+    table: MemTable,
+    _reservation: MemoryReservation,
+}
+
+#[async_trait]
+impl TableProvider for Materialized {
+    fn schema(&self) -> SchemaRef {
+        self.table.schema()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Temporary
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn EngineSession,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
+        self.table.scan(state, projection, filters, limit).await
+    }
+}
+
+pub(crate) async fn materialize(dataset: &Dataset) -> Result<Dataset> {
+    let session = dataset.session();
+    let reservation = MemoryConsumer::new("materialize").register(&session.context().runtime_env().memory_pool);
+    let mut run = dataset.start().await?;
+    let mut batches = Vec::new();
+    while let Some(batch) = run.next().await? {
+        reservation.try_grow(batch.get_array_memory_size()).map_err(from_datafusion)?;
+        batches.push(batch);
+    }
+    dataset.keep_stats(&run);
+    let parts = session.settings().threads.min(batches.len()).max(1);
+    let chunk = batches.len().div_ceil(parts).max(1);
+    let mut partitions: Vec<_> = batches.chunks(chunk).map(<[_]>::to_vec).collect();
+    if partitions.is_empty() {
+        partitions.push(Vec::new());
+    }
+    let table = MemTable::try_new(run.schema(), partitions).map_err(from_datafusion)?;
+    session.from_provider(Arc::new(Materialized { table, _reservation: reservation }))
+}

@@ -1,0 +1,101 @@
+//! Verbs over rows: filter, sort, limit, distinct, union, sample, describe.
+
+use datafusion::logical_expr::{Expr, Extension, LogicalPlan, SortExpr};
+use sheaf_core::{Error, Result};
+
+use crate::dataset::Dataset;
+use crate::expr::col;
+use crate::operators::sample::Sample;
+
+impl Dataset {
+    /// The rows for which the predicate is true (not false, not null).
+    ///
+    /// # Errors
+    /// [`sheaf_core::ErrorKind::UnknownColumn`], [`sheaf_core::ErrorKind::TypeMismatch`].
+    pub fn filter(&self, predicate: Expr) -> Result<Self> {
+        self.with(|frame| frame.filter(predicate))
+    }
+
+    /// The rows in the order of these keys.
+    ///
+    /// # Errors
+    /// [`sheaf_core::ErrorKind::UnknownColumn`].
+    pub fn sort(&self, keys: impl IntoIterator<Item = SortExpr>) -> Result<Self> {
+        let keys: Vec<SortExpr> = keys.into_iter().collect();
+        self.with(|frame| frame.sort(keys))
+    }
+
+    /// At most `fetch` rows (all for `None`) after the first `skip`.
+    ///
+    /// # Errors
+    /// None of its own.
+    pub fn limit(&self, skip: usize, fetch: Option<usize>) -> Result<Self> {
+        self.with(|frame| frame.limit(skip, fetch))
+    }
+
+    /// Each row once. With columns given, one row for each of their values, which one is not said.
+    ///
+    /// # Errors
+    /// [`sheaf_core::ErrorKind::UnknownColumn`].
+    pub fn distinct(&self, on: &[&str]) -> Result<Self> {
+        if on.is_empty() {
+            return self.with(datafusion::dataframe::DataFrame::distinct);
+        }
+        self.check_columns(on.iter().copied())?;
+        let on: Vec<Expr> = on.iter().map(|name| col(*name)).collect();
+        let all: Vec<Expr> = self.columns().iter().map(col).collect();
+        self.with(|frame| frame.distinct_on(on, all, None))
+    }
+
+    /// The rows of both. Columns are matched by position, or with `by_name` by name, missing ones as nulls.
+    ///
+    /// # Errors
+    /// [`sheaf_core::ErrorKind::TypeMismatch`] when columns do not fit.
+    pub fn union(&self, other: &Self, by_name: bool) -> Result<Self> {
+        let (left, right) = (self.columns(), other.columns());
+        if !by_name && left.len() != right.len() {
+            return Err(Error::new(
+                sheaf_core::ErrorKind::TypeMismatch,
+                format!(
+                    "union of {} columns ({}) with {} ({})",
+                    left.len(),
+                    left.join(", "),
+                    right.len(),
+                    right.join(", ")
+                ),
+            )
+            .with_hint("select the same columns on both sides, or match them with by_name"));
+        }
+        let other = datafusion::dataframe::DataFrame::new(self.session().state(), other.logical_plan().clone());
+        self.with(|frame| if by_name { frame.union_by_name(other) } else { frame.union(other) })
+    }
+
+    /// Each row with probability `fraction`; the same rows for the same seed and partitions.
+    ///
+    /// # Errors
+    /// [`sheaf_core::ErrorKind::InvalidInput`] for a fraction outside 0..=1.
+    pub fn sample(&self, fraction: f64, seed: u64) -> Result<Self> {
+        if !(0.0..=1.0).contains(&fraction) {
+            return Err(Error::invalid(format!("the fraction of a sample lies between 0 and 1, not at {fraction}")));
+        }
+        let node = Sample::new(self.logical_plan().clone(), fraction, seed);
+        let plan = LogicalPlan::Extension(Extension { node: std::sync::Arc::new(node) });
+        Ok(Self::new(self.session().clone(), plan))
+    }
+
+    /// One row for each statistic (count, null count, mean, std, min, max, median) of every column.
+    ///
+    /// # Errors
+    /// Whatever goes wrong while the plan runs: the statistics are computed at once.
+    pub async fn describe(&self) -> Result<Self> {
+        let dataset = self.clone();
+        self.session()
+            .run(async move {
+                let frame =
+                    datafusion::dataframe::DataFrame::new(dataset.session().state(), dataset.logical_plan().clone());
+                let frame = frame.describe().await.map_err(sheaf_connectors::error::from_datafusion)?;
+                Ok(Self::new(dataset.session().clone(), frame.into_unoptimized_plan()))
+            })
+            .await
+    }
+}
