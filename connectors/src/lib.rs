@@ -4,4 +4,5 @@
 pub mod error;
 pub mod glob;
 pub mod location;
+pub mod manifest;
 pub mod stores;

@@ -1,0 +1,129 @@
+//! The `.slt` corpus: statements with the rows they must give, each file in a session and a folder of its own.
+//!
+//! `$DIR` in a file is its folder. `UPDATE=1` writes the rows that the engine gives into the files: read the change.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
+use datafusion::prelude::SessionContext;
+use sqllogictest::{
+    AsyncDB, ColumnType, DBOutput, DefaultColumnType, Runner, default_column_validator, default_normalizer, default_validator,
+};
+
+/// One engine process: a session.
+struct Engine {
+    session: SessionContext,
+}
+
+impl Engine {
+    fn start() -> Self {
+        Self { session: SessionContext::new() }
+    }
+
+    async fn batches(&self, sql: &str) -> datafusion::error::Result<Vec<RecordBatch>> {
+        self.session.sql(sql).await?.collect().await
+    }
+}
+
+#[async_trait]
+impl AsyncDB for Engine {
+    type Error = datafusion::error::DataFusionError;
+    type ColumnType = DefaultColumnType;
+
+    async fn run(&mut self, sql: &str) -> Result<DBOutput<DefaultColumnType>, Self::Error> {
+        let batches = self.batches(sql).await?;
+        let Some(first) = batches.first().filter(|batch| batch.num_columns() > 0) else {
+            return Ok(DBOutput::StatementComplete(0));
+        };
+        let types = first.schema().fields().iter().map(|field| column_type(field.data_type())).collect();
+        Ok(DBOutput::Rows { types, rows: batches.iter().flat_map(rows).collect() })
+    }
+
+    async fn shutdown(&mut self) {}
+
+    fn engine_name(&self) -> &'static str {
+        "sheaf"
+    }
+}
+
+fn column_type(data_type: &DataType) -> DefaultColumnType {
+    let letter = match data_type {
+        data_type if data_type.is_integer() => 'I',
+        data_type if data_type.is_floating() || data_type.is_decimal() => 'R',
+        _ => 'T',
+    };
+    DefaultColumnType::from_char(letter).unwrap()
+}
+
+/// The rows of a batch as text; an empty text is written so that it can be seen.
+fn rows(batch: &RecordBatch) -> Vec<Vec<String>> {
+    let options = FormatOptions::new().with_null("NULL");
+    let columns: Vec<ArrayFormatter<'_>> =
+        batch.columns().iter().map(|column| ArrayFormatter::try_new(column, &options).unwrap()).collect();
+    let cell = |column: &ArrayFormatter<'_>, row: usize| match column.value(row).to_string() {
+        text if text.is_empty() => "(empty)".to_string(),
+        text => text,
+    };
+    (0..batch.num_rows()).map(|row| columns.iter().map(|column| cell(column, row)).collect()).collect()
+}
+
+fn corpus() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/slt");
+    let mut files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|ending| ending == "slt"));
+    files.sort();
+    assert!(files.len() >= 10, "the corpus has {} files: some are lost", files.len());
+    files
+}
+
+/// Runs a file's text; fails with the first record that is not as it says.
+async fn run(name: &str, text: &str) -> Result<(), sqllogictest::TestError> {
+    let folder = tempfile::tempdir().unwrap();
+    let text = text.replace("$DIR", folder.path().to_str().unwrap());
+    let mut runner = Runner::new(|| async { Ok(Engine::start()) });
+    let result = runner.run_script_with_name_async(&text, name.to_string().into()).await;
+    runner.shutdown_async().await;
+    result
+}
+
+/// Writes the rows that the engine gives into a file of the corpus.
+async fn update(file: &Path) {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().to_str().unwrap();
+    let copy = folder.path().join("corpus.slt");
+    fs::write(&copy, fs::read_to_string(file).unwrap().replace("$DIR", dir)).unwrap();
+    let mut runner = Runner::new(|| async { Ok(Engine::start()) });
+    runner
+        .update_test_file(&copy, " ", default_validator, default_normalizer, default_column_validator)
+        .await
+        .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    fs::write(file, fs::read_to_string(&copy).unwrap().replace(dir, "$DIR")).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_corpus_passes() {
+    let updating = std::env::var_os("UPDATE").is_some();
+    let mut failed = Vec::new();
+    for file in corpus() {
+        if updating {
+            update(&file).await;
+        }
+        let name = file.file_name().unwrap().to_str().unwrap();
+        if let Err(error) = run(name, &fs::read_to_string(&file).unwrap()).await {
+            failed.push(error.to_string());
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+#[tokio::test]
+async fn a_wrong_answer_fails() {
+    run("right", "query I\nSELECT 1 + 1\n----\n2\n").await.unwrap();
+    let error = run("wrong", "query I\nSELECT 1 + 1\n----\n3\n").await.unwrap_err();
+    assert!(error.to_string().contains("query result mismatch"), "{error}");
+    run("no error", "statement error nothing of the kind\nSELECT no_such_column\n").await.unwrap_err();
+}
