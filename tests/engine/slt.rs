@@ -11,7 +11,8 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::prelude::SessionContext;
 use sqllogictest::{
-    AsyncDB, ColumnType, DBOutput, DefaultColumnType, Runner, default_column_validator, default_normalizer, default_validator,
+    AsyncDB, ColumnType, DBOutput, DefaultColumnType, Runner, default_column_validator, default_normalizer,
+    default_validator,
 };
 
 /// One engine process: a session.
@@ -85,7 +86,7 @@ async fn run(name: &str, text: &str) -> Result<(), sqllogictest::TestError> {
     let folder = tempfile::tempdir().unwrap();
     let text = text.replace("$DIR", folder.path().to_str().unwrap());
     let mut runner = Runner::new(|| async { Ok(Engine::start()) });
-    let result = runner.run_script_with_name_async(&text, name.to_string().into()).await;
+    let result = runner.run_script_with_name_async(&text, name.to_string()).await;
     runner.shutdown_async().await;
     result
 }

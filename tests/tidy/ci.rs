@@ -88,7 +88,8 @@ fn a_step_over_its_limit_is_ended_with_all_its_processes() {
 }
 
 fn is_zombie(process: &str) -> bool {
-    fs::read_to_string(format!("/proc/{process}/stat")).is_ok_and(|stat| stat.rsplit(')').next().unwrap().starts_with(" Z"))
+    fs::read_to_string(format!("/proc/{process}/stat"))
+        .is_ok_and(|stat| stat.rsplit(')').next().unwrap().starts_with(" Z"))
 }
 
 #[test]

@@ -7,9 +7,14 @@ use crate::tree::{SourceFile, files, none_of, read, root};
 #[test]
 fn the_readme_names_two_commands() {
     let readme = read("README.md");
-    let commands: BTreeSet<&str> = code_blocks(&readme, "sh").flat_map(str::lines).filter(|line| line.starts_with("make ")).collect();
+    let commands: BTreeSet<&str> =
+        code_blocks(&readme, "sh").flat_map(str::lines).filter(|line| line.starts_with("make ")).collect();
     let named: BTreeSet<&str> = commands.iter().map(|line| line.split('#').next().unwrap_or_default().trim()).collect();
-    assert_eq!(named, BTreeSet::from(["make demo", "make test"]), "README.md has exactly two commands for a fresh machine");
+    assert_eq!(
+        named,
+        BTreeSet::from(["make demo", "make test"]),
+        "README.md has exactly two commands for a fresh machine"
+    );
     none_of(&unknown_targets(&readme, &targets(&read("Makefile"))));
 }
 
@@ -21,14 +26,19 @@ fn every_make_command_in_the_documents_is_a_target() {
 
 fn targets(makefile: &str) -> BTreeSet<String> {
     let rules = makefile.lines().filter_map(|line| line.split_once(':'));
-    rules.filter(|(name, _)| !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c == '-')).map(|(name, _)| name.into()).collect()
+    rules
+        .filter(|(name, _)| !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c == '-'))
+        .map(|(name, _)| name.into())
+        .collect()
 }
 
 /// `make NAME` in code marks or in shell blocks.
 fn unknown_targets(text: &str, targets: &BTreeSet<String>) -> Vec<String> {
     let in_marks = text.split('`').skip(1).step_by(2).flat_map(str::lines);
     let commands = in_marks.chain(text.lines()).filter_map(|line| line.strip_prefix("make "));
-    let names = commands.filter_map(|rest| rest.split_whitespace().next()).filter(|name| name.chars().all(|c| c.is_ascii_lowercase() || c == '-'));
+    let names = commands
+        .filter_map(|rest| rest.split_whitespace().next())
+        .filter(|name| name.chars().all(|c| c.is_ascii_lowercase() || c == '-'));
     let unknown: BTreeSet<&str> = names.filter(|name| !targets.contains(*name)).collect();
     unknown.into_iter().map(|name| format!("there is no `make {name}`")).collect()
 }
@@ -43,7 +53,10 @@ fn code_blocks<'a>(text: &'a str, language: &'a str) -> impl Iterator<Item = &'a
 
 #[test]
 fn the_rust_example_is_a_doc_test() {
-    assert!(read("src/lib.rs").contains("#[doc = include_str!(\"../README.md\")]"), "README.md is not a doc test of src/lib.rs");
+    assert!(
+        read("src/lib.rs").contains("#[doc = include_str!(\"../README.md\")]"),
+        "README.md is not a doc test of src/lib.rs"
+    );
     let readme = read("README.md");
     let example = code_blocks(&readme, "rust").next().expect("README.md has a Rust example");
     assert!(example.contains("sheaf::"), "{example}");
@@ -59,7 +72,10 @@ fn dead_links(file: &SourceFile) -> Vec<String> {
     let folder = root().join(&file.path).parent().unwrap().to_path_buf();
     let targets = file.text.split("](").skip(1).filter_map(|rest| rest.split([')', '#', ' ']).next());
     let relative = targets.filter(|target| !target.is_empty() && !target.contains("://"));
-    relative.filter(|target| !folder.join(target).exists()).map(|target| format!("{}: dead link {target}", file.path)).collect()
+    relative
+        .filter(|target| !folder.join(target).exists())
+        .map(|target| format!("{}: dead link {target}", file.path))
+        .collect()
 }
 
 #[test]

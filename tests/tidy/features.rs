@@ -9,7 +9,8 @@ type Features = BTreeMap<String, BTreeSet<String>>;
 
 #[test]
 fn the_wheel_has_the_features_of_the_workspace() {
-    let tests = features(&["--workspace", "--exclude", "sheaf-python", "--features", "sheaf/polars", "-e", "normal,build,dev"]);
+    let tests =
+        features(&["--workspace", "--exclude", "sheaf-python", "--features", "sheaf/polars", "-e", "normal,build,dev"]);
     // A crate built alone counts too: nobody should wait for the engine because of a `-p`.
     for package in ["sheaf-python", "sheaf-connectors", "sheaf-dataset", "sheaf-sql"] {
         let alone = features(&["-p", package, "-e", "normal,build"]);
@@ -43,10 +44,15 @@ fn parse(tree: &str) -> Features {
 
 fn differences(tests: &Features, wheel: &Features) -> Vec<String> {
     let own = |package: &str| package.starts_with("sheaf");
-    let shared = wheel.iter().filter(|(package, _)| !own(package)).filter_map(|(package, wheel)| Some((package, wheel, tests.get(package)?)));
+    let shared = wheel
+        .iter()
+        .filter(|(package, _)| !own(package))
+        .filter_map(|(package, wheel)| Some((package, wheel, tests.get(package)?)));
     let differ = shared.filter(|(_, wheel, tests)| !wheel.is_subset(tests));
     differ
-        .map(|(package, wheel, tests)| format!("{package} would be built twice:\n  tests: {tests:?}\n  wheel: {wheel:?}"))
+        .map(|(package, wheel, tests)| {
+            format!("{package} would be built twice:\n  tests: {tests:?}\n  wheel: {wheel:?}")
+        })
         .collect()
 }
 

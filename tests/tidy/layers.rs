@@ -29,7 +29,8 @@ fn crates_import_only_what_stands_below() {
 fn upward_dependencies(manifest: &toml::Table) -> Vec<String> {
     let name = manifest["package"]["name"].as_str().unwrap();
     let Some(own) = layer(name) else { return vec![format!("{name} has no place in the layers")] };
-    let sections = ["dependencies", "dev-dependencies", "build-dependencies"].into_iter().filter_map(|key| manifest.get(key));
+    let sections =
+        ["dependencies", "dev-dependencies", "build-dependencies"].into_iter().filter_map(|key| manifest.get(key));
     let names = sections.flat_map(|section| section.as_table().unwrap().keys());
     let upward = names.filter(|other| layer(other).is_some_and(|other| other >= own));
     upward.map(|other| format!("{name} must not depend on {other}: it does not stand below")).collect()
@@ -41,7 +42,8 @@ fn modules_import_only_what_stands_below() {
     let mut violations = Vec::new();
     for folder in crates() {
         let src = in_crate(&folder, "src/");
-        let own: Vec<&SourceFile> = sources.iter().filter(|file| file.path.starts_with(&src) && file.is_product()).collect();
+        let own: Vec<&SourceFile> =
+            sources.iter().filter(|file| file.path.starts_with(&src) && file.is_product()).collect();
         violations.extend(cycle(&imports(&own, &src)).map(|path| format!("{src}: modules import in a circle: {path}")));
     }
     none_of(&violations);
@@ -60,14 +62,16 @@ fn imports(own: &[&SourceFile], src: &str) -> BTreeMap<String, BTreeSet<String>>
         root.read(lib);
     }
     // What the crate's root re-exports belongs to the module that it comes from.
-    let reexported: BTreeMap<&str, &str> = root.uses.iter().map(|(first, last)| (last.as_str(), first.as_str())).collect();
+    let reexported: BTreeMap<&str, &str> =
+        root.uses.iter().map(|(first, last)| (last.as_str(), first.as_str())).collect();
 
     let mut graph: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for file in own {
         let Some(from) = module(file) else { continue };
         let mut paths = Paths::default();
         paths.read(file);
-        let resolve = |name: &String| names.get(name).cloned().or_else(|| reexported.get(name.as_str()).map(ToString::to_string));
+        let resolve =
+            |name: &String| names.get(name).cloned().or_else(|| reexported.get(name.as_str()).map(ToString::to_string));
         let targets = paths.crate_paths.iter().filter_map(resolve).filter(|to| *to != from && names.contains(to));
         graph.entry(from.clone()).or_default().extend(targets);
     }
@@ -164,15 +168,23 @@ fn cycle(graph: &BTreeMap<String, BTreeSet<String>>) -> Option<String> {
 fn an_upward_dependency_is_found() {
     let planted = |text: &str| upward_dependencies(&text.parse().unwrap());
     assert_eq!(planted("package.name = \"sheaf-core\"\n[dependencies]\nsheaf-dataset.workspace = true").len(), 1);
-    assert_eq!(planted("package.name = \"sheaf-flight\"\n[dev-dependencies]\nsheaf-connectors.workspace = true").len(), 1);
-    assert!(planted("package.name = \"sheaf-sql\"\n[dependencies]\nsheaf-core.workspace = true\nserde = \"1\"").is_empty());
+    assert_eq!(
+        planted("package.name = \"sheaf-flight\"\n[dev-dependencies]\nsheaf-connectors.workspace = true").len(),
+        1
+    );
+    assert!(
+        planted("package.name = \"sheaf-sql\"\n[dependencies]\nsheaf-core.workspace = true\nserde = \"1\"").is_empty()
+    );
     assert_eq!(planted("package.name = \"sheaf-new\"").len(), 1);
 }
 
 #[test]
 fn a_circle_of_modules_is_found() {
     let lib = SourceFile::planted("x/src/lib.rs", "mod a;\nmod b;\npub use a::A;\npub use self::b::B;\n");
-    let a = SourceFile::planted("x/src/a/inner.rs", "use crate::{b::B, c};\n#[cfg(test)]\nmod tests { use crate::d::D; }\n");
+    let a = SourceFile::planted(
+        "x/src/a/inner.rs",
+        "use crate::{b::B, c};\n#[cfg(test)]\nmod tests { use crate::d::D; }\n",
+    );
     let c = SourceFile::planted("x/src/c.rs", "fn c() -> u8 { crate::b::count() }\n");
     let graph = |b: &str| imports(&[&lib, &a, &SourceFile::planted("x/src/b.rs", b), &c], "x/src/");
     assert_eq!(graph("use std::fmt;\n")["a"], ["b", "c"].map(String::from).into());

@@ -8,17 +8,26 @@ use crate::tree::{none_of, read, root};
 #[test]
 fn every_dependency_has_an_allowed_licence() {
     let deny: toml::Table = read("deny.toml").parse().unwrap();
-    let allowed: BTreeSet<&str> = deny["licenses"]["allow"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+    let allowed: BTreeSet<&str> =
+        deny["licenses"]["allow"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
     let packages = packages();
     assert!(packages.len() > 100, "only {} packages: the list is broken", packages.len());
     let refused = packages.iter().filter(|(_, licence)| !is_allowed(licence, &allowed));
-    none_of(&refused.map(|(package, licence)| format!("{package}: {licence:?} is not on the list of deny.toml")).collect::<Vec<_>>());
+    none_of(
+        &refused
+            .map(|(package, licence)| format!("{package}: {licence:?} is not on the list of deny.toml"))
+            .collect::<Vec<_>>(),
+    );
 }
 
 #[test]
 fn every_dependency_comes_from_the_registry() {
     let lock: toml::Table = read("Cargo.lock").parse().unwrap();
-    let sources = lock["package"].as_array().unwrap().iter().filter_map(|package| Some((package["name"].as_str()?, package.get("source")?.as_str()?)));
+    let sources = lock["package"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|package| Some((package["name"].as_str()?, package.get("source")?.as_str()?)));
     let others = sources.filter(|(_, source)| *source != "registry+https://github.com/rust-lang/crates.io-index");
     none_of(&others.map(|(name, source)| format!("{name} comes from {source}")).collect::<Vec<_>>());
 }
@@ -93,7 +102,14 @@ fn one(rest: &mut &[&str], allowed: &BTreeSet<&str>) -> bool {
 #[test]
 fn expressions_are_read_as_spdx_says() {
     let allowed = BTreeSet::from(["MIT", "Apache-2.0", "Unicode-3.0"]);
-    for met in ["MIT", "MIT OR GPL-3.0", "GPL-3.0/MIT", "(MIT OR GPL-3.0) AND Unicode-3.0", "Apache-2.0 WITH LLVM-exception", "GPL-3.0 AND BSL-1.0 OR MIT"] {
+    for met in [
+        "MIT",
+        "MIT OR GPL-3.0",
+        "GPL-3.0/MIT",
+        "(MIT OR GPL-3.0) AND Unicode-3.0",
+        "Apache-2.0 WITH LLVM-exception",
+        "GPL-3.0 AND BSL-1.0 OR MIT",
+    ] {
         assert!(is_allowed(met, &allowed), "{met}");
     }
     for refused in ["", "GPL-3.0", "MIT AND GPL-3.0", "(MIT OR GPL-3.0) AND GPL-3.0", "GPL-3.0 WITH x"] {

@@ -28,7 +28,8 @@ fn own_versions(manifest: &toml::Table) -> Vec<String> {
     if name == CARRIES_FEATURES {
         return Vec::new();
     }
-    let sections = ["dependencies", "dev-dependencies", "build-dependencies"].into_iter().filter_map(|key| manifest.get(key));
+    let sections =
+        ["dependencies", "dev-dependencies", "build-dependencies"].into_iter().filter_map(|key| manifest.get(key));
     let entries = sections.flat_map(|section| section.as_table().unwrap().iter());
     let inherits = |spec: &toml::Value| spec.get("workspace").and_then(toml::Value::as_bool) == Some(true);
     let own = entries.filter(|(_, spec)| !inherits(spec));
@@ -38,16 +39,21 @@ fn own_versions(manifest: &toml::Table) -> Vec<String> {
 #[test]
 fn carried_features_are_never_named_in_code() {
     let manifest = manifest("connectors");
-    let code: String = files(".rs").iter().filter(|file| file.path.starts_with("connectors/src/")).map(|file| &*file.text).collect();
+    let code: String =
+        files(".rs").iter().filter(|file| file.path.starts_with("connectors/src/")).map(|file| &*file.text).collect();
     let dependencies = manifest["dependencies"].as_table().unwrap();
-    let carried = dependencies.iter().filter(|(_, spec)| spec.get("workspace").is_none()).map(|(name, _)| name.replace('-', "_"));
+    let carried =
+        dependencies.iter().filter(|(_, spec)| spec.get("workspace").is_none()).map(|(name, _)| name.replace('-', "_"));
     let named = carried.filter(|name| code.contains(&format!("{name}::")));
-    none_of(&named.map(|name| format!("connectors names {name}: pin it in [workspace.dependencies]")).collect::<Vec<_>>());
+    none_of(
+        &named.map(|name| format!("connectors names {name}: pin it in [workspace.dependencies]")).collect::<Vec<_>>(),
+    );
 }
 
 #[test]
 fn each_violation_is_found() {
-    let planted: toml::Table = "package.name = \"x\"\n[dependencies]\nserde = \"1\"\nlog.workspace = true".parse().unwrap();
+    let planted: toml::Table =
+        "package.name = \"x\"\n[dependencies]\nserde = \"1\"\nlog.workspace = true".parse().unwrap();
     assert!(lacks_lints(&planted).is_some());
     assert_eq!(own_versions(&planted).len(), 1);
     let right: toml::Table = "package.name = \"x\"\nlints.workspace = true".parse().unwrap();

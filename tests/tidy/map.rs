@@ -46,7 +46,9 @@ fn differences(mapped: &BTreeSet<String>, there: &BTreeSet<String>) -> Vec<Strin
 
 #[test]
 fn a_difference_is_found_both_ways() {
-    let map = mapped("| module | what |\n|---|---|\n| `core/src/env` | time |\n| `core/src/gone` | was |\n| `core` | a crate |\n");
+    let map = mapped(
+        "| module | what |\n|---|---|\n| `core/src/env` | time |\n| `core/src/gone` | was |\n| `core` | a crate |\n",
+    );
     assert_eq!(map.len(), 2);
     let there = BTreeSet::from(["core/src/env", "core/src/new"].map(String::from));
     assert_eq!(differences(&map, &there).len(), 2);

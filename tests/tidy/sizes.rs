@@ -26,14 +26,21 @@ fn too_large(file: &SourceFile) -> Vec<String> {
         let Some(name) = function_name(line) else { continue };
         let lines = code_lines(&text[at..function_end(&text, at)].join("\n"));
         if lines > FUNCTION_LINES {
-            violations.push(format!("{}:{}: {name} has {lines} lines, the limit is {FUNCTION_LINES}", file.path, at + 1));
+            violations.push(format!(
+                "{}:{}: {name} has {lines} lines, the limit is {FUNCTION_LINES}",
+                file.path,
+                at + 1
+            ));
         }
     }
     violations
 }
 
 fn code_lines(text: &str) -> usize {
-    text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//") && !line.starts_with('#')).count()
+    text.lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with("//") && !line.starts_with('#'))
+        .count()
 }
 
 /// The name of the function that a line begins, in Rust or Python.
@@ -59,7 +66,9 @@ fn function_end(text: &[&str], start: usize) -> usize {
 #[test]
 fn a_long_file_and_a_long_function_are_found() {
     let body = "    let x = 1;\n".repeat(FUNCTION_LINES);
-    let long = format!("impl X {{\n}}\npub async fn long(\n    a: u8,\n) -> u8\nwhere\n    u8: Copy,\n{{\n{body}}}\nfn short() {{}}\n");
+    let long = format!(
+        "impl X {{\n}}\npub async fn long(\n    a: u8,\n) -> u8\nwhere\n    u8: Copy,\n{{\n{body}}}\nfn short() {{}}\n"
+    );
     let found = too_large(&SourceFile::planted("a.rs", &long));
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].starts_with("a.rs:3: long has"), "{found:?}");

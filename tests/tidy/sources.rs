@@ -17,7 +17,8 @@ fn every_file_opens_with_its_doc() {
 fn lacks_doc(file: &SourceFile) -> Option<String> {
     let opening = if file.path.ends_with(".rs") { "//! " } else { "\"\"\"" };
     let first = file.text.lines().find(|line| !line.starts_with("#!/"))?;
-    (!first.starts_with(opening)).then(|| format!("{}: must open with {opening}: what it is, where it stands", file.path))
+    (!first.starts_with(opening))
+        .then(|| format!("{}: must open with {opening}: what it is, where it stands", file.path))
 }
 
 #[test]
@@ -41,7 +42,9 @@ fn environment_reads(file: &SourceFile) -> Vec<String> {
     if !file.is_product() || READS_ENVIRONMENT.contains(&file.path.as_str()) {
         return Vec::new();
     }
-    let reads = |line: &str| ["env::var(", "env::var_os(", "env::vars(", "env::vars_os("].iter().any(|call| line.contains(call));
+    let reads = |line: &str| {
+        ["env::var(", "env::var_os(", "env::vars(", "env::vars_os("].iter().any(|call| line.contains(call))
+    };
     lines_where(file, reads, "environment variables are read in core::settings only")
 }
 
@@ -53,12 +56,14 @@ fn nothing_is_left_for_later() {
 
 fn left_for_later(file: &SourceFile) -> Vec<String> {
     // The words are put together here, so that this file does not find itself.
-    let words = [["TO", "DO"], ["FIX", "ME"], ["XX", "X:"], ["unimplemented", "!("], ["todo", "!("]].map(|word| word.concat());
+    let words =
+        [["TO", "DO"], ["FIX", "ME"], ["XX", "X:"], ["unimplemented", "!("], ["todo", "!("]].map(|word| word.concat());
     lines_where(file, |line| words.iter().any(|word| line.contains(word)), "finish it, or leave it out")
 }
 
 fn lines_where(file: &SourceFile, matches: impl Fn(&str) -> bool, why: &str) -> Vec<String> {
-    let lines = file.text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//!") && matches(line));
+    let lines =
+        file.text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//!") && matches(line));
     lines.map(|(at, line)| format!("{}:{}: {}: {why}", file.path, at + 1, line.trim())).collect()
 }
 

@@ -10,7 +10,8 @@ fn no_source_is_a_stub() {
 fn stub(file: &SourceFile) -> Option<String> {
     let syntax = syn::parse_file(&file.text).unwrap_or_else(|error| panic!("{}: {error}", file.path));
     let empty = syntax.items.is_empty();
-    let placeholder = file.text.lines().take_while(|line| line.starts_with("//!")).any(|line| line.contains("placeholder"));
+    let placeholder =
+        file.text.lines().take_while(|line| line.starts_with("//!")).any(|line| line.contains("placeholder"));
     (empty || placeholder).then(|| format!("{}: nothing is in it", file.path))
 }
 
