@@ -1,0 +1,237 @@
+//! The file source of the formats that Sheaf decodes itself: CSV, JSON lines, Arrow IPC and text.
+//!
+//! It splits files over partitions, takes projections, counts bytes, and hands each file to its format's `open`.
+
+use std::fmt::{self, Formatter};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, new_null_array};
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::{
+    FileGroupPartitioner, FileOpenFuture, FileOpener, FileScanConfig, FileSource,
+};
+use datafusion::datasource::projection::{ProjectionOpener, SplitProjection};
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::physical_expr::projection::ProjectionExprs;
+use datafusion::physical_expr::{LexOrdering, PhysicalExpr};
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder};
+use datafusion::physical_plan::{DisplayFormatType, apply_expression_roots};
+use futures::FutureExt;
+use futures::stream::BoxStream;
+use object_store::ObjectStore;
+
+use super::bytes::Input;
+use super::csv::Dialect;
+use super::inspect::Layout;
+use super::{csv, ipc, json, text};
+use crate::format::Compression;
+
+/// Batches of one file.
+pub(crate) type BatchStream = BoxStream<'static, Result<RecordBatch>>;
+
+/// How rows are decoded.
+#[derive(Debug, Clone)]
+pub(crate) enum Decode {
+    Csv(Arc<Dialect>),
+    Json,
+    Ipc,
+    Text,
+}
+
+impl Decode {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Csv(_) => "csv",
+            Self::Json => "json",
+            Self::Ipc => "ipc",
+            Self::Text => "text",
+        }
+    }
+
+    /// Whether a file may be read in ranges of bytes.
+    fn splits(&self, file: &PartitionedFile, compression: Option<Compression>) -> bool {
+        if compression_of(file, compression) != Compression::None {
+            return false;
+        }
+        match self {
+            Self::Csv(dialect) => dialect.splits(file.extension::<Layout>()),
+            Self::Json | Self::Text => true,
+            Self::Ipc => file.extension::<Layout>().is_some_and(|layout| layout.splits),
+        }
+    }
+}
+
+pub(crate) fn compression_of(file: &PartitionedFile, given: Option<Compression>) -> Compression {
+    given.unwrap_or_else(|| Compression::from_path(file.object_meta.location.as_ref()))
+}
+
+/// One file, or a range of it, to decode.
+pub(crate) struct Scan {
+    pub(crate) input: Input,
+    /// Bytes in which rows begin; `None` for all of the file.
+    pub(crate) range: Option<(u64, u64)>,
+    pub(crate) layout: Option<Layout>,
+    /// The table's columns in files, before projection.
+    pub(crate) table: SchemaRef,
+    /// The columns to give, by their places in `table`.
+    pub(crate) projection: Vec<usize>,
+    /// `table` after projection.
+    pub(crate) schema: SchemaRef,
+    pub(crate) batch_size: usize,
+}
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub(crate) struct RowSource {
+    decode: Decode,
+    compression: Option<Compression>,
+    table: TableSchema,
+    projection: SplitProjection,
+    batch_size: usize,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+impl RowSource {
+    pub(crate) fn new(decode: Decode, compression: Option<Compression>, table: TableSchema) -> Self {
+        Self {
+            decode,
+            compression,
+            projection: SplitProjection::unprojected(&table),
+            table,
+            batch_size: 8192,
+            metrics: ExecutionPlanMetricsSet::new(),
+        }
+    }
+}
+
+impl FileSource for RowSource {
+    fn create_file_opener(
+        &self,
+        store: Arc<dyn ObjectStore>,
+        _config: &FileScanConfig,
+        partition: usize,
+    ) -> Result<Arc<dyn FileOpener>> {
+        let file_schema = self.table.file_schema();
+        let opener = RowOpener {
+            source: self.clone(),
+            store,
+            partition,
+            schema: Arc::new(file_schema.project(&self.projection.file_indices)?),
+        };
+        ProjectionOpener::try_new(self.projection.clone(), Arc::new(opener), file_schema)
+    }
+
+    fn table_schema(&self) -> &TableSchema {
+        &self.table
+    }
+
+    fn with_batch_size(&self, batch_size: usize) -> Arc<dyn FileSource> {
+        Arc::new(Self { batch_size, ..self.clone() })
+    }
+
+    fn projection(&self) -> Option<&ProjectionExprs> {
+        Some(&self.projection.source)
+    }
+
+    fn metrics(&self) -> &ExecutionPlanMetricsSet {
+        &self.metrics
+    }
+
+    fn file_type(&self) -> &str {
+        self.decode.name()
+    }
+
+    fn fmt_extra(&self, _t: DisplayFormatType, _f: &mut Formatter<'_>) -> fmt::Result {
+        Ok(())
+    }
+
+    fn repartitioned(
+        &self,
+        target_partitions: usize,
+        min_size: usize,
+        output_ordering: Option<LexOrdering>,
+        config: &FileScanConfig,
+    ) -> Result<Option<FileScanConfig>> {
+        let mut files = config.file_groups.iter().flat_map(|group| group.iter());
+        if !files.all(|file| self.decode.splits(file, self.compression)) {
+            return Ok(None);
+        }
+        let groups = FileGroupPartitioner::new()
+            .with_target_partitions(target_partitions)
+            .with_repartition_file_min_size(min_size)
+            .with_preserve_order_within_groups(output_ordering.is_some())
+            .repartition_file_groups(&config.file_groups);
+        Ok(groups.map(|file_groups| {
+            let mut config = config.clone();
+            config.file_groups = file_groups;
+            config
+        }))
+    }
+
+    fn try_pushdown_projection(&self, projection: &ProjectionExprs) -> Result<Option<Arc<dyn FileSource>>> {
+        let merged = self.projection.source.try_merge(projection)?;
+        let projection = SplitProjection::new(self.table.file_schema(), &merged);
+        Ok(Some(Arc::new(Self { projection, ..self.clone() })))
+    }
+
+    fn apply_expressions(
+        &self,
+        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        apply_expression_roots(self.projection.source.iter(), f)
+    }
+}
+
+struct RowOpener {
+    source: RowSource,
+    store: Arc<dyn ObjectStore>,
+    partition: usize,
+    schema: SchemaRef,
+}
+
+impl FileOpener for RowOpener {
+    fn open(&self, file: PartitionedFile) -> Result<FileOpenFuture> {
+        let source = &self.source;
+        let scanned = MetricBuilder::new(&source.metrics).counter("bytes_scanned", self.partition);
+        let bound = |at: i64| u64::try_from(at).map_err(|_| DataFusionError::Internal(format!("range at {at}")));
+        let range = match &file.range {
+            Some(range) => Some((bound(range.start)?, bound(range.end)?)),
+            None => None,
+        };
+        let scan = Scan {
+            input: Input {
+                store: Arc::clone(&self.store),
+                location: file.object_meta.location.clone(),
+                size: file.object_meta.size,
+                compression: compression_of(&file, source.compression),
+                scanned,
+            },
+            range,
+            layout: file.extension::<Layout>().cloned(),
+            table: Arc::clone(source.table.file_schema()),
+            projection: source.projection.file_indices.clone(),
+            schema: Arc::clone(&self.schema),
+            batch_size: source.batch_size,
+        };
+        Ok(match &source.decode {
+            Decode::Csv(dialect) => csv::open(scan, Arc::clone(dialect)).boxed(),
+            Decode::Json => json::open(scan).boxed(),
+            Decode::Ipc => ipc::open(scan).boxed(),
+            Decode::Text => text::open(scan).boxed(),
+        })
+    }
+}
+
+/// A batch of the wanted schema from the columns that a file has; `None` is a column that it lacks.
+pub(crate) fn assemble(schema: &SchemaRef, columns: Vec<Option<ArrayRef>>, rows: usize) -> Result<RecordBatch> {
+    let fill = |(column, field): (Option<ArrayRef>, &Arc<arrow::datatypes::Field>)| {
+        column.unwrap_or_else(|| new_null_array(field.data_type(), rows))
+    };
+    let columns = columns.into_iter().zip(schema.fields()).map(fill).collect();
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
+}

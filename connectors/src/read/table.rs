@@ -1,0 +1,374 @@
+//! The table over files: lists them anew for each scan, prunes by folders, and plans a scan that reads no more than
+//! the query needs.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::datatypes::{FieldRef, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::stats::Precision;
+use datafusion::common::{ColumnStatistics, ScalarValue, Statistics, TableReference, project_schema};
+use datafusion::datasource::TableType;
+use datafusion::datasource::file_format::FileFormat;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, FileSource, ParquetSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::error::Result as EngineResult;
+use datafusion::execution::cache::TableScopedPath;
+use datafusion::execution::cache::cache_manager::{CachedFileMetadata, SchemaFingerprint};
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::union::UnionExec;
+use datafusion_datasource::compute_all_files_statistics;
+use futures::{StreamExt, TryStreamExt, stream};
+use object_store::path::Path;
+use parking_lot::Mutex;
+use sheaf_core::Result;
+
+use super::guard::{Guard, GuardedSource, Skipped, is_broken_file};
+use super::inspect::{Inspected, Reader, parquet};
+use super::listing::{self, Hive, LOOKUPS, Listed};
+use super::rows::{Decode, RowSource};
+use super::{ReadOptions, hive, prune};
+use crate::error::to_datafusion;
+use crate::format::Format;
+use crate::location::Location;
+use crate::stores::Stores;
+
+/// Files that were looked into, by store and path.
+pub(crate) type Known = HashMap<(String, Path), (Version, Inspected)>;
+
+/// What changes when a file is written again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Version {
+    size: u64,
+    modified: i64,
+    e_tag: Option<String>,
+}
+
+impl Version {
+    pub(crate) fn of(file: &Listed) -> Self {
+        let meta = &file.meta;
+        let modified = meta.last_modified.timestamp_nanos_opt().unwrap_or_default();
+        Self { size: meta.size, modified, e_tag: meta.e_tag.clone() }
+    }
+}
+
+/// Files of one format as one table.
+#[derive(Debug)]
+pub struct FilesTable {
+    pub(crate) stores: Arc<Stores>,
+    pub(crate) locations: Vec<Location>,
+    pub(crate) format: Format,
+    pub(crate) reader: Reader,
+    pub(crate) options: ReadOptions,
+    pub(crate) hive: Hive,
+    /// Columns in the files; columns of their folders and, if asked for, their path.
+    pub(crate) columns: TableSchema,
+    pub(crate) fingerprint: Arc<SchemaFingerprint>,
+    pub(crate) known: Mutex<Known>,
+    pub(crate) skipped: Arc<Skipped>,
+}
+
+/// A file with its values of the partition columns.
+struct Candidate {
+    listed: Listed,
+    values: Vec<ScalarValue>,
+    inspected: Option<Inspected>,
+}
+
+impl FilesTable {
+    /// Files that could not be read and were skipped so far, with `ignore_errors`.
+    #[must_use]
+    pub fn skipped_files(&self) -> usize {
+        self.skipped.count()
+    }
+
+    /// The names of those files.
+    #[must_use]
+    pub fn skipped_file_names(&self) -> Vec<String> {
+        self.skipped.files()
+    }
+
+    /// The format of the files.
+    #[must_use]
+    pub fn format(&self) -> &Format {
+        &self.format
+    }
+
+    /// Where the files are, as the user wrote it.
+    #[must_use]
+    pub fn locations(&self) -> &[Location] {
+        &self.locations
+    }
+
+    /// The files as they are now, with what is known of them.
+    async fn candidates(&self, state: &dyn Session) -> Result<Vec<Candidate>> {
+        let files =
+            listing::list(&self.stores, &self.locations, &self.options.storage_options, Some(&self.format), self.hive)
+                .await?;
+        let files = self.reader_needs(state, files).await?;
+        let folders = self.columns.table_partition_cols();
+        let path_column = usize::from(self.options.include_file_paths.is_some());
+        let folders = &folders[..folders.len() - path_column];
+        let candidate = |(listed, inspected): (Listed, Option<Inspected>)| {
+            let mut values = hive::values(&listed.full, &listed.pairs, folders)?;
+            if path_column > 0 {
+                values.push(ScalarValue::Utf8(Some(listed.full.clone())));
+            }
+            Ok(Candidate { listed, values, inspected })
+        };
+        files.into_iter().map(candidate).collect()
+    }
+
+    /// Looks into files that came or changed since the table was opened, where their layout matters.
+    async fn reader_needs(&self, state: &dyn Session, files: Vec<Listed>) -> Result<Vec<(Listed, Option<Inspected>)>> {
+        let look = self.reader.needs_layout() && self.options.schema.is_none();
+        let known = |file: &Listed| {
+            let known = self.known.lock();
+            let found = known.get(&key(file))?;
+            (found.0 == Version::of(file)).then(|| found.1.clone())
+        };
+        let one = |file: Listed| async move {
+            let inspected = match known(&file) {
+                Some(inspected) => Some(inspected),
+                None if look => match self.reader.inspect(state, &file, self.options.compression).await {
+                    Ok(inspected) => {
+                        self.known.lock().insert(key(&file), (Version::of(&file), inspected.clone()));
+                        Some(inspected)
+                    }
+                    Err(error) if self.options.ignore_errors && is_broken_file(&error) => {
+                        self.skipped.add(&file.full, &error);
+                        return Ok(None);
+                    }
+                    Err(error) => return Err(error),
+                },
+                None => None,
+            };
+            Ok(Some((file, inspected)))
+        };
+        let futures: Vec<_> = files.into_iter().map(one).collect();
+        let found: Vec<Option<_>> = stream::iter(futures).buffered(LOOKUPS).try_collect().await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    async fn plan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> EngineResult<Arc<dyn ExecutionPlan>> {
+        let partition_columns: Vec<FieldRef> = self.columns.table_partition_cols().iter().cloned().collect();
+        let (by_folder, others): (Vec<Expr>, Vec<Expr>) =
+            filters.iter().cloned().partition(|filter| prune::decides(filter, &partition_columns));
+        let candidates = self.candidates(state).await.map_err(to_datafusion)?;
+        let values: Vec<_> = candidates.iter().map(|candidate| candidate.values.clone()).collect();
+        let keep = prune::keep(&by_folder, &partition_columns, &values)?;
+        let kept: Vec<_> = candidates.into_iter().zip(keep).filter_map(|(file, keep)| keep.then_some(file)).collect();
+        let limit_files = if others.is_empty() { limit } else { None };
+        let (stores, inexact) = self.gather(state, kept, limit_files).await?;
+        let mut scans = Vec::with_capacity(stores.len());
+        for files in stores {
+            scans.push(self.scan_store(state, files, inexact, projection, limit)?);
+        }
+        match scans.len() {
+            0 => Ok(Arc::new(EmptyExec::new(project_schema(&self.schema(), projection)?))),
+            1 => Ok(scans.remove(0)),
+            _ => UnionExec::try_new(scans),
+        }
+    }
+
+    /// The files with their statistics, by store; and whether a limit left some out.
+    async fn gather(
+        &self,
+        state: &dyn Session,
+        files: Vec<Candidate>,
+        limit: Option<usize>,
+    ) -> EngineResult<(Vec<Vec<(Listed, PartitionedFile)>>, bool)> {
+        let collect = state.config().collect_statistics();
+        let fetch = state.config_options().execution.meta_fetch_concurrency.get();
+        let futures: Vec<_> = files.into_iter().map(|file| self.with_statistics(state, file, collect)).collect();
+        let mut all = stream::iter(futures).buffered(fetch);
+        let mut stores: Vec<Vec<(Listed, PartitionedFile)>> = Vec::new();
+        let mut rows = Precision::Exact(0);
+        while let Some(found) = all.next().await {
+            let Some((listed, file)) = found? else { continue };
+            let count = file.statistics.as_ref().map_or(Precision::Absent, |statistics| statistics.num_rows);
+            rows = rows.add(&count);
+            match stores.iter_mut().find(|files| files[0].0.url == listed.url) {
+                Some(files) => files.push((listed, file)),
+                None => stores.push(vec![(listed, file)]),
+            }
+            if let (Some(limit), Precision::Exact(rows)) = (limit, rows)
+                && rows > limit
+            {
+                return Ok((stores, all.next().await.is_some()));
+            }
+        }
+        Ok((stores, false))
+    }
+
+    async fn with_statistics(
+        &self,
+        state: &dyn Session,
+        file: Candidate,
+        collect: bool,
+    ) -> EngineResult<Option<(Listed, PartitionedFile)>> {
+        let Candidate { listed, values, inspected } = file;
+        let mut planned = PartitionedFile::new_from_meta(listed.meta.clone());
+        if let Some(layout) = inspected.and_then(|inspected| inspected.layout) {
+            planned = planned.with_extension(layout);
+        }
+        let statistics = match self.reader {
+            Reader::Parquet if collect => match self.parquet_statistics(state, &listed).await {
+                Ok(statistics) => statistics,
+                Err(error) => {
+                    let error = super::guard::name_file(&listed.full, crate::error::from_datafusion(error));
+                    if self.options.ignore_errors && is_broken_file(&error) {
+                        self.skipped.add(&listed.full, &error);
+                        return Ok(None);
+                    }
+                    return Err(to_datafusion(error));
+                }
+            },
+            _ => Arc::new(Statistics::new_unknown(self.columns.file_schema())),
+        };
+        planned.statistics = Some(Arc::new(with_partition_values(&statistics, &values)));
+        planned.partition_values = values;
+        Ok(Some((listed, planned)))
+    }
+
+    async fn parquet_statistics(&self, state: &dyn Session, file: &Listed) -> EngineResult<Arc<Statistics>> {
+        let cache = state.runtime_env().cache_manager.get_file_statistic_cache();
+        let path = TableScopedPath {
+            // Paths are the same in many stores.
+            table: Some(TableReference::bare(file.url.as_str())),
+            path: file.meta.location.clone(),
+        };
+        if let Some(cached) = cache.as_ref().and_then(|cache| cache.get(&path))
+            && cached.is_valid_for(&file.meta, &self.fingerprint)
+        {
+            return Ok(Arc::clone(&cached.statistics));
+        }
+        let schema = Arc::clone(self.columns.file_schema());
+        let statistics = Arc::new(parquet(state).infer_stats(state, &file.store, schema, &file.meta).await?);
+        if let Some(cache) = cache {
+            let (meta, print) = (file.meta.clone(), Arc::clone(&self.fingerprint));
+            cache.put(&path, CachedFileMetadata::new(meta, print, Arc::clone(&statistics), None));
+        }
+        Ok(statistics)
+    }
+
+    /// The scan of all files of one store.
+    fn scan_store(
+        &self,
+        state: &dyn Session,
+        files: Vec<(Listed, PartitionedFile)>,
+        inexact: bool,
+        projection: Option<&Vec<usize>>,
+        limit: Option<usize>,
+    ) -> EngineResult<Arc<dyn ExecutionPlan>> {
+        let Some((first, _)) = files.first() else {
+            return Ok(Arc::new(EmptyExec::new(project_schema(&self.schema(), projection)?)));
+        };
+        let base = first.full.strip_suffix(first.meta.location.as_ref()).unwrap_or_default().to_string();
+        let url = first.url.clone();
+        let source = self.source(state, first);
+        let guard = Guard { base, skipped: self.options.ignore_errors.then(|| Arc::clone(&self.skipped)) };
+        let files = FileGroup::new(files.into_iter().map(|(_, file)| file).collect());
+        let groups = files.split_files(state.config().target_partitions());
+        // A file that is skipped has no rows, whatever its statistics say.
+        let inexact = inexact || self.options.ignore_errors;
+        let (groups, statistics) = compute_all_files_statistics(groups, self.schema(), true, inexact)?;
+        let config = FileScanConfigBuilder::new(url, GuardedSource::wrap(source, guard))
+            .with_file_groups(groups)
+            .with_statistics(statistics)
+            .with_projection_indices(projection.cloned())?
+            .with_limit(limit)
+            .build();
+        Ok(DataSourceExec::from_data_source(config))
+    }
+
+    fn source(&self, state: &dyn Session, file: &Listed) -> Arc<dyn FileSource> {
+        let rows = |decode| -> Arc<dyn FileSource> {
+            Arc::new(RowSource::new(decode, self.options.compression, self.columns.clone()))
+        };
+        match &self.reader {
+            Reader::Parquet => {
+                let options = state.default_table_options().parquet;
+                let hint = options.global.metadata_size_hint;
+                let cache = state.runtime_env().cache_manager.get_file_metadata_cache();
+                let factory = CachedParquetFileReaderFactory::new(Arc::clone(&file.store), cache);
+                let source = ParquetSource::new(self.columns.clone())
+                    .with_table_parquet_options(options)
+                    .with_parquet_file_reader_factory(Arc::new(factory));
+                Arc::new(match hint {
+                    Some(hint) => source.with_metadata_size_hint(hint),
+                    None => source,
+                })
+            }
+            Reader::Csv(dialect) => rows(Decode::Csv(Arc::clone(dialect))),
+            Reader::Json(_) => rows(Decode::Json),
+            Reader::Ipc => rows(Decode::Ipc),
+            Reader::Text => rows(Decode::Text),
+        }
+    }
+}
+
+pub(crate) fn key(file: &Listed) -> (String, Path) {
+    (file.url.as_str().to_string(), file.meta.location.clone())
+}
+
+/// A file's statistics with those of its partition columns, each of which has one value in all of the file.
+fn with_partition_values(statistics: &Statistics, values: &[ScalarValue]) -> Statistics {
+    let mut all = statistics.clone();
+    for value in values {
+        let known = if value.is_null() { Precision::Absent } else { Precision::Exact(value.clone()) };
+        let width = value.data_type().primitive_width();
+        all.column_statistics.push(ColumnStatistics {
+            null_count: if value.is_null() { all.num_rows } else { Precision::Exact(0) },
+            max_value: known.clone(),
+            min_value: known,
+            sum_value: Precision::Absent,
+            distinct_count: Precision::Exact(usize::from(!value.is_null())),
+            byte_size: width.map_or(Precision::Absent, |width| all.num_rows.multiply(&Precision::Exact(width))),
+        });
+    }
+    all
+}
+
+#[async_trait]
+impl TableProvider for FilesTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(self.columns.table_schema())
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> EngineResult<Arc<dyn ExecutionPlan>> {
+        self.plan(state, projection, filters, limit).await
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> EngineResult<Vec<TableProviderFilterPushDown>> {
+        let columns: Vec<FieldRef> = self.columns.table_partition_cols().iter().cloned().collect();
+        let support = |filter: &&Expr| match self.reader {
+            _ if prune::decides(filter, &columns) => TableProviderFilterPushDown::Exact,
+            Reader::Parquet => TableProviderFilterPushDown::Inexact,
+            _ => TableProviderFilterPushDown::Unsupported,
+        };
+        Ok(filters.iter().map(support).collect())
+    }
+}
