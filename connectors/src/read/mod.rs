@@ -16,6 +16,8 @@ mod prune;
 mod rows;
 mod schema;
 mod table;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use std::collections::HashMap;
