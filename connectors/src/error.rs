@@ -11,6 +11,9 @@ use sheaf_core::{Error, ErrorKind};
 /// How many edits away a column may be to be named as the one that was meant, as a share of its length.
 const NEAR_SHARE: usize = 3;
 
+/// What to do when a store refuses.
+const CREDENTIALS: Option<&str> = Some("check the credentials: storage_options, or the environment");
+
 /// Tells an error of the engine as one of Sheaf's. An error of Sheaf's own that travelled through the engine
 /// comes out as it went in.
 #[must_use]
@@ -32,15 +35,15 @@ pub fn to_datafusion(error: Error) -> DataFusionError {
 pub fn from_store(error: object_store::Error) -> Error {
     use object_store::Error as Store;
     let (kind, hint) = match &error {
-        Store::NotFound { .. } if error.to_string().contains("NoSuchBucket") => {
+        _ if error.to_string().contains("NoSuchBucket") => {
             (ErrorKind::NotFound, Some("the bucket does not exist: check its name, region and endpoint"))
         }
         Store::NotFound { .. } => (ErrorKind::NotFound, None),
         Store::AlreadyExists { .. } => (ErrorKind::AlreadyExists, None),
         Store::Precondition { .. } => (ErrorKind::Conflict, None),
-        Store::PermissionDenied { .. } | Store::Unauthenticated { .. } => {
-            (ErrorKind::PermissionDenied, Some("check the credentials: storage_options, or the environment"))
-        }
+        Store::PermissionDenied { .. } | Store::Unauthenticated { .. } => (ErrorKind::PermissionDenied, CREDENTIALS),
+        // Of a listing the store's client tells the status in its text only.
+        Store::Generic { .. } if is_refused(&error.to_string()) => (ErrorKind::PermissionDenied, CREDENTIALS),
         Store::NotSupported { .. } | Store::NotImplemented { .. } => (ErrorKind::Unsupported, None),
         Store::InvalidPath { .. } | Store::UnknownConfigurationKey { .. } => (ErrorKind::InvalidInput, None),
         _ if storage_full(&error) => (ErrorKind::DiskFull, Some("free some space, or choose another place")),
@@ -109,6 +112,12 @@ fn translate(error: DataFusionError) -> Error {
             Some("raise memory_limit, or make the input of this operator smaller; it cannot spill"),
         ),
         DataFusionError::ObjectStore(_) => return object_store_root(error),
+        // A decoder whose file could not be fetched: the file may be well.
+        DataFusionError::ParquetError(_) | DataFusionError::ArrowError(_, _) | DataFusionError::External(_)
+            if store_error(root).is_some() =>
+        {
+            return store_error(root).map_or_else(|| Error::internal(message), from_store).with_source(error);
+        }
         DataFusionError::ParquetError(_) => (ErrorKind::CorruptFile, None),
         DataFusionError::ArrowError(arrow, _) => (arrow_kind(arrow), None),
         DataFusionError::IoError(io) if io.kind() == std::io::ErrorKind::StorageFull => (ErrorKind::DiskFull, None),
@@ -138,6 +147,18 @@ fn plain_message(root: &DataFusionError) -> String {
     text.trim().to_string()
 }
 
+/// The store's error that caused another one.
+fn store_error(error: &(dyn StdError + 'static)) -> Option<object_store::Error> {
+    let mut cause = Some(error);
+    while let Some(inner) = cause {
+        if let Some(store) = inner.downcast_ref::<object_store::Error>() {
+            return Some(clone_store_error(store));
+        }
+        cause = inner.source();
+    }
+    None
+}
+
 fn object_store_root(error: DataFusionError) -> Error {
     let root = error.find_root();
     if let DataFusionError::ObjectStore(store) = root {
@@ -165,6 +186,10 @@ fn clone_store_error(error: &object_store::Error) -> object_store::Error {
         }
         _ => Store::Generic { store: "object store", source: source() },
     }
+}
+
+fn is_refused(text: &str) -> bool {
+    ["status code: 401", "status code: 403"].iter().any(|status| text.contains(status))
 }
 
 fn storage_full(error: &object_store::Error) -> bool {
@@ -254,6 +279,19 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::UnknownColumn);
         assert!(error.to_string().contains("did you mean \"carrier\""), "{error}");
         assert!(!unknown_column_error("xyz", &["carrier"]).to_string().contains("did you mean"));
+    }
+
+    #[test]
+    fn a_store_that_refuses_or_breaks_is_told_as_such_wherever_it_happens() {
+        let generic = |text: &str| object_store::Error::Generic { store: "S3", source: text.to_string().into() };
+        assert_eq!(from_store(generic("status code: 403 Forbidden")).kind(), ErrorKind::PermissionDenied);
+        let missing = from_store(generic("404 Not Found: <Code>NoSuchBucket</Code>"));
+        assert_eq!(missing.kind(), ErrorKind::NotFound);
+        assert!(missing.hint().is_some_and(|hint| hint.contains("bucket")));
+        let broken = ParquetError::External(Box::new(generic("connection reset")));
+        assert_eq!(from_datafusion(DataFusionError::ParquetError(Box::new(broken))).kind(), ErrorKind::Io);
+        let corrupt = ParquetError::General("bad magic".into());
+        assert_eq!(from_datafusion(DataFusionError::ParquetError(Box::new(corrupt))).kind(), ErrorKind::CorruptFile);
     }
 
     #[test]

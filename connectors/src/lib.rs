@@ -2,9 +2,11 @@
 //! commit protocol that makes a write appear whole or not at all.
 
 pub mod error;
+pub mod fault;
 pub mod format;
 pub mod glob;
 pub mod location;
 pub mod manifest;
 pub mod read;
 pub mod stores;
+pub mod write;
