@@ -7,3 +7,6 @@ pub use sheaf_core as core;
 pub use sheaf_core::{Error, ErrorKind, Options, Result, Settings};
 pub use sheaf_dataset as dataset;
 pub use sheaf_dataset::{Dataset, Session, expr};
+pub use sheaf_flight as flight;
+pub use sheaf_sql as sql;
+pub use sheaf_sql::SessionSql;

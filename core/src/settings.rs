@@ -8,7 +8,7 @@ use crate::{Error, Result, host};
 /// A key that users tune, with what its documentation says.
 #[derive(Debug, Clone, Copy)]
 pub struct Key {
-    /// The name, the same in Rust, Python, the command line and SQL (`SET sheaf.NAME`).
+    /// The name, the same in Rust, Python and on the command line.
     pub name: &'static str,
     /// Its default, in words where it depends on the machine.
     pub default: &'static str,

@@ -149,15 +149,6 @@ impl Dataset {
         table.map(|table| table.to_string()).map_err(|error| from_datafusion(error.into()))
     }
 
-    /// Runs the plan once and keeps its rows in memory for all datasets that go on from the result.
-    ///
-    /// # Errors
-    /// [`sheaf_core::ErrorKind::MemoryLimit`] when the rows do not fit the session's limit, and whatever goes wrong
-    /// in the plan.
-    pub async fn materialize(&self) -> Result<Self> {
-        crate::verbs::materialize::materialize(self).await
-    }
-
     /// The plan as text: logical as written, logical as optimized, physical.
     ///
     /// # Errors

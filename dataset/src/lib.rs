@@ -17,3 +17,4 @@ pub use run::{Run, RunProgress};
 pub use session::{MemoryUse, Session};
 pub use verbs::groupby::GroupedDataset;
 pub use verbs::join::{JoinOptions, JoinType};
+pub use verbs::write::WriteReport;

@@ -15,6 +15,8 @@ use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{LogicalPlanBuilder, UNNAMED_TABLE};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use sheaf_connectors::error::from_datafusion;
+use sheaf_connectors::read::{self, FilesTable, ReadOptions};
+use sheaf_connectors::stores::Stores;
 use sheaf_core::env::Threads;
 use sheaf_core::{Options, Result, Settings};
 
@@ -62,6 +64,7 @@ struct Inner {
     threads: Arc<Threads>,
     spill: SpillFolder,
     settings: Settings,
+    stores: Arc<Stores>,
 }
 
 /// What a session holds now, in bytes.
@@ -85,7 +88,8 @@ impl Session {
         let settings = options.validate()?;
         let threads = Threads::start(settings.threads)?;
         let spill = SpillFolder::create(&settings.spill_dir, &spill_name())?;
-        let runtime = runtime(&settings, &spill)?;
+        let stores = Stores::new();
+        let runtime = runtime(&settings, &spill, &stores)?;
         let state = SessionStateBuilder::new()
             .with_config(config(&settings))
             .with_runtime_env(runtime)
@@ -93,7 +97,7 @@ impl Session {
             .with_query_planner(Arc::new(SheafPlanner::default()));
         let state = rules::install(state).build();
         let context = SessionContext::new_with_state(state);
-        Ok(Self { inner: Arc::new(Inner { context, threads, spill, settings }) })
+        Ok(Self { inner: Arc::new(Inner { context, threads, spill, settings, stores }) })
     }
 
     /// The validated settings.
@@ -144,6 +148,30 @@ impl Session {
     pub async fn run<T: Send + 'static>(&self, future: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
         let task = AbortOnDropHandle(self.inner.threads.handle().spawn(future));
         task.await
+    }
+
+    /// The object stores that this session has opened.
+    #[must_use]
+    pub fn stores(&self) -> &Arc<Stores> {
+        &self.inner.stores
+    }
+
+    /// A dataset of the files at these paths: files, globs, folders or URLs, all of one format.
+    ///
+    /// # Errors
+    /// [`sheaf_core::ErrorKind::NotFound`] when nothing is there; [`sheaf_core::ErrorKind::CorruptFile`] and
+    /// [`sheaf_core::ErrorKind::TypeMismatch`] for files whose schemas cannot be read or do not fit together.
+    pub async fn read(&self, paths: &[String], options: &ReadOptions) -> Result<Dataset> {
+        self.from_provider(self.open(paths, options).await?)
+    }
+
+    /// The table of the files at these paths, for catalogs; see [`Session::read`].
+    ///
+    /// # Errors
+    /// As [`Session::read`].
+    pub async fn open(&self, paths: &[String], options: &ReadOptions) -> Result<Arc<FilesTable>> {
+        let (session, paths, options) = (self.clone(), paths.to_vec(), options.clone());
+        self.run(async move { read::open(&session.state(), session.stores(), &paths, &options).await }).await
     }
 
     /// A dataset over record batches that are in memory. All must have the schema `schema`.
@@ -248,13 +276,18 @@ fn spill_name() -> String {
     format!("{}-{}-{nanos:x}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-fn runtime(settings: &Settings, spill: &SpillFolder) -> Result<Arc<RuntimeEnv>> {
+fn runtime(settings: &Settings, spill: &SpillFolder, stores: &Arc<Stores>) -> Result<Arc<RuntimeEnv>> {
     let limit = usize::try_from(settings.memory_limit).unwrap_or(usize::MAX);
     let pool: Arc<dyn MemoryPool> = Arc::new(TrackConsumersPool::new(FairSpillPool::new(limit), NAMED_CONSUMERS));
     let disk = DiskManagerBuilder::default()
         .with_mode(DiskManagerMode::Directories(vec![spill.path().to_path_buf()]))
         .with_max_temp_directory_size(settings.spill_limit);
-    RuntimeEnvBuilder::new().with_memory_pool(pool).with_disk_manager_builder(disk).build_arc().map_err(from_datafusion)
+    RuntimeEnvBuilder::new()
+        .with_memory_pool(pool)
+        .with_disk_manager_builder(disk)
+        .with_object_store_registry(Arc::clone(stores) as _)
+        .build_arc()
+        .map_err(from_datafusion)
 }
 
 fn config(settings: &Settings) -> SessionConfig {

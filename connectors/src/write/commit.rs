@@ -171,7 +171,7 @@ async fn gather(job: &Arc<Job>, input: Arc<dyn ExecutionPlan>, context: Arc<Task
 }
 
 /// The columns of the one row that a write yields: `files`, `rows`, `bytes` and `path`.
-fn summary_schema() -> SchemaRef {
+pub(crate) fn summary_schema() -> SchemaRef {
     Arc::new(Schema::new(vec![
         Field::new("files", DataType::UInt64, false),
         Field::new("rows", DataType::UInt64, false),

@@ -152,3 +152,9 @@ fn is_nested(data_type: &DataType) -> bool {
         other => other.is_nested(),
     }
 }
+
+/// The schema of a write's one row of report: `files`, `rows` and `bytes` as `UInt64`, `path` as `Utf8`.
+#[must_use]
+pub fn report_schema() -> arrow::datatypes::SchemaRef {
+    commit::summary_schema()
+}

@@ -3,3 +3,4 @@
 pub mod map_batches;
 pub mod range;
 pub mod sample;
+pub(crate) mod write;

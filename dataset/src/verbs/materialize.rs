@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use datafusion::catalog::{Session as EngineSession, TableProvider};
 use datafusion::datasource::MemTable;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use sheaf_connectors::error::from_datafusion;
@@ -40,9 +41,37 @@ impl TableProvider for Materialized {
     ) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
         self.table.scan(state, projection, filters, limit).await
     }
+
+    async fn insert_into(
+        &self,
+        state: &dyn EngineSession,
+        input: Arc<dyn ExecutionPlan>,
+        insert: InsertOp,
+    ) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
+        self.table.insert_into(state, input, insert).await
+    }
 }
 
-pub(crate) async fn materialize(dataset: &Dataset) -> Result<Dataset> {
+impl Dataset {
+    /// Runs the plan once and keeps its rows in memory for all datasets that go on from the result.
+    ///
+    /// # Errors
+    /// [`sheaf_core::ErrorKind::MemoryLimit`] when the rows do not fit the session's limit, and whatever goes wrong
+    /// in the plan.
+    pub async fn materialize(&self) -> Result<Self> {
+        self.session().from_provider(self.materialize_table().await?)
+    }
+
+    /// As [`Dataset::materialize`], as a table for catalogs, which takes `INSERT`.
+    ///
+    /// # Errors
+    /// As [`Dataset::materialize`].
+    pub async fn materialize_table(&self) -> Result<Arc<dyn TableProvider>> {
+        Ok(Arc::new(materialize(self).await?))
+    }
+}
+
+async fn materialize(dataset: &Dataset) -> Result<Materialized> {
     let session = dataset.session();
     let reservation = MemoryConsumer::new("materialize").register(&session.context().runtime_env().memory_pool);
     let mut run = dataset.start().await?;
@@ -59,5 +88,5 @@ pub(crate) async fn materialize(dataset: &Dataset) -> Result<Dataset> {
         partitions.push(Vec::new());
     }
     let table = MemTable::try_new(run.schema(), partitions).map_err(from_datafusion)?;
-    session.from_provider(Arc::new(Materialized { table, _reservation: reservation }))
+    Ok(Materialized { table, _reservation: reservation })
 }

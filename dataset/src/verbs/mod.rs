@@ -7,3 +7,4 @@ pub mod map_batches;
 pub mod materialize;
 pub mod rows;
 pub mod select;
+pub mod write;

@@ -1,0 +1,70 @@
+//! `write`: the rows of a dataset as files, whole or not at all.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, StringArray, UInt64Array};
+use arrow::record_batch::RecordBatch;
+use datafusion::logical_expr::{Extension, LogicalPlan};
+use sheaf_connectors::error::from_datafusion;
+use sheaf_connectors::write::WriteOptions;
+use sheaf_core::{Error, Result, ResultExt};
+
+use crate::dataset::Dataset;
+use crate::operators::write::Write;
+
+/// What a write wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WriteReport {
+    /// The target as it was given.
+    pub path: String,
+    /// New files.
+    pub files: u64,
+    /// Rows in them.
+    pub rows: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl Dataset {
+    /// Writes the rows to a file, or to a folder of files. It appears whole or not at all: see [`WriteOptions`].
+    ///
+    /// # Errors
+    /// [`sheaf_core::ErrorKind::AlreadyExists`] in mode `error` when there is data at the target; whatever goes
+    /// wrong in the plan or in the store. After an error the target is as it was.
+    pub async fn write(&self, target: &str, options: WriteOptions) -> Result<WriteReport> {
+        let written = self.write_plan(target, options)?;
+        let batches = written.collect().await.with_context(|| format!("writing {target}"))?;
+        batches
+            .iter()
+            .find_map(|batch| WriteReport::read(batch))
+            .ok_or_else(|| Error::internal("a write reported nothing"))
+    }
+
+    /// The write as a dataset of one row, its report; it writes when it runs.
+    ///
+    /// # Errors
+    /// [`sheaf_core::ErrorKind::InvalidInput`] for options that contradict each other.
+    pub fn write_plan(&self, target: &str, options: WriteOptions) -> Result<Self> {
+        let stores = Arc::clone(self.session().stores());
+        let node = Write::new(self.logical_plan().clone(), target.into(), options, stores).map_err(from_datafusion)?;
+        Ok(Self::new(self.session().clone(), LogicalPlan::Extension(Extension { node: Arc::new(node) })))
+    }
+}
+
+impl WriteReport {
+    /// The report in a batch of [`Dataset::write_plan`]'s result, if it has one.
+    #[must_use]
+    pub fn read(batch: &RecordBatch) -> Option<Self> {
+        let number = |name: &str| {
+            let column = batch.column_by_name(name)?.as_any().downcast_ref::<UInt64Array>()?;
+            (!column.is_empty()).then(|| column.value(0))
+        };
+        let path = batch.column_by_name("path")?.as_any().downcast_ref::<StringArray>()?;
+        Some(Self {
+            path: (!path.is_empty()).then(|| path.value(0).to_string())?,
+            files: number("files")?,
+            rows: number("rows")?,
+            bytes: number("bytes")?,
+        })
+    }
+}
