@@ -1,0 +1,62 @@
+"""Where the results go: a JSON file, and the speed table between two markers in README.md."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from cases import Case
+from outcomes import Row, best_peer, ratio
+
+BEGIN = "<!-- speed table: begin, written by `make bench` -->"
+END = "<!-- speed table: end -->"
+
+
+def as_json(
+    host: dict[str, Any], settings: dict[str, Any], cases: Sequence[Case], rows: Sequence[Row]
+) -> dict[str, Any]:
+    """Everything that was measured."""
+    return {
+        "host": host,
+        "settings": settings,
+        "cases": [
+            {
+                "name": case.name,
+                "title": case.title,
+                "outcomes": {name: asdict(outcome) for name, outcome in row.items()},
+                "best_peer": (best_peer(row) or (None, None))[0],
+                "ratio": ratio(row),
+            }
+            for case, row in zip(cases, rows, strict=True)
+        ],
+    }
+
+
+def write_json(path: Path, results: dict[str, Any]) -> None:
+    """Write the results, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".unfinished")
+    unfinished.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
+    unfinished.replace(path)
+
+
+def summary(host: dict[str, Any], settings: dict[str, Any]) -> str:
+    """One paragraph on how the numbers came about."""
+    versions = ", ".join(f"{name} {found}" for name, found in host["versions"].items() if found)
+    memory = host["memory_bytes"] / 1e9
+    return (
+        f"Measured on {host['date']}: {host['processor']}, {settings['threads']} threads, {memory:.0f} GB; "
+        f"TPC-H scale {settings['scale']:g}; warm, best of {settings['runs']}, "
+        "engines in turn, each in a process of its own; "
+        f"every engine's rows compared with DuckDB's. {versions}."
+    )
+
+
+def with_table(readme: str, text: str) -> str:
+    """README's text with what stands between the markers replaced."""
+    before, begin, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"README.md has no place for the speed table: it needs the lines {BEGIN} and {END}")
+    return f"{before}{BEGIN}\n{text}\n{END}{after}"
