@@ -19,6 +19,9 @@ import pyarrow as pa
 from cases import Case
 from memory import peak_bytes
 
+# What a footnote of the table can hold; some engines print a whole plan.
+LONGEST_ERROR = 300
+
 
 @dataclass(frozen=True)
 class Request:
@@ -45,8 +48,7 @@ def perform(request: Request) -> dict[str, Any]:
         return measure(module, request)
     except Exception as error:
         # An engine that cannot run a case is a result, and the table shows it.
-        first_line = next(iter(str(error).strip().splitlines()), "")
-        return {"error": f"{type(error).__name__}: {first_line}"[:300]}
+        return {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"[:LONGEST_ERROR]}
     finally:
         getattr(module, "close", lambda: None)()
 

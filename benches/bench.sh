@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# `make bench`: the peers' environment, the TPC-H data, Sheaf's wheel if one is given, then the measurement.
+#   benches/bench.sh [--wheel FILE] [arguments of run.py, see benches/run.py --help]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+wheel=""
+if [ "${1:-}" = "--wheel" ]; then
+    wheel=$2
+    shift 2
+fi
+
+scale=1
+previous=""
+for argument in "$@"; do
+    case "$argument" in
+        --scale=*) scale=${argument#--scale=} ;;
+        *) [ "$previous" != "--scale" ] || scale=$argument ;;
+    esac
+    previous=$argument
+done
+
+python=.venv-bench/bin/python
+[ -x "$python" ] || python3 -m venv .venv-bench
+"$python" -m pip install --quiet --disable-pip-version-check -r benches/requirements.txt
+if [ -n "$wheel" ]; then
+    "$python" -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps "$wheel"
+    "$python" -m pip install --quiet --disable-pip-version-check "$wheel"
+fi
+
+# The dev profile: a minute of writing at scale 1 is less than building the test dependencies once more in release.
+if [ ! -e "bench-data/tpch-sf$scale/lineitem.parquet" ]; then
+    cargo bench --quiet --profile dev --bench tpch_data -- --scale "$scale" --out "$PWD/bench-data/tpch-sf$scale"
+fi
+exec "$python" benches/run.py "$@"
