@@ -28,8 +28,10 @@ if [ -n "$wheel" ]; then
     "$python" -m pip install --quiet --disable-pip-version-check "$wheel"
 fi
 
-# The dev profile: a minute of writing at scale 1 is less than building the test dependencies once more in release.
+# The dev profile, with the selection of packages and features that the tests have: what they built serves here too, and
+# a minute of writing at scale 1 is less than building the test dependencies once more in release.
 if [ ! -e "bench-data/tpch-sf$scale/lineitem.parquet" ]; then
-    cargo bench --quiet --profile dev --bench tpch_data -- --scale "$scale" --out "$PWD/bench-data/tpch-sf$scale"
+    cargo bench --quiet --locked --profile dev --workspace --exclude sheaf-python --features polars \
+        --bench tpch_data -- --scale "$scale" --out "$PWD/bench-data/tpch-sf$scale"
 fi
 exec "$python" benches/run.py "$@"

@@ -21,6 +21,11 @@ def installed(engine: Engine) -> str | None:
         return None
 
 
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def processor() -> str:
     """The name of the processor."""
     try:
@@ -36,7 +41,7 @@ def description(engines: Sequence[Engine]) -> dict[str, Any]:
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "processor": processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": cores(),
         "memory_bytes": psutil.virtual_memory().total,
         "system": platform.platform(),
         "python": platform.python_version(),

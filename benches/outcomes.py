@@ -1,6 +1,6 @@
 """What came of a case on an engine, and what the outcomes say together: best peers, ratios and totals."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 SUBJECT = "sheaf"
@@ -54,7 +54,7 @@ def common_rows(rows: Iterable[Row], engines: Iterable[str]) -> list[Row]:
     return [row for row in rows if all(name in row and row[name].seconds is not None for name in engines)]
 
 
-def total_row(rows: list[Row], engines: Iterable[str]) -> dict[str, Outcome]:
+def total_row(rows: Sequence[Row], engines: Iterable[str]) -> dict[str, Outcome]:
     """The totals of these rows as a row of their own, with the largest peak of memory.
 
     An engine that did not answer all of them has no total here: a sum over fewer queries is no time to compare with.

@@ -5,7 +5,6 @@ or suffers from its memory. The order of engines turns from case to case.
 """
 
 import argparse
-import os
 import signal
 import sys
 import tempfile
@@ -17,7 +16,7 @@ import pyarrow as pa
 from cases import REFERENCE, Case, all_cases, selected
 from compare import difference
 from engines import ENGINES, Engine
-from host import description, installed
+from host import cores, description, installed
 from inputs import prepare
 from outcomes import Outcome, Row
 from processes import adopt_orphans, run_child
@@ -44,7 +43,7 @@ def arguments(given: list[str]) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="one timed run, map_batches over 100 times fewer rows")
     parser.add_argument("--engines", default="", help="comma-separated; default: all that are installed")
     parser.add_argument("--cases", default="", help="comma-separated names such as q17, tpch, csv, numpy; default: all")
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="for every engine alike")
+    parser.add_argument("--threads", type=int, default=cores(), help="for every engine alike")
     parser.add_argument("--timeout", type=float, default=300.0, help="seconds that one engine may take on one case")
     parser.add_argument("--data", type=Path, default=REPOSITORY / "bench-data", help="folder of the inputs")
     parser.add_argument("--out", type=Path, help="the JSON file (default: results.json in the data folder)")

@@ -78,8 +78,11 @@ impl Request {
         fs::create_dir_all(&self.out).map_err(|error| failed("create the folder", &self.out, error))?;
         for (name, table) in TABLES {
             let path = self.out.join(format!("{name}.parquet"));
-            let note =
-                if path.exists() { "already there".to_owned() } else { format!("{} rows", write_table(&path, table(self.scale))?) };
+            let note = if path.exists() {
+                "already there".to_owned()
+            } else {
+                format!("{} rows", write_table(&path, table(self.scale))?)
+            };
             writeln!(io::stdout(), "{}: {note}", path.display()).map_err(|error| failed("report on", &path, error))?;
         }
         Ok(())
