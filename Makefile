@@ -5,8 +5,8 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 
 # The profile of the wheel: tests use their own (dev), the demo and the benchmarks release.
-PROFILE ?= dev
-demo: PROFILE := $(if $(filter command line environment,$(origin PROFILE)),$(PROFILE),release)
+PROFILE := dev
+demo bench: PROFILE := release
 
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 VENV := $(CURDIR)/.venv
@@ -29,8 +29,8 @@ demo: wheel ## set everything up and run the main job on real data
 
 test: lint test-rust test-python ## set everything up and pass every test
 
-bench: ## measure Sheaf and its peers side by side, in release
-	@scripts/bench
+bench: wheel ## measure Sheaf and its peers side by side, in release
+	benches/bench.sh --wheel "$$(ls "$(CARGO_TARGET_DIR)"/wheels/release/sheaf-*.whl)" --readme
 
 lint: lint-rust lint-python ## formats, lints and types
 
@@ -52,7 +52,8 @@ test-rust: venv
 
 test-python: wheel
 	@$(STEP) "mypy" 300 $(VENV)/bin/mypy --config-file python-bindings/pyproject.toml
-	@$(STEP) "pytest" 1200 env PATH="$(VENV)/bin:$$PATH" $(PYTHON) -m pytest python-bindings/tests benches/tests
+	@$(STEP) "pytest" 1200 env PATH="$(VENV)/bin:$$PATH" $(PYTHON) -m pytest python-bindings/tests
+	@$(STEP) "pytest, benchmarks" 300 $(PYTHON) -m pytest benches/tests
 	@$(STEP) "pytest, other Pythons" 1200 scripts/test-other-pythons "$(VENV)"
 
 wheel: venv ## build the Python package and install it into .venv (PROFILE=dev or release)

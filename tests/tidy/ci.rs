@@ -1,5 +1,6 @@
 //! What `.ci/run` and the scripts under it promise: parts are bounded and timed, and the first failure fails the run.
 
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -12,6 +13,14 @@ fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
+/// The search path with `folder` before all others.
+fn path_with(folder: &Path) -> OsString {
+    let mut path = OsString::from(folder);
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap());
+    path
+}
+
 /// Runs `.ci/run` with a `make` that notes its arguments and does what `body` says.
 fn run_with_make(folder: &Path, body: &str) -> Output {
     let make = folder.join("make");
@@ -19,7 +28,7 @@ fn run_with_make(folder: &Path, body: &str) -> Output {
     fs::set_permissions(&make, fs::Permissions::from_mode(0o755)).unwrap();
     Command::new("bash")
         .arg(root().join(".ci/run"))
-        .env("PATH", format!("{}:{}", folder.display(), env!("PATH")))
+        .env("PATH", path_with(folder))
         .env("XDG_CACHE_HOME", folder.join("cache"))
         .env_remove("CARGO_TARGET_DIR")
         .output()

@@ -13,8 +13,8 @@ const MAX_KEYS: usize = 30;
 
 fn page(keys: &[Key]) -> String {
     let mut page = String::from(
-        "# Settings\n\nWhat users tune. The names are the same in Rust (`Options`), Python (`sf.Session(…)`), on the command line\n\
-         (`--set NAME=VALUE`) and in SQL (`SET sheaf.NAME = VALUE`). This page is generated from `core/src/settings.rs`.\n\n\
+        "# Settings\n\nWhat users tune. The names are the same in Rust (`Options`) and Python (`sf.Session(memory_limit=…)`), and on the\n\
+         command line with dashes (`--memory-limit 4GiB`). This page is generated from `core/src/settings.rs`.\n\n\
          | setting | default | what it does |\n|---|---|---|\n",
     );
     for key in keys {
