@@ -22,7 +22,7 @@ SELECT month, name, mean_delay
 FROM (
     SELECT month, name, avg(dep_delay) AS mean_delay,
            rank() OVER (PARTITION BY month ORDER BY avg(dep_delay) DESC) AS place
-    FROM flights GROUP BY month, name
+    FROM flights WHERE dep_delay IS NOT NULL GROUP BY month, name
 )
 WHERE place = 1
 ORDER BY month;
