@@ -7,7 +7,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use arrow::util::pretty::pretty_format_batches;
 use datafusion::dataframe::DataFrame;
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::displayable;
 use sheaf_connectors::error::from_datafusion;
@@ -191,6 +191,13 @@ impl Dataset {
             .and_then(LogicalPlanBuilder::build)
             .map_err(from_datafusion)?;
         Ok(Self::new(self.session.clone(), plan))
+    }
+
+    /// These expressions with the parameters of their lambdas told their types, which only the plan knows.
+    pub(crate) fn resolve(&self, exprs: impl IntoIterator<Item = Expr>) -> Result<Vec<Expr>> {
+        let schema = self.plan.schema();
+        let resolved = exprs.into_iter().map(|expr| expr.resolve_lambda_variables(schema).map(|done| done.data));
+        resolved.collect::<datafusion::error::Result<_>>().map_err(from_datafusion)
     }
 
     /// Fails with the nearest name when a column is not there.

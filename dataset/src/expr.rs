@@ -1,5 +1,8 @@
-//! Expressions: DataFusion's, with column names taken as they are written.
+//! Expressions: DataFusion's, with column names taken as they are written, and the arithmetic of dataframes.
 
+mod arithmetic;
+
+pub use arithmetic::{add, floor_divide, modulo, true_divide};
 pub use datafusion::logical_expr::{Expr, ExprFunctionExt, ExprSchemable, SortExpr, lit, when};
 pub use datafusion::{functions, functions_aggregate, functions_nested, functions_window};
 

@@ -34,7 +34,8 @@ impl GroupedDataset {
     /// # Errors
     /// [`sheaf_core::ErrorKind::UnknownColumn`], [`sheaf_core::ErrorKind::TypeMismatch`].
     pub fn agg(&self, aggregates: impl IntoIterator<Item = Expr>) -> Result<Dataset> {
-        let (keys, aggregates) = (self.keys.clone(), aggregates.into_iter().collect());
+        let keys = self.dataset.resolve(self.keys.clone())?;
+        let aggregates = self.dataset.resolve(aggregates)?;
         self.dataset.with(|frame| frame.aggregate(keys, aggregates))
     }
 }

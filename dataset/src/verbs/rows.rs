@@ -13,7 +13,8 @@ impl Dataset {
     /// # Errors
     /// [`sheaf_core::ErrorKind::UnknownColumn`], [`sheaf_core::ErrorKind::TypeMismatch`].
     pub fn filter(&self, predicate: Expr) -> Result<Self> {
-        self.with(|frame| frame.filter(predicate))
+        let predicate = self.resolve([predicate])?;
+        self.with(|frame| predicate.into_iter().try_fold(frame, datafusion::dataframe::DataFrame::filter))
     }
 
     /// The rows in the order of these keys.

@@ -15,7 +15,7 @@ impl Dataset {
     /// # Errors
     /// [`sheaf_core::ErrorKind::UnknownColumn`], [`sheaf_core::ErrorKind::TypeMismatch`].
     pub fn select(&self, exprs: impl IntoIterator<Item = Expr>) -> Result<Self> {
-        let exprs: Vec<Expr> = exprs.into_iter().collect();
+        let exprs = self.resolve(exprs)?;
         self.with(|frame| frame.select(exprs))
     }
 
@@ -49,7 +49,7 @@ impl Dataset {
         }
         exprs.extend(fresh.into_iter().map(|(name, expr)| expr.alias(name)));
         // Window functions stand beside columns only through the frame's own verb.
-        self.with(|frame| frame.select(exprs))
+        self.select(exprs)
     }
 
     /// The columns under new names: old name → new name. The others keep theirs.

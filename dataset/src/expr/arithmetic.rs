@@ -1,0 +1,233 @@
+//! Operators whose meaning in a dataframe is not SQL's: `+` that joins text, `/` that never truncates, `//` and `%`
+//! that follow the sign of the divisor. Each is a function that knows its operands' types once the plan does, and
+//! turns into SQL's operator where that means the same.
+
+use std::sync::{Arc, LazyLock};
+
+use arrow::array::{Array, ArrayRef};
+use arrow::compute::kernels::cmp::{eq, lt, neq};
+use arrow::compute::kernels::numeric::{add_wrapping, div, rem, sub_wrapping};
+use arrow::compute::kernels::zip::zip;
+use arrow::compute::{and, nullif};
+use arrow::datatypes::DataType;
+use arrow::error::ArrowError;
+use datafusion::common::utils::take_function_args;
+use datafusion::common::{Result, ScalarValue};
+use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
+use datafusion::logical_expr::type_coercion::binary::BinaryTypeCoercer;
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, binary_expr,
+    cast,
+};
+
+static ADD: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Arithmetic::function(Kind::Add));
+static TRUE_DIVIDE: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Arithmetic::function(Kind::TrueDivide));
+static FLOOR_DIVIDE: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Arithmetic::function(Kind::FloorDivide));
+static MODULO: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Arithmetic::function(Kind::Modulo));
+
+/// The sum of numbers or times, or two texts joined.
+///
+/// ```
+/// use sheaf_dataset::expr::{add, col};
+///
+/// assert_eq!(add(col("first"), col("last")).schema_name().to_string(), "first + last");
+/// ```
+#[must_use]
+pub fn add(left: Expr, right: Expr) -> Expr {
+    ADD.call(vec![left, right])
+}
+
+/// The quotient; of two integers as a 64-bit float, so that `1 / 2` is `0.5` and `1 / 0` infinite.
+///
+/// ```
+/// use sheaf_dataset::expr::{col, true_divide};
+///
+/// assert_eq!(true_divide(col("a"), col("b")).schema_name().to_string(), "a / b");
+/// ```
+#[must_use]
+pub fn true_divide(left: Expr, right: Expr) -> Expr {
+    TRUE_DIVIDE.call(vec![left, right])
+}
+
+/// The largest whole number not above the quotient: `-7 // 2` is `-4`. Of integers by zero it is null.
+///
+/// ```
+/// use sheaf_dataset::expr::{col, floor_divide, lit};
+///
+/// assert_eq!(floor_divide(col("a"), col("b")).schema_name().to_string(), "a // b");
+/// ```
+#[must_use]
+pub fn floor_divide(left: Expr, right: Expr) -> Expr {
+    FLOOR_DIVIDE.call(vec![left, right])
+}
+
+/// What `//` leaves, with the sign of the divisor: `-7 % 2` is `1`. Of integers by zero it is null.
+///
+/// ```
+/// use sheaf_dataset::expr::{col, modulo};
+///
+/// assert_eq!(modulo(col("a"), col("b")).schema_name().to_string(), "a % b");
+/// ```
+#[must_use]
+pub fn modulo(left: Expr, right: Expr) -> Expr {
+    MODULO.call(vec![left, right])
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Kind {
+    Add,
+    TrueDivide,
+    FloorDivide,
+    Modulo,
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Arithmetic {
+    kind: Kind,
+    signature: Signature,
+}
+
+impl Arithmetic {
+    fn function(kind: Kind) -> Arc<ScalarUDF> {
+        Arc::new(ScalarUDF::new_from_impl(Self { kind, signature: Signature::user_defined(Volatility::Immutable) }))
+    }
+
+    fn symbol(&self) -> &'static str {
+        match self.kind {
+            Kind::Add => "+",
+            Kind::TrueDivide => "/",
+            Kind::FloorDivide => "//",
+            Kind::Modulo => "%",
+        }
+    }
+
+    /// SQL's operator that takes the same types.
+    fn operator(&self, left: &DataType, right: &DataType) -> Operator {
+        match self.kind {
+            Kind::Add if is_text(left) && is_text(right) => Operator::StringConcat,
+            Kind::Add => Operator::Plus,
+            Kind::TrueDivide => Operator::Divide,
+            Kind::FloorDivide | Kind::Modulo => Operator::Modulo,
+        }
+    }
+
+    fn infix(&self, args: &[Expr], write: impl Fn(&Expr) -> String) -> Result<String> {
+        let [left, right] = take_function_args(self.name(), args)?;
+        let operand = |expr: &Expr| match expr {
+            Expr::BinaryExpr(_) => format!("({})", write(expr)),
+            Expr::ScalarFunction(call) if call.func.inner().is::<Self>() => format!("({})", write(expr)),
+            _ => write(expr),
+        };
+        Ok(format!("{} {} {}", operand(left), self.symbol(), operand(right)))
+    }
+}
+
+impl ScalarUDFImpl for Arithmetic {
+    fn name(&self) -> &str {
+        match self.kind {
+            Kind::Add => "add",
+            Kind::TrueDivide => "true_divide",
+            Kind::FloorDivide => "floor_divide",
+            Kind::Modulo => "modulo",
+        }
+    }
+
+    fn display_name(&self, args: &[Expr]) -> Result<String> {
+        self.infix(args, ToString::to_string)
+    }
+
+    fn schema_name(&self, args: &[Expr]) -> Result<String> {
+        self.infix(args, |expr| expr.schema_name().to_string())
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        let [left, right] = take_function_args(self.name(), types)?;
+        if self.kind == Kind::TrueDivide && is_whole(left) && is_whole(right) {
+            return Ok(vec![DataType::Float64; 2]);
+        }
+        let operator = self.operator(left, right);
+        let (left, right) = BinaryTypeCoercer::new(left, &operator, right).get_input_types()?;
+        Ok(vec![left, right])
+    }
+
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        let [left, right] = take_function_args(self.name(), types)?;
+        BinaryTypeCoercer::new(left, &self.operator(left, right), right).get_result_type()
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let rows = args.number_rows;
+        let target = args.return_field.data_type().clone();
+        let [left, right] = take_function_args(self.name(), args.args)?;
+        let scalar = matches!((&left, &right), (ColumnarValue::Scalar(_), ColumnarValue::Scalar(_)));
+        let (left, right) =
+            (left.into_array(if scalar { 1 } else { rows })?, right.into_array(if scalar { 1 } else { rows })?);
+        let result = match self.kind {
+            Kind::Add if is_text(left.data_type()) => concatenate(&left, &right)?,
+            Kind::Add => add_wrapping(&left, &right)?,
+            Kind::TrueDivide => div(&left, &right)?,
+            Kind::FloorDivide => floored(&left, &right)?.0,
+            Kind::Modulo => floored(&left, &right)?.1,
+        };
+        let result = if result.data_type() == &target { result } else { arrow::compute::cast(&result, &target)? };
+        if scalar {
+            return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?));
+        }
+        Ok(ColumnarValue::Array(result))
+    }
+
+    fn simplify(&self, args: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResult> {
+        if matches!(self.kind, Kind::FloorDivide | Kind::Modulo) {
+            return Ok(ExprSimplifyResult::Original(args));
+        }
+        let [left, right] = take_function_args(self.name(), args)?;
+        let types = [info.get_data_type(&left)?, info.get_data_type(&right)?];
+        let operator = self.operator(&types[0], &types[1]);
+        let float = self.kind == Kind::TrueDivide && types.iter().all(is_whole);
+        let operand = |expr| if float { cast(expr, DataType::Float64) } else { expr };
+        Ok(ExprSimplifyResult::Simplified(binary_expr(operand(left), operator, operand(right))))
+    }
+}
+
+fn is_text(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Dictionary(_, value) => is_text(value),
+        other => other.is_string(),
+    }
+}
+
+fn is_whole(data_type: &DataType) -> bool {
+    data_type.is_integer() || data_type.is_null()
+}
+
+fn concatenate(left: &ArrayRef, right: &ArrayRef) -> Result<ArrayRef> {
+    let (left, right) = (arrow::compute::cast(left, &DataType::Utf8)?, arrow::compute::cast(right, &DataType::Utf8)?);
+    Ok(arrow::compute::kernels::concat_elements::concat_elements_dyn(&left, &right)?)
+}
+
+/// The floored quotient and its rest. Kernels truncate: where the rest and the divisor differ in sign, the quotient is
+/// one lower and the rest one divisor more.
+fn floored(left: &ArrayRef, right: &ArrayRef) -> Result<(ArrayRef, ArrayRef), ArrowError> {
+    let zero = ScalarValue::new_zero(right.data_type()).and_then(|zero| zero.to_scalar())?;
+    let by_zero = eq(right, &zero)?;
+    let float = right.data_type().is_floating();
+    let divisor = if float { Arc::clone(right) } else { nullif(right, &by_zero)? };
+    let rest = rem(left, &divisor)?;
+    let rest_zero = ScalarValue::new_zero(rest.data_type()).and_then(|zero| zero.to_scalar())?;
+    let signs_differ = neq(&lt(&rest, &rest_zero)?, &lt(&divisor, &zero)?)?;
+    let lower = and(&neq(&rest, &rest_zero)?, &signs_differ)?;
+    let rest = zip(&lower, &add_wrapping(&rest, &divisor)?, &rest)?;
+    if float {
+        // By zero the quotient is infinite and has no rest to subtract.
+        let exact = div(&sub_wrapping(left, &rest)?, &divisor)?;
+        return Ok((zip(&by_zero, &div(left, right)?, &exact)?, rest));
+    }
+    Ok((div(&sub_wrapping(left, &rest)?, &divisor)?, rest))
+}
+
+#[cfg(test)]
+mod tests;

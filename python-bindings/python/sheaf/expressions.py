@@ -1,0 +1,18 @@
+"""Expressions: columns, constants, and what is computed from them."""
+
+from sheaf._sheaf import Expr, SortKey, Then, When, col, lit, when
+from sheaf.namespaces import DatetimeNamespace, ListNamespace, StringNamespace, StructNamespace
+
+__all__ = [
+    "DatetimeNamespace",
+    "Expr",
+    "ListNamespace",
+    "SortKey",
+    "StringNamespace",
+    "StructNamespace",
+    "Then",
+    "When",
+    "col",
+    "lit",
+    "when",
+]

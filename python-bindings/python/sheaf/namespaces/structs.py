@@ -1,0 +1,25 @@
+"""`.struct`: the fields of structs."""
+
+from __future__ import annotations
+
+from sheaf._sheaf import Expr, call_function
+
+
+class StructNamespace:
+    """Functions of structs, reached as `sf.col("s").struct`."""
+
+    def __init__(self, expr: Expr) -> None:
+        self._expr = expr
+
+    def field(self, name: str) -> Expr:
+        """Return the field of this name; `sf.col("s")["x"]` is the same.
+
+        >>> import sheaf as sf
+        >>> sf.from_pydict({"s": [{"x": 1}, None]}).select(sf.col("s").struct.field("x")).to_pydict()
+        ?
+        """
+        return call_function("get_field", [self._expr, name])
+
+    def __getitem__(self, name: str) -> Expr:
+        """Return the field of this name."""
+        return self.field(name)
