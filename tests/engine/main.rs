@@ -1,4 +1,8 @@
 //! The engine seen from outside: one binary for all integration tests, because each links the whole engine.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+mod s3;
 mod slt;
+mod support;
+mod write;
+mod write_faults;
