@@ -118,6 +118,37 @@ async fn all_modes_work_on_s3() {
     }
 }
 
+/// Tells a child process that it is one; without it the child's test does nothing.
+const CHILD: &str = "SHEAF_TEST_S3_ENVIRONMENT";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reads_with_arguments_and_from_the_environment() {
+    let server = S3Server::start().await;
+    server.store().put(&Path::from("a.csv"), "n\n1\n2\n".into()).await.unwrap();
+    let found = Engine::new().numbers(&format!("s3://{BUCKET}/a.csv"), &server.options()).await.unwrap();
+    assert_eq!(found, [1, 2]);
+
+    // The environment is a process's: a child has one of its own.
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "s3::environment_child", "--nocapture"]).env(CHILD, "1");
+    for (option, value) in server.options() {
+        child.env(format!("AWS_{}", option.to_uppercase()), value);
+    }
+    let done = tokio::task::spawn_blocking(move || child.output().unwrap()).await.unwrap();
+    let told = String::from_utf8_lossy(&done.stdout);
+    assert!(done.status.success() && told.contains("read from the environment: [1, 2]"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::disallowed_methods, reason = "how a test talks to the child that it starts")]
+async fn environment_child() {
+    if std::env::var(CHILD).is_ok() {
+        let (engine, target, none) = (Engine::new(), format!("s3://{BUCKET}/a.csv"), StorageOptions::new());
+        let reading = engine.numbers(&target, &none);
+        println!("read from the environment: {:?}", tokio::time::timeout(PATIENCE, reading).await.unwrap().unwrap());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wrong_credentials_are_told_as_such() {
     let server = S3Server::start().await;
