@@ -152,6 +152,7 @@ async fn write(job: &Job, mut input: SendableRecordBatchStream, mut open: OpenFi
                 }
             }
         }
+        open.account().await?;
     }
     open.finish().await
 }

@@ -80,7 +80,7 @@ impl OpenFiles {
                 self.finish_one(folder).await?;
             }
         }
-        self.account().await
+        Ok(())
     }
 
     /// Finishes all files, and gives what was written.
@@ -145,8 +145,8 @@ impl OpenFiles {
     }
 
     /// Tells the pool what is held. Where it refuses, files give up what they can; what is left then (parts under way
-    /// and less than a mebibyte for each file) is bounded and counted without asking.
-    async fn account(&mut self) -> Result<()> {
+    /// and less than a mebibyte for each file) is bounded and counted without asking. To be called after each batch.
+    pub(crate) async fn account(&mut self) -> Result<()> {
         if self.reservation.try_resize(self.held()).is_ok() {
             return Ok(());
         }
