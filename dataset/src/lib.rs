@@ -3,6 +3,7 @@
 
 pub mod dataset;
 pub mod expr;
+mod memory;
 pub mod operators;
 pub mod planner;
 pub mod rules;

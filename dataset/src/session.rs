@@ -9,7 +9,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::datasource::MemTable;
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool, TrackConsumersPool};
+use datafusion::execution::memory_pool::{MemoryPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{LogicalPlanBuilder, UNNAMED_TABLE};
@@ -21,6 +21,7 @@ use sheaf_core::env::Threads;
 use sheaf_core::{Options, Result, Settings};
 
 use crate::dataset::Dataset;
+use crate::memory::SharePool;
 use crate::planner::SheafPlanner;
 use crate::rules;
 use crate::spill::SpillFolder;
@@ -278,7 +279,7 @@ fn spill_name() -> String {
 
 fn runtime(settings: &Settings, spill: &SpillFolder, stores: &Arc<Stores>) -> Result<Arc<RuntimeEnv>> {
     let limit = usize::try_from(settings.memory_limit).unwrap_or(usize::MAX);
-    let pool: Arc<dyn MemoryPool> = Arc::new(TrackConsumersPool::new(FairSpillPool::new(limit), NAMED_CONSUMERS));
+    let pool: Arc<dyn MemoryPool> = Arc::new(TrackConsumersPool::new(SharePool::new(limit), NAMED_CONSUMERS));
     let disk = DiskManagerBuilder::default()
         .with_mode(DiskManagerMode::Directories(vec![spill.path().to_path_buf()]))
         .with_max_temp_directory_size(settings.spill_limit);

@@ -1,8 +1,12 @@
 //! The optimizer rules that Sheaf adds to DataFusion's, in the order in which they run.
 
+mod spill_joins;
+
+use std::sync::Arc;
+
 use datafusion::execution::SessionStateBuilder;
 
 /// Adds Sheaf's rules after DataFusion's own.
 pub(crate) fn install(state: SessionStateBuilder) -> SessionStateBuilder {
-    state
+    state.with_physical_optimizer_rule(Arc::new(spill_joins::SpillJoins))
 }

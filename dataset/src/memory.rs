@@ -1,0 +1,241 @@
+//! `SharePool`: the memory of a session, shared out among operators.
+//!
+//! Operators that can spill get half of what is free as they come, and out of the other half each an even share
+//! that nobody can take from it: a sort that starts late still finds what it needs to spill and merge. DataFusion's
+//! own pools fail there: one lets early comers take all, the other counts a sort's merge among those who get what is
+//! left, and gives a lone operator no more than its share of a crowd that may never come.
+//!
+//! A hash join's build side counts twice, for the join copies it into one batch at the end, and may take half of
+//! the memory: what it is refused it hands to a sort-merge join (`operators/hash_join`), which needs the other half.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::memory_pool::{
+    MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation, human_readable_size,
+};
+use parking_lot::Mutex;
+
+/// A pool of memory with a limit.
+#[derive(Debug)]
+pub(crate) struct SharePool {
+    capacity: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// What each consumer holds, by its number: its reservations are many, its share is one.
+    held: HashMap<usize, usize>,
+    /// The shares that are registered.
+    shares: usize,
+    /// Held by consumers with a share.
+    shared: usize,
+    /// Held by all others.
+    fixed: usize,
+}
+
+/// How a consumer takes part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// Can do with as many shares as this, by spilling, or by asking for little.
+    Shares(usize),
+    /// A hash join's build side.
+    Build,
+    /// Needs what it needs.
+    Fixed,
+}
+
+impl Part {
+    fn of(consumer: &MemoryConsumer) -> Self {
+        let name = consumer.name();
+        if name.starts_with("HashJoinInput") {
+            Self::Build
+        } else if name.starts_with("ExternalSorterMerge") {
+            // The keys in row format come on top of the rows.
+            Self::Shares(2)
+        } else if consumer.can_spill() || name.starts_with("SMJStream") || name.starts_with("SortPreservingMerge") {
+            Self::Shares(1)
+        } else {
+            Self::Fixed
+        }
+    }
+
+    /// What a reservation of `bytes` takes from the pool.
+    fn cost(self, bytes: usize) -> usize {
+        if self == Self::Build { bytes.saturating_mul(2) } else { bytes }
+    }
+}
+
+impl SharePool {
+    /// A pool of `capacity` bytes.
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self { capacity, state: Mutex::new(State::default()) }
+    }
+
+    fn grants(&self, state: &State, part: Part, held: usize, cost: usize) -> bool {
+        match part {
+            Part::Shares(shares) => {
+                let half = self.capacity.saturating_sub(state.fixed) / 2;
+                state.shared + cost <= half || held + cost <= half / state.shares.max(1) * shares
+            }
+            Part::Build => {
+                state.fixed + cost <= self.capacity / 2 && state.fixed + state.shared + cost <= self.capacity
+            }
+            Part::Fixed => {
+                // Those with shares keep a quarter at the least.
+                let most = if state.shares == 0 { self.capacity } else { self.capacity / 4 * 3 };
+                state.fixed + cost <= most && state.fixed + state.shared + cost <= self.capacity
+            }
+        }
+    }
+}
+
+impl State {
+    fn add(&mut self, consumer: &MemoryConsumer, part: Part, cost: usize) {
+        *self.held.entry(consumer.id()).or_default() += cost;
+        *self.total(part) += cost;
+    }
+
+    fn take(&mut self, consumer: &MemoryConsumer, part: Part, cost: usize) {
+        if let Some(held) = self.held.get_mut(&consumer.id()) {
+            *held = held.saturating_sub(cost);
+        }
+        let total = self.total(part);
+        *total = total.saturating_sub(cost);
+    }
+
+    fn total(&mut self, part: Part) -> &mut usize {
+        if matches!(part, Part::Shares(_)) { &mut self.shared } else { &mut self.fixed }
+    }
+}
+
+impl MemoryPool for SharePool {
+    fn name(&self) -> &str {
+        "share"
+    }
+
+    fn register(&self, consumer: &MemoryConsumer) {
+        if let Part::Shares(shares) = Part::of(consumer) {
+            self.state.lock().shares += shares;
+        }
+    }
+
+    fn unregister(&self, consumer: &MemoryConsumer) {
+        let mut state = self.state.lock();
+        state.held.remove(&consumer.id());
+        if let Part::Shares(shares) = Part::of(consumer) {
+            state.shares = state.shares.saturating_sub(shares);
+        }
+    }
+
+    fn grow(&self, reservation: &MemoryReservation, additional: usize) {
+        let part = Part::of(reservation.consumer());
+        self.state.lock().add(reservation.consumer(), part, part.cost(additional));
+    }
+
+    fn shrink(&self, reservation: &MemoryReservation, shrink: usize) {
+        let part = Part::of(reservation.consumer());
+        self.state.lock().take(reservation.consumer(), part, part.cost(shrink));
+    }
+
+    fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
+        let consumer = reservation.consumer();
+        let part = Part::of(consumer);
+        let cost = part.cost(additional);
+        let mut state = self.state.lock();
+        let held = state.held.get(&consumer.id()).copied().unwrap_or(0);
+        if self.grants(&state, part, held, cost) {
+            state.add(consumer, part, cost);
+            return Ok(());
+        }
+        Err(DataFusionError::ResourcesExhausted(format!(
+            "{} holds {} and cannot have {} more: operators hold {} of {}",
+            consumer.name(),
+            human_readable_size(held),
+            human_readable_size(cost),
+            human_readable_size(state.fixed + state.shared),
+            human_readable_size(self.capacity),
+        )))
+    }
+
+    fn reserved(&self) -> usize {
+        let state = self.state.lock();
+        state.fixed + state.shared
+    }
+
+    fn memory_limit(&self) -> MemoryLimit {
+        MemoryLimit::Finite(self.capacity)
+    }
+}
+
+impl fmt::Display for SharePool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}(capacity: {})", self.name(), human_readable_size(self.capacity))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    fn pool(capacity: usize) -> Arc<dyn MemoryPool> {
+        Arc::new(SharePool::new(capacity))
+    }
+
+    fn spilling(name: &str, pool: &Arc<dyn MemoryPool>) -> MemoryReservation {
+        MemoryConsumer::new(name).with_can_spill(true).register(pool)
+    }
+
+    #[test]
+    fn a_late_comer_has_its_share() {
+        let pool = pool(1200);
+        let early = spilling("early", &pool);
+        early.try_grow(600).unwrap();
+        assert!(early.try_grow(1).is_err(), "the other half is shared out");
+        let late = spilling("late", &pool);
+        let merge = MemoryConsumer::new("ExternalSorterMerge[0]").register(&pool);
+        late.try_grow(150).unwrap();
+        merge.try_grow(300).unwrap();
+        assert!(late.try_grow(1).is_err() && merge.try_grow(1).is_err());
+        assert_eq!(pool.reserved(), 1050);
+    }
+
+    #[test]
+    fn the_reservations_of_a_consumer_have_one_share_together() {
+        let pool = pool(800);
+        let crowd = spilling("crowd", &pool);
+        crowd.try_grow(400).unwrap();
+        let merge = spilling("merge", &pool);
+        let cursors: Vec<_> = (0..3).map(|_| merge.new_empty()).collect();
+        assert!(cursors[0].try_grow(100).is_ok() && cursors[1].try_grow(100).is_ok());
+        assert!(cursors[2].try_grow(100).is_err());
+    }
+
+    #[test]
+    fn a_build_side_counts_twice_and_leaves_half() {
+        let pool = pool(1000);
+        let build = MemoryConsumer::new("HashJoinInput[0]").register(&pool);
+        build.try_grow(250).unwrap();
+        assert_eq!(pool.reserved(), 500);
+        assert!(build.try_grow(1).is_err());
+        build.free();
+        assert_eq!(pool.reserved(), 0);
+    }
+
+    #[test]
+    fn those_who_cannot_spill_leave_a_quarter_to_those_who_can() {
+        let pool = pool(1000);
+        let cross = MemoryConsumer::new("CrossJoinExec").register(&pool);
+        cross.try_grow(1000).unwrap();
+        cross.free();
+        let sort = spilling("sort", &pool);
+        assert!(cross.try_grow(751).is_err());
+        cross.try_grow(750).unwrap();
+        sort.try_grow(125).unwrap();
+        drop((cross, sort));
+        assert_eq!(pool.reserved(), 0);
+    }
+}

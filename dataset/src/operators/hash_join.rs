@@ -1,0 +1,261 @@
+//! `SpillingHashJoinExec`: a hash join that goes on as a sort-merge join when its build side outgrows the memory
+//! limit.
+//!
+//! DataFusion's hash join keeps its build side in memory. This node runs it unchanged and keeps hold of what the
+//! join reads: the batches of the build side (shared with the join, so that they cost nothing) and the probe side's
+//! streams. When the join is refused memory before it has read from the probe side, nothing has been put out yet,
+//! and both inputs go to a plan that sorts on disk (`fallback`). From the first read of the probe side on, the
+//! join is as if this node were not there. It never joins by itself.
+
+mod fallback;
+mod input;
+mod key;
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use datafusion::common::plan_err;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::execution_plan::CardinalityEffect;
+use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
+use datafusion::physical_plan::metrics::{
+    BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder, MetricValue, MetricsSet,
+};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use futures::stream::Stream;
+use parking_lot::Mutex;
+
+use input::{FeedExec, HeldInput};
+
+/// The metric that counts the partitions which went on as sort-merge joins.
+pub const FELL_BACK: &str = "fell_back";
+
+/// A hash join that can go on as a sort-merge join.
+#[derive(Debug)]
+pub struct SpillingHashJoinExec {
+    join: Arc<dyn ExecutionPlan>,
+    shared: Arc<Shared>,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+/// What the partitions of one join share.
+#[derive(Debug)]
+struct Shared {
+    /// The join over inputs that are kept hold of; it writes the metrics of the join that is shown.
+    join: HashJoinExec,
+    build: Arc<HeldInput>,
+    probe: Arc<HeldInput>,
+    /// Made when first needed.
+    fallback: Mutex<Option<Arc<dyn ExecutionPlan>>>,
+}
+
+impl SpillingHashJoinExec {
+    /// Wraps `join`, or says `None` when there is no plan that could take its place.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the join.
+    pub fn try_new(join: &Arc<dyn ExecutionPlan>) -> Result<Option<Self>> {
+        let Some(hash_join) = join.downcast_ref::<HashJoinExec>().filter(|join| fallback::can_replace(join)) else {
+            return Ok(None);
+        };
+        let build = Arc::new(HeldInput::new(hash_join.left(), true));
+        let probe = Arc::new(HeldInput::new(hash_join.right(), false));
+        let fed = hash_join
+            .builder()
+            .with_new_children(vec![
+                Arc::new(FeedExec::new(Arc::clone(&build), None)),
+                Arc::new(FeedExec::new(Arc::clone(&probe), Some(Arc::clone(&build)))),
+            ])?
+            .build()?;
+        Ok(Some(Self {
+            join: Arc::clone(join),
+            shared: Arc::new(Shared { join: fed, build, probe, fallback: Mutex::new(None) }),
+            metrics: ExecutionPlanMetricsSet::new(),
+        }))
+    }
+}
+
+impl Shared {
+    /// Whether what went wrong is that the build side does not fit, and both inputs are still at hand.
+    fn can_fall_back(&self, partition: usize, error: &DataFusionError) -> bool {
+        matches!(error.find_root(), DataFusionError::ResourcesExhausted(_))
+            && !self.build.has_failed(self.build.index(partition))
+            && !self.probe.was_read(partition)
+    }
+
+    fn fall_back(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let plan = {
+            let mut fallback = self.fallback.lock();
+            match &*fallback {
+                Some(plan) => Arc::clone(plan),
+                None => Arc::clone(fallback.insert(fallback::plan(&self.join, &self.build, &self.probe)?)),
+            }
+        };
+        plan.execute(partition, context)
+    }
+}
+
+impl DisplayAs for SpillingHashJoinExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SpillingHashJoinExec: over the memory limit=sort-merge join")
+    }
+}
+
+impl ExecutionPlan for SpillingHashJoinExec {
+    fn name(&self) -> &'static str {
+        "SpillingHashJoinExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.join.properties()
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.join]
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true]
+    }
+
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false]
+    }
+
+    fn apply_expressions(
+        &self,
+        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        match (children.pop(), children.is_empty()) {
+            (Some(join), true) => Ok(match Self::try_new(&join)? {
+                Some(node) => Arc::new(node),
+                None => join,
+            }),
+            _ => plan_err!("SpillingHashJoinExec has one input"),
+        }
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let stream = self.shared.join.execute(partition, Arc::clone(&context))?;
+        Ok(Box::pin(JoinStream {
+            partition,
+            stream,
+            fallen_back: false,
+            fell_back: MetricBuilder::new(&self.metrics).counter(FELL_BACK, partition),
+            baseline: BaselineMetrics::new(&self.metrics, partition),
+            shared: Arc::clone(&self.shared),
+            context,
+        }))
+    }
+
+    /// This node's own, and what the operators that took the join's place spilled.
+    fn metrics(&self) -> Option<MetricsSet> {
+        let mut metrics = self.metrics.clone_inner();
+        if let Some(fallback) = &*self.shared.fallback.lock() {
+            add_spills(fallback, &mut metrics);
+        }
+        Some(metrics)
+    }
+
+    fn cardinality_effect(&self) -> CardinalityEffect {
+        CardinalityEffect::Equal
+    }
+}
+
+fn add_spills(plan: &Arc<dyn ExecutionPlan>, metrics: &mut MetricsSet) {
+    for metric in plan.metrics().iter().flat_map(MetricsSet::iter) {
+        if let MetricValue::SpillCount(_) | MetricValue::SpilledBytes(_) | MetricValue::SpilledRows(_) = metric.value()
+        {
+            metrics.push(Arc::clone(metric));
+        }
+    }
+    for child in plan.children() {
+        add_spills(child, metrics);
+    }
+}
+
+/// One partition: the hash join's stream, or that of the plan which took its place.
+struct JoinStream {
+    partition: usize,
+    stream: SendableRecordBatchStream,
+    fallen_back: bool,
+    fell_back: Count,
+    baseline: BaselineMetrics,
+    shared: Arc<Shared>,
+    context: Arc<TaskContext>,
+}
+
+impl JoinStream {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<RecordBatch>>> {
+        loop {
+            let item = ready!(self.stream.as_mut().poll_next(context));
+            match item {
+                Some(Err(error)) if !self.fallen_back && self.shared.can_fall_back(self.partition, &error) => {
+                    log::info!("a hash join goes on as a sort-merge join: {}", error.find_root());
+                    let stream = match self.shared.fall_back(self.partition, Arc::clone(&self.context)) {
+                        Ok(stream) => stream,
+                        Err(error) => return Poll::Ready(Some(Err(error))),
+                    };
+                    // The join's stream goes here: other partitions may wait for word from it.
+                    self.stream = stream;
+                    self.fallen_back = true;
+                    self.fell_back.add(1);
+                }
+                Some(Ok(batch)) if self.fallen_back => {
+                    // The columns are those of the join; only the schema's identity differs.
+                    return Poll::Ready(Some(batch.with_schema(self.shared.join.schema()).map_err(Into::into)));
+                }
+                item => {
+                    if item.is_none() && !self.fallen_back {
+                        self.release();
+                    }
+                    return Poll::Ready(item);
+                }
+            }
+        }
+    }
+
+    /// The inputs go with the join, as they would without this node: their producers stop.
+    fn release(&self) {
+        self.shared.build.release(self.partition);
+        self.shared.probe.release(self.partition);
+    }
+}
+
+impl Drop for JoinStream {
+    fn drop(&mut self) {
+        // A whole build side is for all partitions, and each may yet ask for all of both inputs.
+        if !self.fallen_back && self.shared.join.mode == PartitionMode::Partitioned {
+            self.release();
+        }
+    }
+}
+
+impl Stream for JoinStream {
+    type Item = Result<RecordBatch>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let item = self.poll(context);
+        self.baseline.record_poll(item)
+    }
+}
+
+impl RecordBatchStream for JoinStream {
+    fn schema(&self) -> SchemaRef {
+        self.shared.join.schema()
+    }
+}
+
+#[cfg(test)]
+mod tests;
