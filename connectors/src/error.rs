@@ -73,7 +73,11 @@ fn unwrap(error: DataFusionError) -> Result<Error, DataFusionError> {
             ArrowError::ExternalError(inner) => unwrap(DataFusionError::External(inner)),
             inner => Err(DataFusionError::ArrowError(Box::new(inner), trace)),
         },
-        DataFusionError::Shared(shared) => unwrap_shared(&shared).ok_or(DataFusionError::Shared(shared)),
+        DataFusionError::Shared(shared) => match unwrap_shared(&shared) {
+            // The shared one stays the source: it leads to the cause, such as the exception of a user's function.
+            Some(own) => Ok(own.with_source(DataFusionError::Shared(shared))),
+            None => Err(DataFusionError::Shared(shared)),
+        },
         other => Err(other),
     }
 }

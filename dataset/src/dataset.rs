@@ -6,11 +6,14 @@ use arrow::array::{Array, Int64Array};
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use arrow::util::pretty::pretty_format_batches;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::dataframe::DataFrame;
+use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::displayable;
 use sheaf_connectors::error::from_datafusion;
+use sheaf_connectors::read::FilesTable;
 use sheaf_core::{Error, Result};
 
 use crate::run::Run;
@@ -110,6 +113,22 @@ impl Dataset {
     #[must_use]
     pub fn stats(&self) -> Option<String> {
         self.stats.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The files that readers under `ignore_errors` have left out so far, when they were opened and in all runs.
+    #[must_use]
+    pub fn skipped_files(&self) -> Vec<String> {
+        let mut skipped = Vec::new();
+        let _ = self.plan.apply(|node| {
+            if let LogicalPlan::TableScan(scan) = node
+                && let Ok(provider) = source_as_provider(&scan.source)
+                && let Some(files) = provider.downcast_ref::<FilesTable>()
+            {
+                skipped.extend(files.skipped_file_names());
+            }
+            Ok(TreeNodeRecursion::Continue)
+        });
+        skipped
     }
 
     /// How many rows there are.

@@ -13,8 +13,8 @@ mod spill;
 pub mod verbs;
 
 pub use dataset::Dataset;
-pub use operators::map_batches::{BatchFunction, MapBatchesOptions};
-pub use run::{Run, RunProgress};
+pub use operators::map_batches::{BatchFunction, BatchPosition, MapBatchesOptions};
+pub use run::{Run, RunProgress, Watch};
 pub use session::{MemoryUse, Session};
 pub use verbs::groupby::GroupedDataset;
 pub use verbs::join::{JoinOptions, JoinType};

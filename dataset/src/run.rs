@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -60,7 +60,10 @@ impl Run {
         let (sender, batches) = mpsc::channel(WAITING_BATCHES);
         let produce = produce(Arc::clone(&plan), session.context().task_ctx(), sender);
         let task = session.threads().handle().spawn(produce).abort_handle();
-        Self { plan, batches, task, started: Instant::now(), session: session.clone() }
+        let started = Instant::now();
+        // Outside of a watched future there is nobody to tell.
+        let _ = WATCH.try_with(|watch| watch.see(&plan, started));
+        Self { plan, batches, task, started, session: session.clone() }
     }
 
     /// The schema of the result.
@@ -131,6 +134,46 @@ impl Stream for Run {
 impl std::fmt::Debug for Run {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Run").field("progress", &self.progress()).finish_non_exhaustive()
+    }
+}
+
+tokio::task_local! {
+    static WATCH: Watch;
+}
+
+/// A look from outside at a future that runs plans: what the execution that it started last has done.
+///
+/// Actions such as `count` or a write keep their [`Run`] to themselves; this is how their progress is shown.
+#[derive(Clone, Default)]
+pub struct Watch(Arc<Mutex<Option<(Arc<dyn ExecutionPlan>, Instant)>>>);
+
+impl Watch {
+    /// The same future, watched.
+    pub async fn over<F: Future>(&self, future: F) -> F::Output {
+        WATCH.scope(self.clone(), future).await
+    }
+
+    /// A future that goes on elsewhere, watched by whoever watches this one.
+    pub(crate) fn inherited<F: Future>(future: F) -> impl Future<Output = F::Output> {
+        let watch = WATCH.try_with(Self::clone).unwrap_or_default();
+        async move { watch.over(future).await }
+    }
+
+    /// What has been done so far; `None` before anything runs.
+    #[must_use]
+    pub fn progress(&self) -> Option<RunProgress> {
+        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.as_ref().map(|(plan, started)| progress(plan, started.elapsed()))
+    }
+
+    fn see(&self, plan: &Arc<dyn ExecutionPlan>, started: Instant) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((Arc::clone(plan), started));
+    }
+}
+
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Watch").field(&self.progress()).finish()
     }
 }
 

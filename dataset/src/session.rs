@@ -24,6 +24,7 @@ use crate::dataset::Dataset;
 use crate::memory::SharePool;
 use crate::planner::SheafPlanner;
 use crate::rules;
+use crate::run::Watch;
 use crate::spill::SpillFolder;
 
 /// Build sides up to this many bytes are kept whole instead of both sides being repartitioned: measured on TPC-H
@@ -147,7 +148,7 @@ impl Session {
     /// # Errors
     /// The future's own, and [`sheaf_core::ErrorKind::Internal`] when it panicked.
     pub async fn run<T: Send + 'static>(&self, future: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-        let task = AbortOnDropHandle(self.inner.threads.handle().spawn(future));
+        let task = AbortOnDropHandle(self.inner.threads.handle().spawn(Watch::inherited(future)));
         task.await
     }
 

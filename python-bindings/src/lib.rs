@@ -1,9 +1,21 @@
 //! The Python leaf of Sheaf: types and calls of the engine, told to Python. No engine logic lives here.
 
+use pyo3::prelude::*;
+
+mod columns;
+mod convert;
+mod dataset;
+mod errors;
 mod expr;
 mod functions;
-
-use pyo3::prelude::*;
+mod interrupt;
+mod map_batches;
+mod read;
+mod session;
+mod sql;
+mod stream;
+mod wait;
+mod write;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -14,7 +26,15 @@ mod _sheaf {
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
     #[pymodule_export]
+    use crate::columns::{data_type, named};
+    #[pymodule_export]
+    use crate::dataset::{PyDataset, PyGroupedDataset};
+    #[pymodule_export]
     use crate::expr::{PyExpr, PySortKey, PyThen, PyWhen, col, like, lit, when};
     #[pymodule_export]
     use crate::functions::{PyFunctionInfo, call_function, lambda_function, lambda_variable, list_functions};
+    #[pymodule_export]
+    use crate::session::PySession;
+    #[pymodule_export]
+    use crate::stream::BatchIterator;
 }

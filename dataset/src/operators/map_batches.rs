@@ -43,6 +43,43 @@ pub trait BatchFunction: Send + Sync + 'static {
     /// # Errors
     /// Whatever the function meets; it ends the run and is never retried.
     fn call(&self, batch: RecordBatch, at: BatchPosition) -> sheaf_core::Result<RecordBatch>;
+
+    /// Nobody waits any more for the call that runs at this position: the run failed elsewhere, had rows enough, or
+    /// was given up. The call goes on by itself; a function that can be interrupted may do so.
+    fn abandoned(&self, _at: BatchPosition) {}
+}
+
+/// Calls the function on a thread that may block, so that the engine's threads go on with other partitions.
+///
+/// # Errors
+/// The function's own, and [`ErrorKind::UserFunction`] when it panicked.
+pub(crate) async fn call_blocking(
+    function: &Arc<dyn BatchFunction>,
+    batch: RecordBatch,
+    at: BatchPosition,
+) -> sheaf_core::Result<RecordBatch> {
+    let mut waiting = Waiting { function, at, over: false };
+    let called = Arc::clone(function);
+    let output = tokio::task::spawn_blocking(move || called.call(batch, at)).await;
+    waiting.over = true;
+    output.unwrap_or_else(|error| {
+        Err(Error::new(ErrorKind::UserFunction, format!("{} panicked at {at}: {error}", function.name())))
+    })
+}
+
+/// Whoever waits for a call: gone before the call is over, it tells the function.
+struct Waiting<'a> {
+    function: &'a Arc<dyn BatchFunction>,
+    at: BatchPosition,
+    over: bool,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if !self.over {
+            self.function.abandoned(self.at);
+        }
+    }
 }
 
 /// Where a batch stands in its dataset, for errors and logs.
@@ -299,19 +336,11 @@ struct Call {
 }
 
 impl Call {
-    /// Calls the function on a thread that may block, so that the engine's threads go on with other partitions.
     async fn run(&self, batch: RecordBatch, at: BatchPosition) -> Result<RecordBatch> {
-        let function = Arc::clone(&self.function);
         let timer = self.time.timer();
-        let output = tokio::task::spawn_blocking(move || function.call(batch, at)).await;
+        let output = call_blocking(&self.function, batch, at).await;
         timer.done();
-        let output = match output {
-            Ok(output) => output.map_err(to_datafusion)?,
-            Err(error) => {
-                let message = format!("{} panicked at {at}: {error}", self.function.name());
-                return Err(to_datafusion(Error::new(ErrorKind::UserFunction, message)));
-            }
-        };
+        let output = output.map_err(to_datafusion)?;
         let output = conform(output, &self.schema, self.function.name(), at).map_err(to_datafusion)?;
         self.baseline.record_output(output.num_rows());
         Ok(output)

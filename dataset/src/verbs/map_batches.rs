@@ -9,7 +9,7 @@ use sheaf_connectors::error::from_datafusion;
 use sheaf_core::{Error, Result};
 
 use crate::dataset::Dataset;
-use crate::operators::map_batches::{BatchFunction, BatchPosition, MapBatches, MapBatchesOptions};
+use crate::operators::map_batches::{BatchFunction, BatchPosition, MapBatches, MapBatchesOptions, call_blocking};
 
 impl Dataset {
     /// What `function` makes of each batch. Batches keep their order; the function's rows may be more or fewer.
@@ -49,15 +49,8 @@ impl Dataset {
             }
         }
         drop(first);
-        let function = Arc::clone(function);
-        let at = BatchPosition { partition: 0, batch: 0, row: 0 };
-        let output = self
-            .session()
-            .threads()
-            .handle()
-            .spawn_blocking(move || function.call(batch, at))
-            .await
-            .map_err(|error| Error::internal(format!("the function of map_batches panicked: {error}")))??;
+        let (called, at) = (Arc::clone(function), BatchPosition { partition: 0, batch: 0, row: 0 });
+        let output = self.session().run(async move { call_blocking(&called, batch, at).await }).await?;
         // The first batch's nulls say nothing of the later ones': every column may have them.
         let fields: Vec<_> =
             output.schema_ref().fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();

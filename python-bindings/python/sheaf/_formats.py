@@ -1,0 +1,119 @@
+"""Batches in the formats that user functions and iterators want, and back: without a copy wherever types allow."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import pyarrow as pa
+
+from sheaf import _sheaf
+from sheaf.errors import InvalidInputError, TypeMismatchError
+from sheaf.types import DataType
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Schema: TypeAlias = "pa.Schema | Mapping[str, DataType]"
+BatchFormat: TypeAlias = Literal["pyarrow", "pandas", "polars", "numpy"]
+
+
+def to_numpy(batch: pa.RecordBatch) -> dict[str, np.ndarray[Any, Any]]:
+    """Columns as arrays: views of the batch where it holds no nulls; nulls of numbers are NaN."""
+    return dict(zip(batch.schema.names, map(column_to_numpy, batch.columns), strict=True))
+
+
+def column_to_numpy(column: pa.Array) -> np.ndarray[Any, Any]:
+    """One column; lists of one fixed size become rows of a matrix."""
+    if pa.types.is_fixed_size_list(column.type) and column.null_count == 0:
+        size = column.type.list_size
+        values: np.ndarray[Any, Any] = column.flatten().to_numpy(zero_copy_only=False)
+        return values.reshape(len(column), size)
+    flat: np.ndarray[Any, Any] = column.to_numpy(zero_copy_only=False)
+    return flat
+
+
+def to_pandas(batch: pa.RecordBatch) -> Any:
+    """A ``pandas.DataFrame``."""
+    return batch.to_pandas()
+
+
+def to_polars(batch: pa.RecordBatch) -> Any:
+    """A ``polars.DataFrame``."""
+    import polars as pl
+
+    return pl.DataFrame(batch)
+
+
+def same(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch as it is."""
+    return batch
+
+
+GIVE: dict[str, Callable[[pa.RecordBatch], Any]] = {
+    "pyarrow": same,
+    "pandas": to_pandas,
+    "polars": to_polars,
+    "numpy": to_numpy,
+}
+
+
+def giver(batch_format: str) -> Callable[[pa.RecordBatch], Any]:
+    """What makes batches of this format."""
+    try:
+        return GIVE[batch_format]
+    except KeyError:
+        error = InvalidInputError(f"there is no batch format {batch_format!r}")
+        error.hint = f"the formats are {', '.join(GIVE)}"
+        raise error from None
+
+
+def caller(
+    function: Callable[..., Any], batch_format: str, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> Callable[[pa.RecordBatch], Any]:
+    """The user's function over record batches: the engine calls this once for each batch."""
+    give = giver(batch_format)
+
+    def call(batch: pa.RecordBatch) -> Any:
+        return take(function(give(batch), *args, **kwargs))
+
+    return call
+
+
+def take(result: Any) -> Any:
+    """What a function returned, as something with the Arrow C interface."""
+    if isinstance(result, pa.RecordBatch | pa.Table):
+        return result
+    if isinstance(result, dict):
+        return pa.RecordBatch.from_arrays([column_from(values) for values in result.values()], names=list(result))
+    pandas = sys.modules.get("pandas")
+    if pandas is not None and isinstance(result, pandas.DataFrame):
+        return from_pandas(result)
+    if hasattr(result, "__arrow_c_stream__") or hasattr(result, "__arrow_c_array__"):
+        return result
+    raise TypeMismatchError(
+        f"a function of map_batches returned {type(result).__name__}\n"
+        "  help: return a pyarrow.RecordBatch or Table, a pandas or Polars DataFrame, or a dict of columns"
+    )
+
+
+def column_from(values: Any) -> pa.Array:
+    """A column of an array, a matrix (lists of one size), a list, or an Arrow array."""
+    if isinstance(values, pa.ChunkedArray):
+        return values.combine_chunks()
+    if getattr(values, "ndim", 1) == 2:
+        return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
+    return pa.array(values)
+
+
+def from_pandas(frame: Any) -> pa.Table:
+    """A table of a ``pandas.DataFrame``: its index is left out, and so is what pandas says of itself."""
+    return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+
+
+def to_schema(schema: Schema | None) -> pa.Schema | None:
+    """A ``pyarrow.Schema`` of one, or of a dict of names and types."""
+    if schema is None or isinstance(schema, pa.Schema):
+        return schema
+    return pa.schema([(name, _sheaf.data_type(kind)) for name, kind in schema.items()])

@@ -1,0 +1,80 @@
+//! Arrow data between Python and the engine, by the Arrow C data interface: buffers are shared, never copied.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatchReader;
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3_arrow::input::AnyRecordBatch;
+use pyo3_arrow::{PyRecordBatch, PySchema, PyTable};
+use sheaf::{Error, ErrorKind};
+
+use crate::errors::to_py;
+
+/// Rows of the parts that a long batch is cut into (without a copy), so that all threads have some.
+const PART_ROWS: usize = 128 * 1024;
+
+/// All batches of anything with `__arrow_c_stream__` or `__arrow_c_array__`, read now, long ones cut into parts.
+pub(crate) fn gather(py: Python<'_>, data: AnyRecordBatch) -> PyResult<(SchemaRef, Vec<RecordBatch>)> {
+    let reader = data.into_reader()?;
+    let schema = reader.schema();
+    // A stream may be one that Python produces: it takes the GIL by itself when it needs it.
+    let batches = py.detach(|| read_all(reader));
+    let batches = batches.map_err(|error| {
+        let told = Error::new(ErrorKind::InvalidInput, format!("cannot read the Arrow stream: {error}"));
+        to_py(py, &told.with_source(error))
+    })?;
+    Ok((schema, batches))
+}
+
+fn read_all(reader: Box<dyn RecordBatchReader + Send>) -> Result<Vec<RecordBatch>, ArrowError> {
+    let mut batches = Vec::new();
+    for batch in reader {
+        let batch = batch?;
+        let rows = batch.num_rows();
+        if rows <= PART_ROWS {
+            batches.push(batch);
+            continue;
+        }
+        batches.extend((0..rows).step_by(PART_ROWS).map(|at| batch.slice(at, PART_ROWS.min(rows - at))));
+    }
+    Ok(batches)
+}
+
+/// A `pyarrow.RecordBatch` over the same buffers.
+pub(crate) fn batch_to_pyarrow(py: Python<'_>, batch: RecordBatch) -> PyResult<Bound<'_, PyAny>> {
+    let exported = PyRecordBatch::new(batch).into_pyobject(py)?;
+    let capsules = exported.call_method0(intern!(py, "__arrow_c_array__"))?.cast_into::<pyo3::types::PyTuple>()?;
+    let class = py.import(intern!(py, "pyarrow"))?.getattr(intern!(py, "RecordBatch"))?;
+    class.call_method1(intern!(py, "_import_from_c_capsule"), capsules)
+}
+
+/// A `pyarrow.Table` over the same buffers.
+pub(crate) fn table_to_pyarrow<'py>(
+    py: Python<'py>,
+    schema: &SchemaRef,
+    batches: Vec<RecordBatch>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let batches = batches.into_iter().map(|batch| with_schema(batch, schema)).collect::<Result<Vec<_>, _>>();
+    let batches = batches.map_err(|error| {
+        to_py(py, &Error::internal(format!("a batch does not fit the schema of its plan: {error}")))
+    })?;
+    PyTable::try_new(batches, Arc::clone(schema))?.into_pyarrow(py)
+}
+
+/// A `pyarrow.Schema`.
+pub(crate) fn schema_to_pyarrow(py: Python<'_>, schema: SchemaRef) -> PyResult<Bound<'_, PyAny>> {
+    PySchema::new(schema).into_pyarrow(py)
+}
+
+/// The batch under the plan's schema: operators may tell nullability and metadata differently than their plan.
+pub(crate) fn with_schema(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    if batch.schema_ref() == schema {
+        return Ok(batch);
+    }
+    let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(Arc::clone(schema), batch.columns().to_vec(), &rows)
+}

@@ -1,0 +1,91 @@
+//! The calls of user functions that run now, and how Ctrl-C reaches those that nobody waits for any more.
+//!
+//! A call leaves the list under the GIL, and interruptions are sent under the GIL: none can hit a thread that went on to
+//! something else.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use pyo3::intern;
+use pyo3::prelude::*;
+use sheaf::dataset::BatchPosition;
+
+/// How long after Ctrl-C calls are looked for: executions are dropped on other threads, a moment later.
+const LOOKING: Duration = Duration::from_millis(250);
+/// The pause between two looks.
+const PAUSE: Duration = Duration::from_millis(5);
+
+static CALLS: Mutex<Option<HashMap<u64, Call>>> = Mutex::new(None);
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+struct Call {
+    function: usize,
+    at: BatchPosition,
+    // Python's name for the thread.
+    thread: u64,
+    abandoned: bool,
+    interrupted: bool,
+}
+
+/// A call that runs; it leaves the list when it is dropped, which must be under the GIL.
+pub(crate) struct Running(u64);
+
+impl Running {
+    /// Enters the call of `function` (an address that is its own while it lives) by this thread.
+    pub(crate) fn enter(py: Python<'_>, function: usize, at: BatchPosition) -> PyResult<Self> {
+        let thread = py.import(intern!(py, "threading"))?.call_method0(intern!(py, "get_ident"))?.extract()?;
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        let call = Call { function, at, thread, abandoned: false, interrupted: false };
+        CALLS.lock().get_or_insert_default().insert(id, call);
+        Ok(Self(id))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(calls) = CALLS.lock().as_mut() {
+            calls.remove(&self.0);
+        }
+    }
+}
+
+/// Notes that nobody waits for the call of `function` at this position.
+pub(crate) fn abandon(function: usize, at: BatchPosition) {
+    if let Some(calls) = CALLS.lock().as_mut() {
+        for call in calls.values_mut().filter(|call| call.function == function && call.at == at) {
+            call.abandoned = true;
+        }
+    }
+}
+
+/// Raises `KeyboardInterrupt` in the abandoned calls, looking for a moment until there are none.
+pub(crate) fn abandoned_calls(py: Python<'_>) {
+    let end = Instant::now() + LOOKING;
+    while Instant::now() < end {
+        let (threads, left) = take_abandoned();
+        for thread in threads {
+            // A thread that has ended meanwhile has nothing to be interrupted.
+            let _ = py
+                .import(intern!(py, "sheaf._interrupt"))
+                .and_then(|module| module.call_method1(intern!(py, "interrupt"), (thread,)));
+        }
+        if !left {
+            return;
+        }
+        py.detach(|| std::thread::sleep(PAUSE));
+    }
+}
+
+/// The threads of abandoned calls that are not interrupted yet, and whether any call runs.
+fn take_abandoned() -> (Vec<u64>, bool) {
+    let mut calls = CALLS.lock();
+    let Some(calls) = calls.as_mut() else { return (Vec::new(), false) };
+    let mut threads = Vec::new();
+    for call in calls.values_mut().filter(|call| call.abandoned && !call.interrupted) {
+        call.interrupted = true;
+        threads.push(call.thread);
+    }
+    (threads, !calls.is_empty())
+}

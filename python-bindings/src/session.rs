@@ -1,0 +1,113 @@
+//! `Session` as Python holds it: settings, sources and the catalog.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use pyo3::prelude::*;
+use pyo3_arrow::input::AnyRecordBatch;
+use sheaf::{Error, Options, Session, SessionSql};
+
+use crate::convert::gather;
+use crate::dataset::PyDataset;
+use crate::errors::IntoPyResult;
+use crate::read::ReadArgs;
+use crate::sql::bindings;
+use crate::wait::wait;
+
+/// One user of the engine.
+#[pyclass(name = "Session", frozen, module = "sheaf._sheaf")]
+pub(crate) struct PySession {
+    // `None` once it is closed.
+    inner: Mutex<Option<Session>>,
+}
+
+impl PySession {
+    /// The session, unless it is closed.
+    pub(crate) fn open(&self, py: Python<'_>) -> PyResult<Session> {
+        let open = self.inner.lock().clone();
+        open.ok_or_else(|| Error::invalid("the session is closed").with_hint("make a new sheaf.Session")).py(py)
+    }
+}
+
+#[pymethods]
+impl PySession {
+    /// Settings come as text, by key: the engine reads and checks them.
+    #[new]
+    fn new(py: Python<'_>, settings: Vec<(String, String)>) -> PyResult<Self> {
+        let mut options = Options::default();
+        for (key, value) in &settings {
+            options.set(key, value).py(py)?;
+        }
+        let session = py.detach(|| Session::new(options)).py(py)?;
+        Ok(Self { inner: Mutex::new(Some(session)) })
+    }
+
+    /// Lets go of the session: it ends when the last dataset made from it goes.
+    fn close(&self, py: Python<'_>) {
+        let closed = self.inner.lock().take();
+        py.detach(|| drop(closed));
+    }
+
+    fn settings(&self, py: Python<'_>) -> PyResult<Vec<(&'static str, String)>> {
+        Ok(self.open(py)?.settings().to_map().into_iter().collect())
+    }
+
+    /// Bytes: reserved by operators, the limit, on disk.
+    fn memory(&self, py: Python<'_>) -> PyResult<(u64, u64, u64)> {
+        let memory = self.open(py)?.memory();
+        Ok((memory.reserved, memory.limit, memory.on_disk))
+    }
+
+    fn spill_folder(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(self.open(py)?.spill_folder().display().to_string())
+    }
+
+    fn from_arrow(&self, py: Python<'_>, data: AnyRecordBatch) -> PyResult<PyDataset> {
+        let session = self.open(py)?;
+        let (schema, batches) = gather(py, data)?;
+        session.from_batches(schema, batches).map(PyDataset::from).py(py)
+    }
+
+    /// Whether the dataset was made by this session, with whose threads, memory and stores alone it can run.
+    fn owns(&self, py: Python<'_>, dataset: &PyDataset) -> PyResult<bool> {
+        Ok(Arc::ptr_eq(self.open(py)?.threads(), dataset.inner.session().threads()))
+    }
+
+    fn range(&self, py: Python<'_>, start: i64, end: i64) -> PyResult<PyDataset> {
+        self.open(py)?.range(start, end).map(PyDataset::from).py(py)
+    }
+
+    fn register(&self, py: Python<'_>, name: &str, dataset: &PyDataset) -> PyResult<()> {
+        self.open(py)?.register(name, &dataset.inner).py(py)
+    }
+
+    fn deregister(&self, py: Python<'_>, name: &str) -> PyResult<bool> {
+        self.open(py)?.deregister(name).py(py)
+    }
+
+    fn table(&self, py: Python<'_>, name: String) -> PyResult<PyDataset> {
+        let session = self.open(py)?;
+        let named = session.clone();
+        wait(py, &session, async move { named.table(&name).await }).map(PyDataset::from)
+    }
+
+    fn read(&self, py: Python<'_>, paths: Vec<String>, options: ReadArgs) -> PyResult<PyDataset> {
+        let session = self.open(py)?;
+        let (reader, options) = (session.clone(), options.options().py(py)?);
+        wait(py, &session, async move { reader.read(&paths, &options).await }).map(PyDataset::from)
+    }
+
+    fn sql(
+        &self,
+        py: Python<'_>,
+        text: String,
+        params: Option<Bound<'_, PyAny>>,
+        datasets: BTreeMap<String, PyRef<'_, PyDataset>>,
+    ) -> PyResult<PyDataset> {
+        let session = self.open(py)?;
+        let bindings = bindings(py, params.as_ref(), datasets)?;
+        let asked = session.clone();
+        wait(py, &session, async move { asked.sql_with(&text, bindings).await }).map(PyDataset::from)
+    }
+}

@@ -1,0 +1,147 @@
+//! Results that are read as they come: a reader for the Arrow C stream interface and an iterator of batches.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatchReader;
+use arrow::compute::BatchCoalescer;
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
+use arrow::record_batch::RecordBatch;
+use parking_lot::Mutex;
+use pyo3::prelude::*;
+use sheaf::Dataset;
+use sheaf::dataset::Run;
+use tokio::time::timeout;
+
+use crate::convert::{batch_to_pyarrow, with_schema};
+use crate::errors::{IntoPyResult, to_py};
+use crate::interrupt;
+use crate::wait::{SLICE, wait};
+
+/// One execution, read batch by batch. The engine runs only a few batches ahead of the reader.
+pub(crate) struct Batches {
+    dataset: Dataset,
+    schema: SchemaRef,
+    // `None` once the last batch is read.
+    run: Option<Run>,
+}
+
+impl Batches {
+    /// Starts an execution of the dataset.
+    pub(crate) fn start(py: Python<'_>, dataset: &Dataset) -> PyResult<Self> {
+        let started = dataset.clone();
+        let run = wait(py, dataset.session(), async move { started.start().await })?;
+        Ok(Self { dataset: dataset.clone(), schema: run.schema(), run: Some(run) })
+    }
+
+    fn next(&mut self, py: Python<'_>) -> PyResult<Option<RecordBatch>> {
+        let Some(run) = &mut self.run else { return Ok(None) };
+        let threads = Arc::clone(run.session().threads());
+        loop {
+            match py.detach(|| threads.block_on(async { timeout(SLICE, run.next()).await })) {
+                Ok(Ok(Some(batch))) => return Ok(Some(batch)),
+                Ok(Ok(None)) => {
+                    self.dataset.keep_stats(run);
+                    self.run = None;
+                    return Ok(None);
+                }
+                Ok(Err(error)) => {
+                    self.run = None;
+                    return Err(to_py(py, &error));
+                }
+                Err(_) => {
+                    if let Err(stop) = py.check_signals() {
+                        self.run = None;
+                        interrupt::abandoned_calls(py);
+                        return Err(stop);
+                    }
+                }
+            }
+        }
+    }
+}
+
+// For consumers of the C stream interface. They may call from any thread, with the GIL or without.
+impl Iterator for Batches {
+    type Item = Result<RecordBatch, ArrowError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let schema = Arc::clone(&self.schema);
+        Python::attach(|py| match Self::next(self, py) {
+            Ok(batch) => batch.map(|batch| with_schema(batch, &schema)),
+            Err(error) => {
+                // The interface carries text only: an interruption is raised again once its consumer returns.
+                if error.is_instance_of::<pyo3::exceptions::PyKeyboardInterrupt>(py) {
+                    let _ = py.import("_thread").and_then(|module| module.call_method0("interrupt_main"));
+                }
+                Some(Err(ArrowError::ExternalError(error.to_string().into())))
+            }
+        })
+    }
+}
+
+impl RecordBatchReader for Batches {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+}
+
+/// An iterator of `pyarrow.RecordBatch`, of the engine's sizes or of exactly `batch_size` rows.
+#[pyclass(name = "BatchIterator", module = "sheaf._sheaf")]
+pub(crate) struct BatchIterator(Mutex<Resized>);
+
+/// Batches cut or joined to the size asked for.
+struct Resized {
+    batches: Batches,
+    coalescer: Option<BatchCoalescer>,
+    ended: bool,
+}
+
+impl BatchIterator {
+    pub(crate) fn new(batches: Batches, batch_size: Option<usize>) -> Self {
+        let coalescer = batch_size.map(|rows| BatchCoalescer::new(Arc::clone(&batches.schema), rows));
+        Self(Mutex::new(Resized { batches, coalescer, ended: false }))
+    }
+}
+
+#[pymethods]
+impl BatchIterator {
+    fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    // `&mut self` and not a lock: a second thread that reads at the same time is refused, it does not wait.
+    fn __next__<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.0.get_mut().next(py)?.map(|batch| batch_to_pyarrow(py, batch)).transpose()
+    }
+}
+
+impl Resized {
+    fn next(&mut self, py: Python<'_>) -> PyResult<Option<RecordBatch>> {
+        loop {
+            if let Some(batch) = self.coalescer.as_mut().and_then(BatchCoalescer::next_completed_batch) {
+                return Ok(Some(batch));
+            }
+            if self.ended {
+                return Ok(None);
+            }
+            let Some(batch) = Batches::next(&mut self.batches, py)? else {
+                self.ended = true;
+                if let Some(coalescer) = &mut self.coalescer {
+                    coalescer.finish_buffered_batch().map_err(unfit).py(py)?;
+                }
+                continue;
+            };
+            let batch = with_schema(batch, &self.batches.schema).map_err(unfit).py(py)?;
+            match &mut self.coalescer {
+                Some(coalescer) => coalescer.push_batch(batch).map_err(unfit).py(py)?,
+                None if batch.num_rows() > 0 => return Ok(Some(batch)),
+                None => {}
+            }
+        }
+    }
+}
+
+fn unfit(error: ArrowError) -> sheaf::Error {
+    sheaf::Error::internal(format!("cannot cut a batch: {error}"))
+}
