@@ -1,0 +1,55 @@
+"""The examples in docstrings run and print what they say."""
+
+import doctest
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from types import ModuleType
+
+import pytest
+
+import sheaf
+from sheaf import _sheaf
+
+OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+
+
+def modules() -> Iterator[ModuleType]:
+    yield sheaf
+    for found in pkgutil.walk_packages(sheaf.__path__, "sheaf."):
+        if found.name != "sheaf._sheaf":
+            yield importlib.import_module(found.name)
+
+
+def compiled() -> Iterator[doctest.DocTest]:
+    """The examples of the classes and functions that the extension brings; doctest looks at Python's own only."""
+    parser = doctest.DocTestParser()
+    for name, value in vars(_sheaf).items():
+        members = {name: value, **{f"{name}.{key}": getattr(value, key) for key in dir(value) if key[:2] != "__"}}
+        for key, member in members.items():
+            text = getattr(member, "__doc__", None)
+            if isinstance(text, str) and ">>>" in text:
+                yield parser.get_doctest(text, {}, f"sheaf._sheaf.{key}", None, 0)
+
+
+def examples() -> list[doctest.DocTest]:
+    finder = doctest.DocTestFinder()
+    found = [test for module in modules() for test in finder.find(module) if test.examples]
+    return [*found, *compiled()]
+
+
+@pytest.mark.parametrize("example", examples(), ids=lambda example: example.name)
+def test_examples_run(example: doctest.DocTest) -> None:
+    runner = doctest.DebugRunner(optionflags=OPTIONS)
+    try:
+        runner.run(example)
+    except doctest.DocTestFailure as failure:
+        wanted = f"{failure.example.source}wanted:\n{failure.example.want}got:\n{failure.got}"
+        pytest.fail(wanted, pytrace=False)
+
+
+def test_public_methods_of_datasets_and_sessions_are_described() -> None:
+    for cls in (sheaf.Dataset, sheaf.GroupedDataset, sheaf.Session):
+        for name, member in vars(cls).items():
+            if not name.startswith("_"):
+                assert getattr(member, "__doc__", None), f"{cls.__name__}.{name} has no docstring"

@@ -1,0 +1,151 @@
+"""Every kind of error is a class of its own, and says what, where, and what to do."""
+
+import pickle
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+import sheaf as sf
+from sheaf import errors
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def test_there_is_a_class_for_each_kind() -> None:
+    source = (REPOSITORY / "core/src/error.rs").read_text()
+    kinds = set(re.findall(r'Self::\w+ => "([^"]+)",', source))
+    assert set(errors._KINDS) == kinds
+    assert len(kinds) == len(set(errors._KINDS.values()))
+    for kind, cls in errors._KINDS.items():
+        made = errors._of_kind(kind, "what, where", "do this")
+        assert isinstance(made, sf.SheafError)
+        assert (type(made), str(made), made.hint) == (cls, "what, where", "do this")
+        again = pickle.loads(pickle.dumps(made))
+        assert (type(again), str(again), again.hint) == (cls, "what, where", "do this")
+        assert cls.__name__ in errors.__all__
+        assert getattr(sf, cls.__name__) is cls
+    assert len(made.__class__.__mro__) > 3, "each is also an error of Python's own"
+
+
+def missing(folder: Path) -> None:
+    sf.read_parquet(folder / "gone.parquet")
+
+
+def missing_glob(folder: Path) -> None:
+    sf.read_csv(str(folder / "*.csv"))
+
+
+def truncated(folder: Path) -> None:
+    file = folder / "short.parquet"
+    sf.range(1_000).write_parquet(file)
+    file.write_bytes(file.read_bytes()[:-100])
+    sf.read_parquet(file).to_arrow()
+
+
+def other_format(folder: Path) -> None:
+    (folder / "no.parquet").write_text("a,b\n1,2\n")
+    sf.read_parquet(folder / "no.parquet").to_arrow()
+
+
+def too_many_fields(folder: Path) -> None:
+    (folder / "bad.csv").write_text("a,b\n1,2\n3,4\n5,6,7\n")
+    sf.read_csv(folder / "bad.csv").to_arrow()
+
+
+def wrong_value(folder: Path) -> None:
+    (folder / "late.csv").write_text("a\n" + "1\n" * 50 + "x\n")
+    sf.read_csv(folder / "late.csv", infer_rows=10).to_arrow()
+
+
+def unknown_column(_: Path) -> None:
+    sf.from_pydict({"carrier": ["AA"], "delay": [1]}).select("carier")
+
+
+def unknown_column_in_expression(_: Path) -> None:
+    sf.from_pydict({"carrier": ["AA"]}).filter(sf.col("carrrier") == "AA")
+
+
+def unknown_column_in_sql(_: Path) -> None:
+    sf.sql("SELECT carier FROM t", t=sf.from_pydict({"carrier": ["AA"]}))
+
+
+def mismatch_in_expression(_: Path) -> None:
+    sf.from_pydict({"a": [1], "b": [[1]]}).with_column("c", sf.col("a") + sf.col("b")).to_arrow()
+
+
+def mismatch_of_keys(_: Path) -> None:
+    sf.from_pydict({"k": [1]}).join(sf.from_pydict({"k": [[1]]}), on="k")
+
+
+def user_function(_: Path) -> None:
+    def wrong(_: pa.RecordBatch) -> pa.RecordBatch:
+        return 1 / 0
+
+    numbers = sf.range(10)
+    numbers.map_batches(wrong, schema=numbers.schema).to_arrow()
+
+
+def memory_limit(_: Path) -> None:
+    with sf.Session(memory_limit="16MiB", threads=1) as session:
+        session.range(20_000_000).materialize()
+
+
+def exists(folder: Path) -> None:
+    sf.range(1).write_parquet(folder / "there.parquet")
+    sf.range(1).write_parquet(folder / "there.parquet")
+
+
+def no_table(_: Path) -> None:
+    sf.table("nowhere")
+
+
+def no_sql(_: Path) -> None:
+    sf.sql("SELEC 1")
+
+
+def no_session_setting(_: Path) -> None:
+    sf.Session(memory_limit="many")
+
+
+CASES: list[tuple[Callable[[Path], None], type[sf.SheafError], type[Exception], list[str]]] = [
+    (missing, sf.MissingFileError, FileNotFoundError, ["gone.parquet"]),
+    (missing_glob, sf.MissingFileError, FileNotFoundError, ["*.csv"]),
+    (truncated, sf.CorruptFileError, OSError, ["short.parquet"]),
+    (other_format, sf.CorruptFileError, OSError, ["no.parquet"]),
+    (too_many_fields, sf.ParseError, ValueError, ["bad.csv", "line 4", "3 fields"]),
+    (wrong_value, sf.ParseError, ValueError, ["late.csv", "line 52", "infer_rows"]),
+    (unknown_column, sf.UnknownColumnError, KeyError, ['"carier"', 'did you mean "carrier"']),
+    (unknown_column_in_expression, sf.UnknownColumnError, KeyError, ['"carrrier"', 'did you mean "carrier"']),
+    (unknown_column_in_sql, sf.UnknownColumnError, KeyError, ['"carier"', 'did you mean "carrier"']),
+    (mismatch_in_expression, sf.TypeMismatchError, TypeError, ["Int64", "List"]),
+    (mismatch_of_keys, sf.TypeMismatchError, TypeError, ["cannot join", '"k"', "cast"]),
+    (user_function, sf.UserFunctionError, RuntimeError, ["wrong", "ZeroDivisionError", "partition 0, batch 0, row 0"]),
+    (memory_limit, sf.MemoryLimitError, MemoryError, ["memory_limit"]),
+    (exists, sf.ExistsError, FileExistsError, ["there.parquet"]),
+    (no_table, sf.MissingFileError, FileNotFoundError, ["nowhere"]),
+    (no_sql, sf.ParseError, ValueError, ["SELEC"]),
+    (no_session_setting, sf.InvalidInputError, ValueError, ["many", "8GiB"]),
+]
+
+
+@pytest.mark.parametrize(("act", "kind", "python", "said"), CASES, ids=[case[0].__name__ for case in CASES])
+def test_errors(
+    tmp_path: Path, act: Callable[[Path], None], kind: type[sf.SheafError], python: type[Any], said: list[str]
+) -> None:
+    with pytest.raises(python) as raised:
+        act(tmp_path)
+    assert type(raised.value) is kind
+    for text in said:
+        assert text in str(raised.value)
+
+
+def test_hints_are_apart_too() -> None:
+    with pytest.raises(sf.UnknownColumnError) as raised:
+        sf.from_pydict({"carrier": ["AA"]}).select("carier")
+    assert raised.value.hint is not None
+    assert raised.value.hint.startswith("did you mean")
+    assert str(raised.value).endswith(f"help: {raised.value.hint}")
