@@ -2,6 +2,10 @@
 //!
 //! This crate is the door: it names what the crates below offer and adds nothing.
 
+pub mod cli;
+#[cfg(feature = "polars")]
+pub mod polars;
+
 pub use sheaf_connectors as connectors;
 pub use sheaf_core as core;
 pub use sheaf_core::{Error, ErrorKind, Options, Result, Settings};

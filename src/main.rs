@@ -1,4 +1,4 @@
-//! The `sheaf` command.
+//! The `sheaf` command: checks the CPU, then hands over to the library.
 
 use std::process::ExitCode;
 
@@ -7,7 +7,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     match sheaf::core::host::check_cpu() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
+        Ok(()) => ExitCode::from(sheaf::cli::run(std::env::args_os())),
+        Err(error) => ExitCode::from(sheaf::cli::report(&error)),
     }
 }

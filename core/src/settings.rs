@@ -194,6 +194,15 @@ impl Settings {
     }
 }
 
+/// The folder for what Sheaf keeps for a user between runs and can do without, such as the history of the prompt:
+/// `$XDG_STATE_HOME/sheaf`, else `~/.local/state/sheaf`. `None` where there is no home.
+#[must_use]
+pub fn state_folder() -> Option<PathBuf> {
+    let named = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = named.or_else(|| Some(std::env::home_dir()?.join(".local/state")))?;
+    Some(base.join("sheaf"))
+}
+
 /// Reads a size such as `1073741824`, `512MB`, `1.5 GiB` or `64k` (decimal and binary units, any case).
 ///
 /// # Errors

@@ -1,0 +1,52 @@
+//! The command line: `sheaf sql`, `sheaf schema`, `sheaf convert`. The binary and the Python console script both call
+//! [`run`]. Nothing here knows how a query is run; it reads arguments, asks the session and prints.
+
+mod args;
+mod console;
+mod convert;
+mod exit;
+mod output;
+mod progress;
+mod prompt;
+mod schema;
+mod script;
+mod sql;
+
+use std::ffi::OsString;
+
+use clap::Parser;
+
+use self::args::{Arguments, Command};
+use self::console::Console;
+use self::exit::Stop;
+
+pub use self::exit::report;
+
+/// Runs the command line (the first argument is the program's name) and gives the exit code.
+///
+/// Errors are printed on standard error: one line that says what happened, and one that says what to do where that
+/// is known. `sheaf --help` lists the exit codes.
+#[must_use]
+pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
+    let arguments = match Arguments::try_parse_from(args) {
+        Ok(arguments) => arguments,
+        Err(told) => {
+            // `--help` and `--version` come this way too; a reader that went away is no error.
+            let _ = told.print();
+            return u8::try_from(told.exit_code()).unwrap_or(exit::USAGE);
+        }
+    };
+    match execute(arguments) {
+        Ok(()) | Err(Stop::Closed) => 0,
+        Err(Stop::Failed(error)) => report(&error),
+    }
+}
+
+fn execute(arguments: Arguments) -> Result<(), Stop> {
+    let console = Console::start(arguments.settings.options()?)?;
+    match arguments.command {
+        Command::Sql(sql) => sql::run(&console, &sql),
+        Command::Schema(schema) => schema::run(&console, &schema),
+        Command::Convert(convert) => convert::run(&console, &convert),
+    }
+}
