@@ -179,8 +179,8 @@ fn refused(error: &PolarsError) -> Error {
 
 #[expect(unsafe_code, reason = "the C data interface is made of raw structs")]
 fn export_field(field: &Field) -> Result<PolarsField> {
-    let schema = FFI_ArrowSchema::try_from(field)
-        .map_err(|error| Error::new(ErrorKind::Unsupported, error.to_string()))?;
+    let schema =
+        FFI_ArrowSchema::try_from(field).map_err(|error| Error::new(ErrorKind::Unsupported, error.to_string()))?;
     // SAFETY: both types are `repr(C)` layouts of the C data interface's ArrowSchema, and ownership moves with it.
     let schema = unsafe { mem::transmute::<FFI_ArrowSchema, ArrowSchema>(schema) };
     // SAFETY: arrow-rs made the struct just now, as the interface wants it.

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use clap::{Arg, ArgMatches, Args, FromArgMatches, Parser, Subcommand};
-use sheaf_core::settings::{KEYS, Options};
 use sheaf_core::Result;
+use sheaf_core::settings::{KEYS, Options};
 
 use super::exit::EXIT_CODES;
 use super::output::Format;
@@ -31,13 +31,11 @@ pub(super) enum Command {
 }
 
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Files are tables: SELECT * FROM 'data/*.parquet'\n\
-                  Without -c and -f, statements are read from standard input; on a terminal, from a prompt (\\help)."
-)]
+#[command(after_help = "Files are tables: SELECT * FROM 'data/*.parquet'\n\
+                  Without -c and -f, statements are read from standard input; on a terminal, from a prompt (\\help).")]
 pub(super) struct SqlArguments {
     /// Statements to run, separated by `;`.
-    #[arg(short, long, value_name = "QUERY", conflicts_with = "file")]
+    #[arg(short, long, value_name = "QUERY", conflicts_with = "file", allow_hyphen_values = true)]
     pub(super) command: Option<String>,
     /// A file of statements, separated by `;`.
     #[arg(short, long, value_name = "FILE")]
@@ -93,8 +91,7 @@ pub(super) struct SettingFlags {
 }
 
 /// The flags' names, in the order of the settings.
-static FLAGS: LazyLock<Vec<String>> =
-    LazyLock::new(|| KEYS.iter().map(|key| key.name.replace('_', "-")).collect());
+static FLAGS: LazyLock<Vec<String>> = LazyLock::new(|| KEYS.iter().map(|key| key.name.replace('_', "-")).collect());
 
 impl SettingFlags {
     /// The settings that were given.

@@ -19,9 +19,10 @@ pub(super) struct Console {
 
 impl Console {
     pub(super) fn start(options: Options) -> Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| {
-            Error::new(ErrorKind::Io, format!("cannot wait for the engine: {error}"))
-        })?;
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Error::new(ErrorKind::Io, format!("cannot wait for the engine: {error}")))?;
         Ok(Self { runtime, session: Session::new(options)? })
     }
 

@@ -111,7 +111,10 @@ mod tests {
 
     #[test]
     fn a_compression_must_be_one_of_the_formats() {
-        assert_eq!(options_of(&["a.parquet", "", "zstd(3)"]).unwrap().format.to_string(), "parquet, compression=zstd(3)");
+        assert_eq!(
+            options_of(&["a.parquet", "", "zstd(3)"]).unwrap().format.to_string(),
+            "parquet, compression=zstd(3)"
+        );
         assert_eq!(options_of(&["a.csv", "", "bzip2"]).unwrap().format.to_string(), "csv, compression=bzip2");
         assert!(options_of(&["a.csv", "", "snappy"]).is_err());
         assert!(options_of(&["a.parquet", "", "xz"]).is_err());

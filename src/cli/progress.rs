@@ -28,8 +28,8 @@ pub(super) struct Progress {
 /// Where progress is told.
 enum Place {
     Nowhere,
-    /// One line of a terminal, drawn again and again.
-    Terminal(ProgressBar),
+    /// One line of a terminal, drawn again and again, and whether it has been drawn yet.
+    Terminal(ProgressBar, Cell<bool>),
     /// Lines of a file or pipe; when the last one was printed.
     Lines(Cell<Duration>),
 }
@@ -38,7 +38,7 @@ impl Progress {
     pub(super) fn new(shown: Shown) -> Self {
         let place = match shown {
             Shown::Off => Place::Nowhere,
-            Shown::Auto | Shown::On if stderr().is_terminal() => Place::Terminal(bar()),
+            Shown::Auto | Shown::On if stderr().is_terminal() => Place::Terminal(bar(), Cell::default()),
             Shown::Auto => Place::Nowhere,
             Shown::On => Place::Lines(Cell::default()),
         };
@@ -76,7 +76,8 @@ impl Progress {
 
     fn tell(&self, elapsed: Duration, line: impl FnOnce() -> String) {
         match &self.place {
-            Place::Terminal(bar) if elapsed >= QUIET => {
+            Place::Terminal(bar, drawn) if elapsed >= QUIET => {
+                drawn.set(true);
                 bar.set_message(line());
                 bar.tick();
             }
@@ -91,7 +92,7 @@ impl Progress {
     /// Prints something where the line may be; the line comes back afterwards.
     pub(super) fn suspend<T>(&self, print: impl FnOnce() -> T) -> T {
         match &self.place {
-            Place::Terminal(bar) if self.shared => bar.suspend(print),
+            Place::Terminal(bar, drawn) if self.shared && drawn.get() => bar.suspend(print),
             _ => print(),
         }
     }
@@ -99,7 +100,9 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if let Place::Terminal(bar) = &self.place {
+        if let Place::Terminal(bar, drawn) = &self.place
+            && drawn.get()
+        {
             bar.finish_and_clear();
         }
     }

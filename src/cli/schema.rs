@@ -42,7 +42,6 @@ fn describe(file: Option<&str>, schema: &Schema) -> Result<RecordBatch> {
         ("file", Arc::new(StringArray::from_iter_values(repeated)) as ArrayRef)
     });
     let columns = [("column", names), ("type", types), ("nullable", Arc::new(nullable) as ArrayRef)];
-    RecordBatch::try_from_iter(files.into_iter().chain(columns)).map_err(|error: ArrowError| {
-        Error::internal(format!("a schema does not fit a table: {error}"))
-    })
+    RecordBatch::try_from_iter(files.into_iter().chain(columns))
+        .map_err(|error: ArrowError| Error::internal(format!("a schema does not fit a table: {error}")))
 }

@@ -34,7 +34,8 @@ fn schemas_of_several_files_name_them() {
 #[test]
 fn convert_partitions_and_minds_what_is_there() {
     let place = Place::with(&[("flights.csv", FLIGHTS)]);
-    let convert = |mode: &str| place.run(&["convert", "flights.csv", "out/", "--partition-by", "carrier", "--mode", mode]);
+    let convert =
+        |mode: &str| place.run(&["convert", "flights.csv", "out/", "--partition-by", "carrier", "--mode", mode]);
     assert_eq!(convert("error").status.code(), Some(0));
     assert!(place.path("out/carrier=UA").is_dir());
     let count = || place.stdout(&["sql", "--format=csv", "-c", "SELECT count(*) AS n FROM 'out/'"]);

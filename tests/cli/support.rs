@@ -70,8 +70,7 @@ impl Place {
     /// A run that reads this from standard input.
     pub(crate) fn piped(&self, args: &[&str], input: &str) -> Output {
         let mut command = self.sheaf(args);
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
         child.wait_with_output().unwrap()
     }

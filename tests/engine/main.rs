@@ -1,6 +1,8 @@
 //! The engine seen from outside: one binary for all integration tests, because each links the whole engine.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+#[cfg(feature = "polars")]
+mod polars;
 mod s3;
 mod slt;
 mod support;

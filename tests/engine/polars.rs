@@ -129,7 +129,8 @@ fn every_type() -> Vec<(String, ArrayRef)> {
 fn every_type_comes_back_as_it_went() {
     let session = session();
     let columns = every_type();
-    let dataset = dataset_of(&session, columns.iter().map(|(name, array)| (name.as_str(), Arc::clone(array))).collect());
+    let dataset =
+        dataset_of(&session, columns.iter().map(|(name, array)| (name.as_str(), Arc::clone(array))).collect());
     let frame = frame_of(&dataset);
     assert_eq!(frame.shape(), (3, columns.len()));
     let back = rows_of(&session.from_polars(&frame).unwrap());

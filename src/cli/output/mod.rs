@@ -11,8 +11,8 @@ use clap::ValueEnum;
 
 use super::exit::Stop;
 
-pub(super) use self::table::TableOptions;
 use self::table::Table;
+pub(super) use self::table::TableOptions;
 use self::text::{Csv, Json};
 
 /// How results are printed.

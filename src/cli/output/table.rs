@@ -211,12 +211,7 @@ fn rule(widths: &[usize], text: &mut String) {
     text.push_str("+\n");
 }
 
-fn line<'c>(
-    cells: impl Iterator<Item = (&'c str, Alignment)>,
-    widths: &[usize],
-    cut: bool,
-    text: &mut String,
-) {
+fn line<'c>(cells: impl Iterator<Item = (&'c str, Alignment)>, widths: &[usize], cut: bool, text: &mut String) {
     for ((cell, align), width) in cells.zip(widths) {
         text.push_str("| ");
         text.push_str(&pad_str(cell, *width, align, cut.then_some(CUT)));

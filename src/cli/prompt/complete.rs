@@ -42,9 +42,9 @@ impl Completion {
     }
 
     fn words(&self, text: &str) -> (usize, Vec<Pair>) {
-        let start = text.rfind(|char: char| !(char.is_alphanumeric() || char == '_')).map_or(0, |at| {
-            at + text[at..].chars().next().map_or(0, char::len_utf8)
-        });
+        let start = text
+            .rfind(|char: char| !(char.is_alphanumeric() || char == '_'))
+            .map_or(0, |at| at + text[at..].chars().next().map_or(0, char::len_utf8));
         let word = &text[start..];
         if let Some(columns) = text[..start].strip_suffix('.').and_then(|before| self.columns_of(before)) {
             return (start, starting(columns.iter().map(|name| pair(name, &in_sql(name))), word));
@@ -80,7 +80,8 @@ impl Completion {
     fn columns(&self, text: &str) -> Vec<&str> {
         let named: Vec<_> = self.names.tables.iter().filter(|(table, _)| text.contains(table.as_str())).collect();
         let tables = if named.is_empty() { self.names.tables.iter().collect() } else { named };
-        let mut columns: Vec<&str> = tables.iter().flat_map(|(_, columns)| columns.iter().map(String::as_str)).collect();
+        let mut columns: Vec<&str> =
+            tables.iter().flat_map(|(_, columns)| columns.iter().map(String::as_str)).collect();
         columns.sort_unstable();
         columns.dedup();
         columns

@@ -40,7 +40,10 @@ pub(super) fn run(console: &Console, arguments: &SqlArguments) -> Result<(), Sto
         max_rows: arguments.max_rows,
         timing: false,
     };
-    say(&format!("Sheaf {}. Statements end with `;`, \\help lists commands, Ctrl-D leaves.\n", env!("CARGO_PKG_VERSION")))?;
+    say(&format!(
+        "Sheaf {}. Statements end with `;`, \\help lists commands, Ctrl-D leaves.\n",
+        env!("CARGO_PKG_VERSION")
+    ))?;
     prompt.run()
 }
 

@@ -63,7 +63,9 @@ mod tests {
         for text in ["SELECT 1;", "SELECT 1; -- done", "SELECT ';';\n", "SELECT 'it''s';", "/* ; */ SELECT \"a;\" ;"] {
             assert!(scan(text).ended, "{text}");
         }
-        for text in ["SELECT 1", "SELECT ';", "SELECT 1 -- ;", "SELECT 1; /* more", "SELECT 1; SELECT", "SELECT ';'", ""] {
+        for text in
+            ["SELECT 1", "SELECT ';", "SELECT 1 -- ;", "SELECT 1; /* more", "SELECT 1; SELECT", "SELECT ';'", ""]
+        {
             assert!(!scan(text).ended, "{text}");
         }
     }
