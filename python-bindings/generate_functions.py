@@ -17,14 +17,14 @@ STUB = Path(__file__).parent / "python" / "sheaf" / "functions.pyi"
 HEADER = '''\
 """Every function of the engine by its name. Written by generate_functions.py: edit nothing here."""
 
+# ruff: noqa: E501
+
 from collections.abc import Callable
-from typing import Any
 
 from sheaf._sheaf import Expr
 from sheaf.types import SortKeys, Value
 
-def lambda_expression(function: Callable[..., Expr]) -> Expr: ...
-'''
+def lambda_expression(function: Callable[..., Expr]) -> Expr: ...'''
 MODIFIERS = """\
     distinct: bool = False,
     filter: Expr | None = None,

@@ -2,7 +2,7 @@
 
 mod arithmetic;
 
-pub use arithmetic::{add, floor_divide, modulo, true_divide};
+pub use arithmetic::{add, floor_divide, modulo, subtract, true_divide};
 pub use datafusion::logical_expr::{Expr, ExprFunctionExt, ExprSchemable, SortExpr, lit, when};
 pub use datafusion::{functions, functions_aggregate, functions_nested, functions_window};
 

@@ -15,7 +15,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
-use sheaf::expr::{Expr, add, floor_divide, modulo, true_divide};
+use sheaf::expr::{Expr, add, floor_divide, modulo, subtract, true_divide};
 
 pub(crate) use conditional::{PyThen, PyWhen, when};
 
@@ -133,11 +133,11 @@ impl PyExpr {
     }
 
     fn __sub__(&self, other: Operand) -> Self {
-        self.with(Operator::Minus, other)
+        subtract(self.inner.clone(), other.0).into()
     }
 
     fn __rsub__(&self, other: Operand) -> Self {
-        self.reflected(Operator::Minus, other)
+        subtract(other.0, self.inner.clone()).into()
     }
 
     fn __mul__(&self, other: Operand) -> Self {

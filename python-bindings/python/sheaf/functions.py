@@ -12,6 +12,7 @@ Expr(array_agg(DISTINCT x))
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from collections.abc import Callable
 from functools import partial
@@ -22,8 +23,6 @@ from sheaf.types import SortKeys
 
 _FUNCTIONS: dict[str, FunctionInfo] = {info.name: info for info in list_functions()}
 _NAMED: dict[str, Callable[..., Expr]] = {}
-
-__all__ = sorted(_FUNCTIONS)  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def lambda_expression(function: Callable[..., Expr]) -> Expr:
@@ -66,17 +65,11 @@ def _documentation(info: FunctionInfo) -> str:
 
 
 def __getattr__(name: str) -> Callable[..., Expr]:
-    info = _FUNCTIONS.get(name.removesuffix("_") if name.removesuffix("_") in ("struct",) else name)
+    info = _FUNCTIONS.get(name)
     if info is None:
-        near = _nearest(name)
+        near = next(iter(difflib.get_close_matches(name, _FUNCTIONS, n=1)), None)
         raise AttributeError(f"the engine has no function {name!r}" + (f"; did you mean {near!r}?" if near else ""))
     return _NAMED.setdefault(name, _function(info))
-
-
-def _nearest(name: str) -> str | None:
-    import difflib
-
-    return next(iter(difflib.get_close_matches(name, _FUNCTIONS, n=1)), None)
 
 
 def _function(info: FunctionInfo) -> Callable[..., Expr]:
@@ -92,4 +85,4 @@ def _function(info: FunctionInfo) -> Callable[..., Expr]:
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return sorted(_FUNCTIONS)

@@ -1,13 +1,13 @@
 """Every function of the engine by its name. Written by generate_functions.py: edit nothing here."""
 
+# ruff: noqa: E501
+
 from collections.abc import Callable
-from typing import Any
 
 from sheaf._sheaf import Expr
 from sheaf.types import SortKeys, Value
 
 def lambda_expression(function: Callable[..., Expr]) -> Expr: ...
-
 def abs(*args: Value) -> Expr:
     """Returns the absolute value of a number.
 

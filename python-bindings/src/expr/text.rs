@@ -124,13 +124,10 @@ impl Writer {
     fn call(&self, call: &ScalarFunction) -> (Binding, String) {
         match (call.func.name(), call.args.as_slice()) {
             ("add", [left, right]) => self.infix(left, Operator::Plus, "+", right),
+            ("subtract", [left, right]) => self.infix(left, Operator::Minus, "-", right),
             ("true_divide", [left, right]) => self.infix(left, Operator::Divide, "/", right),
             ("floor_divide", [left, right]) => self.infix(left, Operator::Divide, "//", right),
             ("modulo", [left, right]) => self.infix(left, Operator::Modulo, "%", right),
-            ("array_element", [list, at]) => {
-                let list = self.within(list, Binding::Atom);
-                (Binding::Atom, format!("{list}[{}]", self.within(at, Binding::Loose)))
-            }
             ("get_field", [of, Expr::Literal(field, _)]) => {
                 let of = self.within(of, Binding::Atom);
                 let field = field.try_as_str().flatten().map_or_else(|| literal(field), ToString::to_string);
@@ -147,6 +144,9 @@ impl Writer {
     }
 
     fn case(&self, case: &Case) -> String {
+        if let Some(guarded) = guarded(case) {
+            return self.within(guarded, Binding::Atom);
+        }
         let mut text = String::from("CASE");
         if let Some(expr) = &case.expr {
             let _ = write!(text, " {}", self.within(expr, Binding::Loose));
@@ -201,6 +201,17 @@ impl Writer {
     fn sort_keys(&self, keys: &[SortExpr]) -> String {
         let key = |key: &SortExpr| sort_key(&self.within(&key.expr, Binding::Loose), key);
         keys.iter().map(key).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// The call in `CASE WHEN x IS NOT NULL THEN f(x, …) END`, which keeps the nulls of `x` where `f` alone would not.
+fn guarded(case: &Case) -> Option<&Expr> {
+    match (case.when_then_expr.as_slice(), &case.expr, &case.else_expr) {
+        ([(when, then)], None, None) => match (&**when, &**then) {
+            (Expr::IsNotNull(value), Expr::ScalarFunction(call)) if call.args.first() == Some(&**value) => Some(then),
+            _ => None,
+        },
+        _ => None,
     }
 }
 

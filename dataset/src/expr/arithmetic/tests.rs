@@ -1,6 +1,6 @@
 //! Each operator over integers, floats, decimals, text and nulls, as a column of a running plan and as a constant.
 
-use arrow::array::{Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray, UInt8Array};
+use arrow::array::{Date32Array, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray, UInt8Array};
 use arrow::util::pretty::pretty_format_batches;
 use sheaf_core::Options;
 
@@ -40,10 +40,10 @@ fn integers_floor_towards_the_divisor_and_divide_exactly() {
 
 #[test]
 fn floats_follow_python() {
-    let left = Arc::new(Float64Array::from(vec![7.5, -7.5, 7.5, 1.0]));
-    let right = Arc::new(Float64Array::from(vec![2.0, 2.0, -2.0, 0.0]));
+    let left = Arc::new(Float64Array::from(vec![7.5, -7.5, 7.5, 1.0, -2.0]));
+    let right = Arc::new(Float64Array::from(vec![2.0, 2.0, -2.0, -0.0, 2.0]));
     let exprs = vec![floor_divide(col("a"), col("b")), modulo(col("a"), col("b"))];
-    assert_eq!(rows(vec![("a", left), ("b", right)], exprs), "3.0 1.5\n-4.0 0.5\n-4.0 -0.5\ninf NaN");
+    assert_eq!(rows(vec![("a", left), ("b", right)], exprs), "3.0 1.5\n-4.0 0.5\n-4.0 -0.5\ninf NaN\n-1.0 0.0");
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn decimals_stay_exact_and_unsigned_numbers_work() {
         modulo(col("u"), lit(2_u8)),
     ];
     let got = rows(vec![("d", Arc::new(decimal)), ("u", Arc::new(whole))], exprs);
-    assert_eq!(got.lines().next(), Some("-4.00 0.50 3 1"), "{got}");
+    assert_eq!(got.lines().next(), Some("-4 0.50 3 1"), "{got}");
 }
 
 #[test]
@@ -66,6 +66,14 @@ fn text_is_joined_and_nulls_stay() {
     let left = Arc::new(StringArray::from(vec![Some("ab"), None]));
     let right = Arc::new(StringArray::from(vec![Some("c"), Some("d")]));
     assert_eq!(rows(vec![("a", left), ("b", right)], vec![add(col("a"), col("b"))]), "abc\n");
+}
+
+#[test]
+fn a_duration_moves_a_date() {
+    let days = Arc::new(Date32Array::from(vec![Some(15_736), None]));
+    let day = || lit(ScalarValue::DurationMicrosecond(Some(86_400_000_000)));
+    let exprs = vec![add(col("d"), day()), add(day(), col("d")), subtract(col("d"), day()), subtract(lit(3), lit(1))];
+    assert_eq!(rows(vec![("d", days)], exprs), "2013-02-01 2013-02-01 2013-01-30 2\n2");
 }
 
 #[test]

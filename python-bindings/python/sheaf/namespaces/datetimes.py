@@ -64,7 +64,7 @@ class DatetimeNamespace:
         >>> import sheaf as sf
         >>> times = sf.from_pydict({"t": [datetime(2013, 12, 31, 23, 59, 58, 765432), None]})
         >>> times.select(sf.col("t").dt.year().alias("r")).to_pydict()
-        ?
+        {'r': [2013, None]}
         """
         return self._part("year")
 
@@ -75,7 +75,7 @@ class DatetimeNamespace:
         >>> import sheaf as sf
         >>> times = sf.from_pydict({"t": [datetime(2013, 12, 31, 23, 59, 58, 765432), None]})
         >>> times.select(sf.col("t").dt.iso_year().alias("r")).to_pydict()
-        ?
+        {'r': [2014, None]}
         """
         return self._part("isoyear")
 
@@ -86,7 +86,7 @@ class DatetimeNamespace:
         >>> import sheaf as sf
         >>> times = sf.from_pydict({"t": [datetime(2013, 12, 31, 23, 59, 58, 765432), None]})
         >>> times.select(sf.col("t").dt.quarter().alias("r")).to_pydict()
-        ?
+        {'r': [4, None]}
         """
         return self._part("quarter")
 
@@ -97,7 +97,7 @@ class DatetimeNamespace:
         >>> import sheaf as sf
         >>> times = sf.from_pydict({"t": [datetime(2013, 12, 31, 23, 59, 58, 765432), None]})
         >>> times.select(sf.col("t").dt.month().alias("r")).to_pydict()
-        ?
+        {'r': [12, None]}
         """
         return self._part("month")
 
@@ -108,7 +108,7 @@ class DatetimeNamespace:
         >>> import sheaf as sf
         >>> times = sf.from_pydict({"t": [datetime(2013, 12, 31, 23, 59, 58, 765432), None]})
         >>> times.select(sf.col("t").dt.week().alias("r")).to_pydict()
-        ?
+        {'r': [1, None]}
         """
         return self._part("week")
 
@@ -119,7 +119,7 @@ class DatetimeNamespace:
         >>> import sheaf as sf
         >>> times = sf.from_pydict({"t": [datetime(2013, 12, 31, 23, 59, 58, 765432), None]})
         >>> times.select(sf.col("t").dt.day().alias("r")).to_pydict()
-        ?
+        {'r': [31, None]}
         """
         return self._part("day")
 
@@ -130,9 +130,9 @@ class DatetimeNamespace:
         >>> import sheaf as sf
         >>> times = sf.from_pydict({"t": [datetime(2013, 12, 31, 23, 59, 58, 765432), None]})
         >>> times.select(sf.col("t").dt.weekday().alias("r")).to_pydict()
-        ?
+        {'r': [2, None]}
         """
-        return self._part("isodow") + 1
+        return self._part("isodow")
 
     def day_of_week(self) -> Expr:
         """Return the day of the week, Monday 0 to Sunday 6.
@@ -141,9 +141,9 @@ class DatetimeNamespace:
         >>> import sheaf as sf
         >>> times = sf.from_pydict({"t": [datetime(2013, 12, 31, 23, 59, 58, 765432), None]})
         >>> times.select(sf.col("t").dt.day_of_week().alias("r")).to_pydict()
-        ?
+        {'r': [1, None]}
         """
-        return self._part("isodow")
+        return self._part("isodow") - 1
 
     def ordinal_day(self) -> Expr:
         """Return the day of the year, 1 to 366; also spelled `day_of_year`.
@@ -152,7 +152,7 @@ class DatetimeNamespace:
         >>> import sheaf as sf
         >>> times = sf.from_pydict({"t": [datetime(2013, 12, 31, 23, 59, 58, 765432), None]})
         >>> times.select(sf.col("t").dt.ordinal_day().alias("r")).to_pydict()
-        ?
+        {'r': [365, None]}
         """
         return self._part("doy")
 
@@ -163,7 +163,7 @@ class DatetimeNamespace:
         >>> import sheaf as sf
         >>> times = sf.from_pydict({"t": [datetime(2013, 12, 31, 23, 59, 58, 765432), None]})
         >>> times.select(sf.col("t").dt.hour().alias("r")).to_pydict()
-        ?
+        {'r': [23, None]}
         """
         return self._part("hour")
 
@@ -174,7 +174,7 @@ class DatetimeNamespace:
         >>> import sheaf as sf
         >>> times = sf.from_pydict({"t": [datetime(2013, 12, 31, 23, 59, 58, 765432), None]})
         >>> times.select(sf.col("t").dt.minute().alias("r")).to_pydict()
-        ?
+        {'r': [59, None]}
         """
         return self._part("minute")
 
@@ -185,7 +185,7 @@ class DatetimeNamespace:
         >>> import sheaf as sf
         >>> times = sf.from_pydict({"t": [datetime(2013, 12, 31, 23, 59, 58, 765432), None]})
         >>> times.select(sf.col("t").dt.second().alias("r")).to_pydict()
-        ?
+        {'r': [58, None]}
         """
         return self._part("second")
 
@@ -196,7 +196,7 @@ class DatetimeNamespace:
         >>> import sheaf as sf
         >>> times = sf.from_pydict({"t": [datetime(2013, 12, 31, 23, 59, 58, 765432), None]})
         >>> times.select(sf.col("t").dt.millisecond().alias("r")).to_pydict()
-        ?
+        {'r': [765, None]}
         """
         return self._part("millisecond") % 1000
 
@@ -207,7 +207,7 @@ class DatetimeNamespace:
         >>> import sheaf as sf
         >>> times = sf.from_pydict({"t": [datetime(2013, 12, 31, 23, 59, 58, 765432), None]})
         >>> times.select(sf.col("t").dt.microsecond().alias("r")).to_pydict()
-        ?
+        {'r': [765432, None]}
         """
         return self._part("microsecond") % 1000000
 
@@ -218,7 +218,7 @@ class DatetimeNamespace:
         >>> import sheaf as sf
         >>> times = sf.from_pydict({"t": [datetime(2013, 12, 31, 23, 59, 58, 765432), None]})
         >>> times.select(sf.col("t").dt.nanosecond().alias("r")).to_pydict()
-        ?
+        {'r': [765432000, None]}
         """
         return self._part("nanosecond") % 1000000000
 
@@ -229,7 +229,7 @@ class DatetimeNamespace:
         >>> import sheaf as sf
         >>> times = sf.from_pydict({"t": [datetime(2013, 12, 31, 23, 59, 58, 765432), None]})
         >>> times.select(sf.col("t").dt.epoch("s").alias("r")).to_pydict()
-        ?
+        {'r': [1388534398, None]}
         """
         return self._expr.cast(f"timestamp[{unit}]").cast("int64")
 
@@ -240,7 +240,7 @@ class DatetimeNamespace:
         >>> import sheaf as sf
         >>> times = sf.from_pydict({"t": [datetime(2013, 12, 31, 23, 59, 58, 765432), None]})
         >>> times.select(sf.col("t").dt.date().alias("r")).to_pydict()
-        ?
+        {'r': [datetime.date(2013, 12, 31), None]}
         """
         return self._expr.cast("date32")
 
@@ -251,7 +251,7 @@ class DatetimeNamespace:
         >>> import sheaf as sf
         >>> times = sf.from_pydict({"t": [datetime(2013, 12, 31, 23, 59, 58, 765432), None]})
         >>> times.select(sf.col("t").dt.time().alias("r")).to_pydict()
-        ?
+        {'r': [datetime.time(23, 59, 58, 765432), None]}
         """
         return self._expr.cast("time64[us]")
 
@@ -262,7 +262,7 @@ class DatetimeNamespace:
         >>> import sheaf as sf
         >>> times = sf.from_pydict({"t": [datetime(2013, 12, 31, 23, 59, 58, 765432), None]})
         >>> times.select(sf.col("t").dt.to_string("%d.%m.%y").alias("r")).to_pydict()
-        ?
+        {'r': ['31.12.13', None]}
         """
         return self._call("to_char", format)
 
@@ -273,7 +273,7 @@ class DatetimeNamespace:
         >>> import sheaf as sf
         >>> times = sf.from_pydict({"t": [datetime(2013, 12, 31, 23, 59, 58, 765432), None]})
         >>> times.select(sf.col("t").dt.truncate("15m").alias("r")).to_pydict()
-        ?
+        {'r': [datetime.datetime(2013, 12, 31, 23, 45), None]}
         """
         count, unit = every[: len(every) - len(every.lstrip("0123456789"))], every.lstrip("0123456789")
         if count in ("", "1") and unit in _UNITS:
@@ -287,7 +287,7 @@ class DatetimeNamespace:
         >>> import sheaf as sf
         >>> times = sf.from_pydict({"t": [datetime(2013, 12, 31, 23, 59, 58, 765432), None]})
         >>> times.select(sf.col("t").dt.offset_by("1mo").alias("r")).to_pydict()
-        ?
+        {'r': [datetime.datetime(2014, 1, 31, 23, 59, 58, 765432), None]}
         """
         return self._expr + _span(by)
 
@@ -298,7 +298,7 @@ class DatetimeNamespace:
         >>> import sheaf as sf
         >>> times = sf.from_pydict({"t": [datetime(2013, 12, 31, 23, 59, 58, 765432), None]})
         >>> times.select(sf.col("t").dt.month_start().alias("r")).to_pydict()
-        ?
+        {'r': [datetime.datetime(2013, 12, 1, 0, 0), None]}
         """
         return call_function("date_trunc", ["month", self._expr])
 
@@ -309,7 +309,7 @@ class DatetimeNamespace:
         >>> import sheaf as sf
         >>> times = sf.from_pydict({"t": [datetime(2013, 12, 31, 23, 59, 58, 765432), None]})
         >>> times.select(sf.col("t").dt.month_end().alias("r")).to_pydict()
-        ?
+        {'r': [datetime.datetime(2013, 12, 31, 0, 0), None]}
         """
         return DatetimeNamespace(DatetimeNamespace(self.month_start()).offset_by("1mo")).offset_by("-1d")
 
@@ -320,7 +320,7 @@ class DatetimeNamespace:
         >>> import sheaf as sf
         >>> times = sf.from_pydict({"t": [datetime(2013, 12, 31, 23, 59, 58, 765432), None]})
         >>> times.select(sf.col("t").dt.is_leap_year().alias("r")).to_pydict()
-        ?
+        {'r': [False, None]}
         """
         year = self.year()
         return ((year % 4 == 0) & (year % 100 != 0)) | (year % 400 == 0)
@@ -331,8 +331,9 @@ class DatetimeNamespace:
         >>> from datetime import datetime
         >>> import sheaf as sf
         >>> times = sf.from_pydict({"t": [datetime(2013, 12, 31, 23, 59, 58, 765432), None]})
-        >>> times.select(sf.col("t").dt.convert_time_zone("Europe/Madrid").alias("r")).to_pydict()
-        ?
+        >>> moved = times.select(sf.col("t").dt.convert_time_zone("Europe/Madrid").alias("r")).to_pydict()
+        >>> moved["r"][0].isoformat()
+        '2014-01-01T00:59:58.765432+01:00'
         """
         return self._expr.cast(f"timestamp[{unit}, tz=UTC]").cast(f"timestamp[{unit}, tz={zone}]")
 
@@ -342,8 +343,9 @@ class DatetimeNamespace:
         >>> from datetime import datetime
         >>> import sheaf as sf
         >>> times = sf.from_pydict({"t": [datetime(2013, 12, 31, 23, 59, 58, 765432), None]})
-        >>> times.select(sf.col("t").dt.replace_time_zone("Europe/Madrid").alias("r")).to_pydict()
-        ?
+        >>> local = times.select(sf.col("t").dt.replace_time_zone("Europe/Madrid").alias("r")).to_pydict()
+        >>> local["r"][0].isoformat()
+        '2013-12-31T23:59:58.765432+01:00'
         """
         local = self._call("to_local_time").cast(f"timestamp[{unit}]")
         return local if zone is None else local.cast(f"timestamp[{unit}, tz={zone}]")
@@ -355,7 +357,7 @@ class DatetimeNamespace:
         >>> import sheaf as sf
         >>> times = sf.from_pydict({"t": [datetime(2013, 12, 31, 23, 59, 58, 765432), None]})
         >>> times.select((sf.col("t") - datetime(2013, 12, 1)).dt.total_days().alias("r")).to_pydict()
-        ?
+        {'r': [30, None]}
         """
         return self._total(86_400_000_000)
 
@@ -366,7 +368,7 @@ class DatetimeNamespace:
         >>> import sheaf as sf
         >>> times = sf.from_pydict({"t": [datetime(2013, 12, 31, 23, 59, 58, 765432), None]})
         >>> times.select((sf.col("t") - datetime(2013, 12, 1)).dt.total_hours().alias("r")).to_pydict()
-        ?
+        {'r': [743, None]}
         """
         return self._total(3_600_000_000)
 
@@ -377,7 +379,7 @@ class DatetimeNamespace:
         >>> import sheaf as sf
         >>> times = sf.from_pydict({"t": [datetime(2013, 12, 31, 23, 59, 58, 765432), None]})
         >>> times.select((sf.col("t") - datetime(2013, 12, 1)).dt.total_minutes().alias("r")).to_pydict()
-        ?
+        {'r': [44639, None]}
         """
         return self._total(60_000_000)
 
@@ -388,7 +390,7 @@ class DatetimeNamespace:
         >>> import sheaf as sf
         >>> times = sf.from_pydict({"t": [datetime(2013, 12, 31, 23, 59, 58, 765432), None]})
         >>> times.select((sf.col("t") - datetime(2013, 12, 1)).dt.total_seconds().alias("r")).to_pydict()
-        ?
+        {'r': [2678398, None]}
         """
         return self._total(1_000_000)
 
@@ -399,7 +401,7 @@ class DatetimeNamespace:
         >>> import sheaf as sf
         >>> times = sf.from_pydict({"t": [datetime(2013, 12, 31, 23, 59, 58, 765432), None]})
         >>> times.select((sf.col("t") - datetime(2013, 12, 1)).dt.total_milliseconds().alias("r")).to_pydict()
-        ?
+        {'r': [2678398765, None]}
         """
         return self._total(1_000)
 
@@ -410,7 +412,7 @@ class DatetimeNamespace:
         >>> import sheaf as sf
         >>> times = sf.from_pydict({"t": [datetime(2013, 12, 31, 23, 59, 58, 765432), None]})
         >>> times.select((sf.col("t") - datetime(2013, 12, 1)).dt.total_microseconds().alias("r")).to_pydict()
-        ?
+        {'r': [2678398765432, None]}
         """
         return self._total(1)
 
@@ -421,7 +423,7 @@ class DatetimeNamespace:
         >>> import sheaf as sf
         >>> times = sf.from_pydict({"t": [datetime(2013, 12, 31, 23, 59, 58, 765432), None]})
         >>> times.select((sf.col("t") - datetime(2013, 12, 1)).dt.total_nanoseconds().alias("r")).to_pydict()
-        ?
+        {'r': [2678398765432000, None]}
         """
         return self._expr.cast("duration[ns]").cast("int64")
 

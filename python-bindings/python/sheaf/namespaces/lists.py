@@ -30,20 +30,18 @@ class ListNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"xs": [[1, None], []]}).select(sf.col("xs").list.len()).to_pydict()
-        ?
+        {'array_length(xs)': [2, 0]}
         """
-        # The engine's length of an empty list is null.
-        length = self._call("array_length").cast("int64")
-        return when(self._expr.is_not_null()).then(call_function("coalesce", [length, 0]))
+        return self._call("array_length").cast("int64")
 
     def get(self, index: int | Expr) -> Expr:
         """Return the element at a position, null where the list is shorter; `sf.col("xs")[0]` is the same.
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"xs": [[1, 2], [3]]}).select(sf.col("xs").list.get(1)).to_pydict()
-        ?
+        {'array_element(xs, 2)': [2, None]}
         >>> sf.from_pydict({"xs": [[1, 2], [3]]}).select(sf.col("xs").list.get(-1)).to_pydict()
-        ?
+        {'array_element(xs, -1)': [2, 3]}
         """
         if isinstance(index, Expr):
             return self._call("array_element", when(index >= 0).then(index + 1).otherwise(index))
@@ -54,7 +52,7 @@ class ListNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"xs": [[1, 2], [3]]}).select(sf.col("xs").list.first()).to_pydict()
-        ?
+        {'array_element(xs, 1)': [1, 3]}
         """
         return self.get(0)
 
@@ -63,7 +61,7 @@ class ListNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"xs": [[1, 2], [3]]}).select(sf.col("xs").list.last()).to_pydict()
-        ?
+        {'array_element(xs, -1)': [2, 3]}
         """
         return self.get(-1)
 
@@ -72,7 +70,7 @@ class ListNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"xs": [[1, 2], [3]]}).select(sf.col("xs").list.contains(3)).to_pydict()
-        ?
+        {'array_has(xs, 3)': [False, True]}
         """
         return self._call("array_has", value)
 
@@ -81,25 +79,25 @@ class ListNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"xs": [[1, 2], [3]]}).select(sf.col("xs").list.index_of(2)).to_pydict()
-        ?
+        {'array_position(xs, 2) - 1': [1, None]}
         """
         return self._call("array_position", value).cast("int64") - 1
 
     def sum(self) -> Expr:
-        """Return the sum of the elements.
+        """Return the sum of the elements, as a float.
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"xs": [[1, 2], [3]]}).select(sf.col("xs").list.sum()).to_pydict()
-        ?
+        {'array_sum(xs)': [3.0, 3.0]}
         """
         return self._call("array_sum")
 
     def mean(self) -> Expr:
-        """Return the mean of the elements.
+        """Return the mean of the elements, as a float.
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"xs": [[1, 2], [3]]}).select(sf.col("xs").list.mean()).to_pydict()
-        ?
+        {'array_avg(xs)': [1.5, 3.0]}
         """
         return self._call("array_avg")
 
@@ -108,7 +106,7 @@ class ListNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"xs": [[1, 2], [3]]}).select(sf.col("xs").list.min()).to_pydict()
-        ?
+        {'array_min(xs)': [1, 3]}
         """
         return self._call("array_min")
 
@@ -117,7 +115,7 @@ class ListNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"xs": [[1, 2], [3]]}).select(sf.col("xs").list.max()).to_pydict()
-        ?
+        {'array_max(xs)': [2, 3]}
         """
         return self._call("array_max")
 
@@ -126,7 +124,7 @@ class ListNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"xs": [[2, 1], [3]]}).select(sf.col("xs").list.sort()).to_pydict()
-        ?
+        {"array_sort(xs, 'ASC', 'NULLS FIRST')": [[1, 2], [3]]}
         """
         order = "DESC" if descending else "ASC"
         return self._call("array_sort", order, "NULLS LAST" if nulls_last else "NULLS FIRST")
@@ -136,7 +134,7 @@ class ListNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"xs": [[1, 2], [3]]}).select(sf.col("xs").list.reverse()).to_pydict()
-        ?
+        {'array_reverse(xs)': [[2, 1], [3]]}
         """
         return self._call("array_reverse")
 
@@ -145,7 +143,7 @@ class ListNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"xs": [[1, 1], [3]]}).select(sf.col("xs").list.unique()).to_pydict()
-        ?
+        {'array_distinct(xs)': [[1], [3]]}
         """
         return self._call("array_distinct")
 
@@ -154,7 +152,7 @@ class ListNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"xs": [[1, 1], [3, 4]]}).select(sf.col("xs").list.n_unique().alias("n")).to_pydict()
-        ?
+        {'n': [1, 2]}
         """
         return ListNamespace(self.unique()).len()
 
@@ -163,7 +161,7 @@ class ListNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"xs": [[1, None], [3]]}).select(sf.col("xs").list.drop_nulls()).to_pydict()
-        ?
+        {'array_compact(xs)': [[1], [3]]}
         """
         return self._call("array_compact")
 
@@ -172,7 +170,7 @@ class ListNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"xs": [["a", "b"], ["c"]]}).select(sf.col("xs").list.join("-")).to_pydict()
-        ?
+        {"array_to_string(xs, '-')": ['a-b', 'c']}
         """
         return self._call("array_to_string", separator)
 
@@ -181,13 +179,10 @@ class ListNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"xs": [[1, 2, 3], [4]]}).select(sf.col("xs").list.slice(1, 2).alias("xs")).to_pydict()
-        ?
+        {'xs': [[2, 3], []]}
         """
-        if offset >= 0:
-            start = lit(offset + 1)
-        else:
-            # A slice that begins before the list begins with it.
-            start = call_function("greatest", [self.len() + (offset + 1), 1])
+        # A slice that begins before the list begins with it.
+        start = lit(offset + 1) if offset >= 0 else call_function("greatest", [self.len() + (offset + 1), 1])
         end = self.len() if length is None else start + (length - 1)
         return self._call("array_slice", start, end)
 
@@ -196,7 +191,7 @@ class ListNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"xs": [[1, 2, 3], [4]]}).select(sf.col("xs").list.head(2).alias("xs")).to_pydict()
-        ?
+        {'xs': [[1, 2], [4]]}
         """
         return self.slice(0, n)
 
@@ -205,7 +200,7 @@ class ListNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"xs": [[1, 2, 3], [4]]}).select(sf.col("xs").list.tail(2).alias("xs")).to_pydict()
-        ?
+        {'xs': [[2, 3], [4]]}
         """
         return self.slice(-n, n)
 
@@ -214,7 +209,7 @@ class ListNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"xs": [[1], [2]]}).select(sf.col("xs").list.concat([9])).to_pydict()
-        ?
+        {'array_concat(xs, [9])': [[1, 9], [2, 9]]}
         """
         return self._call("array_concat", other)
 
@@ -223,7 +218,7 @@ class ListNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"xs": [[1], [2]]}).select(sf.col("xs").list.append(9)).to_pydict()
-        ?
+        {'array_append(xs, 9)': [[1, 9], [2, 9]]}
         """
         return self._call("array_append", value)
 
@@ -233,7 +228,7 @@ class ListNamespace:
         >>> import sheaf as sf
         >>> expr = sf.col("xs").list.set_union([2, 9]).list.sort()
         >>> sf.from_pydict({"xs": [[1, 2]]}).select(expr.alias("xs")).to_pydict()
-        ?
+        {'xs': [[1, 2, 9]]}
         """
         return self._call("array_union", other)
 
@@ -242,7 +237,7 @@ class ListNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"xs": [[1, 2]]}).select(sf.col("xs").list.set_intersection([2, 9])).to_pydict()
-        ?
+        {'array_intersect(xs, [2, 9])': [[2]]}
         """
         return self._call("array_intersect", other)
 
@@ -251,7 +246,7 @@ class ListNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"xs": [[1, 2]]}).select(sf.col("xs").list.set_difference([2, 9])).to_pydict()
-        ?
+        {'array_except(xs, [2, 9])': [[1]]}
         """
         return self._call("array_except", other)
 
@@ -260,7 +255,7 @@ class ListNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"xs": [[[1], [2, 3]]]}).select(sf.col("xs").list.flatten()).to_pydict()
-        ?
+        {'flatten(xs)': [[1, 2, 3]]}
         """
         return self._call("flatten")
 
@@ -269,7 +264,7 @@ class ListNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"xs": [[1, 2], [3]]}).select(sf.col("xs").list.eval(lambda x: x * 10)).to_pydict()
-        ?
+        {'array_transform(xs, (x) -> x * 10)': [[10, 20], [30]]}
         """
         return self._call("array_transform", lambda_expression(function))
 
@@ -278,7 +273,7 @@ class ListNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"xs": [[1, 2], [3]]}).select(sf.col("xs").list.filter(lambda x: x > 1)).to_pydict()
-        ?
+        {'array_filter(xs, (x) -> x > 1)': [[2], [3]]}
         """
         return self._call("array_filter", lambda_expression(function))
 
@@ -287,6 +282,6 @@ class ListNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"xs": [[1, 2], [3]]}).select(sf.col("xs").list.any(lambda x: x > 2)).to_pydict()
-        ?
+        {'array_any_match(xs, (x) -> x > 2)': [False, True]}
         """
         return self._call("array_any_match", lambda_expression(function))

@@ -25,7 +25,7 @@ class StringNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"s": ["ab", None]}).select(sf.col("s").str.upper()).to_pydict()
-        ?
+        {'upper(s)': ['AB', None]}
         """
         return self._call("upper")
 
@@ -34,7 +34,7 @@ class StringNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"s": ["AB", None]}).select(sf.col("s").str.lower()).to_pydict()
-        ?
+        {'lower(s)': ['ab', None]}
         """
         return self._call("lower")
 
@@ -43,7 +43,7 @@ class StringNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"s": ["new york"]}).select(sf.col("s").str.title()).to_pydict()
-        ?
+        {'initcap(s)': ['New York']}
         """
         return self._call("initcap")
 
@@ -52,7 +52,7 @@ class StringNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"s": ["new YORK"]}).select(sf.col("s").str.capitalize().alias("s")).to_pydict()
-        ?
+        {'s': ['New york']}
         """
         first = StringNamespace(self.head(1)).upper()
         return first + StringNamespace(self.slice(1)).lower()
@@ -62,7 +62,7 @@ class StringNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"s": ["día"]}).select(sf.col("s").str.len_chars()).to_pydict()
-        ?
+        {'character_length(s)': [3]}
         """
         return self._call("character_length")
 
@@ -71,7 +71,7 @@ class StringNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"s": ["día"]}).select(sf.col("s").str.len_bytes()).to_pydict()
-        ?
+        {'octet_length(s)': [4]}
         """
         return self._call("octet_length")
 
@@ -80,7 +80,7 @@ class StringNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"s": ["a1", "b"]}).select(sf.col("s").str.contains("[0-9]")).to_pydict()
-        ?
+        {"regexp_like(s, '[0-9]')": [True, False]}
         """
         return self._call("contains" if literal else "regexp_like", pattern)
 
@@ -89,7 +89,7 @@ class StringNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"s": ["a1", "b"]}).select(sf.col("s").str.match("^a")).to_pydict()
-        ?
+        {"regexp_like(s, '^a')": [True, False]}
         """
         return self._call("regexp_like", pattern)
 
@@ -98,7 +98,7 @@ class StringNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"s": ["a1", "b"]}).select(sf.col("s").str.starts_with("a")).to_pydict()
-        ?
+        {"starts_with(s, 'a')": [True, False]}
         """
         return self._call("starts_with", prefix)
 
@@ -107,7 +107,7 @@ class StringNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"s": ["a1", "b"]}).select(sf.col("s").str.ends_with("1")).to_pydict()
-        ?
+        {"ends_with(s, '1')": [True, False]}
         """
         return self._call("ends_with", suffix)
 
@@ -116,7 +116,7 @@ class StringNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"s": ["abc", "b"]}).select(sf.col("s").str.like("a%")).to_pydict()
-        ?
+        {"s LIKE 'a%'": [True, False]}
         """
         return like(self._expr, pattern)
 
@@ -125,7 +125,7 @@ class StringNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"s": ["ABC", "b"]}).select(sf.col("s").str.ilike("a%")).to_pydict()
-        ?
+        {"s ILIKE 'a%'": [True, False]}
         """
         return like(self._expr, pattern, ignore_case=True)
 
@@ -134,7 +134,7 @@ class StringNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"s": ["abc", "x"]}).select(sf.col("s").str.find("b").alias("at")).to_pydict()
-        ?
+        {'at': [1, None]}
         """
         return self._call("strpos", text).null_if(0) - 1
 
@@ -143,7 +143,7 @@ class StringNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"s": ["banana"]}).select(sf.col("s").str.count_matches("an").alias("n")).to_pydict()
-        ?
+        {'n': [2]}
         """
         return self._call("regexp_count", re.escape(pattern) if literal else pattern)
 
@@ -152,7 +152,7 @@ class StringNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"s": ["a-12", "x"]}).select(sf.col("s").str.extract("-([0-9]+)").alias("n")).to_pydict()
-        ?
+        {'n': ['12', None]}
         """
         return self._call("regexp_match", f"({pattern})")[group]
 
@@ -163,13 +163,13 @@ class StringNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"s": ["a1b2"]}).select(sf.col("s").str.replace("[0-9]", "-").alias("s")).to_pydict()
-        ?
+        {'s': ['a-b2']}
         """
         if not literal:
             return self._call("regexp_replace", pattern, value)
         position = self._call("strpos", pattern)
-        replaced = call_function("overlay", [self._expr, value, position, len(pattern)])
-        return when(position > 0).then(replaced).otherwise(self._expr)
+        before, after = self._call("left", position - 1), self._call("substr", position + len(pattern))
+        return when(position > 0).then(before + value + after).otherwise(self._expr)
 
     def replace_all(self, pattern: str, value: str | Expr, *, literal: bool = False) -> Expr:
         r"""Return the text with every match of a pattern, or with `literal` of a text, replaced.
@@ -178,7 +178,7 @@ class StringNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"s": ["a1b2"]}).select(sf.col("s").str.replace_all("[0-9]", "-").alias("s")).to_pydict()
-        ?
+        {'s': ['a-b-']}
         """
         if literal:
             return self._call("replace", pattern, value)
@@ -189,7 +189,7 @@ class StringNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"s": ["a,b"]}).select(sf.col("s").str.split(",")).to_pydict()
-        ?
+        {"string_to_array(s, ',')": [['a', 'b']]}
         """
         return self._call("string_to_array", by)
 
@@ -198,7 +198,7 @@ class StringNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"s": ["a,b", "c"]}).select(sf.col("s").str.split_part(",", 1).alias("s")).to_pydict()
-        ?
+        {'s': ['b', '']}
         """
         return self._call("split_part", by, index + 1 if index >= 0 else index)
 
@@ -209,7 +209,7 @@ class StringNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"s": [" a "]}).select(sf.col("s").str.strip().alias("s")).to_pydict()
-        ?
+        {'s': ['a']}
         """
         return self._call("btrim", _WHITESPACE if characters is None else characters)
 
@@ -218,7 +218,7 @@ class StringNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"s": [" a "]}).select(sf.col("s").str.lstrip().alias("s")).to_pydict()
-        ?
+        {'s': ['a ']}
         """
         return self._call("ltrim", _WHITESPACE if characters is None else characters)
 
@@ -227,7 +227,7 @@ class StringNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"s": [" a "]}).select(sf.col("s").str.rstrip().alias("s")).to_pydict()
-        ?
+        {'s': [' a']}
         """
         return self._call("rtrim", _WHITESPACE if characters is None else characters)
 
@@ -236,7 +236,7 @@ class StringNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"s": ["x-1", "y"]}).select(sf.col("s").str.strip_prefix("x-").alias("s")).to_pydict()
-        ?
+        {'s': ['1', 'y']}
         """
         return when(self.starts_with(prefix)).then(self.slice(len(prefix))).otherwise(self._expr)
 
@@ -245,7 +245,7 @@ class StringNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"s": ["1.csv", "y"]}).select(sf.col("s").str.strip_suffix(".csv").alias("s")).to_pydict()
-        ?
+        {'s': ['1', 'y']}
         """
         if not suffix:
             return self._expr
@@ -256,7 +256,7 @@ class StringNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"s": ["7", "1234"]}).select(sf.col("s").str.pad_start(3, "0").alias("s")).to_pydict()
-        ?
+        {'s': ['007', '1234']}
         """
         return when(self.len_chars() < length).then(self._call("lpad", length, fill)).otherwise(self._expr)
 
@@ -265,7 +265,7 @@ class StringNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"s": ["7", "1234"]}).select(sf.col("s").str.pad_end(3, ".").alias("s")).to_pydict()
-        ?
+        {'s': ['7..', '1234']}
         """
         return when(self.len_chars() < length).then(self._call("rpad", length, fill)).otherwise(self._expr)
 
@@ -274,7 +274,7 @@ class StringNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"s": ["7", "1234"]}).select(sf.col("s").str.lpad(3, "0").alias("s")).to_pydict()
-        ?
+        {'s': ['007', '123']}
         """
         return self._call("lpad", length, fill)
 
@@ -283,7 +283,7 @@ class StringNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"s": ["7", "1234"]}).select(sf.col("s").str.rpad(3, ".").alias("s")).to_pydict()
-        ?
+        {'s': ['7..', '123']}
         """
         return self._call("rpad", length, fill)
 
@@ -292,7 +292,7 @@ class StringNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"s": ["7", "-7"]}).select(sf.col("s").str.zfill(3).alias("s")).to_pydict()
-        ?
+        {'s': ['007', '-07']}
         """
         sign = self._call("left", 1)
         digits = StringNamespace(self.slice(1)).pad_start(length - 1, "0")
@@ -303,15 +303,12 @@ class StringNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"s": ["abcd"]}).select(sf.col("s").str.slice(1, 2).alias("s")).to_pydict()
-        ?
+        {'s': ['bc']}
         >>> sf.from_pydict({"s": ["abcd"]}).select(sf.col("s").str.slice(-3, 2).alias("s")).to_pydict()
-        ?
+        {'s': ['bc']}
         """
-        if offset >= 0:
-            start = lit(offset + 1)
-        else:
-            # A slice that begins before the text begins with it.
-            start = call_function("greatest", [self.len_chars() + (offset + 1), 1])
+        # A slice that begins before the text begins with it.
+        start = lit(offset + 1) if offset >= 0 else call_function("greatest", [self.len_chars() + (offset + 1), 1])
         return self._call("substr", start) if length is None else self._call("substr", start, length)
 
     def head(self, n: int) -> Expr:
@@ -319,7 +316,7 @@ class StringNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"s": ["abcd"]}).select(sf.col("s").str.head(2).alias("s")).to_pydict()
-        ?
+        {'s': ['ab']}
         """
         return self._call("left", n)
 
@@ -328,7 +325,7 @@ class StringNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"s": ["abcd"]}).select(sf.col("s").str.tail(2).alias("s")).to_pydict()
-        ?
+        {'s': ['cd']}
         """
         return self._call("right", n)
 
@@ -337,7 +334,7 @@ class StringNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"s": ["abc"]}).select(sf.col("s").str.reverse()).to_pydict()
-        ?
+        {'reverse(s)': ['cba']}
         """
         return self._call("reverse")
 
@@ -346,7 +343,7 @@ class StringNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"s": ["ab"]}).select(sf.col("s").str.repeat(2).alias("s")).to_pydict()
-        ?
+        {'s': ['abab']}
         """
         return self._call("repeat", n)
 
@@ -355,7 +352,7 @@ class StringNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"s": ["ab"]}).select(sf.col("s").str.encode("hex").alias("s")).to_pydict()
-        ?
+        {'s': ['6162']}
         """
         return self._call("encode", encoding)
 
@@ -364,7 +361,7 @@ class StringNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"s": ["6162"]}).select(sf.col("s").str.decode("hex").alias("b")).to_pydict()
-        ?
+        {'b': [b'ab']}
         """
         return self._call("decode", encoding)
 
@@ -373,7 +370,7 @@ class StringNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"s": ["31.12.2013"]}).select(sf.col("s").str.to_date("%d.%m.%Y").alias("d")).to_pydict()
-        ?
+        {'d': [datetime.date(2013, 12, 31)]}
         """
         return self._call("to_date", *([] if format is None else [format]))
 
@@ -382,7 +379,7 @@ class StringNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"s": ["2013-12-31T23:59:00"]}).select(sf.col("s").str.to_datetime().alias("t")).to_pydict()
-        ?
+        {'t': [datetime.datetime(2013, 12, 31, 23, 59)]}
         """
         return self._call("to_timestamp_micros", *([] if format is None else [format]))
 
@@ -391,7 +388,7 @@ class StringNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"s": ["23:59"]}).select(sf.col("s").str.to_time("%H:%M").alias("t")).to_pydict()
-        ?
+        {'t': [datetime.time(23, 59)]}
         """
         return self._call("to_time", *([] if format is None else [format]))
 
@@ -400,7 +397,7 @@ class StringNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"s": ["12", "x"]}).select(sf.col("s").str.to_integer(strict=False)).to_pydict()
-        ?
+        {'s': [12, None]}
         """
         return self._expr.cast("int64", strict=strict)
 

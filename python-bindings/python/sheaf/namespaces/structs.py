@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sheaf._sheaf import Expr, call_function
+from sheaf._sheaf import Expr, call_function, when
 
 
 class StructNamespace:
@@ -16,9 +16,10 @@ class StructNamespace:
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"s": [{"x": 1}, None]}).select(sf.col("s").struct.field("x")).to_pydict()
-        ?
+        {'s[x]': [1, None]}
         """
-        return call_function("get_field", [self._expr, name])
+        # The engine gives what lies under a null struct, which may be any value.
+        return when(self._expr.is_not_null()).then(call_function("get_field", [self._expr, name]))
 
     def __getitem__(self, name: str) -> Expr:
         """Return the field of this name."""
