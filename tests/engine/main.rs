@@ -5,6 +5,8 @@
 mod polars;
 mod s3;
 mod slt;
+mod sql;
 mod support;
+mod verbs;
 mod write;
 mod write_faults;

@@ -11,12 +11,12 @@ use arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::execution::TaskContext;
-use datafusion::physical_expr::EquivalenceProperties;
+use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, OrderingRequirements};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PhysicalExpr, PlanProperties,
+    DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, ExecutionPlanProperties, InputDistributionRequirements, Partitioning, PhysicalExpr, PlanProperties,
     SendableRecordBatchStream,
 };
 use futures::StreamExt;
@@ -35,17 +35,24 @@ pub struct WriteFilesExec {
     job: Arc<Job>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
+    /// The order that the rows had when the write was planned: the files keep it.
+    order: Option<LexOrdering>,
 }
 
 impl WriteFilesExec {
     pub(crate) fn new(input: Arc<dyn ExecutionPlan>, job: Arc<Job>) -> Self {
+        let order = input.output_ordering().cloned();
+        Self::ordered(input, job, order)
+    }
+
+    fn ordered(input: Arc<dyn ExecutionPlan>, job: Arc<Job>, order: Option<LexOrdering>) -> Self {
         let properties = PlanProperties::new(
             EquivalenceProperties::new(schema()),
             Partitioning::UnknownPartitioning(input.output_partitioning().partition_count()),
             EmissionType::Final,
             Boundedness::Bounded,
         );
-        Self { input, job, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() }
+        Self { input, job, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new(), order }
     }
 
     pub(crate) fn job(&self) -> &Arc<Job> {
@@ -91,6 +98,18 @@ impl ExecutionPlan for WriteFilesExec {
         vec![false]
     }
 
+    /// One file has one writer, and the optimizer may neither spread its rows nor drop their sort.
+    fn input_distribution_requirements(&self) -> InputDistributionRequirements {
+        InputDistributionRequirements::new(vec![match self.job.target.single_file {
+            true => Distribution::SinglePartition,
+            false => Distribution::UnspecifiedDistribution,
+        }])
+    }
+
+    fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
+        vec![self.order.clone().map(OrderingRequirements::from)]
+    }
+
     fn apply_expressions(
         &self,
         _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> EngineResult<TreeNodeRecursion>,
@@ -104,7 +123,7 @@ impl ExecutionPlan for WriteFilesExec {
         mut children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
         match (children.pop(), children.is_empty()) {
-            (Some(input), true) => Ok(Arc::new(Self::new(input, Arc::new(self.job.fresh())))),
+            (Some(input), true) => Ok(Arc::new(Self::ordered(input, Arc::new(self.job.fresh()), self.order.clone()))),
             _ => Err(DataFusionError::Internal("WriteFilesExec has one input".into())),
         }
     }
