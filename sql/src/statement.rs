@@ -28,7 +28,7 @@ pub struct Bindings {
 pub trait SessionSql {
     /// A dataset of one SQL statement.
     ///
-    /// A query is lazy, as any dataset. `CREATE`, `DROP`, `SET`, `INSERT` and `COPY … TO` run at once, and the
+    /// A query is lazy, as any dataset. `CREATE`, `DROP`, `SET`, `INSERT`, `COPY … TO` and `EXPLAIN` run at once, and the
     /// dataset holds what they report. `FROM 'path'` reads a file, a glob or a folder.
     ///
     /// # Errors
@@ -117,7 +117,10 @@ impl Planner {
         match plan {
             LogicalPlan::Ddl(DdlStatement::CreateExternalTable(create)) => self.create_external(*create).await,
             LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(create)) => self.create_table(create).await,
-            LogicalPlan::Dml(_) => self.finished(&Dataset::new(self.session.clone(), plan)).await,
+            // An explanation is the root of its plan, so that no verb could go on from it lazily.
+            LogicalPlan::Dml(_) | LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) => {
+                self.finished(&Dataset::new(self.session.clone(), plan)).await
+            }
             LogicalPlan::Ddl(_) | LogicalPlan::Statement(_) => {
                 let frame = self.session.context().execute_logical_plan(plan).await.map_err(from_datafusion)?;
                 Ok(Dataset::new(self.session.clone(), frame.into_unoptimized_plan()))
@@ -214,7 +217,7 @@ impl Planner {
             .explain(explain.options.verbose, explain.options.analyze)
             .and_then(LogicalPlanBuilder::build)
             .map_err(from_datafusion)?;
-        Ok(Dataset::new(self.session.clone(), plan))
+        self.finished(&Dataset::new(self.session.clone(), plan)).await
     }
 
     fn nothing(&self) -> Result<Dataset> {

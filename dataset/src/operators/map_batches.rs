@@ -6,6 +6,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use arrow::compute::BatchCoalescer;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
@@ -17,7 +18,6 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore};
 use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
-use datafusion::physical_plan::coalesce::LimitedBatchCoalescer;
 use datafusion::physical_plan::execution_plan::{CardinalityEffect, EmissionType};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet, Time};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -389,7 +389,7 @@ fn conform(
 /// The same rows in batches of exactly `rows` rows, but for the last.
 fn rebatch(input: SendableRecordBatchStream, rows: usize) -> SendableRecordBatchStream {
     let schema = input.schema();
-    let coalescer = LimitedBatchCoalescer::new(Arc::clone(&schema), rows, None);
+    let coalescer = BatchCoalescer::new(Arc::clone(&schema), rows);
     let output = stream::try_unfold((input, coalescer, false), |(mut input, mut coalescer, mut ended)| async move {
         loop {
             if let Some(batch) = coalescer.next_completed_batch() {
@@ -399,11 +399,9 @@ fn rebatch(input: SendableRecordBatchStream, rows: usize) -> SendableRecordBatch
                 return Ok(None);
             }
             match input.next().await.transpose()? {
-                Some(batch) => {
-                    coalescer.push_batch(batch)?;
-                }
+                Some(batch) => coalescer.push_batch(batch)?,
                 None => {
-                    coalescer.finish()?;
+                    coalescer.finish_buffered_batch()?;
                     ended = true;
                 }
             }
