@@ -62,6 +62,23 @@ fn files_are_tables_and_copies_are_whole() {
 }
 
 #[test]
+fn one_file_has_one_writer_and_keeps_the_order_of_its_rows() {
+    let session = session();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sorted.csv").display().to_string();
+    for _ in 0..10 {
+        let copy = format!(
+            "COPY (SELECT value AS id FROM range(50000) WHERE value % 2 = 1 ORDER BY id DESC) TO '{path}' OPTIONS (mode 'overwrite')"
+        );
+        sql(&session, &copy).unwrap();
+        let written = std::fs::read_to_string(&path).unwrap();
+        let ids: Vec<i64> = written.lines().skip(1).map(|line| line.parse().unwrap()).collect();
+        assert_eq!(ids.len(), 25_000);
+        assert!(ids.is_sorted_by(|a, b| a > b));
+    }
+}
+
+#[test]
 fn tables_and_views_are_made_filled_and_dropped() {
     let session = session();
     sql(&session, "CREATE TABLE t AS SELECT value AS id FROM range(3)").unwrap();
