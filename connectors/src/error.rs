@@ -14,6 +14,9 @@ const NEAR_SHARE: usize = 3;
 /// What to do when a store refuses.
 const CREDENTIALS: Option<&str> = Some("check the credentials: storage_options, or the environment");
 
+/// Where stores ask for credentials when they have none: the address at which machines in a cloud learn who they are.
+const INSTANCE_METADATA: &str = "169.254.169.254";
+
 /// Tells an error of the engine as one of Sheaf's. An error of Sheaf's own that travelled through the engine
 /// comes out as it went in.
 #[must_use]
@@ -46,6 +49,10 @@ pub fn from_store(error: object_store::Error) -> Error {
         Store::Generic { .. } if is_refused(&error.to_string()) => (ErrorKind::PermissionDenied, CREDENTIALS),
         Store::NotSupported { .. } | Store::NotImplemented { .. } => (ErrorKind::Unsupported, None),
         Store::InvalidPath { .. } | Store::UnknownConfigurationKey { .. } => (ErrorKind::InvalidInput, None),
+        _ if error.to_string().contains(INSTANCE_METADATA) => (
+            ErrorKind::PermissionDenied,
+            Some("no credentials were found: pass storage_options, set the environment, or anon=true for public data"),
+        ),
         _ if storage_full(&error) => (ErrorKind::DiskFull, Some("free some space, or choose another place")),
         _ => (ErrorKind::Io, None),
     };
@@ -275,6 +282,14 @@ mod tests {
             let error = from_datafusion(error);
             assert_eq!((error.kind(), error.message(), error.hint()), (ErrorKind::UserFunction, "boom", Some("look")));
         }
+    }
+
+    #[test]
+    fn a_store_that_finds_no_credentials_says_so() {
+        let source = "PUT http://169.254.169.254/latest/api/token: connection refused".into();
+        let error = from_store(object_store::Error::Generic { store: "S3", source });
+        assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+        assert!(error.hint().is_some_and(|hint| hint.contains("anon=true")));
     }
 
     #[test]

@@ -72,11 +72,11 @@ impl Location {
             return Err(Error::invalid("the path is empty"));
         }
         match split_scheme(text) {
-            None => Self::local(text, PathBuf::from(text)),
+            None => Self::local(text, text.as_ref()),
             Some((scheme, rest)) => {
                 let known = SCHEMES.iter().find(|(name, _)| scheme.eq_ignore_ascii_case(name));
                 match known {
-                    Some((_, Scheme::Local)) => Self::local(text, file_url_path(text, rest)?),
+                    Some((_, Scheme::Local)) => Self::local(text, &file_url_path(text, rest)?),
                     Some((_, kind)) => Self::remote(text, *kind, scheme, rest),
                     None => Err(Error::invalid(format!("{text}: there is no store for {scheme}://"))
                         .with_hint("paths may start with s3://, gs://, az://, abfss://, http://, https:// or file://")),
@@ -85,9 +85,9 @@ impl Location {
         }
     }
 
-    fn local(text: &str, path: PathBuf) -> Result<Self> {
+    fn local(text: &str, path: &std::path::Path) -> Result<Self> {
         let wrap = |error: &dyn fmt::Display| Error::invalid(format!("{text} is not a path: {error}"));
-        let absolute = std::path::absolute(&path).map_err(|error| wrap(&error))?;
+        let absolute = std::path::absolute(path).map_err(|error| wrap(&error))?;
         let absolute = without_parents(absolute);
         let folder = text.ends_with('/') || absolute.is_dir();
         let base = Url::parse("file:///").map_err(|error| wrap(&error))?;

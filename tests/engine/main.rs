@@ -3,6 +3,7 @@
 
 #[cfg(feature = "polars")]
 mod polars;
+mod read;
 mod s3;
 mod slt;
 mod sql;

@@ -282,7 +282,7 @@ impl MorselPlanner for GuardedPlanner {
             Err(error) => return watch.judge(&name, error).map(|()| None),
         };
         let planner = |inner: Option<Box<dyn MorselPlanner>>| -> Box<dyn MorselPlanner> {
-            Box::new(GuardedPlanner { inner, name: Arc::clone(&name), watch: watch.clone() })
+            Box::new(Self { inner, name: Arc::clone(&name), watch: watch.clone() })
         };
         let morsel = |inner: Box<dyn Morsel>| -> Box<dyn Morsel> {
             Box::new(GuardedMorsel { inner, name: Arc::clone(&name), watch: watch.clone() })
@@ -297,7 +297,7 @@ impl MorselPlanner for GuardedPlanner {
                     Ok(inner) => Some(inner),
                     Err(error) => watch.judge(&name, error).map(|()| None)?,
                 };
-                Ok(Box::new(GuardedPlanner { inner, name, watch }) as Box<dyn MorselPlanner>)
+                Ok(Box::new(Self { inner, name, watch }) as Box<dyn MorselPlanner>)
             });
         }
         Ok(Some(guarded))

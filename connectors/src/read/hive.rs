@@ -35,23 +35,23 @@ pub(crate) fn columns(files: &[Vec<Pair>]) -> Option<Vec<FieldRef>> {
         return None;
     }
     let field = |at: usize, key: &str| {
-        let values = files.iter().filter_map(|pairs| pairs[at].1.as_deref());
-        Arc::new(Field::new(key, infer(values), true))
+        let values: Vec<&str> = files.iter().filter_map(|pairs| pairs[at].1.as_deref()).collect();
+        Arc::new(Field::new(key, infer(&values), true))
     };
     Some(first.iter().enumerate().map(|(at, (key, _))| field(at, key)).collect())
 }
 
 /// Whole numbers, dates, else text.
-fn infer<'a>(values: impl Iterator<Item = &'a str> + Clone) -> DataType {
-    if values.clone().next().is_none() {
+fn infer(values: &[&str]) -> DataType {
+    if values.is_empty() {
         return DataType::Utf8;
     }
-    let is_number = |text: &str| text.parse::<i64>().is_ok() && !text.starts_with('+');
+    let is_number = |text: &&str| text.parse::<i64>().is_ok() && !text.starts_with('+');
     let is_date =
-        |text: &str| text.len() == 10 && ScalarValue::try_from_string(text.to_string(), &DataType::Date32).is_ok();
-    if values.clone().all(is_number) {
+        |text: &&str| text.len() == 10 && ScalarValue::try_from_string(text.to_string(), &DataType::Date32).is_ok();
+    if values.iter().all(is_number) {
         DataType::Int64
-    } else if values.clone().all(is_date) {
+    } else if values.iter().all(is_date) {
         DataType::Date32
     } else {
         DataType::Utf8

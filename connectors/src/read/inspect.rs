@@ -13,18 +13,10 @@ use super::bytes::Input;
 use super::csv::{self, Dialect};
 use super::guard::name_file;
 use super::listing::Listed;
+use super::scan::Layout;
 use super::{ipc, json, text};
 use crate::error::from_datafusion;
 use crate::format::{Compression, Format};
-
-/// How a file is laid out, as far as its reader needs to know.
-#[derive(Debug, Clone)]
-pub(crate) struct Layout {
-    /// The names of its columns in their order, where a reader needs them.
-    pub(crate) columns: Option<Arc<[String]>>,
-    /// Whether ranges of its bytes can be read apart.
-    pub(crate) splits: bool,
-}
 
 /// A file's schema and layout.
 #[derive(Debug, Clone)]

@@ -19,7 +19,7 @@ use sheaf_core::{Error, ErrorKind};
 use std::ops::Range;
 
 use super::bytes::Input;
-use super::rows::{BatchStream, Scan, assemble};
+use super::scan::{BatchStream, Scan, assemble};
 use crate::error::to_datafusion;
 
 const MAGIC: &[u8] = b"ARROW1";

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use arrow_json::ReaderBuilder;
 use arrow_json::reader::{Decoder, infer_json_schema};
@@ -13,7 +13,7 @@ use sheaf_core::{Error, ErrorKind};
 
 use super::bytes::{ByteStream, Input};
 use super::encoding;
-use super::rows::{BatchStream, Scan};
+use super::scan::{BatchStream, Scan};
 use crate::error::{from_datafusion, to_datafusion};
 use crate::format::JsonOptions;
 
@@ -45,15 +45,6 @@ pub(crate) async fn infer(input: &Input, options: &JsonOptions) -> Result<Schema
     }
     let (schema, _) = infer_json_schema(&sample[..], Some(options.infer_rows.max(1)))?;
     Ok(Arc::new(schema))
-}
-
-/// Types that the decoder cannot make, as it can.
-pub(crate) fn readable(schema: &SchemaRef) -> SchemaRef {
-    let field = |field: &Arc<Field>| match field.data_type() {
-        DataType::Null => Field::new(field.name(), DataType::Utf8, true),
-        _ => field.as_ref().clone(),
-    };
-    Arc::new(Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>()))
 }
 
 /// Opens a file or a range of it.
@@ -161,6 +152,9 @@ async fn locate(scan: &Scan) -> Result<Option<(u64, String)>> {
 /// Why a line is no row of the table.
 fn wrong(scan: &Scan, line: &[u8]) -> Option<String> {
     let mut decoder = decoder(scan, 1).ok()?;
-    let decoded = decoder.decode(line).and_then(|_| decoder.flush());
-    decoded.err().map(|error| error.to_string())
+    match decoder.decode(line) {
+        Ok(_) if decoder.has_partial_record() => Some("the object does not end on its line".to_string()),
+        Ok(_) => decoder.flush().err().map(|error| error.to_string()),
+        Err(error) => Some(error.to_string()),
+    }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use chrono::DateTime;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
@@ -14,6 +15,7 @@ use super::hive::{self, Pair};
 use crate::error::from_store;
 use crate::format::Format;
 use crate::location::{Location, Scheme};
+use crate::manifest::{self, ManifestFile};
 use crate::stores::{Resolved, StorageOptions, Stores};
 
 /// Locations looked up at once: enough to hide the latency of a store, few enough to be welcome there.
@@ -139,11 +141,14 @@ async fn list_folder(location: &Location, resolved: &Resolved, format: Option<&F
     Ok(found)
 }
 
-/// All files below the location's path that are not empty.
+/// All files below the location's path that are not empty: those of its manifest where Sheaf wrote it.
 async fn list_below(location: &Location, resolved: &Resolved) -> Result<Vec<ObjectMeta>> {
     if location.scheme() == Scheme::Http {
         return Err(Error::new(ErrorKind::Unsupported, format!("{location}: folders cannot be listed over HTTP"))
             .with_hint("name each file"));
+    }
+    if let Some(files) = pinned(location, resolved).await? {
+        return Ok(files);
     }
     let prefix = Some(&resolved.path).filter(|path| !path.is_root());
     let all: Vec<ObjectMeta> = match resolved.store.list(prefix).try_collect().await {
@@ -151,7 +156,27 @@ async fn list_below(location: &Location, resolved: &Resolved) -> Result<Vec<Obje
         Err(object_store::Error::NotFound { .. }) if location.is_local() => Vec::new(),
         Err(error) => return Err(named(location, from_store(error))),
     };
+    // A first write that began meanwhile has pinned what was there; its new files may be in the listing.
+    if let Some(files) = pinned(location, resolved).await? {
+        return Ok(files);
+    }
     Ok(all.into_iter().filter(|meta| meta.size > 0).collect())
+}
+
+/// The files that the folder's manifest names, where there is one.
+async fn pinned(location: &Location, resolved: &Resolved) -> Result<Option<Vec<ObjectMeta>>> {
+    let root = &resolved.path;
+    let manifest = manifest::current(&*resolved.store, root).await.map_err(|error| named(location, error))?;
+    let Some(manifest) = manifest else { return Ok(None) };
+    let meta = |file: ManifestFile| {
+        let path = if root.is_root() { file.path } else { format!("{root}/{}", file.path) };
+        let location = Path::parse(&path)
+            .map_err(|error| Error::new(ErrorKind::CorruptFile, format!("the manifest of {location}: {error}")))?;
+        // A data file is never written again: its name alone tells it from others.
+        Ok(ObjectMeta { location, last_modified: DateTime::UNIX_EPOCH, size: file.size, e_tag: None, version: None })
+    };
+    let files = if manifest.exists { manifest.files } else { Vec::new() };
+    files.into_iter().filter(|file| file.size > 0).map(meta).collect::<Result<Vec<_>>>().map(Some)
 }
 
 /// Whether a segment of the path starts with `.` or `_`; a column's name may.
@@ -224,6 +249,22 @@ mod tests {
         let stores = stores(&["t/a.csv", "t/b.csv"]).await;
         let found = names(&stores, &["s3://b/t/b.csv", "s3://b/t/*.csv"], None).await.unwrap();
         assert_eq!(found, ["t/b.csv", "t/a.csv"]);
+    }
+
+    #[tokio::test]
+    async fn a_manifest_hides_all_that_it_does_not_name() {
+        let stores = stores(&["t/k=1/a.csv", "t/k=1/unfinished.csv"]).await;
+        let put = async |version: u64, json: &str| {
+            let resolved = stores.resolve(&Location::parse("s3://b/t").unwrap(), &StorageOptions::new()).unwrap();
+            let path = Path::from(format!("t/_sheaf/{version:020}.json"));
+            resolved.store.put(&path, PutPayload::from(json.to_string())).await.unwrap();
+        };
+        put(0, r#"{"layout":1,"version":0,"exists":false,"files":[],"history":[]}"#).await;
+        assert_eq!(names(&stores, &["s3://b/t"], None).await.unwrap_err().kind(), ErrorKind::NotFound);
+        put(1, r#"{"layout":1,"version":1,"exists":true,"files":[{"path":"k=1/a.csv","size":1}],"history":[]}"#).await;
+        for text in ["s3://b/t", "s3://b/t/**/*.csv", "s3://b/t/k=*"] {
+            assert_eq!(names(&stores, &[text], None).await.unwrap(), ["t/k=1/a.csv"], "{text}");
+        }
     }
 
     #[tokio::test]

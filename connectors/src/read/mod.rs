@@ -14,6 +14,7 @@ mod json;
 mod listing;
 mod prune;
 mod rows;
+mod scan;
 mod schema;
 mod table;
 #[cfg(test)]
@@ -182,7 +183,7 @@ fn unify(reader: &Reader, files: &[(&Listed, Inspected)], by_name: bool) -> Resu
     let named: Vec<_> = files.iter().map(|(file, found)| (file.full.as_str(), Arc::clone(&found.schema))).collect();
     let schema = Unify { by_name, text: reader.is_text() }.unify(&named)?;
     let schema = match reader {
-        Reader::Csv(_) | Reader::Json(_) => json::readable(&schema),
+        Reader::Csv(_) | Reader::Json(_) => schema::without_nulls(&schema),
         _ => schema,
     };
     check_dtypes(reader, &schema)?;

@@ -5,9 +5,7 @@
 use std::fmt::{self, Formatter};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, new_null_array};
 use arrow::datatypes::SchemaRef;
-use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{
@@ -21,17 +19,13 @@ use datafusion::physical_expr::{LexOrdering, PhysicalExpr};
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder};
 use datafusion::physical_plan::{DisplayFormatType, apply_expression_roots};
 use futures::FutureExt;
-use futures::stream::BoxStream;
 use object_store::ObjectStore;
 
 use super::bytes::Input;
 use super::csv::Dialect;
-use super::inspect::Layout;
+use super::scan::{Layout, Scan};
 use super::{csv, ipc, json, text};
 use crate::format::Compression;
-
-/// Batches of one file.
-pub(crate) type BatchStream = BoxStream<'static, Result<RecordBatch>>;
 
 /// How rows are decoded.
 #[derive(Debug, Clone)]
@@ -65,23 +59,8 @@ impl Decode {
     }
 }
 
-pub(crate) fn compression_of(file: &PartitionedFile, given: Option<Compression>) -> Compression {
+fn compression_of(file: &PartitionedFile, given: Option<Compression>) -> Compression {
     given.unwrap_or_else(|| Compression::from_path(file.object_meta.location.as_ref()))
-}
-
-/// One file, or a range of it, to decode.
-pub(crate) struct Scan {
-    pub(crate) input: Input,
-    /// Bytes in which rows begin; `None` for all of the file.
-    pub(crate) range: Option<(u64, u64)>,
-    pub(crate) layout: Option<Layout>,
-    /// The table's columns in files, before projection.
-    pub(crate) table: SchemaRef,
-    /// The columns to give, by their places in `table`.
-    pub(crate) projection: Vec<usize>,
-    /// `table` after projection.
-    pub(crate) schema: SchemaRef,
-    pub(crate) batch_size: usize,
 }
 
 /// See the module.
@@ -224,14 +203,4 @@ impl FileOpener for RowOpener {
             Decode::Text => text::open(scan).boxed(),
         })
     }
-}
-
-/// A batch of the wanted schema from the columns that a file has; `None` is a column that it lacks.
-pub(crate) fn assemble(schema: &SchemaRef, columns: Vec<Option<ArrayRef>>, rows: usize) -> Result<RecordBatch> {
-    let fill = |(column, field): (Option<ArrayRef>, &Arc<arrow::datatypes::Field>)| {
-        column.unwrap_or_else(|| new_null_array(field.data_type(), rows))
-    };
-    let columns = columns.into_iter().zip(schema.fields()).map(fill).collect();
-    let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
 }

@@ -87,6 +87,16 @@ fn added(column: &str, first: &str, file: &str) -> Error {
         .with_hint("pass union_by_name=True to read the columns of all files")
 }
 
+/// Columns of which only nulls were seen, as text: what comes later in the files can then be read.
+pub(crate) fn without_nulls(schema: &SchemaRef) -> SchemaRef {
+    let field = |field: &FieldRef| match field.data_type() {
+        DataType::Null => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8)),
+        _ => Arc::clone(field),
+    };
+    let fields: Vec<FieldRef> = schema.fields().iter().map(field).collect();
+    Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
+}
+
 /// The narrowest type that holds the values of both, if there is one.
 pub(crate) fn widen(a: &DataType, b: &DataType) -> Option<DataType> {
     use DataType as T;

@@ -27,14 +27,14 @@ use datafusion_datasource::compute_all_files_statistics;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 use parking_lot::Mutex;
-use sheaf_core::Result;
+use sheaf_core::{ErrorKind, Result};
 
-use super::guard::{Guard, GuardedSource, Skipped, is_broken_file};
+use super::guard::{Guard, GuardedSource, Skipped, is_broken_file, name_file};
 use super::inspect::{Inspected, Reader, parquet};
 use super::listing::{self, Hive, LOOKUPS, Listed};
 use super::rows::{Decode, RowSource};
 use super::{ReadOptions, hive, prune};
-use crate::error::to_datafusion;
+use crate::error::{from_datafusion, to_datafusion};
 use crate::format::Format;
 use crate::location::Location;
 use crate::stores::Stores;
@@ -228,7 +228,7 @@ impl FilesTable {
             Reader::Parquet if collect => match self.parquet_statistics(state, &listed).await {
                 Ok(statistics) => statistics,
                 Err(error) => {
-                    let error = super::guard::name_file(&listed.full, crate::error::from_datafusion(error));
+                    let error = name_file(&listed.full, from_datafusion(error));
                     if self.options.ignore_errors && is_broken_file(&error) {
                         self.skipped.add(&listed.full, &error);
                         return Ok(None);
@@ -359,7 +359,11 @@ impl TableProvider for FilesTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
-        self.plan(state, projection, filters, limit).await
+        match self.plan(state, projection, filters, limit).await.map_err(from_datafusion) {
+            // A writer may have put other files in their place since they were listed.
+            Err(error) if error.kind() == ErrorKind::NotFound => self.plan(state, projection, filters, limit).await,
+            planned => planned.map_err(to_datafusion),
+        }
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> EngineResult<Vec<TableProviderFilterPushDown>> {

@@ -12,7 +12,7 @@ use sheaf_core::{Error, ErrorKind};
 
 use super::bytes::ByteStream;
 use super::encoding;
-use super::rows::{BatchStream, Scan, assemble};
+use super::scan::{BatchStream, Scan, assemble};
 use crate::error::to_datafusion;
 
 /// The one column.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::{Dialect, encoding};
 use crate::read::bytes::Input;
-use crate::read::inspect::Layout;
+use crate::read::scan::Layout;
 
 /// A sample stops growing here, whatever its rows: a row of gigabytes is not read into memory.
 const MAX_SAMPLE_BYTES: usize = 64 << 20;

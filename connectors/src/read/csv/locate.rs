@@ -11,7 +11,7 @@ use futures::TryStreamExt;
 use sheaf_core::{Error, ErrorKind};
 
 use super::{Columns, Dialect, text};
-use crate::read::rows::Scan;
+use crate::read::scan::Scan;
 
 /// The error of the first wrong row after `good` rows, or nothing when all rows are well this time.
 pub(super) async fn locate(
@@ -100,13 +100,16 @@ impl Walk {
 
     /// What is wrong with the row that is open, or begins the input.
     fn tell(mut self, error: &str, dialect: &Dialect, columns: &Columns, input: &[u8]) -> Error {
-        if !self.row.ends_with(b"\n") {
-            let end = input.iter().position(|byte| *byte == b'\n').map_or(input.len(), |at| at + 1);
-            self.row.extend_from_slice(&input[..end]);
+        let mut left = input;
+        while !left.is_empty() && (!self.row.ends_with(b"\n") || is_blank(&self.row, dialect)) {
+            let end = left.iter().position(|byte| *byte == b'\n').map_or(left.len(), |at| at + 1);
+            self.row.extend_from_slice(&left[..end]);
+            left = &left[end..];
         }
         let before = blank_lines(&self.row, dialect);
         let line = self.line + before;
-        if let Some(counts) = error.split("expected ").nth(1) {
+        let counts = error.split_once("number of fields").and_then(|(_, rest)| rest.split_once("expected "));
+        if let Some((_, counts)) = counts {
             let (expected, got) = counts.split_once(" got ").unwrap_or((counts, "another number"));
             return Error::new(ErrorKind::Parse, format!("line {line} has {got} fields where {expected} are expected"))
                 .with_hint(
@@ -152,10 +155,18 @@ fn breaks(bytes: &[u8]) -> u64 {
 
 /// Blank lines and comments that lie before the row.
 fn blank_lines(row: &[u8], dialect: &Dialect) -> u64 {
-    let is_blank = |line: &&[u8]| {
+    lines(row).take_while(|line| is_blank(line, dialect)).count() as u64
+}
+
+/// Whether there is no row in these lines.
+fn is_blank(text: &[u8], dialect: &Dialect) -> bool {
+    let blank = |line: &[u8]| {
         let plain = line.strip_suffix(b"\r").unwrap_or(line);
         plain.is_empty() || dialect.options.comment.is_some_and(|comment| plain.starts_with(&[comment]))
     };
-    let trimmed = row.strip_suffix(b"\n").unwrap_or(row);
-    trimmed.split(|byte| *byte == b'\n').take_while(is_blank).count() as u64
+    lines(text).all(blank)
+}
+
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.strip_suffix(b"\n").unwrap_or(text).split(|byte| *byte == b'\n')
 }

@@ -23,8 +23,7 @@ pub(crate) use infer::infer;
 
 use super::bytes::ByteStream;
 use super::encoding;
-use super::inspect::Layout;
-use super::rows::{BatchStream, Scan, assemble};
+use super::scan::{BatchStream, Layout, Scan, assemble};
 use crate::error::{from_datafusion, to_datafusion};
 use crate::format::CsvOptions;
 

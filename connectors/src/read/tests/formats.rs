@@ -26,6 +26,29 @@ async fn compress(kind: &str, body: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
+async fn every_format_reads_back() {
+    let bench = Bench::new();
+    let n: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3]));
+    let batch = RecordBatch::try_from_iter([("n", n)]).unwrap();
+    let mut parquet = ::parquet::arrow::ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
+    parquet.write(&batch).unwrap();
+    let mut ipc = FileWriter::try_new(Vec::new(), &batch.schema()).unwrap();
+    ipc.write(&batch).unwrap();
+    bench.write("f.parquet", parquet.into_inner().unwrap());
+    bench.write("f.arrow", ipc.into_inner().unwrap());
+    bench.write("f.csv", "n\n1\n2\n3\n");
+    bench.write("f.tsv", "n\tm\n1\t4\n2\t5\n3\t6\n");
+    bench.write("f.jsonl", "{\"n\":1}\n{\"n\":2}\n{\"n\":3}\n");
+    bench.write("f.txt", "1\n2\n3\n");
+    for name in ["f.parquet", "f.arrow", "f.csv", "f.tsv", "f.jsonl", "f.txt"] {
+        let column = if name == "f.txt" { "cast(text as bigint)" } else { "n" };
+        let query = format!("select sum({column}) as s, count(*) as c from t");
+        let found = bench.read(&[name], &ReadOptions::default(), &query).await.unwrap().text();
+        assert!(found.contains("| 6 | 3 |"), "{name}: {found}");
+    }
+}
+
+#[tokio::test]
 async fn compressed_files_are_read_whole_and_counted_as_stored() {
     let config = SessionConfig::new().with_target_partitions(4).with_repartition_file_min_size(1);
     let bench = Bench::with(config);

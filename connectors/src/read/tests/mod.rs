@@ -3,6 +3,7 @@
 mod csv;
 mod files;
 mod formats;
+mod http;
 mod parquet;
 
 use std::path::{Path, PathBuf};
