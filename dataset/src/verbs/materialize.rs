@@ -28,8 +28,9 @@ impl TableProvider for Materialized {
         self.table.schema()
     }
 
+    /// As other tables: `DROP TABLE` finds no temporary one.
     fn table_type(&self) -> TableType {
-        TableType::Temporary
+        TableType::Base
     }
 
     async fn scan(
