@@ -14,3 +14,8 @@ pub use sheaf_dataset::{Dataset, Session, expr};
 pub use sheaf_flight as flight;
 pub use sheaf_sql as sql;
 pub use sheaf_sql::SessionSql;
+
+/// README's Rust example, run as a doc test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -22,7 +22,7 @@ fn mapped(text: &str) -> BTreeSet<String> {
 fn modules() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut folders: Vec<String> = crates().iter().map(|folder| in_crate(folder, "src")).collect();
-    folders.extend(["python-bindings/python/sheaf", "tests", "benches"].map(String::from));
+    folders.extend(["python-bindings/python/sheaf", "tests"].map(String::from));
     for folder in folders {
         for entry in fs::read_dir(root().join(&folder)).into_iter().flatten() {
             let entry = entry.unwrap();
