@@ -172,14 +172,14 @@ impl PyExpr {
         modulo(other.0, self.inner.clone()).into()
     }
 
-    fn __pow__(&self, exponent: Operand, modulus: Option<Bound<'_, PyAny>>) -> PyResult<Self> {
+    fn __pow__(&self, exponent: Operand, modulus: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
         if modulus.is_some() {
             return Err(PyTypeError::new_err("pow() of an expression takes no modulus"));
         }
         self.call("power", [exponent.0])
     }
 
-    fn __rpow__(&self, base: Operand, _modulus: Option<Bound<'_, PyAny>>) -> PyResult<Self> {
+    fn __rpow__(&self, base: Operand, _modulus: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
         functions::call("power", vec![base.0, self.inner.clone()]).map(Self::from)
     }
 
@@ -261,7 +261,7 @@ impl PyExpr {
     /// >>> import sheaf as sf
     /// >>> (sf.col("a") + 1).equals(sf.col("a") + 1)
     /// True
-    fn equals(&self, other: PyRef<'_, Self>) -> bool {
+    fn equals(&self, other: &Self) -> bool {
         self.inner == other.inner
     }
 
@@ -914,7 +914,7 @@ impl PyExpr {
     /// >>> import sheaf as sf
     /// >>> sf.col("a").sum().filter(sf.col("b") > 0)
     /// Expr(sum(a) FILTER (WHERE b > 0))
-    fn filter(&self, predicate: PyRef<'_, Self>) -> PyResult<Self> {
+    fn filter(&self, predicate: &Self) -> PyResult<Self> {
         self.modified(Modifiers { filter: Some(predicate.inner.clone()), ..Modifiers::default() })
     }
 
