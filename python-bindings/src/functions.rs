@@ -128,16 +128,16 @@ fn both(first: Option<Box<Expr>>, second: Option<Expr>) -> Option<Box<Expr>> {
 
 /// Calls a function of the engine by its name. Strings are values.
 #[pyfunction]
-#[pyo3(signature = (name, args, distinct=false, filter=None, order_by=None, ignore_nulls=None))]
+#[pyo3(signature = (name, arguments, distinct=false, filter=None, order_by=None, ignore_nulls=None))]
 pub(crate) fn call_function(
     name: &str,
-    args: Vec<Operand>,
+    arguments: Vec<Operand>,
     distinct: bool,
     filter: Option<PyRef<'_, PyExpr>>,
     order_by: Option<SortKeys>,
     ignore_nulls: Option<bool>,
 ) -> PyResult<PyExpr> {
-    let call = call(name, args.into_iter().map(|arg| arg.0).collect())?;
+    let call = call(name, arguments.into_iter().map(|argument| argument.0).collect())?;
     let modifiers = Modifiers {
         distinct,
         filter: filter.map(|filter| filter.inner.clone()),

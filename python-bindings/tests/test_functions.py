@@ -46,7 +46,7 @@ def test_every_function_is_there() -> None:
         assert function.__doc__
     assert dir(sf.functions) == sorted(info.name for info in infos)
     # SQL finds the same names.
-    known = sf.sql("SELECT DISTINCT function_name AS name FROM information_schema.routines").to_pydict()
+    known = sf.sql("SELECT DISTINCT routine_name AS name FROM information_schema.routines").to_pydict()
     missing = set(known["name"]) - {info.name for info in infos}
     assert not missing
 

@@ -154,7 +154,7 @@ def when(condition: Value) -> When: ...
 def like(value: Value, pattern: Value, ignore_case: bool = False) -> Expr: ...
 def call_function(
     name: str,
-    args: Iterable[Value],
+    arguments: Iterable[Value],
     distinct: bool = False,
     filter: Expr | None = None,
     order_by: SortKeys | None = None,
