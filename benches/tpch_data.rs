@@ -90,10 +90,11 @@ impl Request {
 }
 
 type Table = Box<dyn RecordBatchIterator>;
+type Generate = fn(f64) -> Table;
 
 /// The tables by name. Each is a function, because a generator fills its pool of text when it is made: a table that is
 /// there already must not cost that.
-const TABLES: [(&str, fn(f64) -> Table); 8] = [
+const TABLES: [(&str, Generate); 8] = [
     ("region", |scale| Box::new(RegionArrow::new(RegionGenerator::new(scale, 1, 1)))),
     ("nation", |scale| Box::new(NationArrow::new(NationGenerator::new(scale, 1, 1)))),
     ("supplier", |scale| Box::new(SupplierArrow::new(SupplierGenerator::new(scale, 1, 1)))),
