@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+
 import sheaf as sf
 from sheaf._sheaf import list_functions
 

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 import pyarrow as pa
 import pytest
+
 import sheaf as sf
 from sheaf.expressions import DatetimeNamespace, ListNamespace, StringNamespace, StructNamespace
 
