@@ -57,8 +57,13 @@ pub(super) async fn statement(console: &Console, text: &str, target: &Target) ->
             .with_hint("end with a query, or leave --output out")
             .into()),
         Target::File(path, format) => {
-            let options =
-                WriteOptions { format: format.clone(), mode: WriteMode::Overwrite, ..WriteOptions::default() };
+            let options = WriteOptions {
+                format: format.clone(),
+                mode: WriteMode::Overwrite,
+                // One file whatever its extension, when the format was named; only `folder/` is a folder.
+                single_file: Some(!path.ends_with('/')),
+                ..WriteOptions::default()
+            };
             drain(&dataset.write_plan(path, options)?, &progress).await.map(drop)
         }
         Target::Print(..) | Target::Nowhere => drain(&dataset, &progress).await.map(drop),
