@@ -4,7 +4,7 @@
 use std::mem;
 use std::sync::Arc;
 
-use arrow::array::{ArrayData, ArrayRef, make_array, new_empty_array};
+use arrow::array::{ArrayData, ArrayRef, make_array, new_empty_array, new_null_array};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use arrow::ffi::{FFI_ArrowArray, FFI_ArrowSchema, from_ffi, to_ffi};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
@@ -59,6 +59,7 @@ pub trait SessionPolars {
     /// assert_eq!(session.threads().block_on(dataset.count())?, 2);
     /// # Ok::<(), sheaf::Error>(())
     /// ```
+    #[expect(clippy::wrong_self_convention, reason = "a session makes it, as by `Session::from_batches`")]
     fn from_polars(&self, frame: &DataFrame) -> Result<Dataset>;
 }
 
@@ -167,6 +168,10 @@ fn from_series(series: &Series) -> Result<(Field, Vec<ArrayRef>)> {
     let mut polars_field = series.dtype().to_arrow_field(series.name().clone(), CompatLevel::newest());
     polars_field.dtype = kind;
     let field = import_field(&polars_field)?;
+    if *field.data_type() == DataType::Null {
+        // Polars gives an array of nulls a buffer, which the interface does not allow.
+        return Ok((field, vec![new_null_array(&DataType::Null, series.len())]));
+    }
     let chunks = (0..series.n_chunks())
         .map(|chunk| import_array(series.to_arrow(chunk, CompatLevel::newest()), &polars_field))
         .collect::<Result<Vec<_>>>()?;

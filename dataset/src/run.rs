@@ -1,6 +1,5 @@
 //! One execution of a plan: its stream, and what can be told of it while it runs and after.
 
-use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -8,16 +7,16 @@ use std::time::{Duration, Instant};
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
-use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::display::DisplayableExecutionPlan;
 use datafusion::physical_plan::metrics::MetricsSet;
-use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::physical_plan::{ExecutionPlan, execute_stream_partitioned};
+use futures::StreamExt;
 use futures::stream::Stream;
-use futures::{FutureExt, StreamExt};
 use sheaf_connectors::error::from_datafusion;
 use sheaf_core::{Error, ErrorKind, Result};
 use tokio::sync::mpsc;
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinSet};
 
 use crate::session::Session;
 
@@ -30,7 +29,7 @@ const WAITING_BATCHES: usize = 4;
 /// Dropping it ends the execution; its spill files go with it.
 pub struct Run {
     plan: Arc<dyn ExecutionPlan>,
-    batches: mpsc::Receiver<Result<RecordBatch>>,
+    batches: mpsc::Receiver<Produced>,
     task: AbortHandle,
     started: Instant,
     // Keeps threads and spill folder until the execution is over.
@@ -83,19 +82,24 @@ impl Run {
     /// # Errors
     /// What went wrong in the plan; nothing follows after an error.
     pub async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        Ok(self.next_of().await?.map(|(_, batch)| batch))
+    }
+
+    /// The next batch with its partition. Partitions take turns as they are ready; each is in order.
+    pub(crate) async fn next_of(&mut self) -> Result<Option<(usize, RecordBatch)>> {
         self.batches.recv().await.transpose()
     }
 
-    /// All batches that are left.
+    /// All batches that are left, in the order of their partitions.
     ///
     /// # Errors
     /// What went wrong in the plan.
     pub async fn collect(&mut self) -> Result<Vec<RecordBatch>> {
         let mut all = Vec::new();
-        while let Some(batch) = self.next().await? {
-            all.push(batch);
+        while let Some(next) = self.next_of().await? {
+            all.push(next);
         }
-        Ok(all)
+        Ok(in_order(all))
     }
 
     /// The operators that run.
@@ -127,7 +131,7 @@ impl Stream for Run {
     type Item = Result<RecordBatch>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.batches.poll_recv(context)
+        self.batches.poll_recv(context).map(|next| next.map(|produced| produced.map(|(_, batch)| batch)))
     }
 }
 
@@ -145,7 +149,10 @@ tokio::task_local! {
 ///
 /// Actions such as `count` or a write keep their [`Run`] to themselves; this is how their progress is shown.
 #[derive(Clone, Default)]
-pub struct Watch(Arc<Mutex<Option<(Arc<dyn ExecutionPlan>, Instant)>>>);
+pub struct Watch(Arc<Mutex<Option<Seen>>>);
+
+/// An execution and when it started.
+type Seen = (Arc<dyn ExecutionPlan>, Instant);
 
 impl Watch {
     /// The same future, watched.
@@ -177,38 +184,53 @@ impl std::fmt::Debug for Watch {
     }
 }
 
-/// Sends the plan's batches until its end, its first error, or the reader's going.
-async fn produce(
-    plan: Arc<dyn ExecutionPlan>,
-    context: Arc<datafusion::execution::TaskContext>,
-    sender: mpsc::Sender<Result<RecordBatch>>,
-) {
-    // A panic in an operator is an error of this run and of nothing else.
-    if let Err(panic) = AssertUnwindSafe(pump(plan, context, sender.clone())).catch_unwind().await {
-        let error = Error::internal(format!("an operator panicked: {}", panic_text(panic)));
-        let _ = sender.send(Err(error)).await;
-    }
+/// A batch of the result with its partition, or what ended the run.
+type Produced = Result<(usize, RecordBatch)>;
+
+/// Batches in the order of their partitions; within one they are in order already.
+pub(crate) fn in_order(mut batches: Vec<(usize, RecordBatch)>) -> Vec<RecordBatch> {
+    batches.sort_by_key(|(partition, _)| *partition);
+    batches.into_iter().map(|(_, batch)| batch).collect()
 }
 
-async fn pump(
-    plan: Arc<dyn ExecutionPlan>,
-    context: Arc<datafusion::execution::TaskContext>,
-    sender: mpsc::Sender<Result<RecordBatch>>,
-) {
-    let mut stream: SendableRecordBatchStream = match execute_stream(plan, context) {
-        Ok(stream) => stream,
+/// Sends the batches of all partitions until their end, the first error, or the reader's going.
+async fn produce(plan: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>, sender: mpsc::Sender<Produced>) {
+    let streams = match execute_stream_partitioned(plan, context) {
+        Ok(streams) => streams,
         Err(error) => {
             let _ = sender.send(Err(from_datafusion(error))).await;
             return;
         }
     };
-    while let Some(batch) = stream.next().await {
-        let batch = batch.map_err(from_datafusion);
-        let last = batch.is_err();
-        if sender.send(batch).await.is_err() || last {
-            return;
+    let mut pumps = JoinSet::new();
+    for (partition, stream) in streams.into_iter().enumerate() {
+        pumps.spawn(pump(partition, stream, sender.clone()));
+    }
+    while let Some(ended) = pumps.join_next().await {
+        match ended {
+            Ok(true) => {}
+            // The set goes, and with it the partitions that are left.
+            Ok(false) => return,
+            // A panic in an operator is an error of this run and of nothing else.
+            Err(error) => {
+                let text = error.try_into_panic().map_or_else(|error| error.to_string(), panic_text);
+                let _ = sender.send(Err(Error::internal(format!("an operator panicked: {text}")))).await;
+                return;
+            }
         }
     }
+}
+
+/// Sends the batches of one partition; whether the others may go on.
+async fn pump(partition: usize, mut stream: SendableRecordBatchStream, sender: mpsc::Sender<Produced>) -> bool {
+    while let Some(batch) = stream.next().await {
+        let batch = batch.map(|batch| (partition, batch)).map_err(from_datafusion);
+        let last = batch.is_err();
+        if sender.send(batch).await.is_err() || last {
+            return false;
+        }
+    }
+    true
 }
 
 fn panic_text(panic: Box<dyn std::any::Any + Send>) -> String {

@@ -184,10 +184,8 @@ impl Session {
         // Batches are dealt in runs, so that the order of rows is the order of partitions.
         let parts = self.inner.settings.threads.min(batches.len()).max(1);
         let chunk = batches.len().div_ceil(parts).max(1);
-        let mut partitions: Vec<Vec<RecordBatch>> = batches.chunks(chunk).map(<[_]>::to_vec).collect();
-        if partitions.is_empty() {
-            partitions.push(Vec::new());
-        }
+        let mut rest = batches.into_iter();
+        let partitions = (0..parts).map(|_| rest.by_ref().take(chunk).collect()).collect();
         let table = MemTable::try_new(schema, partitions).map_err(from_datafusion)?;
         self.from_provider(Arc::new(table))
     }

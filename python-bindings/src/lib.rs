@@ -1,4 +1,6 @@
 //! The Python leaf of Sheaf: types and calls of the engine, told to Python. No engine logic lives here.
+#![expect(clippy::needless_pass_by_value, reason = "PyO3 hands arguments over by value")]
+#![expect(clippy::wrong_self_convention, reason = "a Python session has methods such as from_arrow")]
 
 use pyo3::prelude::*;
 

@@ -32,9 +32,10 @@ fn dataset_of(session: &Session, columns: Vec<(&str, ArrayRef)>) -> Dataset {
 #[test]
 fn no_copy_either_way() {
     let session = session();
-    let numbers = Int64Array::from_iter((0..10_000).map(|n| (n % 7 > 0).then_some(n)));
+    // Fewer rows than a batch of the engine's, so that one buffer stays one chunk.
+    let numbers = Int64Array::from_iter((0..8_000).map(|n| (n % 7 > 0).then_some(n)));
     let long = "a text that is too long to stand in the view itself";
-    let texts = StringViewArray::from_iter_values((0..10_000).map(|n| format!("{long} {n}")));
+    let texts = StringViewArray::from_iter_values((0..8_000).map(|n| format!("{long} {n}")));
     let (ours, bytes) = (numbers.values().inner().as_ptr(), texts.data_buffers()[0].as_ptr());
     let views = texts.views().inner().as_ptr();
     let dataset = dataset_of(&session, vec![("n", Arc::new(numbers)), ("text", Arc::new(texts))]);
@@ -54,7 +55,7 @@ fn no_copy_either_way() {
     assert_eq!(batch["n"].as_primitive::<Int64Type>().values().inner().as_ptr(), ours, "and we hold it again");
     assert_eq!(batch["text"].as_string_view().data_buffers()[0].as_ptr(), bytes);
     assert_eq!(batch["text"].as_string_view().views().inner().as_ptr(), views);
-    assert_eq!(back["n"].null_count(), 1429, "nulls go over too");
+    assert_eq!(back["n"].null_count(), 1143, "nulls go over too");
 }
 
 #[test]

@@ -144,6 +144,23 @@ fn lists_explode_and_columns_are_described() {
     assert!(rows(&described).iter().any(|row| row == "mean|3.0"), "{:?}", rows(&described));
 }
 
+#[test]
+fn gathered_rows_are_in_the_order_of_their_partitions() {
+    let session = session();
+    for _ in 0..5 {
+        let numbers = session.range(0, 300_000).unwrap();
+        let kept = session.threads().block_on(numbers.materialize()).unwrap();
+        for dataset in [numbers, kept] {
+            let batches = session.threads().block_on(dataset.collect()).unwrap();
+            let ids: Vec<i64> = batches
+                .iter()
+                .flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().values().to_vec())
+                .collect();
+            assert!(ids.into_iter().eq(0..300_000));
+        }
+    }
+}
+
 struct Doubled;
 
 impl BatchFunction for Doubled {

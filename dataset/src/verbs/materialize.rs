@@ -14,6 +14,7 @@ use sheaf_connectors::error::from_datafusion;
 use sheaf_core::Result;
 
 use crate::dataset::Dataset;
+use crate::run::in_order;
 
 /// Rows in memory with the reservation that counts them: both go when the last dataset over them goes.
 #[derive(Debug)]
@@ -77,10 +78,11 @@ async fn materialize(dataset: &Dataset) -> Result<Materialized> {
     let reservation = MemoryConsumer::new("materialize").register(&session.context().runtime_env().memory_pool);
     let mut run = dataset.start().await?;
     let mut batches = Vec::new();
-    while let Some(batch) = run.next().await? {
+    while let Some((partition, batch)) = run.next_of().await? {
         reservation.try_grow(batch.get_array_memory_size()).map_err(from_datafusion)?;
-        batches.push(batch);
+        batches.push((partition, batch));
     }
+    let batches = in_order(batches);
     dataset.keep_stats(&run);
     let parts = session.settings().threads.min(batches.len()).max(1);
     let chunk = batches.len().div_ceil(parts).max(1);

@@ -34,10 +34,7 @@ impl Dataset {
     pub async fn write(&self, target: &str, options: WriteOptions) -> Result<WriteReport> {
         let written = self.write_plan(target, options)?;
         let batches = written.collect().await.with_context(|| format!("writing {target}"))?;
-        batches
-            .iter()
-            .find_map(|batch| WriteReport::read(batch))
-            .ok_or_else(|| Error::internal("a write reported nothing"))
+        batches.iter().find_map(WriteReport::read).ok_or_else(|| Error::internal("a write reported nothing"))
     }
 
     /// The write as a dataset of one row, its report; it writes when it runs.

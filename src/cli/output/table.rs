@@ -305,7 +305,7 @@ mod tests {
         let (text, more) = print(&[two.clone(), two.clone()], options);
         assert_eq!(more, More::No);
         assert!(text.ends_with("3 rows shown, there are more (--max-rows 0 prints all)\n"), "{text}");
-        let exact = print(&[two.clone()], TableOptions { max_rows: 2, width: None });
+        let exact = print(std::slice::from_ref(&two), TableOptions { max_rows: 2, width: None });
         assert!(exact.0.ends_with("\n2 rows\n") && exact.1 == More::Yes, "{}", exact.0);
     }
 
