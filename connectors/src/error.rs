@@ -137,7 +137,7 @@ fn translate(error: DataFusionError) -> Error {
         DataFusionError::NotImplemented(_) => (ErrorKind::Unsupported, None),
         DataFusionError::Internal(_) => (ErrorKind::Internal, Some("this is a defect, please report it")),
         DataFusionError::Plan(text) if is_type_mismatch(text) => (ErrorKind::TypeMismatch, None),
-        DataFusionError::Plan(text) if text.contains("table") && text.contains("not found") => {
+        DataFusionError::Plan(text) if is_unknown_table(text) => {
             (ErrorKind::NotFound, None)
         }
         DataFusionError::External(source) => (external_kind(&**source), None),
@@ -227,6 +227,10 @@ fn arrow_kind(error: &ArrowError) -> ErrorKind {
 
 fn external_kind(error: &(dyn StdError + 'static)) -> ErrorKind {
     if error.is::<ParquetError>() { ErrorKind::CorruptFile } else { ErrorKind::Io }
+}
+
+fn is_unknown_table(text: &str) -> bool {
+    text.contains("No table named") || (text.contains("table") && text.contains("not found"))
 }
 
 fn is_type_mismatch(text: &str) -> bool {

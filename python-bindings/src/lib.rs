@@ -4,6 +4,7 @@
 
 use pyo3::prelude::*;
 
+mod cli;
 mod columns;
 mod convert;
 mod dataset;
@@ -27,6 +28,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 mod _sheaf {
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
+    #[pymodule_export]
+    use crate::cli::command_line;
     #[pymodule_export]
     use crate::columns::{data_type, named};
     #[pymodule_export]

@@ -136,9 +136,9 @@ fn a_sample_is_repeatable_and_about_as_large_as_asked() {
 #[test]
 fn lists_explode_and_columns_are_described() {
     let session = session();
-    let lists = ListArray::from_iter_primitive::<Int64Type, _, _>([Some(vec![Some(1), Some(2)]), None]);
-    let all = dataset(&session, vec![("l", Arc::new(lists)), ("k", texts(&["a", "b"]))]);
-    assert_eq!(rows(&all.explode(&["l"]).unwrap()), ["1|a", "2|a", "|b"]);
+    let lists = ListArray::from_iter_primitive::<Int64Type, _, _>([Some(vec![Some(1), Some(2)]), None, Some(vec![])]);
+    let all = dataset(&session, vec![("l", Arc::new(lists)), ("k", texts(&["a", "b", "c"]))]);
+    assert_eq!(rows(&all.explode(&["l"]).unwrap()), ["1|a", "2|a", "|b", "|c"]);
     let floats: ArrayRef = Arc::new(Float64Array::from(vec![1.0, 2.0, 6.0]));
     let described = session.threads().block_on(dataset(&session, vec![("f", floats)]).describe()).unwrap();
     assert!(rows(&described).iter().any(|row| row == "mean|3.0"), "{:?}", rows(&described));

@@ -1,0 +1,24 @@
+"""The console script ``sheaf``: the command line of the binary, run inside Python."""
+
+import signal
+import sys
+
+from sheaf._sheaf import command_line
+
+
+def main() -> int:
+    """Run the command line with this process's arguments and return its exit code.
+
+    >>> import sys
+    >>> from sheaf._cli import main
+    >>> arguments, sys.argv = sys.argv, ["sheaf", "--no-such-option"]
+    >>> main()
+    2
+    >>> sys.argv = arguments
+    """
+    # Python would only note an interrupt and wait for the command's end; the command line answers it itself.
+    handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        return command_line(["sheaf", *sys.argv[1:]])
+    finally:
+        signal.signal(signal.SIGINT, handler)
