@@ -137,9 +137,7 @@ fn translate(error: DataFusionError) -> Error {
         DataFusionError::NotImplemented(_) => (ErrorKind::Unsupported, None),
         DataFusionError::Internal(_) => (ErrorKind::Internal, Some("this is a defect, please report it")),
         DataFusionError::Plan(text) if is_type_mismatch(text) => (ErrorKind::TypeMismatch, None),
-        DataFusionError::Plan(text) if is_unknown_table(text) => {
-            (ErrorKind::NotFound, None)
-        }
+        DataFusionError::Plan(text) if is_unknown_table(text) => (ErrorKind::NotFound, None),
         DataFusionError::External(source) => (external_kind(&**source), None),
         DataFusionError::Execution(text) if is_type_mismatch(text) => (ErrorKind::TypeMismatch, None),
         _ => (ErrorKind::InvalidInput, None),
