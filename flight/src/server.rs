@@ -14,7 +14,7 @@ use arrow_flight::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::{BoxStream, Stream, StreamExt, TryStreamExt};
+use futures::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
 use sheaf_core::Result;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -52,6 +52,14 @@ impl<S: PartitionSource> PartitionServer<S> {
     }
 }
 
+/// A batch cut to about a message each. The encoder cuts too, but every cut of a view array would ship all its buffers:
+/// they are cut first and compacted then.
+fn pieces(batch: &RecordBatch) -> impl Iterator<Item = RecordBatch> {
+    let count = batch.get_array_memory_size().div_ceil(MESSAGE_BYTES).clamp(1, batch.num_rows().max(1));
+    let rows = batch.num_rows().div_ceil(count).max(1);
+    (0..batch.num_rows().max(1)).step_by(rows).map(move |start| batch.slice(start, rows.min(batch.num_rows() - start)))
+}
+
 type Reply<T> = Pin<Box<dyn Stream<Item = std::result::Result<T, Status>> + Send + 'static>>;
 
 fn not_offered<T>(call: &str) -> std::result::Result<Response<T>, Status> {
@@ -71,8 +79,13 @@ impl<S: PartitionSource> FlightService for PartitionServer<S> {
     async fn do_get(&self, request: Request<Ticket>) -> std::result::Result<Response<Self::DoGetStream>, Status> {
         let ticket = request.into_inner().ticket;
         let partition = self.source.partition(ticket).await.map_err(|error| to_status(&error))?;
-        let batches = partition.batches.map(|batch| {
-            batch.and_then(|batch| compact(&batch)).map_err(|error| FlightError::Tonic(Box::new(to_status(&error))))
+        let batches = partition.batches.flat_map(|batch| {
+            let pieces: Vec<_> = match batch {
+                Ok(batch) => pieces(&batch).map(|piece| compact(&piece)).collect(),
+                Err(error) => vec![Err(error)],
+            };
+            let told = |error| FlightError::Tonic(Box::new(to_status(&error)));
+            stream::iter(pieces.into_iter().map(move |piece| piece.map_err(told)))
         });
         let data = FlightDataEncoderBuilder::new()
             .with_schema(partition.schema)

@@ -4,6 +4,7 @@ import os
 import pty
 import subprocess
 import sys
+import termios
 import types
 
 import pytest
@@ -39,6 +40,7 @@ def test_off_and_not_a_terminal(mode: str) -> None:
 
 def test_auto_draws_on_a_terminal() -> None:
     main, side = pty.openpty()
+    termios.tcsetwinsize(side, (24, 120))
     child = subprocess.Popen([sys.executable, "-c", CODE.format(mode="auto")], stderr=side)
     os.close(side)
     shown = b""

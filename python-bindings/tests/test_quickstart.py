@@ -52,4 +52,4 @@ def test_quickstart_sql_runs(demo: tuple[Path, str]) -> None:
     assert "1,27004" in lines
     assert "12,28135" in lines
     assert "1,SkyWest Airlines Inc.,67.0" in lines
-    assert "12,ExpressJet Airlines Inc.,27.88718287" in told
+    assert "12,ExpressJet Airlines Inc.,27.8871834" in told

@@ -109,7 +109,25 @@ def column_from(values: Any) -> pa.Array:
 
 def from_pandas(frame: Any) -> pa.Table:
     """A table of a ``pandas.DataFrame``: its index is left out, and so is what pandas says of itself."""
-    return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+    try:
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        raise TypeMismatchError(
+            f"the DataFrame has a column that Arrow has no type for: {' '.join(map(str, error.args))}\n"
+            "  help: give its values one type, or make it a pyarrow.Table with a schema and use from_arrow"
+        ) from error
+    return table.replace_schema_metadata(None)
+
+
+def from_polars(frame: Any) -> Any:
+    """A ``polars.DataFrame`` as something with the Arrow C interface: itself, unless it has columns of nulls only.
+
+    Polars gives such columns a buffer that the interface does not allow; PyArrow takes it away.
+    """
+    import polars as pl
+
+    has_nulls = any(kind == pl.Null for kind in frame.dtypes)
+    return frame.to_arrow(compat_level=pl.CompatLevel.newest()) if has_nulls else frame
 
 
 def to_schema(schema: Schema | None) -> pa.Schema | None:

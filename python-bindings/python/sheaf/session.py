@@ -310,7 +310,7 @@ class Session:
         2
         """
         collect = getattr(frame, "collect", None)
-        return self.from_arrow(collect() if collect else frame)
+        return self.from_arrow(_formats.from_polars(collect() if collect else frame))
 
     def from_items(self, items: Iterable[Any]) -> Dataset:
         """A dataset of one row for each item: dicts name their columns, other values are in the column ``item``.
