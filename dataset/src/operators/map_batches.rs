@@ -1,12 +1,12 @@
 //! `MapBatches`: the one place where user functions meet data. Arrow batches go to the function, Arrow batches come back.
 
 use std::cmp::Ordering;
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::compute::BatchCoalescer;
+use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
@@ -386,26 +386,58 @@ fn conform(
         .map_err(|error| mismatch(format!("a batch that does not fit its schema: {error}")))
 }
 
-/// The same rows in batches of exactly `rows` rows, but for the last.
+/// The same rows in batches of exactly `rows` rows, but for the last. Rows that lie in one batch are not copied.
 fn rebatch(input: SendableRecordBatchStream, rows: usize) -> SendableRecordBatchStream {
     let schema = input.schema();
-    let coalescer = BatchCoalescer::new(Arc::clone(&schema), rows);
-    let output = stream::try_unfold((input, coalescer, false), |(mut input, mut coalescer, mut ended)| async move {
-        loop {
-            if let Some(batch) = coalescer.next_completed_batch() {
-                return Ok::<_, DataFusionError>(Some((batch, (input, coalescer, ended))));
-            }
-            if ended {
-                return Ok(None);
-            }
-            match input.next().await.transpose()? {
-                Some(batch) => coalescer.push_batch(batch)?,
-                None => {
-                    coalescer.finish_buffered_batch()?;
-                    ended = true;
+    let output =
+        stream::try_unfold((input, Gathered::default(), false), move |(mut input, mut gathered, ended)| async move {
+            let mut ended = ended;
+            while !ended && gathered.rows < rows {
+                match input.next().await.transpose()? {
+                    Some(batch) => gathered.push(batch),
+                    None => ended = true,
                 }
             }
-        }
-    });
+            let next = gathered.take(rows)?;
+            Ok::<_, DataFusionError>(next.map(|batch| (batch, (input, gathered, ended))))
+        });
     Box::pin(RecordBatchStreamAdapter::new(schema, output))
+}
+
+/// Batches that wait to be as many rows as a call has.
+#[derive(Default)]
+struct Gathered {
+    batches: VecDeque<RecordBatch>,
+    rows: usize,
+}
+
+impl Gathered {
+    fn push(&mut self, batch: RecordBatch) {
+        if batch.num_rows() > 0 {
+            self.rows += batch.num_rows();
+            self.batches.push_back(batch);
+        }
+    }
+
+    /// The first `rows` rows, or all that there are.
+    fn take(&mut self, rows: usize) -> Result<Option<RecordBatch>> {
+        let mut pieces = Vec::new();
+        let mut missing = rows;
+        while missing > 0
+            && let Some(batch) = self.batches.pop_front()
+        {
+            let piece = batch.slice(0, missing.min(batch.num_rows()));
+            if piece.num_rows() < batch.num_rows() {
+                self.batches.push_front(batch.slice(missing, batch.num_rows() - missing));
+            }
+            missing -= piece.num_rows();
+            pieces.push(piece);
+        }
+        self.rows -= rows - missing;
+        match pieces.as_slice() {
+            [] => Ok(None),
+            [piece] => Ok(Some(piece.clone())),
+            [first, ..] => Ok(Some(concat_batches(first.schema_ref(), &pieces)?)),
+        }
+    }
 }
