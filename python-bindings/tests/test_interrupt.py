@@ -23,8 +23,8 @@ WORK = {
     "stream": "read_stream(session.range(100).map_batches(forever, schema={'id': 'int64'}))",
     "write": "session.range(10**11).write_parquet(folder + '/out.parquet')",
 }
-# A build side is still growing when the signal comes.
-MEMORY = {"join": "1GiB"}
+# A build side is still growing when the signal comes; a writer's buffers take a moment to go after it.
+MEMORY = {"join": "1GiB", "write": "256MiB"}
 CHILD = """
 import json, os, pathlib, sys, threading, time
 import pyarrow as pa
