@@ -120,7 +120,7 @@ fn translate(error: DataFusionError) -> Error {
         }
         DataFusionError::ResourcesExhausted(_) => (
             ErrorKind::MemoryLimit,
-            Some("raise memory_limit, or make the input of this operator smaller; it cannot spill"),
+            Some("raise memory_limit, or let this operator hold fewer or narrower rows; it cannot spill them"),
         ),
         DataFusionError::ObjectStore(_) => return object_store_root(error),
         // A decoder whose file could not be fetched: the file may be well.

@@ -138,7 +138,8 @@ impl Dataset {
     pub async fn count(&self) -> Result<u64> {
         use datafusion::functions_aggregate::expr_fn::count;
         let counted = self
-            .with(|frame| frame.aggregate(vec![], vec![count(datafusion::logical_expr::lit(1_i64)).alias("rows")]))?;
+            .with(|frame| frame.aggregate(vec![], vec![count(datafusion::logical_expr::lit(1_i64)).alias("rows")]))?
+            .on_behalf_of(self);
         let batches = counted.collect().await?;
         let rows = batches.iter().find_map(|batch| {
             batch.column(0).as_any().downcast_ref::<Int64Array>().filter(|a| !a.is_empty()).map(|a| a.value(0))
@@ -151,7 +152,7 @@ impl Dataset {
     /// # Errors
     /// Whatever goes wrong in the plan or in its execution.
     pub async fn head(&self, rows: usize) -> Result<Vec<RecordBatch>> {
-        self.limit(0, Some(rows))?.collect().await
+        self.limit(0, Some(rows))?.on_behalf_of(self).collect().await
     }
 
     /// The first `rows` rows as a table of text.
@@ -192,6 +193,12 @@ impl Dataset {
         while run.next().await?.is_some() {}
         self.keep_stats(&run);
         Ok(run.stats())
+    }
+
+    /// This dataset, whose runs are told as those of `asked`: an action runs a plan of its own.
+    pub(crate) fn on_behalf_of(mut self, asked: &Self) -> Self {
+        self.stats = Arc::clone(&asked.stats);
+        self
     }
 
     /// A dataset that DataFusion's own verbs make of this one.

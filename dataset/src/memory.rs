@@ -8,6 +8,7 @@
 //! A hash join's build side counts twice, for the join copies it into one batch at the end, and may take half of
 //! the memory: what it is refused it hands to a sort-merge join (`operators/hash_join`), which needs the other half.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt;
 
@@ -16,6 +17,9 @@ use datafusion::execution::memory_pool::{
     MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation, human_readable_size,
 };
 use parking_lot::Mutex;
+
+/// Holders of memory that an error of the limit names.
+const NAMED_HOLDERS: usize = 3;
 
 /// A pool of memory with a limit.
 #[derive(Debug)]
@@ -27,13 +31,20 @@ pub(crate) struct SharePool {
 #[derive(Debug, Default)]
 struct State {
     /// What each consumer holds, by its number: its reservations are many, its share is one.
-    held: HashMap<usize, usize>,
+    holders: HashMap<usize, Holder>,
     /// The shares that are registered.
     shares: usize,
     /// Held by consumers with a share.
     shared: usize,
     /// Held by all others.
     fixed: usize,
+}
+
+/// A consumer that is registered.
+#[derive(Debug)]
+struct Holder {
+    name: String,
+    bytes: usize,
 }
 
 /// How a consumer takes part.
@@ -107,13 +118,15 @@ impl SharePool {
 
 impl State {
     fn add(&mut self, consumer: &MemoryConsumer, part: Part, cost: usize) {
-        *self.held.entry(consumer.id()).or_default() += cost;
+        if let Some(holder) = self.holders.get_mut(&consumer.id()) {
+            holder.bytes += cost;
+        }
         *self.total(part) += cost;
     }
 
     fn take(&mut self, consumer: &MemoryConsumer, part: Part, cost: usize) {
-        if let Some(held) = self.held.get_mut(&consumer.id()) {
-            *held = held.saturating_sub(cost);
+        if let Some(holder) = self.holders.get_mut(&consumer.id()) {
+            holder.bytes = holder.bytes.saturating_sub(cost);
         }
         let total = self.total(part);
         *total = total.saturating_sub(cost);
@@ -121,6 +134,21 @@ impl State {
 
     fn total(&mut self, part: Part) -> &mut usize {
         if part.shares() > 0 { &mut self.shared } else { &mut self.fixed }
+    }
+
+    fn held_by(&self, consumer: &MemoryConsumer) -> usize {
+        self.holders.get(&consumer.id()).map_or(0, |holder| holder.bytes)
+    }
+
+    /// Those who hold most, for an error.
+    fn largest(&self) -> String {
+        let mut holders: Vec<&Holder> = self.holders.values().filter(|holder| holder.bytes > 0).collect();
+        holders.sort_by_key(|holder| Reverse(holder.bytes));
+        let named = holders.iter().take(NAMED_HOLDERS);
+        named
+            .map(|holder| format!("{} {}", holder.name, human_readable_size(holder.bytes)))
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 }
 
@@ -130,12 +158,14 @@ impl MemoryPool for SharePool {
     }
 
     fn register(&self, consumer: &MemoryConsumer) {
-        self.state.lock().shares += Part::of(consumer).shares();
+        let mut state = self.state.lock();
+        state.shares += Part::of(consumer).shares();
+        state.holders.insert(consumer.id(), Holder { name: consumer.name().into(), bytes: 0 });
     }
 
     fn unregister(&self, consumer: &MemoryConsumer) {
         let mut state = self.state.lock();
-        state.held.remove(&consumer.id());
+        state.holders.remove(&consumer.id());
         state.shares = state.shares.saturating_sub(Part::of(consumer).shares());
     }
 
@@ -154,18 +184,18 @@ impl MemoryPool for SharePool {
         let part = Part::of(consumer);
         let cost = part.cost(additional);
         let mut state = self.state.lock();
-        let held = state.held.get(&consumer.id()).copied().unwrap_or(0);
+        let held = state.held_by(consumer);
         if self.grants(&state, part, held, cost) {
             state.add(consumer, part, cost);
             return Ok(());
         }
         Err(DataFusionError::ResourcesExhausted(format!(
-            "{} holds {} and cannot have {} more: operators hold {} of {}",
+            "the operators of this session may hold {}: {} holds {} and cannot have {} more (most is held by {})",
+            human_readable_size(self.capacity),
             consumer.name(),
             human_readable_size(held),
             human_readable_size(cost),
-            human_readable_size(state.fixed + state.shared),
-            human_readable_size(self.capacity),
+            state.largest(),
         )))
     }
 

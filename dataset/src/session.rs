@@ -1,6 +1,5 @@
 //! `Session`: settings, threads, memory, spill folder and catalog of one user of the engine.
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,7 +8,6 @@ use datafusion::catalog::TableProvider;
 use datafusion::datasource::MemTable;
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::{MemoryPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{LogicalPlanBuilder, UNNAMED_TABLE};
@@ -34,12 +32,14 @@ const WHOLE_BUILD_SIDE_BYTES: u64 = 64 << 20;
 const WHOLE_BUILD_SIDE_ROWS: usize = 8 << 20;
 /// A whole build side may take at most this share of the memory limit.
 const WHOLE_BUILD_SIDE_SHARE: u64 = 8;
-/// Consumers of memory that an error of the limit names.
-const NAMED_CONSUMERS: NonZeroUsize = NonZeroUsize::new(5).unwrap();
 /// Memory that a spilling sort keeps back for its merge, as a share of the limit for each thread.
 const SORT_MERGE_SHARE: u64 = 32;
 /// No sort merge needs more than this.
 const SORT_MERGE_BYTES: u64 = 10 << 20;
+
+/// What an exchange spills goes to a file of its own batch by batch: with files of several batches, two that are open
+/// at once, and all outputs waiting, DataFusion 55 reads one to its end while what it waits for is in the other.
+const SPILLED_BATCH_FILE_BYTES: usize = 1;
 
 /// One user of the engine: settings, threads, a memory pool, a spill folder and a catalog of tables.
 ///
@@ -278,12 +278,11 @@ fn spill_name() -> String {
 
 fn runtime(settings: &Settings, spill: &SpillFolder, stores: &Arc<Stores>) -> Result<Arc<RuntimeEnv>> {
     let limit = usize::try_from(settings.memory_limit).unwrap_or(usize::MAX);
-    let pool: Arc<dyn MemoryPool> = Arc::new(TrackConsumersPool::new(SharePool::new(limit), NAMED_CONSUMERS));
     let disk = DiskManagerBuilder::default()
         .with_mode(DiskManagerMode::Directories(vec![spill.path().to_path_buf()]))
         .with_max_temp_directory_size(settings.spill_limit);
     RuntimeEnvBuilder::new()
-        .with_memory_pool(pool)
+        .with_memory_pool(Arc::new(SharePool::new(limit)))
         .with_disk_manager_builder(disk)
         .with_object_store_registry(Arc::clone(stores) as _)
         .build_arc()
@@ -299,6 +298,7 @@ fn config(settings: &Settings) -> SessionConfig {
         .with_information_schema(true)
         .with_default_catalog_and_schema("sheaf", "public")
         .with_sort_spill_reservation_bytes(usize::try_from(merge).unwrap_or(usize::MAX));
+    config = config.set_usize("datafusion.execution.max_spill_file_size_bytes", SPILLED_BATCH_FILE_BYTES);
     let optimizer = &mut config.options_mut().optimizer;
     optimizer.hash_join_single_partition_threshold = usize::try_from(whole).unwrap_or(usize::MAX);
     optimizer.hash_join_single_partition_threshold_rows =

@@ -1,18 +1,45 @@
-//! The folder that a session spills into: its own, locked while it lives, gone when it ends, and swept by the
-//! next session when its process was killed.
+//! The folder that a session spills into: its own, locked while it lives, gone when it ends or its process exits,
+//! and swept by the next session when its process was killed.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
+use parking_lot::Mutex;
 use sheaf_core::{Error, ErrorKind, Result, ResultExt};
 
 const PREFIX: &str = "sheaf-spill-";
 const LOCK: &str = "lock";
 
+/// The folders of live sessions, with the process that made them: a forked child has this list and not the sessions.
+static LIVE: Mutex<BTreeSet<(u32, PathBuf)>> = Mutex::new(BTreeSet::new());
+
+/// Removes the spill folders of all sessions of this process: for the exit of a process whose sessions are not
+/// dropped, as Python's are not while a thread holds one.
+pub fn remove_spill_folders() {
+    let live = std::mem::take(&mut *LIVE.lock());
+    for (process, path) in live {
+        remove(process, &path);
+    }
+}
+
+fn remove(process: u32, path: &Path) {
+    if process != std::process::id() {
+        return;
+    }
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            log::warn!("cannot remove the spill folder {}: {error}", path.display());
+        }
+        _ => {}
+    }
+}
+
 /// A session's own folder for spilled data.
 #[derive(Debug)]
 pub(crate) struct SpillFolder {
     path: PathBuf,
+    process: u32,
     // Held for its lock: the system releases it however the process ends, and then the folder counts as left over.
     _lock: File,
 }
@@ -33,7 +60,9 @@ impl SpillFolder {
                 .with_hint("choose a spill_dir on a local file system")
         })?;
         fs::rename(&fresh, &path).with_context(context)?;
-        Ok(Self { path, _lock: lock })
+        let process = std::process::id();
+        LIVE.lock().insert((process, path.clone()));
+        Ok(Self { path, process, _lock: lock })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -43,9 +72,8 @@ impl SpillFolder {
 
 impl Drop for SpillFolder {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.path) {
-            log::warn!("cannot remove the spill folder {}: {error}", self.path.display());
-        }
+        LIVE.lock().remove(&(self.process, self.path.clone()));
+        remove(self.process, &self.path);
     }
 }
 

@@ -39,7 +39,7 @@ mod _sheaf {
     #[pymodule_export]
     use crate::functions::{PyFunctionInfo, call_function, lambda_function, lambda_variable, list_functions};
     #[pymodule_export]
-    use crate::session::PySession;
+    use crate::session::{PySession, remove_spill_folders};
     #[pymodule_export]
     use crate::stream::BatchIterator;
 }

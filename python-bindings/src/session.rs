@@ -15,6 +15,12 @@ use crate::read::ReadArgs;
 use crate::sql::bindings;
 use crate::wait::wait;
 
+/// Removes the spill folders of all sessions: for the exit of a process that has not let go of them.
+#[pyfunction]
+pub(crate) fn remove_spill_folders(py: Python<'_>) {
+    py.detach(sheaf::dataset::remove_spill_folders);
+}
+
 /// One user of the engine.
 #[pyclass(name = "Session", frozen, module = "sheaf._sheaf")]
 pub(crate) struct PySession {

@@ -1,7 +1,9 @@
 //! The operators that Sheaf adds to DataFusion's: one file each, logical node, planner and execution together.
 
+pub mod compact;
 pub mod hash_join;
 pub mod map_batches;
+pub(crate) mod once;
 pub mod range;
 pub mod sample;
 pub(crate) mod write;

@@ -32,7 +32,7 @@ impl Dataset {
     /// [`sheaf_core::ErrorKind::AlreadyExists`] in mode `error` when there is data at the target; whatever goes
     /// wrong in the plan or in the store. After an error the target is as it was.
     pub async fn write(&self, target: &str, options: WriteOptions) -> Result<WriteReport> {
-        let written = self.write_plan(target, options)?;
+        let written = self.write_plan(target, options)?.on_behalf_of(self);
         let batches = written.collect().await.with_context(|| format!("writing {target}"))?;
         batches.iter().find_map(WriteReport::read).ok_or_else(|| Error::internal("a write reported nothing"))
     }

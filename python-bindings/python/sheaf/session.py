@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +19,9 @@ from sheaf.errors import InvalidInputError
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
+
+# A session that a thread or another module holds at exit is not dropped; its folder goes all the same.
+atexit.register(_sheaf.remove_spill_folders)
 
 Path: TypeAlias = str | os.PathLike[str]
 Paths: TypeAlias = Path | Sequence[Path]

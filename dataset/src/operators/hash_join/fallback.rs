@@ -22,6 +22,7 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitio
 
 use super::input::{HeldInput, ReplayExec};
 use super::key::merge_key;
+use crate::operators::compact::CompactExec;
 
 /// Whether a sort-merge join can do what this hash join does.
 pub(super) fn can_replace(join: &HashJoinExec) -> bool {
@@ -122,7 +123,10 @@ fn input<'a>(
     }
     let order = keys.map(|key| PhysicalSortExpr::new(Arc::clone(key), SortOptions::default()));
     Ok(match LexOrdering::new(order) {
-        Some(order) => Arc::new(SortExec::new(order, plan).with_preserve_partitioning(true)),
+        Some(order) => {
+            let sort = SortExec::new(order, CompactExec::around(plan)).with_preserve_partitioning(true);
+            CompactExec::around(Arc::new(sort))
+        }
         None => plan,
     })
 }
