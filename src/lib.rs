@@ -2,6 +2,8 @@
 //!
 //! This crate is the door: it names what the crates below offer and adds nothing.
 
+#[cfg(not(target_env = "msvc"))]
+pub mod allocator;
 pub mod cli;
 #[cfg(feature = "polars")]
 pub mod polars;

@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: sheaf::allocator::Allocator = sheaf::allocator::Allocator {};
 
 fn main() -> ExitCode {
+    sheaf::allocator::install();
     match sheaf::core::host::check_cpu() {
         Ok(()) => ExitCode::from(sheaf::cli::run(std::env::args_os())),
         Err(error) => ExitCode::from(sheaf::cli::report(&error)),

@@ -6,6 +6,7 @@
 pub mod env;
 pub mod error;
 pub mod host;
+pub mod memory;
 pub mod settings;
 
 pub use error::{Error, ErrorKind, Result, ResultExt};

@@ -17,6 +17,7 @@ use datafusion::execution::memory_pool::{
     MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation, human_readable_size,
 };
 use parking_lot::Mutex;
+use sheaf_core::memory::{Need, tell};
 
 /// Holders of memory that an error of the limit names.
 const NAMED_HOLDERS: usize = 3;
@@ -50,10 +51,13 @@ struct Holder {
 /// How a consumer takes part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
-    /// Can do with as many shares as this, by spilling, or by asking for little.
-    Shares(usize),
-    /// A merge of sorted runs: has as many shares, and what is free beside them, since it fails where it is refused.
-    Merge(usize),
+    /// Can do with a share, by spilling, or by asking for little.
+    Share,
+    /// A merge of sorted streams: has a share, and what is free beside the shares, since it fails where it is refused.
+    Merge,
+    /// A merge of sorted runs: the same with two shares, for the keys in row format come on top of the rows. It reads
+    /// as many runs at once as it is let; the session bounds that, and not this pool.
+    RunMerge,
     /// A hash join's build side.
     Build,
     /// Needs what it needs.
@@ -66,12 +70,11 @@ impl Part {
         if name.starts_with("HashJoinInput") {
             Self::Build
         } else if name.starts_with("ExternalSorterMerge") {
-            // The keys in row format come on top of the rows.
-            Self::Merge(2)
+            Self::RunMerge
         } else if name.starts_with("SortPreservingMerge") {
-            Self::Merge(1)
+            Self::Merge
         } else if consumer.can_spill() || name.starts_with("SMJStream") {
-            Self::Shares(1)
+            Self::Share
         } else {
             Self::Fixed
         }
@@ -80,7 +83,8 @@ impl Part {
     /// The shares that it has.
     fn shares(self) -> usize {
         match self {
-            Self::Shares(shares) | Self::Merge(shares) => shares,
+            Self::Share | Self::Merge => 1,
+            Self::RunMerge => 2,
             Self::Build | Self::Fixed => 0,
         }
     }
@@ -98,19 +102,19 @@ impl SharePool {
     }
 
     fn grants(&self, state: &State, part: Part, held: usize, cost: usize) -> bool {
+        let fits = state.fixed + state.shared + cost <= self.capacity;
+        let for_shares = self.capacity.saturating_sub(state.fixed);
+        let has_share = || {
+            let half = for_shares / 2;
+            state.shared + cost <= half || held + cost <= half / state.shares.max(1) * part.shares()
+        };
         match part {
-            Part::Shares(_) | Part::Merge(_) => {
-                let half = self.capacity.saturating_sub(state.fixed) / 2;
-                let free = matches!(part, Part::Merge(_)) && state.fixed + state.shared + cost <= self.capacity;
-                free || state.shared + cost <= half || held + cost <= half / state.shares.max(1) * part.shares()
-            }
-            Part::Build => {
-                state.fixed + cost <= self.capacity / 2 && state.fixed + state.shared + cost <= self.capacity
-            }
+            Part::Share => has_share(),
+            Part::Merge | Part::RunMerge => fits || has_share(),
+            Part::Build => fits && state.fixed + cost <= self.capacity / 2,
             Part::Fixed => {
                 // Those with shares keep a quarter at the least.
-                let most = if state.shares == 0 { self.capacity } else { self.capacity / 4 * 3 };
-                state.fixed + cost <= most && state.fixed + state.shared + cost <= self.capacity
+                fits && (state.shares == 0 || state.fixed + cost <= self.capacity / 4 * 3)
             }
         }
     }
@@ -176,7 +180,11 @@ impl MemoryPool for SharePool {
 
     fn shrink(&self, reservation: &MemoryReservation, shrink: usize) {
         let part = Part::of(reservation.consumer());
-        self.state.lock().take(reservation.consumer(), part, part.cost(shrink));
+        let mut state = self.state.lock();
+        state.take(reservation.consumer(), part, part.cost(shrink));
+        if state.fixed + state.shared == 0 {
+            tell(Need::Enough);
+        }
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
@@ -189,6 +197,7 @@ impl MemoryPool for SharePool {
             state.add(consumer, part, cost);
             return Ok(());
         }
+        tell(Need::Short);
         Err(DataFusionError::ResourcesExhausted(format!(
             "the operators of this session may hold {}: {} holds {} and cannot have {} more (most is held by {})",
             human_readable_size(self.capacity),

@@ -32,6 +32,18 @@ const WHOLE_BUILD_SIDE_BYTES: u64 = 64 << 20;
 const WHOLE_BUILD_SIDE_ROWS: usize = 8 << 20;
 /// A whole build side may take at most this share of the memory limit.
 const WHOLE_BUILD_SIDE_SHARE: u64 = 8;
+/// Memory that a thread uses and no operator accounts for: pages that are being decoded, batches on their way from
+/// one operator to the next.
+const THREAD_BYTES: u64 = 32 << 20;
+/// The same for what the allocator loses, as a share of the limit.
+const LOST_SHARE: u64 = 8;
+/// What a merge may hold of a run that it reads from disk: four batches, in buffers that have grown by doubling, twice
+/// the size at which they were accounted for. Otherwise a merge takes all that is free, and others fail.
+const RUN_IN_MEMORY_BYTES: u64 = 16 << 20;
+/// Fewer runs at once make too many passes over the data.
+const LEAST_MERGED_AT_ONCE: usize = 4;
+/// More runs at once save no pass of any data that a machine's disks hold.
+const MOST_MERGED_AT_ONCE: usize = 128;
 /// Memory that a spilling sort keeps back for its merge, as a share of the limit for each thread.
 const SORT_MERGE_SHARE: u64 = 32;
 /// No sort merge needs more than this.
@@ -276,13 +288,28 @@ fn spill_name() -> String {
     format!("{}-{}-{nanos:x}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
+/// The part of the memory limit that operators may account for, so that the process stays near the limit.
+fn accounted(limit: u64, threads: usize) -> u64 {
+    let rest = limit / LOST_SHARE + THREAD_BYTES.saturating_mul(threads as u64);
+    limit - rest.min(limit / 2)
+}
+
+/// Runs that one merge reads at once.
+fn merged_at_once(counted: u64, threads: usize) -> usize {
+    let merges = 2 * threads as u64; // a join has one for each of its sides
+    let runs = usize::try_from(counted / merges / RUN_IN_MEMORY_BYTES).unwrap_or(usize::MAX);
+    runs.clamp(LEAST_MERGED_AT_ONCE, MOST_MERGED_AT_ONCE)
+}
+
 fn runtime(settings: &Settings, spill: &SpillFolder, stores: &Arc<Stores>) -> Result<Arc<RuntimeEnv>> {
-    let limit = usize::try_from(settings.memory_limit).unwrap_or(usize::MAX);
+    let counted = accounted(settings.memory_limit, settings.threads);
+    let capacity = usize::try_from(counted).unwrap_or(usize::MAX);
     let disk = DiskManagerBuilder::default()
         .with_mode(DiskManagerMode::Directories(vec![spill.path().to_path_buf()]))
-        .with_max_temp_directory_size(settings.spill_limit);
+        .with_max_temp_directory_size(settings.spill_limit)
+        .with_max_spill_merge_fan_in(merged_at_once(counted, settings.threads));
     RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(SharePool::new(limit)))
+        .with_memory_pool(Arc::new(SharePool::new(capacity)))
         .with_disk_manager_builder(disk)
         .with_object_store_registry(Arc::clone(stores) as _)
         .build_arc()

@@ -21,11 +21,17 @@ mod wait;
 mod write;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: sheaf::allocator::Allocator = sheaf::allocator::Allocator {};
 
 /// The extension module `sheaf._sheaf`.
 #[pymodule]
 mod _sheaf {
+    #[pymodule_init]
+    fn init(_module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
+        sheaf::allocator::install();
+        Ok(())
+    }
+
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
     #[pymodule_export]

@@ -1,6 +1,7 @@
 //! The engine seen from outside: one binary for all integration tests, because each links the whole engine.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+mod memory;
 #[cfg(feature = "polars")]
 mod polars;
 mod read;
@@ -11,3 +12,7 @@ mod support;
 mod verbs;
 mod write;
 mod write_faults;
+
+// What the binary and the wheel have: the tests of memory measure it.
+#[global_allocator]
+static ALLOCATOR: sheaf::allocator::Allocator = sheaf::allocator::Allocator {};
