@@ -21,7 +21,8 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "memory_limit",
         default: "70 % of the machine's or cgroup's memory",
-        doc: "Bytes that operators may hold before they spill: a number, or text such as `512MB` or `8GiB`.",
+        doc: "Bytes that the engine may hold, near which operators spill: a number, or text such as `512MB` or `8GiB`. An \
+              eighth and 32 MiB for each thread of it, but at most half, are left to what operators do not account for.",
     },
     Key {
         name: "threads",

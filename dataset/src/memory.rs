@@ -56,7 +56,8 @@ enum Part {
     /// A merge of sorted streams: has a share, and what is free beside the shares, since it fails where it is refused.
     Merge,
     /// A merge of sorted runs: the same with two shares, for the keys in row format come on top of the rows. It reads
-    /// as many runs at once as it is let; the session bounds that, and not this pool.
+    /// as many runs at once as it is let: the session bounds that, and an eighth of the memory is not for it, so that
+    /// the merge which reads this one's output has something.
     RunMerge,
     /// A hash join's build side.
     Build,
@@ -102,7 +103,8 @@ impl SharePool {
     }
 
     fn grants(&self, state: &State, part: Part, held: usize, cost: usize) -> bool {
-        let fits = state.fixed + state.shared + cost <= self.capacity;
+        let fits_with = |rest: usize| state.fixed + state.shared + cost + rest <= self.capacity;
+        let fits = fits_with(0);
         let for_shares = self.capacity.saturating_sub(state.fixed);
         let has_share = || {
             let half = for_shares / 2;
@@ -110,7 +112,8 @@ impl SharePool {
         };
         match part {
             Part::Share => has_share(),
-            Part::Merge | Part::RunMerge => fits || has_share(),
+            Part::Merge => fits || has_share(),
+            Part::RunMerge => fits_with(self.capacity / 8) || has_share(),
             Part::Build => fits && state.fixed + cost <= self.capacity / 2,
             Part::Fixed => {
                 // Those with shares keep a quarter at the least.
@@ -248,8 +251,10 @@ mod tests {
         late.try_grow(150).unwrap();
         merge.try_grow(300).unwrap();
         assert!(late.try_grow(1).is_err());
-        merge.try_grow(150).unwrap();
-        assert!(merge.try_grow(1).is_err(), "a merge has what is free, and no more");
+        assert!(merge.try_grow(1).is_err(), "an eighth is not for those who merge runs");
+        let last = MemoryConsumer::new("SortPreservingMergeExec[0]").register(&pool);
+        last.try_grow(150).unwrap();
+        assert!(last.try_grow(1).is_err(), "a merge has what is free, and no more");
         assert_eq!(pool.reserved(), 1200);
     }
 

@@ -18,6 +18,7 @@ use sheaf_core::{Error, ErrorKind, Result};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
+use crate::operators::map_batches;
 use crate::session::Session;
 
 /// Batches that wait between the engine's threads and the reader: enough to hide the hand-over, few enough that a
@@ -114,6 +115,11 @@ impl Run {
         progress(&self.plan, self.started.elapsed())
     }
 
+    /// Tells the user functions which run now that nobody waits for them; see [`crate::BatchFunction::abandoned`].
+    pub fn abandon(&self) {
+        map_batches::abandon(&self.plan);
+    }
+
     /// The plan with each operator's metrics so far.
     #[must_use]
     pub fn stats(&self) -> String {
@@ -171,6 +177,14 @@ impl Watch {
     pub fn progress(&self) -> Option<RunProgress> {
         let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         seen.as_ref().map(|(plan, started)| progress(plan, started.elapsed()))
+    }
+
+    /// Tells the user functions which run now that nobody waits for them; see [`crate::BatchFunction::abandoned`].
+    pub fn abandon(&self) {
+        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((plan, _)) = &*seen {
+            map_batches::abandon(plan);
+        }
     }
 
     fn see(&self, plan: &Arc<dyn ExecutionPlan>, started: Instant) {

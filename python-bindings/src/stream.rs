@@ -51,7 +51,9 @@ impl Batches {
                 }
                 Err(_) => {
                     if let Err(stop) = py.check_signals() {
-                        self.run = None;
+                        if let Some(run) = self.run.take() {
+                            run.abandon();
+                        }
                         interrupt::abandoned_calls(py);
                         return Err(stop);
                     }

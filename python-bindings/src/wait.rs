@@ -41,7 +41,7 @@ where
         }
         if let Err(stop) = py.check_signals() {
             bar.close(py, None)?;
-            give_up(py, session, task);
+            give_up(py, session, task, &watch);
             return Err(stop);
         }
         if let Some(progress) = watch.progress() {
@@ -51,11 +51,12 @@ where
 }
 
 /// Ends a task, waits a little until it has let go, and ends the user functions that it left running.
-fn give_up<T: Send + 'static>(py: Python<'_>, session: &Session, mut task: JoinHandle<Result<T>>) {
+fn give_up<T: Send + 'static>(py: Python<'_>, session: &Session, mut task: JoinHandle<Result<T>>, watch: &Watch) {
     task.abort();
     let threads = session.threads();
     // The outcome is the interruption, whatever the task says now.
     let _ = py.detach(|| threads.block_on(async { timeout(LETTING_GO, &mut task).await }));
+    watch.abandon();
     interrupt::abandoned_calls(py);
 }
 

@@ -19,6 +19,11 @@ WORK = {
     "join": "session.range(10**9).with_column('a', sf.lit(1)).join("
     "session.range(10**9).with_column('b', sf.lit('a long text to hold in memory')), on='id').count()",
     "function": "session.range(100).map_batches(forever, schema={'id': 'int64'}).to_arrow()",
+    # Short calls first, so that the long one runs on a thread of the engine.
+    "late function": "session.range(10**5).map_batches(lambda b: forever(b) if b['id'][0].as_py() >= 5000 else b, "
+    "batch_size=1000, schema={'id': 'int64'}).to_arrow()",
+    "late iteration": "for b in session.range(10**5).map_batches(lambda b: forever(b) if b['id'][0].as_py() >= 5000 "
+    "else b, batch_size=1000, schema={'id': 'int64'}).iter_batches(): pass",
     "iteration": "for batch in session.range(100).map_batches(forever, schema={'id': 'int64'}).iter_batches(): pass",
     "stream": "read_stream(session.range(100).map_batches(forever, schema={'id': 'int64'}))",
     "write": "session.range(10**11).write_parquet(folder + '/out.parquet')",

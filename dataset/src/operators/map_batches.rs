@@ -1,35 +1,40 @@
 //! `MapBatches`: the one place where user functions meet data. Arrow batches go to the function, Arrow batches come back.
 
+mod calls;
+mod rebatch;
+
 use std::cmp::Ordering;
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DFSchema, DFSchemaRef, plan_err};
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore};
 use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{CardinalityEffect, EmissionType};
-use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet, Time};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
-use futures::stream::{self, StreamExt, TryStreamExt};
-use sheaf_connectors::error::to_datafusion;
-use sheaf_core::{Error, ErrorKind};
+
+use calls::{Calls, Inline};
+pub(crate) use calls::{abandon, call_blocking};
+use rebatch::rebatch;
 
 /// Rows of a call when no batch size is given: the cost of a call is spread over many rows, and a few columns
 /// of this many rows still fit a core's cache.
 const AUTO_BATCH_ROWS: usize = 64 * 1024;
+
+/// Rows of a batch that a scan makes for a function, at the most, whatever the function asks for.
+const MOST_SCANNED_ROWS: usize = 1 << 20;
 
 /// A function of the user's over record batches.
 ///
@@ -47,39 +52,6 @@ pub trait BatchFunction: Send + Sync + 'static {
     /// Nobody waits any more for the call that runs at this position: the run failed elsewhere, had rows enough, or
     /// was given up. The call goes on by itself; a function that can be interrupted may do so.
     fn abandoned(&self, _at: BatchPosition) {}
-}
-
-/// Calls the function on a thread that may block, so that the engine's threads go on with other partitions.
-///
-/// # Errors
-/// The function's own, and [`ErrorKind::UserFunction`] when it panicked.
-pub(crate) async fn call_blocking(
-    function: &Arc<dyn BatchFunction>,
-    batch: RecordBatch,
-    at: BatchPosition,
-) -> sheaf_core::Result<RecordBatch> {
-    let mut waiting = Waiting { function, at, over: false };
-    let called = Arc::clone(function);
-    let output = tokio::task::spawn_blocking(move || called.call(batch, at)).await;
-    waiting.over = true;
-    output.unwrap_or_else(|error| {
-        Err(Error::new(ErrorKind::UserFunction, format!("{} panicked at {at}: {error}", function.name())))
-    })
-}
-
-/// Whoever waits for a call: gone before the call is over, it tells the function.
-struct Waiting<'a> {
-    function: &'a Arc<dyn BatchFunction>,
-    at: BatchPosition,
-    over: bool,
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        if !self.over {
-            self.function.abandoned(self.at);
-        }
-    }
 }
 
 /// Where a batch stands in its dataset, for errors and logs.
@@ -227,6 +199,7 @@ pub struct MapBatchesExec {
     function: Arc<dyn BatchFunction>,
     options: MapBatchesOptions,
     properties: Arc<PlanProperties>,
+    inline: Inline,
     metrics: ExecutionPlanMetricsSet,
 }
 
@@ -244,7 +217,8 @@ impl MapBatchesExec {
             EmissionType::Incremental,
             input.properties().boundedness,
         );
-        Self { input, function, options, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() }
+        let (properties, metrics) = (Arc::new(properties), ExecutionPlanMetricsSet::new());
+        Self { input, function, options, properties, inline: Inline::default(), metrics }
     }
 }
 
@@ -299,24 +273,22 @@ impl ExecutionPlan for MapBatchesExec {
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let rows =
             self.options.batch_size.unwrap_or_else(|| AUTO_BATCH_ROWS.max(context.session_config().batch_size()));
+        let usual = context.session_config().batch_size();
+        let context = match streams(&self.input) {
+            true => with_batch_size(&context, rows.clamp(usual, MOST_SCANNED_ROWS.max(usual))),
+            false => context,
+        };
         let input = rebatch(self.input.execute(partition, context)?, rows);
-        let call = Call {
+        let calls = Calls {
             function: Arc::clone(&self.function),
             schema: self.schema(),
+            next: BatchPosition { partition, batch: 0, row: 0 },
+            is_short: false,
+            inline: Arc::clone(&self.inline),
             baseline: BaselineMetrics::new(&self.metrics, partition),
             time: MetricBuilder::new(&self.metrics).subset_time("function_time", partition),
         };
-        let start = BatchPosition { partition, batch: 0, row: 0 };
-        let output = stream::try_unfold((input, call, start), |(mut input, call, at)| async move {
-            let Some(batch) = input.try_next().await? else {
-                call.baseline.done();
-                return Ok(None);
-            };
-            let next = BatchPosition { batch: at.batch + 1, row: at.row + batch.num_rows(), ..at };
-            let output = call.run(batch, at).await?;
-            Ok::<_, DataFusionError>(Some((output, (input, call, next))))
-        });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), output)))
+        Ok(calls.over(input))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {
@@ -328,116 +300,23 @@ impl ExecutionPlan for MapBatchesExec {
     }
 }
 
-struct Call {
-    function: Arc<dyn BatchFunction>,
-    schema: SchemaRef,
-    baseline: BaselineMetrics,
-    time: Time,
+/// Whether the plan scans, filters and computes, and holds no rows: then its batches may be as large as a call's from
+/// the start, and need not be put together by copying them.
+fn streams(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    let is_scan = plan.children().is_empty();
+    (is_scan || matches!(plan.name(), "FilterExec" | "ProjectionExec" | "CooperativeExec"))
+        && plan.children().into_iter().all(streams)
 }
 
-impl Call {
-    async fn run(&self, batch: RecordBatch, at: BatchPosition) -> Result<RecordBatch> {
-        let timer = self.time.timer();
-        let output = call_blocking(&self.function, batch, at).await;
-        timer.done();
-        let output = output.map_err(to_datafusion)?;
-        let output = conform(output, &self.schema, self.function.name(), at).map_err(to_datafusion)?;
-        self.baseline.record_output(output.num_rows());
-        Ok(output)
-    }
-}
-
-/// Checks a result against the declared schema; nullability and metadata are the declaration's.
-fn conform(
-    batch: RecordBatch,
-    schema: &SchemaRef,
-    function: &str,
-    at: BatchPosition,
-) -> sheaf_core::Result<RecordBatch> {
-    if batch.schema_ref() == schema {
-        return Ok(batch);
-    }
-    let mismatch = |what: String| {
-        Error::new(ErrorKind::TypeMismatch, format!("{function} returned {what} ({at})"))
-            .with_hint("every batch has the schema of the first one; give schema= if the first is not typical")
-    };
-    if batch.num_columns() != schema.fields().len() {
-        let names: Vec<_> = batch.schema_ref().fields().iter().map(|field| field.name().clone()).collect();
-        let wanted: Vec<_> = schema.fields().iter().map(|field| field.name().clone()).collect();
-        return Err(mismatch(format!("the columns {names:?} instead of {wanted:?}")));
-    }
-    let mut columns = Vec::with_capacity(batch.num_columns());
-    for field in schema.fields() {
-        let column =
-            batch.column_by_name(field.name()).ok_or_else(|| mismatch(format!("no column {:?}", field.name())))?;
-        let fits = column.data_type() == field.data_type() || column.data_type().equals_datatype(field.data_type());
-        if fits {
-            columns.push(Arc::clone(column));
-        } else if column.null_count() == column.len() {
-            // A batch without a single value often has no type of its own.
-            columns.push(arrow::array::new_null_array(field.data_type(), column.len()));
-        } else {
-            let (is, wanted) = (column.data_type(), field.data_type());
-            return Err(mismatch(format!("column {:?} as {is} instead of {wanted}", field.name())));
-        }
-    }
-    let rows = arrow::record_batch::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &rows)
-        .map_err(|error| mismatch(format!("a batch that does not fit its schema: {error}")))
-}
-
-/// The same rows in batches of exactly `rows` rows, but for the last. Rows that lie in one batch are not copied.
-fn rebatch(input: SendableRecordBatchStream, rows: usize) -> SendableRecordBatchStream {
-    let schema = input.schema();
-    let output =
-        stream::try_unfold((input, Gathered::default(), false), move |(mut input, mut gathered, ended)| async move {
-            let mut ended = ended;
-            while !ended && gathered.rows < rows {
-                match input.next().await.transpose()? {
-                    Some(batch) => gathered.push(batch),
-                    None => ended = true,
-                }
-            }
-            let next = gathered.take(rows)?;
-            Ok::<_, DataFusionError>(next.map(|batch| (batch, (input, gathered, ended))))
-        });
-    Box::pin(RecordBatchStreamAdapter::new(schema, output))
-}
-
-/// Batches that wait to be as many rows as a call has.
-#[derive(Default)]
-struct Gathered {
-    batches: VecDeque<RecordBatch>,
-    rows: usize,
-}
-
-impl Gathered {
-    fn push(&mut self, batch: RecordBatch) {
-        if batch.num_rows() > 0 {
-            self.rows += batch.num_rows();
-            self.batches.push_back(batch);
-        }
-    }
-
-    /// The first `rows` rows, or all that there are.
-    fn take(&mut self, rows: usize) -> Result<Option<RecordBatch>> {
-        let mut pieces = Vec::new();
-        let mut missing = rows;
-        while missing > 0
-            && let Some(batch) = self.batches.pop_front()
-        {
-            let piece = batch.slice(0, missing.min(batch.num_rows()));
-            if piece.num_rows() < batch.num_rows() {
-                self.batches.push_front(batch.slice(missing, batch.num_rows() - missing));
-            }
-            missing -= piece.num_rows();
-            pieces.push(piece);
-        }
-        self.rows -= rows - missing;
-        match pieces.as_slice() {
-            [] => Ok(None),
-            [piece] => Ok(Some(piece.clone())),
-            [first, ..] => Ok(Some(concat_batches(first.schema_ref(), &pieces)?)),
-        }
-    }
+fn with_batch_size(context: &TaskContext, rows: usize) -> Arc<TaskContext> {
+    Arc::new(TaskContext::new(
+        context.task_id(),
+        context.session_id(),
+        context.session_config().clone().with_batch_size(rows),
+        context.scalar_functions().clone(),
+        context.higher_order_functions().clone(),
+        context.aggregate_functions().clone(),
+        context.window_functions().clone(),
+        context.runtime_env(),
+    ))
 }

@@ -35,7 +35,7 @@ class Session:
     from it; its threads stop and its spill folder goes.
 
     Args:
-        memory_limit: Bytes that operators may hold before they spill, as a number or as text: ``"8GiB"``.
+        memory_limit: Bytes that the engine may hold, near which operators spill, as a number or as text: ``"8GiB"``.
         threads: Engine threads, and partitions that a plan runs in parallel.
         spill_dir: The folder for spilled data.
         spill_limit: Bytes that may be on disk at once.

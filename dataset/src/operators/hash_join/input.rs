@@ -12,10 +12,8 @@ use std::task::{Context, Poll, ready};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::utils::memory::RecordBatchMemoryCounter;
 use datafusion::common::{internal_err, plan_err};
 use datafusion::error::Result;
-use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
@@ -105,13 +103,10 @@ impl HeldInput {
             Some(stream) => stream,
             None => self.plan.execute(partition, Arc::clone(context))?,
         };
-        // What is repeated is in memory until it has been passed on, and nobody else accounts for it now.
-        let reservation = MemoryConsumer::new(format!("SpillingHashJoin[{partition}]")).register(context.memory_pool());
-        let mut counter = RecordBatchMemoryCounter::new();
-        let read = state.read.take().unwrap_or_default().into_iter();
-        let read: VecDeque<_> = read.map(|batch| (counter.count_batch(&batch), batch)).collect();
-        reservation.grow(read.iter().map(|(bytes, _)| bytes).sum());
-        Ok(ReplayStream { schema: self.plan.schema(), read, reservation, rest })
+        // Nobody accounts for what is repeated: it is a quarter of the memory at the most (build sides count twice and
+        // may take half), the sorts that it goes to count every batch twice, and they need what they can have.
+        let read = state.read.take().unwrap_or_default().into();
+        Ok(ReplayStream { schema: self.plan.schema(), read, rest })
     }
 }
 
@@ -273,8 +268,7 @@ impl ExecutionPlan for ReplayExec {
 
 struct ReplayStream {
     schema: SchemaRef,
-    read: VecDeque<(usize, RecordBatch)>,
-    reservation: MemoryReservation,
+    read: VecDeque<RecordBatch>,
     rest: SendableRecordBatchStream,
 }
 
@@ -282,8 +276,7 @@ impl Stream for ReplayStream {
     type Item = Result<RecordBatch>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if let Some((bytes, batch)) = self.read.pop_front() {
-            self.reservation.shrink(bytes);
+        if let Some(batch) = self.read.pop_front() {
             return Poll::Ready(Some(Ok(batch)));
         }
         self.rest.as_mut().poll_next(context)

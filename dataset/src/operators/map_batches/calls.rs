@@ -1,0 +1,174 @@
+//! The calls of a user's function: for each partition in order, one after the other.
+//!
+//! A call may take microseconds or hours. A thread of the engine must not wait in a long one, and handing a short one
+//! to a thread of its own, and the result back, costs more than the call: it moves the batch from core to core and
+//! wakes two threads. So a partition whose last call was short makes the next one where it is.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow::array::Array;
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use datafusion::error::DataFusionError;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::metrics::{BaselineMetrics, Time};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures::stream::{self, TryStreamExt};
+use parking_lot::Mutex;
+use sheaf_connectors::error::to_datafusion;
+use sheaf_core::{Error, ErrorKind};
+
+use super::{BatchFunction, BatchPosition, MapBatchesExec};
+
+/// After a call shorter than this, the next one is made on the engine's own thread.
+const SHORT: Duration = Duration::from_millis(2);
+
+/// The positions of the calls that run on the engine's own threads.
+pub(super) type Inline = Arc<Mutex<Vec<BatchPosition>>>;
+
+/// Tells the functions in a plan that nobody waits for the calls which run on the engine's own threads. The others
+/// are told when their stream is dropped; these keep it from being dropped.
+pub(crate) fn abandon(plan: &Arc<dyn ExecutionPlan>) {
+    if let Some(exec) = plan.downcast_ref::<MapBatchesExec>() {
+        for at in exec.inline.lock().iter() {
+            exec.function.abandoned(*at);
+        }
+    }
+    plan.children().into_iter().for_each(abandon);
+}
+
+/// Calls the function on a thread that may block, so that the engine's threads go on with other partitions.
+///
+/// # Errors
+/// The function's own, and [`ErrorKind::UserFunction`] when it panicked.
+pub(crate) async fn call_blocking(
+    function: &Arc<dyn BatchFunction>,
+    batch: RecordBatch,
+    at: BatchPosition,
+) -> sheaf_core::Result<RecordBatch> {
+    let mut waiting = Waiting { function, at, over: false };
+    let called = Arc::clone(function);
+    let output = tokio::task::spawn_blocking(move || call(&*called, batch, at)).await;
+    waiting.over = true;
+    output.unwrap_or_else(|error| Err(panicked(function.name(), at, &error.to_string())))
+}
+
+/// Whoever waits for a call: gone before the call is over, it tells the function.
+struct Waiting<'a> {
+    function: &'a Arc<dyn BatchFunction>,
+    at: BatchPosition,
+    over: bool,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if !self.over {
+            self.function.abandoned(self.at);
+        }
+    }
+}
+
+/// One call here; a panic is an error of the function.
+fn call(function: &dyn BatchFunction, batch: RecordBatch, at: BatchPosition) -> sheaf_core::Result<RecordBatch> {
+    catch_unwind(AssertUnwindSafe(|| function.call(batch, at))).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+        Err(panicked(function.name(), at, text.unwrap_or("no message")))
+    })
+}
+
+fn panicked(function: &str, at: BatchPosition, said: &str) -> Error {
+    Error::new(ErrorKind::UserFunction, format!("{function} panicked at {at}: {said}"))
+}
+
+/// The calls of one partition.
+pub(super) struct Calls {
+    pub(super) function: Arc<dyn BatchFunction>,
+    pub(super) schema: SchemaRef,
+    pub(super) next: BatchPosition,
+    /// Whether the last call was short.
+    pub(super) is_short: bool,
+    pub(super) inline: Inline,
+    pub(super) baseline: BaselineMetrics,
+    pub(super) time: Time,
+}
+
+impl Calls {
+    /// The function over each batch.
+    pub(super) fn over(self, input: SendableRecordBatchStream) -> SendableRecordBatchStream {
+        let schema = Arc::clone(&self.schema);
+        let output = stream::try_unfold((input, self), |(mut input, mut calls)| async move {
+            let Some(batch) = input.try_next().await? else {
+                calls.baseline.done();
+                return Ok(None);
+            };
+            let output = calls.call(batch).await.map_err(to_datafusion)?;
+            Ok::<_, DataFusionError>(Some((output, (input, calls))))
+        });
+        Box::pin(RecordBatchStreamAdapter::new(schema, output))
+    }
+
+    async fn call(&mut self, batch: RecordBatch) -> sheaf_core::Result<RecordBatch> {
+        let (at, rows) = (self.next, batch.num_rows());
+        self.next = BatchPosition { batch: at.batch + 1, row: at.row + rows, ..at };
+        let start = Instant::now();
+        let output = match self.is_short {
+            true => self.call_inline(batch, at),
+            false => call_blocking(&self.function, batch, at).await,
+        };
+        let took = start.elapsed();
+        self.is_short = took < SHORT;
+        self.time.add_duration(took);
+        let output = conform(output?, &self.schema, self.function.name(), at)?;
+        self.baseline.record_output(output.num_rows());
+        Ok(output)
+    }
+
+    fn call_inline(&self, batch: RecordBatch, at: BatchPosition) -> sheaf_core::Result<RecordBatch> {
+        self.inline.lock().push(at);
+        let output = call(&*self.function, batch, at);
+        self.inline.lock().retain(|running| *running != at);
+        output
+    }
+}
+
+/// Checks a result against the declared schema; nullability and metadata are the declaration's.
+fn conform(
+    batch: RecordBatch,
+    schema: &SchemaRef,
+    function: &str,
+    at: BatchPosition,
+) -> sheaf_core::Result<RecordBatch> {
+    if batch.schema_ref() == schema {
+        return Ok(batch);
+    }
+    let mismatch = |what: String| {
+        Error::new(ErrorKind::TypeMismatch, format!("{function} returned {what} ({at})"))
+            .with_hint("every batch has the schema of the first one; give schema= if the first is not typical")
+    };
+    if batch.num_columns() != schema.fields().len() {
+        let names: Vec<_> = batch.schema_ref().fields().iter().map(|field| field.name().clone()).collect();
+        let wanted: Vec<_> = schema.fields().iter().map(|field| field.name().clone()).collect();
+        return Err(mismatch(format!("the columns {names:?} instead of {wanted:?}")));
+    }
+    let mut columns = Vec::with_capacity(batch.num_columns());
+    for field in schema.fields() {
+        let column =
+            batch.column_by_name(field.name()).ok_or_else(|| mismatch(format!("no column {:?}", field.name())))?;
+        let fits = column.data_type() == field.data_type() || column.data_type().equals_datatype(field.data_type());
+        if fits {
+            columns.push(Arc::clone(column));
+        } else if column.null_count() == column.len() {
+            // A batch without a single value often has no type of its own.
+            columns.push(arrow::array::new_null_array(field.data_type(), column.len()));
+        } else {
+            let (is, wanted) = (column.data_type(), field.data_type());
+            return Err(mismatch(format!("column {:?} as {is} instead of {wanted}", field.name())));
+        }
+    }
+    let rows = arrow::record_batch::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &rows)
+        .map_err(|error| mismatch(format!("a batch that does not fit its schema: {error}")))
+}
