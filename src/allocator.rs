@@ -13,7 +13,7 @@ const PURGE_DELAY: mi_option_t = 15;
 
 /// Kept long enough to be used again by the next batch. mimalloc's own second is long enough to be full of garbage;
 /// none at all made TPC-H a fifth slower.
-const USUAL_DELAY: c_long = 10;
+const USUAL_DELAY: c_long = 100;
 
 /// Lets the allocator follow the need for memory. To be called once by a program whose allocator it is.
 pub fn install() {

@@ -14,6 +14,9 @@ const NEAR_SHARE: usize = 3;
 /// What to do when a store refuses.
 const CREDENTIALS: Option<&str> = Some("check the credentials: storage_options, or the environment");
 
+/// What to do about types that do not go together.
+const TYPES: Option<&str> = Some("cast one of them: CAST(x AS type) in SQL, .cast(type) on an expression");
+
 /// Where stores ask for credentials when they have none: the address at which machines in a cloud learn who they are.
 const INSTANCE_METADATA: &str = "169.254.169.254";
 
@@ -136,10 +139,10 @@ fn translate(error: DataFusionError) -> Error {
         DataFusionError::IoError(_) => (ErrorKind::Io, None),
         DataFusionError::NotImplemented(_) => (ErrorKind::Unsupported, None),
         DataFusionError::Internal(_) => (ErrorKind::Internal, Some("this is a defect, please report it")),
-        DataFusionError::Plan(text) if is_type_mismatch(text) => (ErrorKind::TypeMismatch, None),
+        DataFusionError::Plan(text) if is_type_mismatch(text) => (ErrorKind::TypeMismatch, TYPES),
         DataFusionError::Plan(text) if is_unknown_table(text) => (ErrorKind::NotFound, None),
         DataFusionError::External(source) => (external_kind(&**source), None),
-        DataFusionError::Execution(text) if is_type_mismatch(text) => (ErrorKind::TypeMismatch, None),
+        DataFusionError::Execution(text) if is_type_mismatch(text) => (ErrorKind::TypeMismatch, TYPES),
         _ => (ErrorKind::InvalidInput, None),
     };
     let own = Error::new(kind, message).with_source(error);

@@ -1,8 +1,11 @@
 //! Arrow data between Python and the engine, by the Arrow C data interface: buffers are shared, never copied.
 
+use std::panic::AssertUnwindSafe;
+use std::ptr::NonNull;
 use std::sync::Arc;
 
-use arrow::array::RecordBatchReader;
+use arrow::array::{RecordBatchReader, make_array};
+use arrow::buffer::Buffer;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
@@ -50,6 +53,31 @@ pub(crate) fn batch_to_pyarrow(py: Python<'_>, batch: RecordBatch) -> PyResult<B
     let capsules = exported.call_method0(intern!(py, "__arrow_c_array__"))?.cast_into::<pyo3::types::PyTuple>()?;
     let class = py.import(intern!(py, "pyarrow"))?.getattr(intern!(py, "RecordBatch"))?;
     class.call_method1(intern!(py, "_import_from_c_capsule"), capsules)
+}
+
+/// A buffer of a Python object's. The object goes after it, when a thread next has the GIL: freed by itself, a buffer
+/// of NumPy's would wait for the GIL on whatever thread of the engine is done with it.
+struct Kept {
+    _buffer: Buffer,
+    _owner: AssertUnwindSafe<Py<PyAny>>,
+}
+
+/// The batch, which the Python object `owner` holds too, with buffers that hold the object.
+#[expect(unsafe_code, reason = "the buffers are those of the column, held by their owner")]
+pub(crate) fn kept(py: Python<'_>, batch: RecordBatch, owner: &Py<PyAny>) -> RecordBatch {
+    let keep = |buffer: &Buffer| {
+        let owned = Kept { _buffer: buffer.clone(), _owner: AssertUnwindSafe(owner.clone_ref(py)) };
+        let start = NonNull::new(buffer.as_ptr().cast_mut())?;
+        Some(unsafe { Buffer::from_custom_allocation(start, buffer.len(), Arc::new(owned)) })
+    };
+    let columns = batch.columns().iter().map(|column| {
+        let data = column.to_data();
+        let buffers: Option<Vec<Buffer>> = data.buffers().iter().map(keep).collect();
+        let kept = buffers.map(|buffers| unsafe { data.into_builder().buffers(buffers).build_unchecked() });
+        kept.map_or_else(|| Arc::clone(column), make_array)
+    });
+    let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(batch.schema(), columns.collect(), &rows).unwrap_or(batch)
 }
 
 /// A `pyarrow.Table` over the same buffers.

@@ -45,7 +45,7 @@ mod _sheaf {
     #[pymodule_export]
     use crate::functions::{PyFunctionInfo, call_function, lambda_function, lambda_variable, list_functions};
     #[pymodule_export]
-    use crate::session::{PySession, remove_spill_folders};
+    use crate::session::{PySession, is_built_for_this_cpu, remove_spill_folders};
     #[pymodule_export]
     use crate::stream::BatchIterator;
 }

@@ -13,7 +13,7 @@ use pyo3_arrow::input::AnyRecordBatch;
 use sheaf::dataset::{BatchFunction, BatchPosition, MapBatchesOptions};
 use sheaf::{Dataset, Error, ErrorKind, Result};
 
-use crate::convert::batch_to_pyarrow;
+use crate::convert::{batch_to_pyarrow, kept};
 use crate::interrupt::{Running, abandon};
 use crate::wait::wait;
 
@@ -49,7 +49,7 @@ impl PyBatchFunction {
         let output = self.call.bind(py).call1((batch_to_pyarrow(py, batch)?,))?;
         let (batches, schema) = output.extract::<AnyRecordBatch>()?.into_table()?.into_inner();
         match <[RecordBatch; 1]>::try_from(batches) {
-            Ok([batch]) => Ok(batch),
+            Ok([batch]) => Ok(kept(py, batch, &output.unbind())),
             Err(batches) => py
                 .detach(|| arrow::compute::concat_batches(&schema, &batches))
                 .map_err(|error| PyException::new_err(error.to_string())),
@@ -64,7 +64,9 @@ impl PyBatchFunction {
         let class = exception.get_type(py).name().map_or_else(|_| "exception".into(), |name| name.to_string());
         let said = exception.value(py).to_string();
         let message = format!("the function {:?} raised {class}: {said} ({at})", self.name);
-        Error::new(ErrorKind::UserFunction, message).with_source(exception)
+        Error::new(ErrorKind::UserFunction, message)
+            .with_hint("the exception that follows from it, with its traceback, is the function's own")
+            .with_source(exception)
     }
 }
 

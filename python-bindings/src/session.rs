@@ -21,6 +21,12 @@ pub(crate) fn remove_spill_folders(py: Python<'_>) {
     py.detach(sheaf::dataset::remove_spill_folders);
 }
 
+/// Whether the CPU has the instructions that this build uses.
+#[pyfunction]
+pub(crate) fn is_built_for_this_cpu() -> bool {
+    sheaf::core::host::check_cpu().is_ok()
+}
+
 /// One user of the engine.
 #[pyclass(name = "Session", frozen, module = "sheaf._sheaf")]
 pub(crate) struct PySession {

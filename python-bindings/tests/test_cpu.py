@@ -30,7 +30,8 @@ def test_other_machines_are_not_asked() -> None:
 
 def test_an_older_cpu_is_told_before_the_extension_loads() -> None:
     code = f"""
-import pathlib, platform, sys
+import pathlib, platform, subprocess, sys
+subprocess.run = lambda command, **_: subprocess.CompletedProcess(command, -4)  # an illegal instruction
 platform.machine = lambda: "x86_64"
 sys.platform = "linux"
 read = pathlib.Path.read_text
@@ -45,6 +46,15 @@ print("sheaf._sheaf" in sys.modules)
     assert "x86-64-v3" in done.stdout
     assert "Older CPUs" in done.stdout
     assert done.stdout.endswith("False\n")
+
+
+def test_a_build_for_older_cpus_loads_on_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_cpu, "missing_flags", lambda *_: ["avx2"])
+    # To the extension this machine is new enough, as an older one is to a build for it.
+    _cpu.check()
+    monkeypatch.setattr(_cpu, "TRY", "import os; os.abort()")
+    with pytest.raises(ImportError, match="Older CPUs"):
+        _cpu.check()
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")

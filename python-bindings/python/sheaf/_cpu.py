@@ -1,8 +1,10 @@
 """The check that must run before the extension is loaded: its code may use instructions that an older CPU lacks.
 
-It is Python and asks the system, because any compiled code of ours could fail before it answers.
+It is Python and asks the system, because any compiled code of ours could fail before it answers. On an older CPU a
+process of its own tries the extension, which may have been built for such a CPU.
 """
 
+import importlib.util
 import platform
 import subprocess
 import sys
@@ -15,6 +17,15 @@ LINUX_FLAGS = ("avx2", "bmi1", "bmi2", "fma", "f16c", "movbe", "abm")
 DARWIN_FLAGS = ("AVX2", "BMI1", "BMI2", "FMA", "F16C", "MOVBE", "LZCNT")
 DARWIN_KEYS = ("machdep.cpu.features", "machdep.cpu.leaf7_features", "machdep.cpu.extfeatures")
 SYSCTL_SECONDS = 10
+TRY_SECONDS = 60
+# Loads the extension alone, without the package around it, and asks what it was built for.
+TRY = """
+import importlib.util, sys
+spec = importlib.util.spec_from_file_location("sheaf._sheaf", sys.argv[1])
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+sys.exit(not module.is_built_for_this_cpu())
+"""
 
 
 def read_cpuinfo() -> str:
@@ -59,10 +70,24 @@ def missing_flags(
     return []
 
 
+def extension_runs() -> bool:
+    """Whether the extension was built for an older CPU, such as this one, as a process of its own finds."""
+    extension = importlib.util.find_spec("sheaf._sheaf")
+    if extension is None or extension.origin is None:
+        return False
+    try:
+        tried = subprocess.run(
+            [sys.executable, "-c", TRY, extension.origin], capture_output=True, timeout=TRY_SECONDS, check=False
+        )
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return tried.returncode == 0
+
+
 def check() -> None:
     """Raise ``ImportError`` that says what to do when the CPU is older than this build needs."""
     missing = missing_flags(platform.machine(), sys.platform)
-    if missing:
+    if missing and not extension_runs():
         raise ImportError(
             f"this build of Sheaf needs a CPU with x86-64-v3 (AVX2, since 2013); this one lacks {', '.join(missing)}\n"
             "  help: build the wheel for this CPU: see «Older CPUs» in README.md"

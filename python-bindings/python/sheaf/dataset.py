@@ -298,9 +298,9 @@ class Dataset:
     def map_batches(
         self,
         fn: Callable[..., Any],
-        *,
         batch_size: int | None = None,
         batch_format: BatchFormat = "pyarrow",
+        *,
         schema: Schema | None = None,
         fn_args: Sequence[Any] = (),
         fn_kwargs: Mapping[str, Any] | None = None,

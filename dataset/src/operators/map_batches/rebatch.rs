@@ -9,19 +9,42 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::stream::{self, StreamExt};
 
-/// The same rows in batches of exactly `rows` rows, but for the last. Rows that lie in one batch are not copied.
-pub(super) fn rebatch(input: SendableRecordBatchStream, rows: usize) -> SendableRecordBatchStream {
+/// Rows of a call.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum CallRows {
+    /// All calls but a partition's last have as many.
+    Exactly(usize),
+    /// At most as many, and fewer where that spares a copy, but not many fewer.
+    About(usize),
+}
+
+impl CallRows {
+    fn most(self) -> usize {
+        let (Self::Exactly(rows) | Self::About(rows)) = self;
+        rows
+    }
+
+    fn least(self) -> usize {
+        match self {
+            Self::Exactly(rows) => rows,
+            Self::About(rows) => rows / 2,
+        }
+    }
+}
+
+/// The same rows in batches for calls. Rows that lie in one batch are not copied.
+pub(super) fn rebatch(input: SendableRecordBatchStream, rows: CallRows) -> SendableRecordBatchStream {
     let schema = input.schema();
     let output =
         stream::try_unfold((input, Gathered::default(), false), move |(mut input, mut gathered, ended)| async move {
             let mut ended = ended;
-            while !ended && gathered.rows < rows {
+            while !ended && gathered.rows < rows.least() {
                 match input.next().await.transpose()? {
                     Some(batch) => gathered.push(batch),
                     None => ended = true,
                 }
             }
-            let next = gathered.take(rows)?;
+            let next = gathered.take(gathered.next_rows(rows))?;
             Ok::<_, DataFusionError>(next.map(|batch| (batch, (input, gathered, ended))))
         });
     Box::pin(RecordBatchStreamAdapter::new(schema, output))
@@ -40,6 +63,12 @@ impl Gathered {
             self.rows += batch.num_rows();
             self.batches.push_back(batch);
         }
+    }
+
+    /// How many rows the next call has: those of the first batch when they are enough, since they need no copy.
+    fn next_rows(&self, rows: CallRows) -> usize {
+        let first = self.batches.front().map_or(0, RecordBatch::num_rows);
+        if first >= rows.least() { first.min(rows.most()) } else { rows.most() }
     }
 
     /// The first `rows` rows, or all that there are.
