@@ -1,5 +1,6 @@
 """What came of a case on an engine, and what the outcomes say together: best peers, ratios and totals."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -70,3 +71,8 @@ def total_row(rows: Sequence[Row], engines: Iterable[str]) -> dict[str, Outcome]
         elif mine:
             totals[name] = Outcome(problem=f"answered {len(mine)} of {len(rows)}")
     return totals
+
+
+def without_folders(text: str) -> str:
+    """A message without the folders of its paths: the table is for other machines too."""
+    return re.sub(r"(?<![\w:/])(?:/[\w.+-]+)+/(?=[\w.+-])", "", text)

@@ -18,7 +18,7 @@ from compare import difference
 from engines import ENGINES, Engine
 from host import cores, description, installed
 from inputs import prepare
-from outcomes import Outcome, Row
+from outcomes import Outcome, Row, without_folders
 from processes import adopt_orphans, run_child
 from report import as_json, summary, with_table, write_json
 from table import markdown
@@ -104,7 +104,7 @@ class Race:
         """A result, if its rows are right."""
         result = results[module]
         if "error" in result:
-            return Outcome(problem=result["error"])
+            return Outcome(problem=without_folders(result["error"]))
         problem = None
         if "error" in results[REFERENCE]:
             problem = f"no rows to compare with: {results[REFERENCE]['error']}"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from outcomes import Outcome, best_peer, common_rows, own_total, ratio, total_row
+from outcomes import Outcome, best_peer, common_rows, own_total, ratio, total_row, without_folders
 
 FAILED = Outcome(problem="cannot")
 
@@ -52,3 +52,11 @@ def test_common_rows_are_those_that_all_answered() -> None:
     """One failure takes the row out for everybody."""
     rows = [{"sheaf": took(1.0), "daft": took(9.0)}, {"sheaf": took(2.0), "daft": FAILED}]
     assert common_rows(rows, ["sheaf", "daft"]) == rows[:1]
+
+
+def test_a_problem_names_no_folder() -> None:
+    """Files keep their names."""
+    assert (
+        without_folders("cannot read '/home/me/bench-data/a.parquet' or s3://b/c")
+        == "cannot read 'a.parquet' or s3://b/c"
+    )

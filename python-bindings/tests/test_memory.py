@@ -95,6 +95,17 @@ def test_what_cannot_spill_is_a_memory_error(reference: tuple[duckdb.DuckDBPyCon
     assert session.sql("SELECT count(*) AS n FROM l").to_pydict() == {"n": [ROWS]}
 
 
+def test_spilling_over_its_limit_is_a_disk_error(
+    reference: tuple[duckdb.DuckDBPyConnection, Path], tmp_path: Path
+) -> None:
+    _, folder = reference
+    session = sf.Session(memory_limit=LIMIT, threads=2, spill_dir=tmp_path, spill_limit="1MiB")
+    files = session.read_parquet([folder / "l.parquet", folder / "skewed.parquet"])
+    with pytest.raises(sf.DiskFullError, match="raise spill_limit"):
+        files.sort("text", "id").to_arrow()
+    assert files.count() == 2 * ROWS
+
+
 def test_the_folder_goes_while_a_thread_holds_the_session(tmp_path: Path) -> None:
     code = (
         "import sys, threading, time, sheaf as sf\n"

@@ -87,3 +87,25 @@ fn each_violation_is_found() {
     assert_eq!(dead_links(&page).len(), 1);
     assert_eq!(code_blocks("```rust\nlet a;\n```\n```sh\nls\n```", "rust").collect::<Vec<_>>(), ["let a;\n"]);
 }
+
+#[test]
+fn the_readme_shows_the_measured_speeds() {
+    let text = read("README.md");
+    let table =
+        text.split("<!-- speed table: begin").nth(1).unwrap().split("<!-- speed table: end -->").next().unwrap();
+    for row in ["| Q1 |", "| Q22 |", "| **all 22** |", "| CSV → Parquet", "| `map_batches`: NumPy"] {
+        assert!(table.contains(row), "README's table has no row {row}");
+    }
+    assert!(!table.contains("/tmp/") && !table.contains("/home/"), "paths of the machine that measured");
+}
+
+#[test]
+fn the_programs_have_the_allocator_and_the_instructions_that_readme_says() {
+    for program in ["src/main.rs", "python-bindings/src/lib.rs"] {
+        let text = read(program);
+        assert!(text.contains("#[global_allocator]") && text.contains("sheaf::allocator::install()"), "{program}");
+    }
+    let flags = read(".cargo/config.toml");
+    assert!(flags.contains(r#"[target.x86_64-unknown-linux-gnu]"#) && flags.contains("target-cpu=x86-64-v3"));
+    assert!(cfg!(not(all(target_arch = "x86_64", target_os = "linux"))) || cfg!(target_feature = "avx2"));
+}
