@@ -20,9 +20,10 @@ pub fn install() {
     on_need(follow);
 }
 
-#[expect(unsafe_code, reason = "mimalloc's options are C calls; these take numbers and are safe on any thread")]
+#[expect(unsafe_code, reason = "mimalloc's options are C calls")]
 fn follow(need: Need) {
     static USUAL: OnceLock<c_long> = OnceLock::new();
+    // SAFETY: the calls take plain numbers and may be made from any thread at any time.
     unsafe {
         let usual = *USUAL.get_or_init(|| mi_option_get(PURGE_DELAY));
         match need {

@@ -68,11 +68,13 @@ pub(crate) fn kept(py: Python<'_>, batch: RecordBatch, owner: &Py<PyAny>) -> Rec
     let keep = |buffer: &Buffer| {
         let owned = Kept { _buffer: buffer.clone(), _owner: AssertUnwindSafe(owner.clone_ref(py)) };
         let start = NonNull::new(buffer.as_ptr().cast_mut())?;
+        // SAFETY: `owned` holds the buffer, and with it these bytes, for as long as the new buffer lives.
         Some(unsafe { Buffer::from_custom_allocation(start, buffer.len(), Arc::new(owned)) })
     };
     let columns = batch.columns().iter().map(|column| {
         let data = column.to_data();
         let buffers: Option<Vec<Buffer>> = data.buffers().iter().map(keep).collect();
+        // SAFETY: type, length and bytes are those of the column, which is valid.
         let kept = buffers.map(|buffers| unsafe { data.into_builder().buffers(buffers).build_unchecked() });
         kept.map_or_else(|| Arc::clone(column), make_array)
     });

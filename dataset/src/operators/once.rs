@@ -75,14 +75,14 @@ impl ExecutionPlan for OnceExec {
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         match self.started.get(partition) {
             Some(started) if !started.swap(true, Ordering::Relaxed) => self.input.execute(partition, context),
-            _ => Err(over_the_limit(context.memory_pool().memory_limit())),
+            _ => Err(over_the_limit(&context.memory_pool().memory_limit())),
         }
     }
 }
 
-fn over_the_limit(limit: MemoryLimit) -> DataFusionError {
+fn over_the_limit(limit: &MemoryLimit) -> DataFusionError {
     let limit = match limit {
-        MemoryLimit::Finite(bytes) => format!(" of {}", human_readable_size(bytes)),
+        MemoryLimit::Finite(bytes) => format!(" of {}", human_readable_size(*bytes)),
         MemoryLimit::Infinite | MemoryLimit::Unknown => String::new(),
     };
     DataFusionError::ResourcesExhausted(format!(
