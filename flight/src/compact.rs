@@ -46,7 +46,7 @@ pub fn compact(batch: &RecordBatch) -> Result<RecordBatch> {
 /// use arrow::record_batch::RecordBatch;
 ///
 /// let long: ArrayRef = Arc::new(StringViewArray::from_iter_values((0..1000).map(|i| format!("row {i:020}"))));
-/// let all = RecordBatch::try_from_iter([("text", long)]).unwrap();
+/// let all = sheaf_flight::compact::compact(&RecordBatch::try_from_iter([("text", long)]).unwrap()).unwrap();
 /// let same = sheaf_flight::compact::compact_sparse(&all).unwrap();
 /// assert_eq!(same.column(0).to_data().buffers()[1].as_ptr(), all.column(0).to_data().buffers()[1].as_ptr());
 /// let one = sheaf_flight::compact::compact_sparse(&all.slice(7, 1)).unwrap();
