@@ -14,6 +14,9 @@ const NEAR_SHARE: usize = 3;
 /// What to do when a store refuses.
 const CREDENTIALS: Option<&str> = Some("check the credentials: storage_options, or the environment");
 
+/// How the engine tells that the limit on spilled bytes is reached.
+const SPILL_LIMIT: &str = "used disk space during the spilling process has exceeded";
+
 /// What to do about types that do not go together.
 const TYPES: Option<&str> = Some("cast one of them: CAST(x AS type) in SQL, .cast(type) on an expression");
 
@@ -116,11 +119,14 @@ fn unwrap_shared(shared: &DataFusionError) -> Option<Error> {
 fn translate(error: DataFusionError) -> Error {
     let root = error.find_root();
     let message = plain_message(root);
+    // Comes as an error of the operator, or of the file that it writes.
+    if message.contains(SPILL_LIMIT) {
+        return Error::new(ErrorKind::DiskFull, "what the operators of this session spill is over its limit on disk")
+            .with_hint("raise spill_limit")
+            .with_source(error);
+    }
     let (kind, hint) = match root {
         DataFusionError::SchemaError(schema, _) => return unknown_column(schema, &message).with_source(error),
-        DataFusionError::ResourcesExhausted(text) if text.contains("disk") => {
-            (ErrorKind::DiskFull, Some("raise spill_limit, or choose another spill_dir"))
-        }
         DataFusionError::ResourcesExhausted(_) => (
             ErrorKind::MemoryLimit,
             Some("raise memory_limit, or let this operator hold fewer or narrower rows; it cannot spill them"),
@@ -316,6 +322,16 @@ mod tests {
         assert_eq!(from_datafusion(DataFusionError::ParquetError(Box::new(broken))).kind(), ErrorKind::Io);
         let corrupt = ParquetError::General("bad magic".into());
         assert_eq!(from_datafusion(DataFusionError::ParquetError(Box::new(corrupt))).kind(), ErrorKind::CorruptFile);
+    }
+
+    #[test]
+    fn the_spill_limit_is_told_wherever_it_is_met() {
+        let text = format!("The {SPILL_LIMIT} the allowable limit of 1 KB");
+        let written = ArrowError::IoError(text.clone(), std::io::Error::other(text.clone()));
+        for error in [DataFusionError::ResourcesExhausted(text), DataFusionError::ArrowError(Box::new(written), None)] {
+            let told = from_datafusion(error);
+            assert_eq!((told.kind(), told.hint()), (ErrorKind::DiskFull, Some("raise spill_limit")));
+        }
     }
 
     #[test]
