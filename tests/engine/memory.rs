@@ -6,7 +6,7 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use sheaf::{Dataset, ErrorKind, Options, Session, SessionSql};
 use tempfile::TempDir;
@@ -26,27 +26,45 @@ fn sql(session: &Session, text: &str) -> Dataset {
     session.threads().block_on(session.sql(text)).unwrap()
 }
 
-/// The tables, written once for all tests of this process. The ids of both are shuffled, and half of them meet.
-fn tables() -> &'static TempDir {
-    static TABLES: OnceLock<TempDir> = OnceLock::new();
-    TABLES.get_or_init(|| {
-        let folder = TempDir::new().unwrap();
-        let session = session(None, None);
-        let rest = ROWS - DIMENSION_ROWS;
-        let tables = [
-            ("l", format!("SELECT value * 7919 % {ROWS} AS id, value % 1000 AS v, {TEXT} AS text FROM range({ROWS})")),
-            ("r", format!("SELECT value * 7907 % {ROWS} + {ROWS} / 2 AS id, value % 9 AS w, {TEXT} AS note FROM range({ROWS})")),
-            // Nine of ten rows have one key.
-            ("skewed", format!("SELECT CASE WHEN value % 10 = 0 THEN value % {rest} ELSE 7 END AS id, value AS v, {TEXT} AS text FROM range({ROWS})")),
-            ("dimension", format!("SELECT value AS id, {TEXT} AS note FROM range({DIMENSION_ROWS})")),
-        ];
-        for (name, query) in tables {
-            let path = folder.path().join(format!("{name}.parquet"));
-            let report = sql(&session, &format!("COPY ({query}) TO '{}'", path.display()));
-            session.threads().block_on(report.collect()).unwrap();
-        }
-        folder
-    })
+/// The tables, written once for the tests that run at a time, and removed with the last of them. The ids of both are
+/// shuffled, and half of them meet.
+fn tables() -> Arc<TempDir> {
+    static TABLES: Mutex<Weak<TempDir>> = Mutex::new(Weak::new());
+    let mut tables = TABLES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(tables) = tables.upgrade() {
+        return tables;
+    }
+    let folder = Arc::new(TempDir::new().unwrap());
+    write_tables(folder.path());
+    *tables = Arc::downgrade(&folder);
+    folder
+}
+
+fn write_tables(folder: &Path) {
+    let session = session(None, None);
+    let rest = ROWS - DIMENSION_ROWS;
+    let tables = [
+        ("l", format!("SELECT value * 7919 % {ROWS} AS id, value % 1000 AS v, {TEXT} AS text FROM range({ROWS})")),
+        (
+            "r",
+            format!(
+                "SELECT value * 7907 % {ROWS} + {ROWS} / 2 AS id, value % 9 AS w, {TEXT} AS note FROM range({ROWS})"
+            ),
+        ),
+        // Nine of ten rows have one key.
+        (
+            "skewed",
+            format!(
+                "SELECT CASE WHEN value % 10 = 0 THEN value % {rest} ELSE 7 END AS id, value AS v, {TEXT} AS text FROM range({ROWS})"
+            ),
+        ),
+        ("dimension", format!("SELECT value AS id, {TEXT} AS note FROM range({DIMENSION_ROWS})")),
+    ];
+    for (name, query) in tables {
+        let path = folder.join(format!("{name}.parquet"));
+        let report = sql(&session, &format!("COPY ({query}) TO '{}'", path.display()));
+        session.threads().block_on(report.collect()).unwrap();
+    }
 }
 
 /// 64 characters, not two alike in a row.
@@ -203,7 +221,8 @@ fn cross_join_over_the_limit_is_a_memory_error() {
 #[test]
 fn a_run_that_is_dropped_leaves_nothing_on_disk() {
     let spill = TempDir::new().unwrap();
-    let path = tables().path().join("l.parquet");
+    let tables = tables();
+    let path = tables.path().join("l.parquet");
     let session = session(Some(LIMIT / 4), Some(spill.path()));
     let sorted = sql(&session, &format!("SELECT * FROM '{}' ORDER BY text, id", path.display()));
     let mut run = session.threads().block_on(sorted.start()).unwrap();
