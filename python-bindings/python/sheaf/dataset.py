@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import os
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import pyarrow as pa
 
-from sheaf import _formats, _sheaf
+from sheaf import _formats, _html, _sheaf
 from sheaf._formats import BatchFormat, Schema
 from sheaf._sheaf import Expr, SortKey
 from sheaf.types import Column
@@ -24,10 +23,6 @@ How: TypeAlias = Literal[
     "left_semi", "left_anti", "right_semi", "right_anti", "cross",
 ]  # fmt: skip
 WriteMode: TypeAlias = Literal["error", "append", "overwrite", "ignore"]
-
-# Rows that a notebook shows of a dataset in memory, and characters of each value.
-HTML_ROWS = 10
-HTML_CHARACTERS = 100
 
 
 class WriteReport(NamedTuple):
@@ -555,16 +550,8 @@ class Dataset:
 
     def _repr_html_(self) -> str:
         """A table for notebooks: types, and for a dataset in memory its first rows. It never runs a long plan."""
-        fields = list(self.schema)
-        head = "".join(
-            f"<th>{html.escape(field.name)}<br><small>{html.escape(str(field.type))}</small></th>" for field in fields
-        )
-        rows = self.take(HTML_ROWS) if self._in_memory else []
-        body = "".join(f"<tr>{''.join(f'<td>{_cell(row[field.name])}</td>' for field in fields)}</tr>" for row in rows)
-        note = (
-            f"the first {HTML_ROWS} rows" if self._in_memory else "not run yet: use show(), collect() or materialize()"
-        )
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><small>{note}</small>"
+        rows = self.take(_html.ROWS) if self._in_memory else None
+        return _html.table(self.schema, rows)
 
 
 class GroupedDataset:
@@ -599,11 +586,6 @@ def _each(given: bool | Sequence[bool], count: int, name: str) -> list[bool]:
     if len(listed) != count:
         raise ValueError(f"{name} has {len(listed)} values for {count} keys")
     return listed
-
-
-def _cell(value: Any) -> str:
-    text = "" if value is None else str(value)
-    return html.escape(text if len(text) <= HTML_CHARACTERS else text[: HTML_CHARACTERS - 1] + "…")
 
 
 _WRITE = ("target", "mode", "partition_by", "target_file_size", "single_file", "compression", "storage_options")
