@@ -5,6 +5,7 @@ pub mod error;
 pub mod fault;
 pub mod format;
 pub mod glob;
+mod local;
 pub mod location;
 pub mod manifest;
 pub mod read;

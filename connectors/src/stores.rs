@@ -14,7 +14,6 @@ use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::http::HttpBuilder;
-use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{BackoffConfig, ClientConfigKey, ObjectStore, RetryConfig};
 use parking_lot::Mutex;
@@ -22,6 +21,7 @@ use sheaf_core::{Error, Result};
 use url::Url;
 
 use crate::error::{from_store, to_datafusion};
+use crate::local::LocalStore;
 use crate::location::{Location, Scheme};
 
 /// Options of a store as users give them: `endpoint_url`, `region`, `access_key_id`, and all that the store knows.
@@ -158,7 +158,7 @@ fn unknown_option(key: &str, store: &str) -> Error {
 
 fn build(scheme: Scheme, base: &Url, options: &StorageOptions) -> Result<Arc<dyn ObjectStore>> {
     match scheme {
-        Scheme::Local => Ok(Arc::new(LocalFileSystem::new())),
+        Scheme::Local => Ok(Arc::new(LocalStore::default())),
         Scheme::S3 => s3(base, options),
         Scheme::Gcs => gcs(base, options),
         Scheme::Azure => azure(base, options),
