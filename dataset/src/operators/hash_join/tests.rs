@@ -208,11 +208,11 @@ fn fell_back(plan: &Arc<dyn ExecutionPlan>) -> usize {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_join_that_is_refused_memory_has_the_rows_of_one_that_is_not() {
     let (mut fallen, mut failures) = (0, Vec::new());
-    for seed in 0..300 {
+    for seed in 0..600 {
         let mut random = Random(seed ^ 0x5EED);
         let mut pick = |choices: &[&'static str]| choices[random.below(choices.len() as u64) as usize];
         let query = pick(QUERIES).replace("{HOW}", pick(HOWS)).replace("{ON}", pick(ONS));
-        let refused = [100, 40, 10][random.below(3) as usize];
+        let refused = [100, 40, 10, 0][random.below(4) as usize];
         let (expected, _) = run(&query, seed, None).await.unwrap();
         let result = tokio::time::timeout(Duration::from_secs(60), run(&query, seed, Some(refused)));
         match result.await.unwrap_or_else(|_| panic!("seed {seed} hangs: {query}")) {
