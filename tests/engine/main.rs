@@ -1,6 +1,7 @@
 //! The engine seen from outside: one binary for all integration tests, because each links the whole engine.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+mod counts;
 mod dynamic_filters;
 mod memory;
 #[cfg(feature = "polars")]

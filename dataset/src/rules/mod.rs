@@ -2,6 +2,7 @@
 
 mod compact_sorts;
 mod dynamic_filters;
+mod light_counts;
 mod spill_joins;
 mod whole_builds;
 
@@ -18,6 +19,7 @@ const DYNAMIC_PUSHDOWN: &str = "FilterPushdown(Post)";
 pub(crate) fn install(state: SessionStateBuilder) -> SessionStateBuilder {
     state
         .with_physical_optimizer_rules(before_dynamic_pushdown())
+        .with_physical_optimizer_rule(Arc::new(light_counts::LightCounts))
         .with_physical_optimizer_rule(Arc::new(spill_joins::SpillJoins))
         .with_physical_optimizer_rule(Arc::new(whole_builds::WholeBuilds))
         .with_physical_optimizer_rule(Arc::new(compact_sorts::CompactSorts))
