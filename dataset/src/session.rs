@@ -32,6 +32,12 @@ const WHOLE_BUILD_SIDE_BYTES: u64 = 64 << 20;
 const WHOLE_BUILD_SIDE_ROWS: usize = 8 << 20;
 /// A whole build side may take at most this share of the memory limit.
 const WHOLE_BUILD_SIDE_SHARE: u64 = 8;
+/// With at least this memory limit, joins on integers look their keys up in an array instead of a hash table down to
+/// this share of the key range in use: such an array has at most 204 bytes for each row of the build side, where a hash
+/// table has about 40, and TPC-H SF 1 takes 8 % less time than with DataFusion's share of 0.15.
+const SPARSE_KEYS: f64 = 0.02;
+/// See [`SPARSE_KEYS`]: below this, five times the memory is too much.
+const AMPLE_MEMORY: u64 = 2 << 30;
 /// Memory that a thread uses and no operator accounts for: pages that are being decoded, batches on their way from
 /// one operator to the next.
 const THREAD_BYTES: u64 = 32 << 20;
@@ -326,6 +332,9 @@ fn config(settings: &Settings) -> SessionConfig {
         .with_default_catalog_and_schema("sheaf", "public")
         .with_sort_spill_reservation_bytes(usize::try_from(merge).unwrap_or(usize::MAX));
     config = config.set_usize("datafusion.execution.max_spill_file_size_bytes", SPILLED_BATCH_FILE_BYTES);
+    if settings.memory_limit >= AMPLE_MEMORY {
+        config.options_mut().execution.perfect_hash_join_min_key_density = SPARSE_KEYS;
+    }
     let optimizer = &mut config.options_mut().optimizer;
     optimizer.hash_join_single_partition_threshold = usize::try_from(whole).unwrap_or(usize::MAX);
     optimizer.hash_join_single_partition_threshold_rows =
