@@ -9,7 +9,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::datatypes::{FieldRef, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::catalog::Session;
@@ -27,15 +27,7 @@ use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 
 use calls::{Calls, Inline};
 pub(crate) use calls::{abandon, call_blocking};
-use rebatch::{CallRows, rebatch};
-
-/// Rows of a call when no batch size is given, at the most: the cost of a call, and of waiting for Python's lock, is
-/// spread over many rows.
-const AUTO_BATCH_ROWS: usize = 256 * 1024;
-/// Bytes of such a call: what still fits a core's cache.
-const AUTO_BATCH_BYTES: usize = 4 << 20;
-/// What a value without a fixed width counts for.
-const TEXT_BYTES: usize = 32;
+use rebatch::{CallRows, auto_batch_rows, memory_of_one, rebatch};
 
 /// Rows of a batch that a scan makes for a function, at the most, whatever the function asks for.
 const MOST_SCANNED_ROWS: usize = 1 << 20;
@@ -277,7 +269,8 @@ impl ExecutionPlan for MapBatchesExec {
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let usual = context.session_config().batch_size();
         let asked = self.options.batch_size;
-        let most = asked.unwrap_or_else(|| auto_batch_rows(&self.input.schema()).max(usual));
+        let memory = memory_of_one(&context, self.properties.partitioning.partition_count());
+        let most = asked.unwrap_or_else(|| auto_batch_rows(&self.input.schema(), memory).max(usual));
         let context = match streams(&self.input) {
             true => with_batch_size(&context, most.clamp(usual, MOST_SCANNED_ROWS.max(usual))),
             false => context,
@@ -303,12 +296,6 @@ impl ExecutionPlan for MapBatchesExec {
     fn cardinality_effect(&self) -> CardinalityEffect {
         CardinalityEffect::Unknown
     }
-}
-
-fn auto_batch_rows(schema: &SchemaRef) -> usize {
-    let width = |field: &FieldRef| field.data_type().primitive_width().unwrap_or(TEXT_BYTES);
-    let row: usize = schema.fields().iter().map(width).sum();
-    (AUTO_BATCH_BYTES / row.max(1)).min(AUTO_BATCH_ROWS)
 }
 
 /// Whether the plan scans, filters and computes, and holds no rows: then its batches may be as large as a call's from

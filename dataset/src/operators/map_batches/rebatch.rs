@@ -3,11 +3,40 @@
 use std::collections::VecDeque;
 
 use arrow::compute::concat_batches;
+use arrow::datatypes::{FieldRef, Schema};
 use arrow::record_batch::RecordBatch;
 use datafusion::error::{DataFusionError, Result};
-use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::memory_pool::MemoryLimit;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::stream::{self, StreamExt};
+
+/// Rows of a call when no batch size is given, at the most. Threads that call Python wait for its lock, and to wait
+/// costs about as much as a hundred thousand rows of NumPy: over 256 K rows a call, the sum of 100 M numbers took a
+/// quarter longer.
+const AUTO_BATCH_ROWS: usize = 512 * 1024;
+/// Bytes of such a call, at the most.
+const AUTO_BATCH_BYTES: usize = 16 << 20;
+/// The calls of all threads take this share of the memory limit at the most, and a function may copy what it gets
+/// several times.
+const AUTO_BATCH_SHARE: usize = 64;
+/// What a value without a fixed width counts for.
+const TEXT_BYTES: usize = 32;
+
+/// What of the memory limit is for one of so many calls at once.
+pub(super) fn memory_of_one(context: &TaskContext, calls: usize) -> usize {
+    match context.memory_pool().memory_limit() {
+        MemoryLimit::Finite(bytes) => bytes / calls.max(1),
+        MemoryLimit::Infinite | MemoryLimit::Unknown => usize::MAX,
+    }
+}
+
+/// Rows of a call over rows of this schema when no batch size is given.
+pub(super) fn auto_batch_rows(schema: &Schema, memory: usize) -> usize {
+    let width = |field: &FieldRef| field.data_type().primitive_width().unwrap_or(TEXT_BYTES);
+    let row: usize = schema.fields().iter().map(width).sum();
+    (AUTO_BATCH_BYTES.min(memory / AUTO_BATCH_SHARE) / row.max(1)).min(AUTO_BATCH_ROWS)
+}
 
 /// Rows of a call.
 #[derive(Debug, Clone, Copy)]
@@ -91,5 +120,25 @@ impl Gathered {
             [piece] => Ok(Some(piece.clone())),
             [first, ..] => Ok(Some(concat_batches(first.schema_ref(), &pieces)?)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::{DataType, Field};
+
+    use super::*;
+
+    #[test]
+    fn calls_are_large_unless_rows_are_wide_or_memory_is_short() {
+        let numbers = |columns: usize| {
+            Schema::new((0..columns).map(|i| Field::new(format!("c{i}"), DataType::Int64, true)).collect::<Vec<_>>())
+        };
+        let text = Schema::new(vec![Field::new("s", DataType::Utf8View, true)]);
+        assert_eq!(auto_batch_rows(&numbers(1), usize::MAX), AUTO_BATCH_ROWS);
+        assert_eq!(auto_batch_rows(&text, usize::MAX), AUTO_BATCH_BYTES / TEXT_BYTES);
+        assert_eq!(auto_batch_rows(&numbers(100), usize::MAX), AUTO_BATCH_BYTES / 800);
+        assert_eq!(auto_batch_rows(&numbers(1), 64 << 20), (1 << 20) / 8, "a 64th of 64 MiB");
+        assert_eq!(auto_batch_rows(&Schema::empty(), usize::MAX), AUTO_BATCH_ROWS, "no columns, no width");
     }
 }
