@@ -40,8 +40,8 @@ def difference(expected: pa.Table, found: pa.Table, ordered: bool) -> str | None
 
 
 def last_digit(type_: pa.DataType) -> float:
-    """One unit of the last digit that a decimal type keeps; nothing for other types."""
-    return 10.0**-type_.scale if pa.types.is_decimal(type_) else 0.0
+    """One unit of the last digit that a decimal type keeps behind the point; nothing for other types."""
+    return 10.0**-type_.scale if pa.types.is_decimal(type_) and type_.scale > 0 else 0.0
 
 
 def rows_of(table: pa.Table) -> list[tuple[Any, ...]]:
