@@ -144,10 +144,13 @@ impl Error {
         Self::new(ErrorKind::InvalidInput, message)
     }
 
-    /// Says where this happened; the outermost context is printed first.
+    /// Says where this happened; the outermost context is printed first. What was said last is not said again.
     #[must_use]
     pub fn with_context(mut self, context: impl Into<String>) -> Self {
-        self.0.context.push(context.into());
+        let context = context.into();
+        if self.0.context.last() != Some(&context) {
+            self.0.context.push(context);
+        }
         self
     }
 
@@ -256,7 +259,11 @@ mod tests {
     #[test]
     fn context_is_printed_outermost_first_and_the_source_is_kept() {
         let io = std::io::Error::new(std::io::ErrorKind::StorageFull, "no space left on device");
-        let error: Error = Err::<(), _>(io).context("writing part-0").context("saving the dataset").unwrap_err();
+        let error: Error = Err::<(), _>(io)
+            .context("writing part-0")
+            .context("writing part-0")
+            .context("saving the dataset")
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::DiskFull);
         assert_eq!(error.to_string(), "saving the dataset: writing part-0: no space left on device");
         assert!(format!("{error:?}").contains("caused by: no space left on device"));

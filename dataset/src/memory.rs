@@ -5,6 +5,9 @@
 //! own pools fail there: one lets early comers take all, the other counts a sort's merge among those who get what is
 //! left, and gives a lone operator no more than its share of a crowd that may never come.
 //!
+//! The sorts together hold a quarter at the most: before one can spill what it gathered, it merges that, and with two
+//! keys or more a merge writes them down row by row, which for narrow rows takes twice what the rows take.
+//!
 //! A hash join's build side counts twice, for the join copies it into one batch at the end, and may take half of
 //! the memory: what it is refused it hands to a sort-merge join (`operators/hash_join`), which needs the other half.
 
@@ -37,6 +40,8 @@ struct State {
     shares: usize,
     /// Held by consumers with a share.
     shared: usize,
+    /// Of that, held by sorts.
+    sorted: usize,
     /// Held by all others.
     fixed: usize,
 }
@@ -53,6 +58,8 @@ struct Holder {
 enum Part {
     /// Can do with a share, by spilling, or by asking for little.
     Share,
+    /// A sort: the same, within the quarter that sorts have together.
+    Sort,
     /// A merge of sorted streams: has a share, and what is free beside the shares, since it fails where it is refused.
     Merge,
     /// A merge of sorted runs: the same with two shares, for the keys in row format come on top of the rows. It reads
@@ -72,6 +79,8 @@ impl Part {
             Self::Build
         } else if name.starts_with("ExternalSorterMerge") {
             Self::RunMerge
+        } else if name.starts_with("ExternalSorter") {
+            Self::Sort
         } else if name.starts_with("SortPreservingMerge") {
             Self::Merge
         } else if consumer.can_spill() || name.starts_with("SMJStream") {
@@ -84,7 +93,7 @@ impl Part {
     /// The shares that it has.
     fn shares(self) -> usize {
         match self {
-            Self::Share | Self::Merge => 1,
+            Self::Share | Self::Sort | Self::Merge => 1,
             Self::RunMerge => 2,
             Self::Build | Self::Fixed => 0,
         }
@@ -106,12 +115,12 @@ impl SharePool {
         let fits_with = |rest: usize| state.fixed + state.shared + cost + rest <= self.capacity;
         let fits = fits_with(0);
         let for_shares = self.capacity.saturating_sub(state.fixed);
-        let has_share = || {
-            let half = for_shares / 2;
-            state.shared + cost <= half || held + cost <= half / state.shares.max(1) * part.shares()
-        };
+        let half = for_shares / 2;
+        let own = || held + cost <= half / state.shares.max(1) * part.shares();
+        let has_share = || state.shared + cost <= half || own();
         match part {
             Part::Share => has_share(),
+            Part::Sort => own() || (state.shared + cost <= half && state.sorted + cost <= half / 2),
             Part::Merge => fits || has_share(),
             Part::RunMerge => fits_with(self.capacity / 8) || has_share(),
             Part::Build => fits && state.fixed + cost <= self.capacity / 2,
@@ -129,6 +138,7 @@ impl State {
             holder.bytes += cost;
         }
         *self.total(part) += cost;
+        self.sorted += if part == Part::Sort { cost } else { 0 };
     }
 
     fn take(&mut self, consumer: &MemoryConsumer, part: Part, cost: usize) {
@@ -137,6 +147,9 @@ impl State {
         }
         let total = self.total(part);
         *total = total.saturating_sub(cost);
+        if part == Part::Sort {
+            self.sorted = self.sorted.saturating_sub(cost);
+        }
     }
 
     fn total(&mut self, part: Part) -> &mut usize {
@@ -238,6 +251,22 @@ mod tests {
 
     fn spilling(name: &str, pool: &Arc<dyn MemoryPool>) -> MemoryReservation {
         MemoryConsumer::new(name).with_can_spill(true).register(pool)
+    }
+
+    #[test]
+    fn sorts_leave_room_for_the_keys_of_their_merges() {
+        let pool = pool(1600);
+        let sorts = [0, 1].map(|n| spilling(&format!("ExternalSorter[{n}]"), &pool));
+        let merges = [0, 1].map(|n| MemoryConsumer::new(format!("ExternalSorterMerge[{n}]")).register(&pool));
+        sorts[0].try_grow(300).unwrap();
+        sorts[1].try_grow(100).unwrap();
+        assert!(sorts[0].try_grow(1).is_err(), "a quarter for all sorts together");
+        sorts[1].try_grow(33).unwrap();
+        assert!(sorts[1].try_grow(1).is_err(), "and for each its share of the half");
+        merges[0].try_grow(600).unwrap();
+        sorts[0].shrink(300);
+        sorts[0].try_grow(100).unwrap();
+        merges[1].try_grow(100).unwrap();
     }
 
     #[test]

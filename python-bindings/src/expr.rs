@@ -29,6 +29,11 @@ use types::TypeArgument;
 ///
 /// `==` builds a comparison, so an expression cannot be a key of a dict or stand in an `if`; `equals` compares
 /// two expressions themselves.
+///
+/// >>> import sheaf as sf
+/// >>> late = sf.col("delay") > 60
+/// >>> sf.from_pydict({"delay": [5, 75]}).filter(late).to_pydict()
+/// {'delay': [75]}
 #[pyclass(name = "Expr", module = "sheaf", frozen, subclass)]
 #[derive(Clone)]
 pub(crate) struct PyExpr {
@@ -331,24 +336,40 @@ impl PyExpr {
     }
 
     /// Functions of text.
+    ///
+    /// >>> import sheaf as sf
+    /// >>> sf.col("name").str.upper()
+    /// Expr(upper(name))
     #[getter]
     fn str<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         Self::namespace(slf, "StringNamespace")
     }
 
     /// Functions of dates, times and durations.
+    ///
+    /// >>> import sheaf as sf
+    /// >>> sf.col("day").dt.year().name
+    /// "date_part('year', day)"
     #[getter]
     fn dt<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         Self::namespace(slf, "DatetimeNamespace")
     }
 
     /// Functions of lists.
+    ///
+    /// >>> import sheaf as sf
+    /// >>> sf.col("xs").list.max()
+    /// Expr(array_max(xs))
     #[getter]
     fn list<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         Self::namespace(slf, "ListNamespace")
     }
 
     /// Functions of structs.
+    ///
+    /// >>> import sheaf as sf
+    /// >>> sf.col("s").struct.field("x").name
+    /// 's[x]'
     #[getter]
     fn r#struct<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         Self::namespace(slf, "StructNamespace")
@@ -356,6 +377,10 @@ impl PyExpr {
 }
 
 /// A key of a sort: an expression, its direction, and where nulls go. `asc` and `desc` of an expression make one.
+///
+/// >>> import sheaf as sf
+/// >>> sf.from_pydict({"a": [1, 2]}).sort(sf.col("a").desc()).to_pydict()
+/// {'a': [2, 1]}
 #[pyclass(name = "SortKey", module = "sheaf", frozen)]
 #[derive(Clone)]
 pub(crate) struct PySortKey {

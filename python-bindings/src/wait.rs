@@ -39,13 +39,16 @@ where
             let lost = |error| Err(Error::internal(format!("a task of the engine failed: {error}")));
             return joined.unwrap_or_else(lost).py(py);
         }
-        if let Err(stop) = py.check_signals() {
-            bar.close(py, None)?;
+        // Signals are heard wherever Python runs: in the drawing of the bar, too.
+        let heard = py.check_signals().and_then(|()| match watch.progress() {
+            Some(progress) => bar.update(py, &progress),
+            None => Ok(()),
+        });
+        if let Err(stop) = heard {
+            // What stopped the wait is what the caller hears of, whatever else goes wrong.
+            let _ = bar.close(py, None);
             give_up(py, session, task, &watch);
             return Err(stop);
-        }
-        if let Some(progress) = watch.progress() {
-            bar.update(py, &progress)?;
         }
     }
 }

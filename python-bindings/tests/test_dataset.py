@@ -143,6 +143,16 @@ def test_groupby(flights: sf.Dataset) -> None:
     assert sorted(row["n"] for row in by_expression.to_arrow().to_pylist()) == [1, 1, 2]
 
 
+def test_collect_gives_a_pyarrow_table(flights: sf.Dataset) -> None:
+    collected = flights.collect()
+    assert type(collected) is pa.Table
+    assert collected.schema == flights.schema
+    assert collected.to_pydict() == FLIGHTS
+    nothing = flights.filter(sf.col("delay") > 100).collect()
+    assert type(nothing) is pa.Table
+    assert (nothing.schema, nothing.num_rows) == (flights.schema, 0)
+
+
 def test_aggregate(flights: sf.Dataset) -> None:
     assert flights.aggregate(sf.col("delay").max().alias("worst"), least=sf.col("delay").min()).to_pydict() == {
         "worst": [20],

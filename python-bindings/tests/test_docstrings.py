@@ -1,7 +1,8 @@
-"""The examples in docstrings run and print what they say."""
+"""Everything public has an example in its docstring, and the examples run and print what they say."""
 
 import doctest
 import importlib
+import inspect
 import pkgutil
 from collections.abc import Iterator
 from types import ModuleType
@@ -9,7 +10,7 @@ from types import ModuleType
 import pytest
 
 import sheaf
-from sheaf import _sheaf
+from sheaf import _sheaf, expressions
 
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
@@ -53,3 +54,30 @@ def test_public_methods_of_datasets_and_sessions_are_described() -> None:
         for name, member in vars(cls).items():
             if not name.startswith("_"):
                 assert getattr(member, "__doc__", None), f"{cls.__name__}.{name} has no docstring"
+
+
+def public() -> dict[str, object]:
+    """The functions and classes of the package, and the methods and properties of its classes, by name.
+
+    Errors are made by the engine. `sheaf.functions` is the engine's own documentation, whose examples are SQL.
+    """
+    named = {name: getattr(module, name) for module in (sheaf, expressions) for name in module.__all__}
+    found: dict[str, object] = {}
+    for name, value in named.items():
+        if not callable(value) or (isinstance(value, type) and issubclass(value, Exception)):
+            continue
+        found[name] = value
+        members = vars(value).items() if isinstance(value, type) else ()
+        found |= {f"{name}.{key}": member for key, member in members if key[0] != "_" and is_described(member)}
+    return found
+
+
+def is_described(member: object) -> bool:
+    return inspect.isroutine(member) or isinstance(member, property) or inspect.isgetsetdescriptor(member)
+
+
+def test_everything_public_has_an_example() -> None:
+    found = public()
+    some = {"read_csv", "when", "Session", "Session.settings", "Dataset.columns", "GroupedDataset.agg", "SortKey"}
+    assert some | {"Expr.cast", "Expr.str", "Then.otherwise", "StringNamespace.upper"} <= set(found)
+    assert [name for name, value in found.items() if ">>> " not in (value.__doc__ or "")] == []

@@ -149,3 +149,28 @@ def test_hints_are_apart_too() -> None:
     assert raised.value.hint is not None
     assert raised.value.hint.startswith("did you mean")
     assert str(raised.value).endswith(f"help: {raised.value.hint}")
+
+
+LISTED: list[tuple[Callable[[Path], None], str]] = [
+    (missing, "check the path"),
+    (missing_glob, "check the path"),
+    (truncated, "ignore_errors=True"),
+    (too_many_fields, "check the delimiter"),
+    (wrong_value, "pass dtypes="),
+    (mismatch_in_expression, ".cast(type)"),
+    (mismatch_of_keys, "cast one of the keys"),
+    (unknown_column, "the columns are carrier, delay"),
+    (unknown_column_in_expression, "the columns are carrier"),
+    (unknown_column_in_sql, "the columns are carrier"),
+    (user_function, "traceback"),
+    (memory_limit, "raise memory_limit"),
+]
+
+
+@pytest.mark.parametrize(("act", "advice"), LISTED, ids=[act.__name__ for act, _ in LISTED])
+def test_each_says_what_to_do(tmp_path: Path, act: Callable[[Path], None], advice: str) -> None:
+    with pytest.raises(sf.SheafError) as raised:
+        act(tmp_path)
+    assert raised.value.hint, f"no hint: {raised.value}"
+    assert advice in raised.value.hint
+    assert str(raised.value).endswith(f"\n  help: {raised.value.hint}")

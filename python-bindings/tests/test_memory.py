@@ -79,6 +79,25 @@ def test_rows_equal_duckdb(reference: tuple[duckdb.DuckDBPyConnection, Path], tm
         assert unsorted.fetchone() == (0,)
 
 
+@pytest.mark.parametrize("keys", [("k", "id"), ("k", "small", "id")])
+def test_narrow_rows_are_sorted_by_several_keys(tmp_path: Path, keys: tuple[str, ...]) -> None:
+    """Before such a sort spills, it writes its keys down row by row: more than the rows themselves take."""
+    rows = 5_000_000
+    with sf.Session(memory_limit="96MiB", threads=2, spill_dir=tmp_path, progress="off") as session:
+        k, small = sf.col("id") * 7919 % 1_000_003, (sf.col("id") % 7).cast("int8")
+        dataset = session.range(rows).with_columns(k=k, small=small).select(*keys).sort(*keys)
+        seen, spilled, last = 0, 0, tuple(-1 for _ in keys)
+        for batch in dataset.iter_batches():
+            spilled = max(spilled, session.memory["on_disk"])
+            first = tuple(column[0].as_py() for column in batch.columns)
+            assert last < first
+            assert batch.sort_by([(key, "ascending") for key in keys]).equals(batch)
+            last = tuple(column[-1].as_py() for column in batch.columns)
+            seen += batch.num_rows
+        assert seen == rows
+        assert spilled > 0
+
+
 def test_what_cannot_spill_is_a_memory_error(reference: tuple[duckdb.DuckDBPyConnection, Path], tmp_path: Path) -> None:
     _, folder = reference
     session = sf.Session(memory_limit=LIMIT, threads=2, spill_dir=tmp_path)

@@ -38,7 +38,12 @@ table = _default.table
 
 
 def default_session() -> Session:
-    """The session whose methods the module's functions are."""
+    """The session whose methods the module's functions are.
+
+    >>> import sheaf as sf
+    >>> sf.default_session().range(3).count()
+    3
+    """
     return _default
 
 

@@ -26,7 +26,14 @@ WriteMode: TypeAlias = Literal["error", "append", "overwrite", "ignore"]
 
 
 class WriteReport(NamedTuple):
-    """What a write wrote."""
+    """What a write wrote.
+
+    >>> import sheaf as sf, tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> report = sf.range(3).write_csv(f"{folder.name}/ids.csv")
+    >>> report.files, report.rows, report.bytes
+    (1, 3, 9)
+    """
 
     path: str
     """The target."""
@@ -78,7 +85,16 @@ class Dataset:
 
     @property
     def skipped_files(self) -> list[str]:
-        """Files that readers under ``ignore_errors`` have left out so far."""
+        """Files that readers under ``ignore_errors`` have left out so far.
+
+        >>> import sheaf as sf, tempfile, pathlib
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> _ = sf.range(3).write_parquet(f"{folder.name}/good.parquet")
+        >>> _ = pathlib.Path(folder.name, "bad.parquet").write_text("no Parquet")
+        >>> ids = sf.read_parquet(f"{folder.name}/*.parquet", ignore_errors=True)
+        >>> ids.count(), [pathlib.Path(file).name for file in ids.skipped_files]
+        (3, ['bad.parquet'])
+        """
         return self._inner.skipped_files()
 
     def explain(self, *, analyze: bool = False) -> str:
@@ -272,11 +288,22 @@ class Dataset:
     # Groups.
 
     def groupby(self, *keys: Column | Sequence[Column]) -> GroupedDataset:
-        """Groups by these keys, for ``agg``; nulls are a group of their own."""
+        """Groups by these keys, for ``agg``; nulls are a group of their own.
+
+        >>> import sheaf as sf
+        >>> flights = sf.from_pydict({"carrier": ["AA", "UA", "AA"], "delay": [5, 20, 7]})
+        >>> flights.groupby("carrier").agg(worst=sf.col("delay").max()).sort("carrier").to_pydict()
+        {'carrier': ['AA', 'UA'], 'worst': [7, 20]}
+        """
         return GroupedDataset(self._inner.groupby(_flat(keys)))
 
     def aggregate(self, *aggregates: Expr | Sequence[Expr], **named: Expr) -> Dataset:
-        """One row of aggregates over all rows."""
+        """One row of aggregates over all rows; named ones under their names.
+
+        >>> import sheaf as sf
+        >>> sf.range(4).aggregate(sf.col("id").sum(), most=sf.col("id").max()).to_pydict()
+        {'sum(id)': [6], 'most': [3]}
+        """
         return Dataset(self._inner.aggregate([*_flat(aggregates), *_named(named)]))
 
     def describe(self) -> Dataset:
@@ -327,7 +354,13 @@ class Dataset:
     # What runs the plan.
 
     def collect(self) -> pa.Table:
-        """All rows as a ``pyarrow.Table``; the same as ``to_arrow``."""
+        """All rows as a ``pyarrow.Table``; the same as ``to_arrow``.
+
+        >>> import sheaf as sf
+        >>> table = sf.range(3).collect()
+        >>> type(table).__name__, table.shape
+        ('Table', (3, 1))
+        """
         return self.to_arrow()
 
     def materialize(self) -> Dataset:
@@ -364,7 +397,12 @@ class Dataset:
         print(self._inner.preview(rows))
 
     def head(self, rows: int = 10) -> pa.Table:
-        """The first rows as a ``pyarrow.Table``."""
+        """The first rows as a ``pyarrow.Table``.
+
+        >>> import sheaf as sf
+        >>> sf.range(5).head(2).to_pydict()
+        {'id': [0, 1]}
+        """
         return self.limit(rows).to_arrow()
 
     def take(self, rows: int = 20) -> list[dict[str, Any]]:
@@ -378,16 +416,33 @@ class Dataset:
         return taken
 
     def to_arrow(self) -> pa.Table:
-        """All rows as a ``pyarrow.Table`` over the engine's buffers, not copied."""
+        """All rows as a ``pyarrow.Table`` over the engine's buffers, not copied.
+
+        >>> import sheaf as sf
+        >>> sf.range(3).to_arrow().column("id").to_pylist()
+        [0, 1, 2]
+        """
         return self._inner.to_arrow()
 
     def to_pandas(self, **options: Any) -> pd.DataFrame:
-        """All rows as a ``pandas.DataFrame``; the options are those of ``pyarrow.Table.to_pandas``."""
+        """All rows as a ``pandas.DataFrame``; the options are those of ``pyarrow.Table.to_pandas``.
+
+        >>> import sheaf as sf
+        >>> sf.range(2).to_pandas()
+           id
+        0   0
+        1   1
+        """
         frame: pd.DataFrame = self.to_arrow().to_pandas(**options)
         return frame
 
     def to_polars(self) -> pl.DataFrame:
-        """All rows as a ``polars.DataFrame``."""
+        """All rows as a ``polars.DataFrame``.
+
+        >>> import sheaf as sf
+        >>> sf.range(2).to_polars().to_dicts()
+        [{'id': 0}, {'id': 1}]
+        """
         import polars as pl
 
         frame = pl.from_arrow(self.to_arrow(), rechunk=False)
@@ -395,7 +450,12 @@ class Dataset:
         return frame
 
     def to_pydict(self) -> dict[str, list[Any]]:
-        """All rows as lists by column."""
+        """All rows as lists by column; null is ``None``.
+
+        >>> import sheaf as sf
+        >>> sf.from_pydict({"a": [1, None], "b": ["x", "y"]}).to_pydict()
+        {'a': [1, None], 'b': ['x', 'y']}
+        """
         columns: dict[str, list[Any]] = self.to_arrow().to_pydict()
         return columns
 
@@ -555,13 +615,24 @@ class Dataset:
 
 
 class GroupedDataset:
-    """A dataset and the keys it is grouped by."""
+    """A dataset and the keys it is grouped by; ``agg`` makes a dataset of it.
+
+    >>> import sheaf as sf
+    >>> sf.range(3).groupby("id")
+    GroupedDataset: call agg(…)
+    """
 
     def __init__(self, inner: _sheaf.GroupedDataset) -> None:
         self._inner = inner
 
     def agg(self, *aggregates: Expr | Sequence[Expr], **named: Expr) -> Dataset:
-        """The keys and these aggregates, one row for each group; named ones under their names."""
+        """The keys and these aggregates, one row for each group; named ones under their names.
+
+        >>> import sheaf as sf
+        >>> grouped = sf.from_pydict({"k": ["a", "b", "a"], "x": [1, 2, 3]}).groupby("k")
+        >>> grouped.agg(sf.col("x").sum(), n=sf.col("x").count()).sort("k").to_pydict()
+        {'k': ['a', 'b'], 'sum(x)': [4, 2], 'n': [2, 1]}
+        """
         return Dataset(self._inner.agg([*_flat(aggregates), *_named(named)]))
 
     def __repr__(self) -> str:

@@ -26,7 +26,12 @@ _NAMED: dict[str, Callable[..., Expr]] = {}
 
 
 def lambda_expression(function: Callable[..., Expr]) -> Expr:
-    """Return the expression of a function: it is called once, with an expression for each of its parameters."""
+    """Return the expression of a function: it is called once, with an expression for each of its parameters.
+
+    >>> from sheaf.functions import lambda_expression
+    >>> lambda_expression(lambda x: x + 1)
+    Expr((x) -> x + 1)
+    """
     names = list(inspect.signature(function).parameters)
     return lambda_function(names, function(*(lambda_variable(name) for name in names)))
 

@@ -73,7 +73,19 @@ class Session:
         return self._own
 
     def close(self) -> None:
-        """Let go of the engine. Datasets made from this session still run; the session makes no new ones."""
+        """Let go of the engine. Datasets made from this session still run; the session makes no new ones.
+
+        >>> import sheaf as sf
+        >>> session = sf.Session(threads=1)
+        >>> numbers = session.range(3)
+        >>> session.close()
+        >>> numbers.count()
+        3
+        >>> session.range(3)
+        Traceback (most recent call last):
+        sheaf.errors.InvalidInputError: the session is closed
+          help: make a new sheaf.Session
+        """
         self._inner.close()
 
     def __enter__(self) -> Session:
@@ -89,17 +101,39 @@ class Session:
 
     @property
     def settings(self) -> dict[str, str]:
-        """The settings as text, by name."""
+        """The settings as text, by name; sizes are in bytes.
+
+        >>> import sheaf as sf
+        >>> with sf.Session(memory_limit="1GiB", threads=2) as session:
+        ...     session.settings["memory_limit"], session.settings["threads"]
+        ('1073741824', '2')
+        """
         return dict(self._inner.settings())
 
     @property
     def memory(self) -> dict[str, int]:
-        """Bytes that operators hold now (``reserved``), may hold (``limit``), and have spilled (``on_disk``)."""
+        """Bytes that operators hold now (``reserved``), may hold (``limit``), and have spilled (``on_disk``).
+
+        >>> import sheaf as sf
+        >>> with sf.Session(memory_limit="1GiB") as session:
+        ...     session.memory
+        {'reserved': 0, 'limit': 1073741824, 'on_disk': 0}
+        """
         return dict(zip(("reserved", "limit", "on_disk"), self._inner.memory(), strict=True))
 
     @property
     def spill_folder(self) -> str:
-        """The session's own folder for spilled data, inside ``spill_dir``."""
+        """The session's own folder for spilled data, inside ``spill_dir``; it goes with the session.
+
+        >>> import sheaf as sf, tempfile, pathlib
+        >>> parent = tempfile.TemporaryDirectory()
+        >>> with sf.Session(spill_dir=parent.name) as session:
+        ...     [folder] = pathlib.Path(parent.name).iterdir()
+        ...     session.spill_folder == str(folder)
+        True
+        >>> folder.exists()
+        False
+        """
         return self._inner.spill_folder()
 
     def read_parquet(
@@ -390,11 +424,25 @@ class Session:
         self._inner.register(name, table._inner)
 
     def deregister(self, name: str) -> bool:
-        """Remove a name; whether there was such a table."""
+        """Remove a name; whether there was such a table.
+
+        >>> import sheaf as sf
+        >>> with sf.Session() as session:
+        ...     session.register("numbers", session.range(3))
+        ...     session.deregister("numbers"), session.deregister("numbers")
+        (True, False)
+        """
         return self._inner.deregister(name)
 
     def table(self, name: str) -> Dataset:
-        """The registered table of this name."""
+        """The registered table of this name; ``MissingFileError`` where there is none.
+
+        >>> import sheaf as sf
+        >>> with sf.Session() as session:
+        ...     session.register("numbers", session.range(3))
+        ...     session.table("numbers").count()
+        3
+        """
         return self._dataset(self._inner.table(name))
 
     def _dataset(self, inner: _sheaf.Dataset, *, in_memory: bool = False) -> Dataset:

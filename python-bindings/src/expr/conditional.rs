@@ -10,6 +10,10 @@ use super::operand::Operand;
 type Branch = (Box<Expr>, Box<Expr>);
 
 /// A condition that waits for its value: `when(condition)`.
+///
+/// >>> import sheaf as sf
+/// >>> sf.when(sf.col("delay") > 60)
+/// When(delay > 60)
 #[pyclass(name = "When", module = "sheaf", frozen)]
 #[derive(Clone)]
 pub(crate) struct PyWhen {
@@ -19,6 +23,10 @@ pub(crate) struct PyWhen {
 
 /// Conditions with their values: an expression that is null where none holds. `when` adds a condition, `otherwise`
 /// says what the rest is.
+///
+/// >>> import sheaf as sf
+/// >>> sf.from_pydict({"x": [1, 9]}).select(size=sf.when(sf.col("x") > 5).then("big")).to_pydict()
+/// {'size': [None, 'big']}
 #[pyclass(name = "Then", module = "sheaf", extends = PyExpr, frozen)]
 pub(crate) struct PyThen {
     branches: Vec<Branch>,

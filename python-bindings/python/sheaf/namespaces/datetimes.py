@@ -46,7 +46,14 @@ def _span(text: str) -> Expr:
 
 
 class DatetimeNamespace:
-    """Functions of dates, times and durations, reached as `sf.col("t").dt`."""
+    """Functions of dates, times and durations, reached as `sf.col("t").dt`.
+
+    >>> from datetime import date
+    >>> import sheaf as sf
+    >>> days = sf.from_pydict({"day": [date(2013, 1, 31), date(2013, 12, 31)]})
+    >>> days.select(quarter=sf.col("day").dt.quarter(), last=sf.col("day").dt.day()).to_pydict()
+    {'quarter': [1, 4], 'last': [31, 31]}
+    """
 
     def __init__(self, expr: Expr) -> None:
         self._expr = expr

@@ -13,6 +13,11 @@ class ListNamespace:
     """Functions of lists, reached as `sf.col("xs").list`.
 
     Called, it is the aggregate that gathers values into a list: `sf.col("x").list()` is `sf.col("x").agg_list()`.
+
+    >>> import sheaf as sf
+    >>> lists = sf.from_pydict({"xs": [[3, 1], []]})
+    >>> lists.select(n=sf.col("xs").list.len(), most=sf.col("xs").list.max()).to_pydict()
+    {'n': [2, 0], 'most': [3, None]}
     """
 
     def __init__(self, expr: Expr) -> None:

@@ -12,7 +12,12 @@ _WHITESPACE = " \t\n\r\x0b\x0c"
 
 
 class StringNamespace:
-    """Functions of text, reached as `sf.col("s").str`."""
+    """Functions of text, reached as `sf.col("s").str`.
+
+    >>> import sheaf as sf
+    >>> sf.from_pydict({"s": [" aa ", None]}).select(s=sf.col("s").str.strip().str.upper()).to_pydict()
+    {'s': ['AA', None]}
+    """
 
     def __init__(self, expr: Expr) -> None:
         self._expr = expr

@@ -6,7 +6,12 @@ from sheaf._sheaf import Expr, call_function, when
 
 
 class StructNamespace:
-    """Functions of structs, reached as `sf.col("s").struct`."""
+    """Functions of structs, reached as `sf.col("s").struct`.
+
+    >>> import sheaf as sf
+    >>> sf.from_pydict({"s": [{"x": 1}, {"x": 2}]}).select(x=sf.col("s").struct["x"]).to_pydict()
+    {'x': [1, 2]}
+    """
 
     def __init__(self, expr: Expr) -> None:
         self._expr = expr
