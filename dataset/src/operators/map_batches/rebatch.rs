@@ -12,9 +12,9 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::stream::{self, StreamExt};
 
 /// Rows of a call when no batch size is given, at the most. Threads that call Python wait for its lock, and to wait
-/// costs about as much as a hundred thousand rows of NumPy: over 256 K rows a call, the sum of 100 M numbers took a
-/// quarter longer.
-const AUTO_BATCH_ROWS: usize = 512 * 1024;
+/// costs about as much as a hundred thousand rows of NumPy: with 256 K rows a call, the sum of 100 M numbers takes a
+/// quarter longer. With 4 MiB of numbers or more, where NumPy asks for huge pages, it takes a tenth longer again.
+const AUTO_BATCH_ROWS: usize = 500_000;
 /// Bytes of such a call, at the most.
 const AUTO_BATCH_BYTES: usize = 16 << 20;
 /// The calls of all threads take this share of the memory limit at the most, and a function may copy what it gets
@@ -67,9 +67,9 @@ pub(super) fn rebatch(input: SendableRecordBatchStream, rows: CallRows) -> Senda
     let output =
         stream::try_unfold((input, Gathered::default(), false), move |(mut input, mut gathered, ended)| async move {
             let mut ended = ended;
-            while !ended && gathered.rows < rows.least() {
+            while !ended && !gathered.is_tail && gathered.rows < rows.least() {
                 match input.next().await.transpose()? {
-                    Some(batch) => gathered.push(batch),
+                    Some(batch) => gathered.push(batch, rows),
                     None => ended = true,
                 }
             }
@@ -84,20 +84,30 @@ pub(super) fn rebatch(input: SendableRecordBatchStream, rows: CallRows) -> Senda
 struct Gathered {
     batches: VecDeque<RecordBatch>,
     rows: usize,
+    /// Rows of the batch that came last.
+    last: usize,
+    /// Whether what waits is the end of a row group that a scan has cut into calls: to put it together with the next
+    /// one would copy that, and all that follow.
+    is_tail: bool,
 }
 
 impl Gathered {
-    fn push(&mut self, batch: RecordBatch) {
-        if batch.num_rows() > 0 {
-            self.rows += batch.num_rows();
-            self.batches.push_back(batch);
+    fn push(&mut self, batch: RecordBatch, rows: CallRows) {
+        if batch.num_rows() == 0 {
+            return;
         }
+        if let CallRows::About(most) = rows {
+            self.is_tail = self.batches.is_empty() && self.last == most && batch.num_rows() < most;
+            self.last = batch.num_rows();
+        }
+        self.rows += batch.num_rows();
+        self.batches.push_back(batch);
     }
 
     /// How many rows the next call has: those of the first batch when they are enough, since they need no copy.
     fn next_rows(&self, rows: CallRows) -> usize {
         let first = self.batches.front().map_or(0, RecordBatch::num_rows);
-        if first >= rows.least() { first.min(rows.most()) } else { rows.most() }
+        if self.is_tail || first >= rows.least() { first.min(rows.most()) } else { rows.most() }
     }
 
     /// The first `rows` rows, or all that there are.
@@ -115,6 +125,7 @@ impl Gathered {
             pieces.push(piece);
         }
         self.rows -= rows - missing;
+        self.is_tail = false;
         match pieces.as_slice() {
             [] => Ok(None),
             [piece] => Ok(Some(piece.clone())),
@@ -125,9 +136,40 @@ impl Gathered {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Int64Array};
     use arrow::datatypes::{DataType, Field};
 
     use super::*;
+
+    /// What calls get of batches of so many rows, and whether each is a batch as it came.
+    async fn calls(batches: &[usize], rows: CallRows) -> Vec<(usize, bool)> {
+        let batch = |rows: usize| {
+            let numbers = Int64Array::from_iter_values(0..rows as i64);
+            RecordBatch::try_from_iter([("n", Arc::new(numbers) as ArrayRef)]).unwrap()
+        };
+        let batches: Vec<_> = batches.iter().map(|rows| batch(*rows)).collect();
+        let start = |batch: &RecordBatch| batch.column(0).to_data().buffers()[0].as_ptr();
+        let known: Vec<_> = batches.iter().map(start).collect();
+        let input = stream::iter(batches.clone().into_iter().map(Ok));
+        let input = Box::pin(RecordBatchStreamAdapter::new(batches[0].schema(), input));
+        let output: Vec<_> = rebatch(input, rows).map(|batch| batch.unwrap()).collect().await;
+        output.iter().map(|batch| (batch.num_rows(), known.contains(&start(batch)))).collect()
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_row_group_is_a_call_and_costs_no_copy() {
+        let group = [500, 500, 48, 500, 500, 48];
+        let whole: Vec<_> = group.iter().map(|rows| (*rows, true)).collect();
+        assert_eq!(calls(&group, CallRows::About(500)).await, whole);
+        let small = [40; 30];
+        let about = calls(&small, CallRows::About(500)).await;
+        let sizes: Vec<_> = about.iter().map(|(rows, _)| *rows).collect();
+        assert_eq!(sizes, [280, 280, 280, 280, 80], "small batches are put together");
+        let exact = calls(&group, CallRows::Exactly(500)).await;
+        assert_eq!(exact.iter().map(|(rows, _)| *rows).collect::<Vec<_>>(), [500, 500, 500, 500, 96]);
+    }
 
     #[test]
     fn calls_are_large_unless_rows_are_wide_or_memory_is_short() {
@@ -136,7 +178,7 @@ mod tests {
         };
         let text = Schema::new(vec![Field::new("s", DataType::Utf8View, true)]);
         assert_eq!(auto_batch_rows(&numbers(1), usize::MAX), AUTO_BATCH_ROWS);
-        assert_eq!(auto_batch_rows(&text, usize::MAX), AUTO_BATCH_BYTES / TEXT_BYTES);
+        assert_eq!(auto_batch_rows(&text, 64 << 20), (1 << 20) / TEXT_BYTES);
         assert_eq!(auto_batch_rows(&numbers(100), usize::MAX), AUTO_BATCH_BYTES / 800);
         assert_eq!(auto_batch_rows(&numbers(1), 64 << 20), (1 << 20) / 8, "a 64th of 64 MiB");
         assert_eq!(auto_batch_rows(&Schema::empty(), usize::MAX), AUTO_BATCH_ROWS, "no columns, no width");
