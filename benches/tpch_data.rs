@@ -44,13 +44,13 @@ fn main() -> ExitCode {
 }
 
 /// What the command line asks for.
-struct Request {
+pub(crate) struct Request {
     scale: f64,
     out: PathBuf,
 }
 
 impl Request {
-    fn parse(arguments: impl Iterator<Item = String>) -> Result<Self> {
+    pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Self> {
         let mut arguments = arguments;
         let mut scale = 1.0;
         let mut out = None;
@@ -74,7 +74,7 @@ impl Request {
         Ok(Self { scale, out })
     }
 
-    fn run(&self) -> Result<()> {
+    pub(crate) fn run(&self) -> Result<()> {
         fs::create_dir_all(&self.out).map_err(|error| failed("create the folder", &self.out, error))?;
         for (name, table) in TABLES {
             let path = self.out.join(format!("{name}.parquet"));

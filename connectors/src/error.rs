@@ -23,6 +23,9 @@ const TYPES: Option<&str> = Some("cast one of them: CAST(x AS type) in SQL, .cas
 /// Where stores ask for credentials when they have none: the address at which machines in a cloud learn who they are.
 const INSTANCE_METADATA: &str = "169.254.169.254";
 
+/// What S3 and Google, and Azure, say when it is not the object that does not exist but what should hold it.
+const NO_BUCKET: [&str; 2] = ["NoSuchBucket", "ContainerNotFound"];
+
 /// Tells an error of the engine as one of Sheaf's. An error of Sheaf's own that travelled through the engine
 /// comes out as it went in.
 #[must_use]
@@ -44,8 +47,8 @@ pub fn to_datafusion(error: Error) -> DataFusionError {
 pub fn from_store(error: object_store::Error) -> Error {
     use object_store::Error as Store;
     let (kind, hint) = match &error {
-        _ if error.to_string().contains("NoSuchBucket") => {
-            (ErrorKind::NotFound, Some("the bucket does not exist: check its name, region and endpoint"))
+        _ if NO_BUCKET.iter().any(|code| error.to_string().contains(code)) => {
+            (ErrorKind::NotFound, Some("the bucket or container does not exist: check its name, region and endpoint"))
         }
         Store::NotFound { .. } => (ErrorKind::NotFound, None),
         Store::AlreadyExists { .. } => (ErrorKind::AlreadyExists, None),

@@ -200,11 +200,12 @@ fn azure(base: &Url, options: &StorageOptions) -> Result<Arc<dyn ObjectStore>> {
     let mut builder = MicrosoftAzureBuilder::from_env().with_retry(retry()).with_url(base.as_str());
     for (key, value) in options {
         let name = if key == "endpoint_url" { "endpoint" } else { key };
-        if name == "endpoint" && value.starts_with("http://") {
-            builder = builder.with_allow_http(true);
-        }
         let name = name.parse::<AzureConfigKey>().map_err(|_| unknown_option(key, "Azure"))?;
         builder = builder.with_config(name, value);
+    }
+    let endpoint = builder.get_config_value(&AzureConfigKey::Endpoint);
+    if endpoint.is_some_and(|endpoint| endpoint.starts_with("http://")) {
+        builder = builder.with_allow_http(true);
     }
     Ok(Arc::new(builder.build().map_err(from_store)?))
 }

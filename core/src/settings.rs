@@ -102,7 +102,7 @@ impl Options {
     /// [`crate::ErrorKind::InvalidInput`] for a value out of its range.
     pub fn validate(self) -> Result<Settings> {
         let settings = Settings {
-            memory_limit: self.memory_limit.unwrap_or_else(Settings::default_memory_limit),
+            memory_limit: self.memory_limit.unwrap_or_else(|| Settings::default_memory_limit(host::memory_bytes())),
             threads: self.threads.unwrap_or_else(host::threads),
             spill_dir: self.spill_dir.unwrap_or_else(std::env::temp_dir),
             spill_limit: self.spill_limit.unwrap_or(Settings::SPILL_LIMIT),
@@ -172,8 +172,10 @@ impl Settings {
     /// For a system that does not say how much memory it has.
     const ASSUMED_MEMORY: u64 = 4 << 30;
 
-    fn default_memory_limit() -> u64 {
-        (host::memory_bytes().unwrap_or(Self::ASSUMED_MEMORY) / 10 * 7).max(Self::MIN_MEMORY)
+    /// The limit on a system that lets the process have this much memory.
+    fn default_memory_limit(memory: Option<u64>) -> u64 {
+        let memory = u128::from(memory.unwrap_or(Self::ASSUMED_MEMORY));
+        ((memory * 7 / 10) as u64).max(Self::MIN_MEMORY)
     }
 
     /// The settings as text, by key: what `SHOW` prints.
@@ -275,8 +277,30 @@ mod tests {
     }
 
     #[test]
-    fn the_default_limit_leaves_room_for_the_rest_of_the_machine() {
+    fn the_default_limit_is_70_percent_of_what_the_process_may_use() {
+        for (memory, limit) in [
+            (Some(20 << 30), 14 << 30),
+            (Some(1_000_000_001), 700_000_000),
+            (Some(u64::MAX), 12_912_720_851_596_686_130),
+            (Some(1), Settings::MIN_MEMORY),
+            (None, 3_006_477_107),
+        ] {
+            assert_eq!(Settings::default_memory_limit(memory), limit, "{memory:?}");
+        }
         let limit = Options::default().validate().unwrap().memory_limit;
-        assert!(host::memory_bytes().is_none_or(|all| limit <= all / 10 * 7));
+        assert_eq!(limit, Settings::default_memory_limit(host::memory_bytes()));
+    }
+
+    #[test]
+    fn a_planted_limit_of_a_cgroup_decides_the_default() {
+        let planted = |path: &std::path::Path| {
+            let files = [
+                ("/proc/meminfo", "MemTotal: 20971520 kB\n"),
+                ("/proc/self/cgroup", "0::/job\n"),
+                ("/sys/fs/cgroup/job/memory.max", "10737418240\n"),
+            ];
+            files.iter().find(|(name, _)| path == std::path::Path::new(name)).map(|(_, text)| (*text).to_string())
+        };
+        assert_eq!(Settings::default_memory_limit(host::memory_bytes_told(planted)), 7 << 30);
     }
 }

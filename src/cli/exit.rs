@@ -7,6 +7,9 @@ use sheaf_core::{Error, ErrorKind};
 /// The exit code for a command line that cannot be right; clap's own.
 pub(super) const USAGE: u8 = 2;
 
+/// The exit code for what this build or this machine cannot do.
+pub const UNSUPPORTED: u8 = 9;
+
 /// The exit codes, as `sheaf --help` prints them.
 pub(super) const EXIT_CODES: &str = "\
 Exit codes:
@@ -50,7 +53,7 @@ impl Stop {
 
 /// Prints an error on standard error and gives its exit code.
 #[must_use]
-pub fn report(error: &Error) -> u8 {
+pub(super) fn report(error: &Error) -> u8 {
     // When standard error is closed too, the exit code still says it.
     let _ = writeln!(io::stderr().lock(), "error: {error}");
     code(error.kind())
@@ -65,7 +68,7 @@ fn code(kind: ErrorKind) -> u8 {
         ErrorKind::PermissionDenied => 6,
         ErrorKind::Io => 7,
         ErrorKind::MemoryLimit | ErrorKind::DiskFull => 8,
-        ErrorKind::Unsupported => 9,
+        ErrorKind::Unsupported => UNSUPPORTED,
         ErrorKind::UserFunction => 10,
         ErrorKind::Cancelled => 130,
         _ => 1,

@@ -18,9 +18,9 @@ use clap::Parser;
 
 use self::args::{Arguments, Command};
 use self::console::Console;
-use self::exit::Stop;
+use self::exit::{Stop, report};
 
-pub use self::exit::report;
+pub use self::exit::UNSUPPORTED;
 
 /// Runs the command line (the first argument is the program's name) and gives the exit code.
 ///

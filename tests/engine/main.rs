@@ -1,6 +1,7 @@
 //! The engine seen from outside: one binary for all integration tests, because each links the whole engine.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+mod clouds;
 mod counts;
 mod dynamic_filters;
 mod memory;
@@ -8,9 +9,11 @@ mod memory;
 mod polars;
 mod read;
 mod s3;
+mod session;
 mod slt;
 mod sql;
 mod support;
+mod tpch;
 mod verbs;
 mod write;
 mod write_faults;

@@ -7,9 +7,10 @@ use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode};
 use sheaf_connectors::read::ReadOptions;
 use sheaf_connectors::stores::StorageOptions;
-use sheaf_connectors::write::{ParquetCompression, ParquetWriteOptions, WriteFormat, WriteMode, WriteOptions};
+use sheaf_connectors::write::{WriteMode, WriteOptions};
 use sheaf_core::ErrorKind;
 
+use crate::support::large::uncompressed;
 use crate::support::proxy::Proxy;
 use crate::support::s3::{BUCKET, S3Server, options_behind};
 use crate::support::{Engine, batch};
@@ -33,11 +34,6 @@ fn incompressible(rows: i64) -> RecordBatch {
     let text: StringArray = (0..rows).map(|_| Some(format!("{:016x}{:016x}{:016x}", next(), next(), next()))).collect();
     let n: Int64Array = (0..rows).collect();
     RecordBatch::try_from_iter([("n", std::sync::Arc::new(n) as _), ("text", std::sync::Arc::new(text) as _)]).unwrap()
-}
-
-fn uncompressed() -> WriteFormat {
-    let compression = ParquetCompression::None;
-    WriteFormat::Parquet(ParquetWriteOptions { compression, dictionary: false, ..ParquetWriteOptions::default() })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

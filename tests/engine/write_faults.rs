@@ -1,6 +1,8 @@
 //! A writer is killed at every call that it makes to its store. Whatever the mode and the layout, a reader then finds
 //! the old rows or the new ones, and the next writer goes on from there.
 
+mod parts;
+
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -11,12 +13,14 @@ use futures::future::join_all;
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use sheaf_connectors::fault::{Fault, FaultStore};
+use sheaf_connectors::read::ReadOptions;
 use sheaf_connectors::stores::StorageOptions;
-use sheaf_connectors::write::{WriteMode, WriteOptions};
+use sheaf_connectors::write::{WriteFormat, WriteMode, WriteOptions};
 use sheaf_core::ErrorKind;
 
+use crate::support::large::uncompressed;
 use crate::support::s3::{BUCKET, S3Server};
-use crate::support::{Engine, batch};
+use crate::support::{Engine, batch, numbers_of};
 
 const OLD: [i64; 4] = [1, 2, 3, 14];
 const NEW: [i64; 5] = [21, 22, 23, 31, 32];
@@ -36,6 +40,8 @@ struct Case {
     mode: WriteMode,
     /// Whether there is data before the write.
     before: bool,
+    /// Whether the new rows are so large that their file goes up in parts.
+    large: bool,
 }
 
 impl Case {
@@ -51,7 +57,7 @@ impl Case {
                 (WriteMode::Append, true),
             ] {
                 if mode != WriteMode::Append || layout != Layout::File {
-                    cases.push(Self { layout, mode, before });
+                    cases.push(Self { layout, mode, before, large: false });
                 }
             }
         }
@@ -64,7 +70,8 @@ impl Case {
 
     fn options(self, mode: WriteMode) -> WriteOptions {
         let partition_by = if self.layout == Layout::Partitioned { vec!["k".to_string()] } else { Vec::new() };
-        WriteOptions { mode, partition_by, ..WriteOptions::default() }
+        let format = if self.large { uncompressed() } else { WriteFormat::default() };
+        WriteOptions { mode, partition_by, format, ..WriteOptions::default() }
     }
 
     fn rows_before(self) -> Option<Vec<i64>> {
@@ -86,14 +93,24 @@ impl Case {
 
     async fn write_new(self, engine: &Engine, target: &str) -> sheaf_core::Result<()> {
         let (left, right) = NEW.split_at(2);
-        let input = [vec![batch(left.iter().copied())], vec![batch(right.iter().copied())]];
+        let input = match self.large {
+            true => vec![vec![parts::LARGE.clone()]],
+            false => vec![vec![batch(left.iter().copied())], vec![batch(right.iter().copied())]],
+        };
         engine.write(&input, target, self.options(self.mode)).await.map(|_| ())
     }
 
     /// The rows that a reader with stores of its own finds; `None` where there is no dataset.
     async fn look(self, engine: &Engine, target: &str) -> Option<Vec<i64>> {
-        match engine.numbers(target, &StorageOptions::new()).await {
-            Ok(rows) => Some(rows),
+        // Large rows have a column more than what they are appended to.
+        match engine.read_with(target, &ReadOptions { union_by_name: self.large, ..ReadOptions::default() }).await {
+            Ok(batches) => {
+                let rows = numbers_of(&batches);
+                if self.large {
+                    parts::check_blobs(&batches, rows.contains(&NEW[0]));
+                }
+                Some(rows)
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => panic!("{self:?}: {error:?}"),
         }
@@ -180,7 +197,7 @@ async fn kill_on_s3(server: &S3Server, case: Case, call: u64) -> bool {
 async fn a_commit_whose_answer_is_lost_counts_once() {
     let folder = tempfile::tempdir().unwrap();
     let target = folder.path().join("data").to_str().unwrap().to_string();
-    let case = Case { layout: Layout::Folder, mode: WriteMode::Append, before: true };
+    let case = Case { layout: Layout::Folder, mode: WriteMode::Append, before: true, large: false };
     let fresh = Engine::new();
     case.write_old(&fresh, &target).await;
     let mut lost = 0;

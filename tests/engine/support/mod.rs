@@ -1,5 +1,8 @@
-//! What the tests of reading and writing share: an engine with its own stores, an S3 server, a network that breaks.
+//! What the tests of reading and writing share: an engine with its own stores, an S3 server, two other
+//! clouds, a network that breaks.
 
+pub(crate) mod cloud;
+pub(crate) mod large;
 pub(crate) mod proxy;
 pub(crate) mod s3;
 
@@ -105,11 +108,15 @@ impl Engine {
     /// The values of the column `n`, sorted.
     pub(crate) async fn numbers(&self, target: &str, storage_options: &StorageOptions) -> Result<Vec<i64>> {
         let options = ReadOptions { storage_options: storage_options.clone(), ..ReadOptions::default() };
-        let batches = self.read_with(target, &options).await?;
-        let mut all: Vec<i64> = batches.iter().flat_map(|batch| column_n(batch).values().to_vec()).collect();
-        all.sort_unstable();
-        Ok(all)
+        Ok(numbers_of(&self.read_with(target, &options).await?))
     }
+}
+
+/// The values of the column `n`, sorted.
+pub(crate) fn numbers_of(batches: &[RecordBatch]) -> Vec<i64> {
+    let mut all: Vec<i64> = batches.iter().flat_map(|batch| column_n(batch).values().to_vec()).collect();
+    all.sort_unstable();
+    all
 }
 
 fn column_n(batch: &RecordBatch) -> Int64Array {
