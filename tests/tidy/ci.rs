@@ -23,16 +23,16 @@ fn path_with(folder: &Path) -> OsString {
 
 /// Runs `.ci/run` with a `make` that notes its arguments and does what `body` says.
 fn run_with_make(folder: &Path, body: &str) -> Output {
+    ci_with_make(folder, body).env_remove("CARGO_TARGET_DIR").output().unwrap()
+}
+
+fn ci_with_make(folder: &Path, body: &str) -> Command {
     let make = folder.join("make");
     fs::write(&make, format!("#!/bin/bash\necho \"make $* in ${{CARGO_TARGET_DIR}}\"\n{body}\n")).unwrap();
     fs::set_permissions(&make, fs::Permissions::from_mode(0o755)).unwrap();
-    Command::new("bash")
-        .arg(root().join(".ci/run"))
-        .env("PATH", path_with(folder))
-        .env("XDG_CACHE_HOME", folder.join("cache"))
-        .env_remove("CARGO_TARGET_DIR")
-        .output()
-        .unwrap()
+    let mut command = Command::new("bash");
+    command.arg(root().join(".ci/run")).env("PATH", path_with(folder)).env("XDG_CACHE_HOME", folder.join("cache"));
+    command
 }
 
 #[test]
@@ -47,6 +47,17 @@ fn ci_runs_make_test_and_the_demo() {
     assert!(!target.starts_with(root()), "the target folder is outside the checkout");
     let table = told.split("part  ").last().unwrap();
     assert!(table.contains("part of test") && table.contains("part of demo") && table.contains("all "), "{told}");
+}
+
+#[test]
+fn ci_builds_where_it_is_told_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("elsewhere");
+    let output = ci_with_make(folder.path(), "true").env("CARGO_TARGET_DIR", &target).output().unwrap();
+    let told = text(&output);
+    assert!(output.status.success(), "{told}");
+    assert_eq!(told.matches(&format!(" in {}\n", target.display())).count(), 2, "{told}");
+    assert!(!folder.path().join("cache").exists(), "nothing is made in the cache then");
 }
 
 #[test]

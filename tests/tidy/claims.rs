@@ -16,37 +16,55 @@ fn every_ticked_claim_names_a_test_that_exists() {
 
 struct Claim<'a> {
     text: &'a str,
-    proof: &'a str,
+    proofs: Vec<&'a str>,
     ticked: bool,
 }
 
 fn claims(page: &str) -> Vec<Claim<'_>> {
     let rows = page.lines().filter_map(|line| {
         let (text, rest) = line.strip_prefix("| ")?.split_once(" | `")?;
-        let (proof, rest) = rest.split_once('`')?;
-        Some(Claim { text, proof, ticked: rest.contains('✓') })
+        let (proof, ticked) = rest.split_once(" | ")?;
+        Some(Claim { text, proofs: proof.split('`').step_by(2).collect(), ticked: ticked.contains('✓') })
     });
     rows.collect()
 }
 
 fn unproved(claim: &Claim<'_>) -> Option<String> {
-    let (path, test) = claim.proof.split_once("::").unwrap_or((claim.proof, ""));
-    let proved = root().join(path).is_file() && (test.is_empty() || names_test(&read(path), Path::new(path), test));
-    (!proved).then(|| format!("{PAGE}: «{}»: there is no {}", claim.text, claim.proof))
+    let missing: Vec<_> = claim.proofs.iter().filter(|proof| !proof.is_empty() && !is_there(proof)).collect();
+    (!missing.is_empty()).then(|| format!("{PAGE}: «{}»: there is no {missing:?}", claim.text))
 }
 
+fn is_there(proof: &str) -> bool {
+    let (path, test) = proof.split_once("::").unwrap_or((proof, ""));
+    root().join(path).is_file() && (test.is_empty() || names_test(&read(path), Path::new(path), test))
+}
+
+/// Whether a function of this name is there and is a test.
 fn names_test(text: &str, path: &Path, test: &str) -> bool {
-    let keyword = if path.extension().is_some_and(|ending| ending == "py") { "def" } else { "fn" };
-    text.contains(&format!("{keyword} {test}("))
+    if path.extension().is_some_and(|ending| ending == "py") {
+        return test.starts_with("test_") && text.contains(&format!("def {test}("));
+    }
+    let lines: Vec<_> = text.lines().collect();
+    let place = lines.iter().position(|line| line.contains(&format!("fn {test}(")));
+    place.is_some_and(|at| lines[at.saturating_sub(3)..at].iter().any(|line| is_test_attribute(line)))
+}
+
+fn is_test_attribute(line: &str) -> bool {
+    let line = line.trim_start();
+    line.starts_with("#[test]") || line.starts_with("#[tokio::test")
 }
 
 #[test]
 fn a_claim_without_its_test_is_found() {
-    let page = "| It works | `tests/tidy/claims.rs::no_such_test` | ✓ |\n| Later | `tests/x.rs::y` | |\n\
-                | This | `tests/tidy/claims.rs::a_claim_without_its_test_is_found` | ✓ |\n";
-    let claims = claims(page);
-    assert_eq!(claims.iter().map(|claim| claim.ticked).collect::<Vec<_>>(), [true, false, true]);
+    let own = "`tests/tidy/claims.rs::a_claim_without_its_test_is_found`";
+    let page = format!(
+        "| It works | `tests/tidy/claims.rs::no_such_test` | ✓ |\n| Later | `tests/x.rs::y` | |\n\
+         | This | {own} | ✓ |\n| One of two | {own}, `tests/tidy/claims.rs::unproved` | ✓ |\n"
+    );
+    let claims = claims(&page);
+    assert_eq!(claims.iter().map(|claim| claim.ticked).collect::<Vec<_>>(), [true, false, true, true]);
     assert!(unproved(&claims[0]).is_some());
     assert!(unproved(&claims[1]).is_some());
     assert!(unproved(&claims[2]).is_none());
+    assert!(unproved(&claims[3]).is_some(), "`unproved` is no test");
 }

@@ -109,3 +109,18 @@ fn the_programs_have_the_allocator_and_the_instructions_that_readme_says() {
     assert!(flags.contains(r#"[target.x86_64-unknown-linux-gnu]"#) && flags.contains("target-cpu=x86-64-v3"));
     const { assert!(cfg!(not(all(target_arch = "x86_64", target_os = "linux"))) || cfg!(target_feature = "avx2")) };
 }
+
+#[test]
+fn the_readme_names_the_platforms_of_the_wheel() {
+    let readme = read("README.md");
+    let platforms = readme.split("## Platforms").nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap_or_default();
+    let project: toml::Table = read("python-bindings/pyproject.toml").parse().unwrap();
+    let classifiers = project["project"]["classifiers"].as_array().unwrap().iter().filter_map(toml::Value::as_str);
+    let versions: Vec<_> =
+        classifiers.filter_map(|text| text.strip_prefix("Programming Language :: Python :: 3.")).collect();
+    assert_eq!(versions.len(), 3, "{versions:?}");
+    for version in versions {
+        assert!(platforms.contains(&format!("3.{version}")), "README names no Python 3.{version}");
+    }
+    assert!(platforms.contains("Linux on x86-64 with AVX2") && platforms.contains("ARM64"), "{platforms}");
+}

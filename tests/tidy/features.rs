@@ -19,6 +19,13 @@ fn the_wheel_has_the_features_of_the_workspace() {
     }
 }
 
+#[test]
+fn polars_comes_only_when_asked_for() {
+    let has_polars = |selection: &[&str]| features(selection).keys().any(|name| name.starts_with("polars"));
+    assert!(!has_polars(&["-p", "sheaf", "-e", "normal,build"]), "the feature `polars` is off by default");
+    assert!(has_polars(&["-p", "sheaf", "--features", "polars", "-e", "normal,build"]), "and on when asked for");
+}
+
 /// Each package with the feature lists it is built with (a build tool may need it a second time, with others).
 fn features(selection: &[&str]) -> Features {
     let output = Command::new(env!("CARGO"))

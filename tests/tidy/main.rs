@@ -8,6 +8,7 @@ mod documents;
 mod features;
 mod layers;
 mod licences;
+mod make;
 mod manifests;
 mod map;
 mod settings;
