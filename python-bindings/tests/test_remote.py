@@ -217,7 +217,7 @@ def test_a_missing_bucket_is_told_as_such(store: ObjectServer, session: sf.Sessi
         ACTIONS[action](session, "s3://no-such-bucket", store.options)
     assert type(raised.value) is sf.MissingFileError
     assert "s3://no-such-bucket" in str(raised.value)
-    assert raised.value.hint == "the bucket does not exist: check its name, region and endpoint"
+    assert raised.value.hint == "the bucket or container does not exist: check its name, region and endpoint"
 
 
 def test_a_missing_object_is_told_as_such(store: ObjectServer, session: sf.Session) -> None:
