@@ -16,7 +16,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::BooleanArray;
-use arrow::compute::{BatchCoalescer, filter_record_batch};
+use arrow::compute::BatchCoalescer;
 use arrow::record_batch::RecordBatch;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::plan_err;
@@ -76,25 +76,7 @@ impl DisplayAs for DynamicFilterExec {
 }
 
 impl ExecutionPlan for DynamicFilterExec {
-    fn name(&self) -> &'static str {
-        "DynamicFilterExec"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
-        vec![false]
-    }
+    super::as_its_input!("DynamicFilterExec", input);
 
     fn apply_expressions(
         &self,
@@ -219,9 +201,4 @@ impl Rows {
         }
         Ok(())
     }
-}
-
-/// Drops the rows of `batch` that `mask` does not keep.
-fn select(batch: &RecordBatch, mask: &BooleanArray) -> Result<RecordBatch> {
-    Ok(filter_record_batch(batch, mask)?)
 }

@@ -75,17 +75,7 @@ impl DisplayAs for FloatKeysExec {
 }
 
 impl ExecutionPlan for FloatKeysExec {
-    fn name(&self) -> &'static str {
-        "FloatKeysExec"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
+    super::as_its_input!("FloatKeysExec", input);
 
     fn apply_expressions(
         &self,

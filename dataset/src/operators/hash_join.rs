@@ -109,25 +109,7 @@ impl DisplayAs for SpillingHashJoinExec {
 }
 
 impl ExecutionPlan for SpillingHashJoinExec {
-    fn name(&self) -> &'static str {
-        "SpillingHashJoinExec"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.join.properties()
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.join]
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
-        vec![false]
-    }
+    super::as_its_input!("SpillingHashJoinExec", join);
 
     fn apply_expressions(
         &self,

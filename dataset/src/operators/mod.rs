@@ -1,11 +1,39 @@
 //! The operators that Sheaf adds to DataFusion's: one file each, logical node, planner and execution together.
 
+/// The methods of a plan node that stands on one input and leaves its partitions and its order as they are.
+macro_rules! as_its_input {
+    ($name:literal, $input:ident) => {
+        fn name(&self) -> &'static str {
+            $name
+        }
+
+        fn properties(&self) -> &Arc<PlanProperties> {
+            self.$input.properties()
+        }
+
+        fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+            vec![&self.$input]
+        }
+
+        fn maintains_input_order(&self) -> Vec<bool> {
+            vec![true]
+        }
+
+        fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+            vec![false]
+        }
+    };
+}
+use as_its_input;
+
 pub mod compact;
 pub mod dynamic_filter;
 pub(crate) mod float_keys;
 pub mod hash_join;
 pub mod map_batches;
 pub(crate) mod once;
+#[cfg(test)]
+mod random;
 pub mod range;
 pub mod sample;
 pub(crate) mod write;

@@ -138,25 +138,7 @@ impl DisplayAs for SampleExec {
 }
 
 impl ExecutionPlan for SampleExec {
-    fn name(&self) -> &'static str {
-        "SampleExec"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
-        vec![false]
-    }
+    super::as_its_input!("SampleExec", input);
 
     fn apply_expressions(
         &self,

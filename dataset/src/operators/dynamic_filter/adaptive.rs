@@ -4,16 +4,15 @@
 use std::sync::Arc;
 
 use arrow::array::BooleanArray;
+use arrow::compute::filter_record_batch;
 use arrow::record_batch::RecordBatch;
 use datafusion::common::cast::as_boolean_array;
 use datafusion::error::Result;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr_common::physical_expr::snapshot_generation;
 
-use super::select;
-
-/// A filter is worth its time when it keeps at most this share of the rows. Measured on TPC-H SF 1: a lookup of every
-/// row in a build side costs about as much as passing half of the rows through one more join.
+/// A filter is worth its time when it keeps at most this share of the rows: a lookup in a build side costs about what
+/// the join's own does, and half of these are spared then.
 const WORTH_KEEPING_AT_MOST: f64 = 0.5;
 /// Batches that a filter rests after a first useless try.
 const FIRST_REST: u32 = 4;
@@ -56,7 +55,7 @@ impl Adaptive {
                 continue;
             }
             if let Some(mask) = mask.take() {
-                batch = select(&batch, &mask)?;
+                batch = filter_record_batch(&batch, &mask)?;
             }
             if batch.num_rows() == 0 {
                 break;
@@ -113,17 +112,7 @@ mod tests {
     use datafusion::physical_expr::expressions::{BinaryExpr, Column, DynamicFilterPhysicalExpr, lit};
 
     use super::*;
-
-    /// A linear congruential generator, mixed.
-    struct Random(u64);
-
-    impl Random {
-        fn below(&mut self, bound: u64) -> u64 {
-            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            let mixed = (self.0 ^ (self.0 >> 33)).wrapping_mul(0xFF51_AFD7_ED55_8CCD);
-            (mixed ^ (mixed >> 33)) % bound
-        }
-    }
+    use crate::operators::random::Random;
 
     fn column() -> Arc<dyn PhysicalExpr> {
         Arc::new(Column::new("x", 0))
@@ -145,7 +134,7 @@ mod tests {
     }
 
     fn rows(batch: &RecordBatch, mask: Option<&BooleanArray>) -> Vec<Option<i64>> {
-        let batch = mask.map_or_else(|| batch.clone(), |mask| select(batch, mask).unwrap());
+        let batch = mask.map_or_else(|| batch.clone(), |mask| filter_record_batch(batch, mask).unwrap());
         batch.column(0).as_primitive::<Int64Type>().iter().collect()
     }
 

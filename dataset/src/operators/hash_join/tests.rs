@@ -19,6 +19,7 @@ use datafusion::physical_plan::{ExecutionPlan, collect};
 use datafusion::prelude::{SessionConfig, SessionContext, col};
 
 use super::FELL_BACK;
+use crate::operators::random::Random;
 
 /// Refuses memory to hash joins, now and then.
 #[derive(Debug)]
@@ -65,17 +66,6 @@ impl MemoryPool for Refusing {
 
     fn memory_limit(&self) -> MemoryLimit {
         MemoryLimit::Infinite
-    }
-}
-
-/// A linear congruential generator, mixed: enough to vary tables.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let mixed = (self.0 ^ (self.0 >> 33)).wrapping_mul(0xFF51_AFD7_ED55_8CCD);
-        (mixed ^ (mixed >> 33)) % bound
     }
 }
 
