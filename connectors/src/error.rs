@@ -268,6 +268,18 @@ pub fn unknown_column_error(name: &str, names: &[&str]) -> Error {
     }
 }
 
+/// The error for a table that is not among `names`: says the nearest name, or all of them.
+#[must_use]
+pub fn unknown_table_error(name: &str, names: &[&str]) -> Error {
+    let there = match names {
+        [] => "no table is registered".into(),
+        names => format!("the tables are {}", names.join(", ")),
+    };
+    let near = nearest(name, names).map(|near| format!("did you mean {near:?}? ")).unwrap_or_default();
+    let file = "a file is named by its path in quotes, with the ending of its format";
+    Error::new(ErrorKind::NotFound, format!("there is no table {name:?}")).with_hint(format!("{near}{there}; {file}"))
+}
+
 /// The nearest of `names` by edit distance, when it is near enough to be what was meant.
 #[must_use]
 pub fn nearest<'a>(name: &str, names: &[&'a str]) -> Option<&'a str> {

@@ -100,6 +100,23 @@ fn read_ranges(_: &FilePath, _: &[Range<u64>]) -> Option<Vec<Bytes>> {
     None
 }
 
+/// Refuses to write where Linux shows its processes. Nobody can create a file there; `object_store`, told that there is
+/// no such folder, makes the folder and tries again, for ever.
+#[cfg(target_os = "linux")]
+fn refuse_proc(path: &FilePath) -> Result<()> {
+    let place = path.ancestors().skip(1).find_map(|folder| rustix::fs::statfs(folder).ok());
+    if place.is_some_and(|place| place.f_type == rustix::fs::PROC_SUPER_MAGIC) {
+        let source = format!("{}: no file can be created in /proc", path.display()).into();
+        return Err(object_store::Error::Generic { store: "local disk", source });
+    }
+    Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn refuse_proc(_: &FilePath) -> Result<()> {
+    Ok(())
+}
+
 #[async_trait]
 impl ObjectStore for LocalStore {
     /// What cannot be read here is read again as `object_store` does it: the errors are its own.
@@ -120,6 +137,7 @@ impl ObjectStore for LocalStore {
     }
 
     async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+        refuse_proc(&self.inner.path_to_filesystem(location)?)?;
         self.inner.put_opts(location, payload, options).await
     }
 
@@ -128,6 +146,7 @@ impl ObjectStore for LocalStore {
         location: &Path,
         options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
+        refuse_proc(&self.inner.path_to_filesystem(location)?)?;
         self.inner.put_multipart_opts(location, options).await
     }
 
@@ -202,6 +221,18 @@ mod tests {
         assert!(!has_disk || read(1 << 20).is_some(), "in it since the last read");
         file.as_file().set_len(2 * AT_ONCE_BYTES).unwrap();
         assert_eq!(read(2 * AT_ONCE_BYTES), None, "long");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_write_to_proc_fails_at_once() {
+        for place in ["proc/sheaf.csv", "proc/no/such/folder/sheaf.csv"] {
+            let (store, path) = (LocalStore::default(), Path::from(place));
+            let put = tokio::time::timeout(std::time::Duration::from_secs(20), store.put(&path, "1".into()));
+            let told = put.await.expect("it must not try for ever").unwrap_err().to_string();
+            assert!(told.contains("/sheaf.csv: no file can be created in /proc"), "{told}");
+            assert!(store.put_multipart(&path).await.is_err());
+        }
     }
 
     #[tokio::test]

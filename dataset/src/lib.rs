@@ -10,6 +10,7 @@ pub mod rules;
 pub mod run;
 pub mod session;
 mod spill;
+pub mod tables;
 pub mod verbs;
 
 pub use dataset::Dataset;

@@ -24,6 +24,7 @@ use crate::planner::SheafPlanner;
 use crate::rules;
 use crate::run::Watch;
 use crate::spill::SpillFolder;
+use crate::tables::unplanned;
 
 /// Build sides up to this many bytes are kept whole instead of both sides being repartitioned: measured on TPC-H
 /// SF 1, the best of the settings tried (2.76 s against 3.2 s for the sum of the queries).
@@ -255,7 +256,8 @@ impl Session {
     /// [`sheaf_core::ErrorKind::NotFound`] when there is none.
     pub async fn table(&self, name: &str) -> Result<Dataset> {
         let table = datafusion::common::TableReference::bare(name);
-        let frame = self.inner.context.table(table).await.map_err(from_datafusion)?;
+        let found = self.inner.context.table(table).await;
+        let frame = found.map_err(|error| unplanned(&self.inner.context.state(), error))?;
         Ok(Dataset::new(self.clone(), frame.into_unoptimized_plan()))
     }
 }

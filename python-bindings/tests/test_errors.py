@@ -103,6 +103,17 @@ def no_table(_: Path) -> None:
     sf.table("nowhere")
 
 
+def no_table_in_sql(_: Path) -> None:
+    with sf.Session() as session:
+        session.register("lineitem", session.range(1))
+        session.sql("SELECT * FROM lineitm JOIN orders ON true", orders=session.range(1))
+
+
+def no_table_at_all(_: Path) -> None:
+    with sf.Session() as session:
+        session.sql("SELECT * FROM 'notes.xyz'")
+
+
 def no_sql(_: Path) -> None:
     sf.sql("SELEC 1")
 
@@ -126,7 +137,14 @@ CASES: list[tuple[Callable[[Path], None], type[sf.SheafError], type[Exception], 
     (user_function, sf.UserFunctionError, RuntimeError, ["wrong", "ZeroDivisionError", "partition 0, batch 0, row 0"]),
     (memory_limit, sf.MemoryLimitError, MemoryError, ["memory_limit"]),
     (exists, sf.ExistsError, FileExistsError, ["there.parquet"]),
-    (no_table, sf.MissingFileError, FileNotFoundError, ["nowhere"]),
+    (no_table, sf.MissingFileError, FileNotFoundError, ['there is no table "nowhere"']),
+    (
+        no_table_in_sql,
+        sf.MissingFileError,
+        FileNotFoundError,
+        ['there is no table "lineitm"', 'did you mean "lineitem"? the tables are lineitem, orders'],
+    ),
+    (no_table_at_all, sf.MissingFileError, FileNotFoundError, ['"notes.xyz"', "no table is registered", "ending"]),
     (no_sql, sf.ParseError, ValueError, ["SELEC"]),
     (no_session_setting, sf.InvalidInputError, ValueError, ["many", "8GiB"]),
 ]

@@ -132,6 +132,15 @@ def test_schema_given_or_seen() -> None:
     assert sf.range(0).map_batches(note).columns == ["id", "t"]
 
 
+@pytest.mark.parametrize("batch_format", ["pyarrow", "pandas", "polars"])
+def test_text_is_text_however_a_format_lays_it_out(batch_format: Any) -> None:
+    texts = sf.from_pydict({"t": ["a", None, "c"], "l": [["x"], [], None]})
+    schema = {"t": "string", "l": pa.list_(pa.large_string())}
+    same = texts.map_batches(lambda frame: frame, batch_format=batch_format, schema=schema)
+    assert same.to_arrow().schema.types == [pa.string(), pa.list_(pa.large_string())]
+    assert same.to_pydict() == texts.to_pydict()
+
+
 def test_a_result_of_another_schema_is_refused() -> None:
     with pytest.raises(sf.TypeMismatchError, match="batch 0"):
         sf.range(5).map_batches(lambda _: {"id": ["x"]}, schema={"id": "int64"}).to_arrow()

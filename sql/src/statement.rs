@@ -10,6 +10,7 @@ use datafusion::sql::parser::{CopyToSource, CopyToStatement, ExplainStatement, S
 use datafusion::sql::sqlparser::ast::Value;
 use sheaf_connectors::error::from_datafusion;
 use sheaf_core::{Error, ErrorKind, Result, ResultExt};
+use sheaf_dataset::tables::unplanned;
 use sheaf_dataset::{Dataset, Session};
 
 use crate::catalog::state_for;
@@ -97,7 +98,7 @@ impl Planner {
 
     /// The logical plan of a statement, its parameters filled in.
     async fn plan(&self, statement: Statement) -> Result<LogicalPlan> {
-        let plan = self.state.statement_to_plan(statement).await.map_err(from_datafusion)?;
+        let plan = self.state.statement_to_plan(statement).await.map_err(|error| unplanned(&self.state, error))?;
         let plan = match &self.params {
             Some(params) => plan.with_param_values(params.clone()).map_err(from_datafusion)?,
             None => plan,

@@ -4,6 +4,8 @@
 
 mod ci;
 mod claims;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod cpu;
 mod documents;
 mod features;
 mod layers;

@@ -1,6 +1,7 @@
 //! `MapBatches`: the one place where user functions meet data. Arrow batches go to the function, Arrow batches come back.
 
 mod calls;
+mod conform;
 mod rebatch;
 
 use std::cmp::Ordering;

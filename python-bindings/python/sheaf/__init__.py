@@ -12,11 +12,12 @@ _cpu.check()
 
 from sheaf import errors, functions  # noqa: E402
 from sheaf._sheaf import VERSION as __version__  # noqa: E402
-from sheaf.dataset import Dataset, GroupedDataset, WriteReport  # noqa: E402
+from sheaf.dataset import Dataset, GroupedDataset  # noqa: E402
 from sheaf.errors import *  # noqa: E402, F403
 from sheaf.expressions import Expr, SortKey, col, lit, when  # noqa: E402
 from sheaf.session import DefaultSession as _DefaultSession  # noqa: E402
 from sheaf.session import Session  # noqa: E402
+from sheaf.writers import WriteReport  # noqa: E402
 
 _default = _DefaultSession()
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import pyarrow as pa
 
-from sheaf import _formats, _html, _sheaf
+from sheaf import _arguments, _formats, _html, _sheaf
 from sheaf._formats import BatchFormat, Schema
 from sheaf._sheaf import Expr, SortKey
 from sheaf.types import Column
+from sheaf.writers import Writers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,30 +22,9 @@ How: TypeAlias = Literal[
     "inner", "left", "right", "outer", "full", "semi", "anti",
     "left_semi", "left_anti", "right_semi", "right_anti", "cross",
 ]  # fmt: skip
-WriteMode: TypeAlias = Literal["error", "append", "overwrite", "ignore"]
 
 
-class WriteReport(NamedTuple):
-    """What a write wrote.
-
-    >>> import sheaf as sf, tempfile
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> report = sf.range(3).write_csv(f"{folder.name}/ids.csv")
-    >>> report.files, report.rows, report.bytes
-    (1, 3, 9)
-    """
-
-    path: str
-    """The target."""
-    files: int
-    """New files."""
-    rows: int
-    """Rows in them."""
-    bytes: int
-    """Their bytes."""
-
-
-class Dataset:
+class Dataset(Writers):
     """A lazy, immutable plan over Arrow partitions.
 
     Verbs such as ``filter`` give a new dataset and run nothing. ``collect``, ``count``, ``show``, ``write_*``,
@@ -126,7 +105,7 @@ class Dataset:
         >>> sf.from_pydict({"a": [1], "b": [2]}).select("b", c="a").to_pydict()
         {'b': [2], 'c': [1]}
         """
-        return Dataset(self._inner.select([*_flat(columns), *_named(named)]))
+        return Dataset(self._inner.select([*_arguments.flat(columns), *_arguments.named(named)]))
 
     def with_column(self, name: str, column: Any) -> Dataset:
         """All columns and this one: in place when there is one of that name, else last. See ``with_columns``.
@@ -164,7 +143,7 @@ class Dataset:
         >>> sf.from_pydict({"a": [1], "b": [2]}).drop("a").columns
         ['b']
         """
-        return Dataset(self._inner.drop(_flat(columns)))
+        return Dataset(self._inner.drop(_arguments.flat(columns)))
 
     def explode(self, *columns: str | Sequence[str]) -> Dataset:
         """One row for each element of these list columns; the others repeat. A null or empty list gives a null.
@@ -173,7 +152,7 @@ class Dataset:
         >>> sf.from_pydict({"a": [1, 2], "b": [["x", "y"], []]}).explode("b").to_pydict()
         {'a': [1, 1, 2], 'b': ['x', 'y', None]}
         """
-        return Dataset(self._inner.explode(_flat(columns)))
+        return Dataset(self._inner.explode(_arguments.flat(columns)))
 
     # Verbs over rows.
 
@@ -193,7 +172,7 @@ class Dataset:
         >>> sf.from_pydict({"a": [1, 1, 2]}).distinct().count()
         2
         """
-        return Dataset(self._inner.distinct(_flat(on)))
+        return Dataset(self._inner.distinct(_arguments.flat(on)))
 
     def sort(
         self,
@@ -210,9 +189,9 @@ class Dataset:
         >>> sf.from_pydict({"a": [2, None, 1]}).sort("a", descending=True).to_pydict()
         {'a': [2, 1, None]}
         """
-        listed = _flat(keys)
-        down = _each(descending, len(listed), "descending")
-        first = _each(bool(nulls_first) if nulls_first is None else nulls_first, len(listed), "nulls_first")
+        listed = _arguments.flat(keys)
+        down = _arguments.each(descending, len(listed), "descending")
+        first = _arguments.each(bool(nulls_first) if nulls_first is None else nulls_first, len(listed), "nulls_first")
         return Dataset(self._inner.sort(list(zip(listed, down, first, strict=True))))
 
     def limit(self, rows: int) -> Dataset:
@@ -281,8 +260,8 @@ class Dataset:
         >>> flights.join(names, on="carrier", how="left").sort("delay").to_pydict()
         {'carrier': ['AA', 'XX'], 'delay': [5, 7], 'name': ['American', None]}
         """
-        both = _names(on)
-        left, right = _names(left_on) or both, _names(right_on) or both
+        both = _arguments.names_of(on)
+        left, right = _arguments.names_of(left_on) or both, _arguments.names_of(right_on) or both
         return Dataset(self._inner.join(other._inner, left, right, how, suffix))
 
     # Groups.
@@ -295,7 +274,7 @@ class Dataset:
         >>> flights.groupby("carrier").agg(worst=sf.col("delay").max()).sort("carrier").to_pydict()
         {'carrier': ['AA', 'UA'], 'worst': [7, 20]}
         """
-        return GroupedDataset(self._inner.groupby(_flat(keys)))
+        return GroupedDataset(self._inner.groupby(_arguments.flat(keys)))
 
     def aggregate(self, *aggregates: Expr | Sequence[Expr], **named: Expr) -> Dataset:
         """One row of aggregates over all rows; named ones under their names.
@@ -304,7 +283,7 @@ class Dataset:
         >>> sf.range(4).aggregate(sf.col("id").sum(), most=sf.col("id").max()).to_pydict()
         {'sum(id)': [6], 'most': [3]}
         """
-        return Dataset(self._inner.aggregate([*_flat(aggregates), *_named(named)]))
+        return Dataset(self._inner.aggregate([*_arguments.flat(aggregates), *_arguments.named(named)]))
 
     def describe(self) -> Dataset:
         """One row for each statistic (count, null count, mean, std, min, max, median) of every column; runs now.
@@ -477,131 +456,6 @@ class Dataset:
         """The rows as an Arrow stream, which runs as it is read."""
         return self._inner.__arrow_c_stream__(requested_schema)
 
-    # Writing.
-
-    def write_parquet(
-        self,
-        target: str | os.PathLike[str],
-        *,
-        mode: WriteMode = "error",
-        partition_by: str | Sequence[str] = (),
-        target_file_size: int | None = None,
-        single_file: bool | None = None,
-        compression: str | None = None,
-        row_group_rows: int | None = None,
-        storage_options: Mapping[str, str] | None = None,
-    ) -> WriteReport:
-        """Write Parquet: one file or a folder of files. It appears whole or not at all.
-
-        Args:
-            target: A path or URL. A name that ends as a Parquet file's does is one file, else it is a folder.
-            mode: What to do about data that is there: ``"error"``, ``"append"``, ``"overwrite"`` or ``"ignore"``.
-            partition_by: Columns that become folders ``name=value``.
-            target_file_size: Bytes that a folder's files grow to, about.
-            single_file: Whether the target is one file, when its name does not say so.
-            compression: ``"snappy"`` by default, or ``"zstd"``, ``"zstd(9)"``, ``"lz4"``, ``"gzip"``, ``"brotli"``,
-                ``"none"``.
-            row_group_rows: Rows of a row group at most.
-            storage_options: As for ``sf.read_parquet``.
-
-        >>> import sheaf as sf, tempfile
-        >>> folder = tempfile.TemporaryDirectory()
-        >>> sf.range(3).write_parquet(f"{folder.name}/ids.parquet").rows
-        3
-        """
-        return self._write("parquet", row_group_rows=row_group_rows, **_write_arguments(locals()))
-
-    def write_csv(
-        self,
-        target: str | os.PathLike[str],
-        *,
-        mode: WriteMode = "error",
-        delimiter: str = ",",
-        quote: str = '"',
-        has_header: bool = True,
-        null_value: str = "",
-        partition_by: str | Sequence[str] = (),
-        target_file_size: int | None = None,
-        single_file: bool | None = None,
-        compression: str | None = None,
-        storage_options: Mapping[str, str] | None = None,
-    ) -> WriteReport:
-        """Write CSV. See ``write_parquet`` for the arguments that are not named here.
-
-        Args:
-            target: A path or URL.
-            mode: What to do about data that is there.
-            delimiter: Between the fields of a row.
-            quote: Around a field that needs it.
-            has_header: Whether the first row names the columns.
-            null_value: The text that stands for null.
-            partition_by: Columns that become folders.
-            target_file_size: Bytes that a folder's files grow to, about.
-            single_file: Whether the target is one file.
-            compression: ``"gzip"``, ``"zstd"``, ``"bzip2"``, ``"xz"`` or ``"none"``; by default that of the name.
-            storage_options: As for ``sf.read_parquet``.
-
-        >>> import sheaf as sf, tempfile, pathlib
-        >>> folder = tempfile.TemporaryDirectory()
-        >>> report = sf.range(2).write_csv(f"{folder.name}/ids.csv")
-        >>> pathlib.Path(report.path).read_text()
-        'id\\n0\\n1\\n'
-        """
-        csv = {"delimiter": delimiter, "quote": quote, "has_header": has_header, "null_value": null_value}
-        return self._write("csv", csv=csv, **_write_arguments(locals()))
-
-    def write_json(
-        self,
-        target: str | os.PathLike[str],
-        *,
-        mode: WriteMode = "error",
-        partition_by: str | Sequence[str] = (),
-        target_file_size: int | None = None,
-        single_file: bool | None = None,
-        compression: str | None = None,
-        storage_options: Mapping[str, str] | None = None,
-    ) -> WriteReport:
-        """Write JSON lines. See ``write_parquet`` and ``write_csv`` for the arguments.
-
-        >>> import sheaf as sf, tempfile, pathlib
-        >>> folder = tempfile.TemporaryDirectory()
-        >>> report = sf.range(1).write_json(f"{folder.name}/ids.jsonl")
-        >>> pathlib.Path(report.path).read_text()
-        '{"id":0}\\n'
-        """
-        return self._write("json", **_write_arguments(locals()))
-
-    def write_ipc(
-        self,
-        target: str | os.PathLike[str],
-        *,
-        mode: WriteMode = "error",
-        partition_by: str | Sequence[str] = (),
-        target_file_size: int | None = None,
-        single_file: bool | None = None,
-        compression: str | None = None,
-        storage_options: Mapping[str, str] | None = None,
-    ) -> WriteReport:
-        """Write Arrow IPC files. See ``write_parquet``; the compressions are ``"none"``, ``"lz4"`` and ``"zstd"``.
-
-        >>> import sheaf as sf, tempfile
-        >>> folder = tempfile.TemporaryDirectory()
-        >>> sf.range(3).write_ipc(f"{folder.name}/ids.arrow").files
-        1
-        """
-        return self._write("ipc", **_write_arguments(locals()))
-
-    def _write(self, writer: str, *, target: str | os.PathLike[str], **given: Any) -> WriteReport:
-        options = {
-            "csv": None,
-            "row_group_rows": None,
-            **given,
-            "format": writer,
-            "partition_by": _names(given["partition_by"]),
-            "storage_options": {key: str(value) for key, value in (given["storage_options"] or {}).items()},
-        }
-        return WriteReport(*self._inner.write(os.fspath(target), options))
-
     # How it looks.
 
     def __repr__(self) -> str:
@@ -633,34 +487,7 @@ class GroupedDataset:
         >>> grouped.agg(sf.col("x").sum(), n=sf.col("x").count()).sort("k").to_pydict()
         {'k': ['a', 'b'], 'sum(x)': [4, 2], 'n': [2, 1]}
         """
-        return Dataset(self._inner.agg([*_flat(aggregates), *_named(named)]))
+        return Dataset(self._inner.agg([*_arguments.flat(aggregates), *_arguments.named(named)]))
 
     def __repr__(self) -> str:
         return "GroupedDataset: call agg(…)"
-
-
-def _flat(values: tuple[Any, ...]) -> list[Any]:
-    """The arguments, and what is in those that are lists."""
-    return [item for value in values for item in (value if isinstance(value, list | tuple) else [value])]
-
-
-def _named(columns: Mapping[str, Any]) -> list[Any]:
-    return [_sheaf.named(name, column) for name, column in columns.items()]
-
-
-def _names(names: str | Sequence[str] | None) -> list[str]:
-    return [names] if isinstance(names, str) else list(names or ())
-
-
-def _each(given: bool | Sequence[bool], count: int, name: str) -> list[bool]:
-    listed = [given] * count if isinstance(given, bool) else list(given)
-    if len(listed) != count:
-        raise ValueError(f"{name} has {len(listed)} values for {count} keys")
-    return listed
-
-
-_WRITE = ("target", "mode", "partition_by", "target_file_size", "single_file", "compression", "storage_options")
-
-
-def _write_arguments(given: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: given[name] for name in _WRITE}

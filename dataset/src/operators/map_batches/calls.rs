@@ -8,7 +8,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arrow::array::Array;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::error::DataFusionError;
@@ -21,6 +20,7 @@ use parking_lot::Mutex;
 use sheaf_connectors::error::to_datafusion;
 use sheaf_core::{Error, ErrorKind};
 
+use super::conform::conform;
 use super::{BatchFunction, BatchPosition, MapBatchesExec};
 
 /// After a call shorter than this, the next one is made on the engine's own thread.
@@ -132,43 +132,4 @@ impl Calls {
         self.inline.lock().retain(|running| *running != at);
         output
     }
-}
-
-/// Checks a result against the declared schema; nullability and metadata are the declaration's.
-fn conform(
-    batch: RecordBatch,
-    schema: &SchemaRef,
-    function: &str,
-    at: BatchPosition,
-) -> sheaf_core::Result<RecordBatch> {
-    if batch.schema_ref() == schema {
-        return Ok(batch);
-    }
-    let mismatch = |what: String| {
-        Error::new(ErrorKind::TypeMismatch, format!("{function} returned {what} ({at})"))
-            .with_hint("every batch has the schema of the first one; give schema= if the first is not typical")
-    };
-    if batch.num_columns() != schema.fields().len() {
-        let names: Vec<_> = batch.schema_ref().fields().iter().map(|field| field.name().clone()).collect();
-        let wanted: Vec<_> = schema.fields().iter().map(|field| field.name().clone()).collect();
-        return Err(mismatch(format!("the columns {names:?} instead of {wanted:?}")));
-    }
-    let mut columns = Vec::with_capacity(batch.num_columns());
-    for field in schema.fields() {
-        let column =
-            batch.column_by_name(field.name()).ok_or_else(|| mismatch(format!("no column {:?}", field.name())))?;
-        let fits = column.data_type() == field.data_type() || column.data_type().equals_datatype(field.data_type());
-        if fits {
-            columns.push(Arc::clone(column));
-        } else if column.null_count() == column.len() {
-            // A batch without a single value often has no type of its own.
-            columns.push(arrow::array::new_null_array(field.data_type(), column.len()));
-        } else {
-            let (is, wanted) = (column.data_type(), field.data_type());
-            return Err(mismatch(format!("column {:?} as {is} instead of {wanted}", field.name())));
-        }
-    }
-    let rows = arrow::record_batch::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &rows)
-        .map_err(|error| mismatch(format!("a batch that does not fit its schema: {error}")))
 }

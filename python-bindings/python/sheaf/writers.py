@@ -1,0 +1,168 @@
+"""Datasets become files: ``write_*``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from sheaf import _arguments, _sheaf
+
+WriteMode: TypeAlias = Literal["error", "append", "overwrite", "ignore"]
+
+
+class WriteReport(NamedTuple):
+    """What a write wrote.
+
+    >>> import sheaf as sf, tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> report = sf.range(3).write_csv(f"{folder.name}/ids.csv")
+    >>> report.files, report.rows, report.bytes
+    (1, 3, 9)
+    """
+
+    path: str
+    """The target."""
+    files: int
+    """New files."""
+    rows: int
+    """Rows in them."""
+    bytes: int
+    """Their bytes."""
+
+
+class Writers:
+    """The methods of a ``Dataset`` that write it."""
+
+    _inner: _sheaf.Dataset
+
+    def write_parquet(
+        self,
+        target: str | os.PathLike[str],
+        *,
+        mode: WriteMode = "error",
+        partition_by: str | Sequence[str] = (),
+        target_file_size: int | None = None,
+        single_file: bool | None = None,
+        compression: str | None = None,
+        row_group_rows: int | None = None,
+        storage_options: Mapping[str, str] | None = None,
+    ) -> WriteReport:
+        """Write Parquet: one file or a folder of files. It appears whole or not at all.
+
+        Args:
+            target: A path or URL. A name that ends as a Parquet file's does is one file, else it is a folder.
+            mode: What to do about data that is there: ``"error"``, ``"append"``, ``"overwrite"`` or ``"ignore"``.
+            partition_by: Columns that become folders ``name=value``.
+            target_file_size: Bytes that a folder's files grow to, about.
+            single_file: Whether the target is one file, when its name does not say so.
+            compression: ``"snappy"`` by default, or ``"zstd"``, ``"zstd(9)"``, ``"lz4"``, ``"gzip"``, ``"brotli"``,
+                ``"none"``.
+            row_group_rows: Rows of a row group at most.
+            storage_options: As for ``sf.read_parquet``.
+
+        >>> import sheaf as sf, tempfile
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> sf.range(3).write_parquet(f"{folder.name}/ids.parquet").rows
+        3
+        """
+        return self._write("parquet", row_group_rows=row_group_rows, **_common(locals()))
+
+    def write_csv(
+        self,
+        target: str | os.PathLike[str],
+        *,
+        mode: WriteMode = "error",
+        delimiter: str = ",",
+        quote: str = '"',
+        has_header: bool = True,
+        null_value: str = "",
+        partition_by: str | Sequence[str] = (),
+        target_file_size: int | None = None,
+        single_file: bool | None = None,
+        compression: str | None = None,
+        storage_options: Mapping[str, str] | None = None,
+    ) -> WriteReport:
+        """Write CSV. See ``write_parquet`` for the arguments that are not named here.
+
+        Args:
+            target: A path or URL.
+            mode: What to do about data that is there.
+            delimiter: Between the fields of a row.
+            quote: Around a field that needs it.
+            has_header: Whether the first row names the columns.
+            null_value: The text that stands for null.
+            partition_by: Columns that become folders.
+            target_file_size: Bytes that a folder's files grow to, about.
+            single_file: Whether the target is one file.
+            compression: ``"gzip"``, ``"zstd"``, ``"bzip2"``, ``"xz"`` or ``"none"``; by default that of the name.
+            storage_options: As for ``sf.read_parquet``.
+
+        >>> import sheaf as sf, tempfile, pathlib
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> report = sf.range(2).write_csv(f"{folder.name}/ids.csv")
+        >>> pathlib.Path(report.path).read_text()
+        'id\\n0\\n1\\n'
+        """
+        csv = {"delimiter": delimiter, "quote": quote, "has_header": has_header, "null_value": null_value}
+        return self._write("csv", csv=csv, **_common(locals()))
+
+    def write_json(
+        self,
+        target: str | os.PathLike[str],
+        *,
+        mode: WriteMode = "error",
+        partition_by: str | Sequence[str] = (),
+        target_file_size: int | None = None,
+        single_file: bool | None = None,
+        compression: str | None = None,
+        storage_options: Mapping[str, str] | None = None,
+    ) -> WriteReport:
+        """Write JSON lines. See ``write_parquet`` and ``write_csv`` for the arguments.
+
+        >>> import sheaf as sf, tempfile, pathlib
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> report = sf.range(1).write_json(f"{folder.name}/ids.jsonl")
+        >>> pathlib.Path(report.path).read_text()
+        '{"id":0}\\n'
+        """
+        return self._write("json", **_common(locals()))
+
+    def write_ipc(
+        self,
+        target: str | os.PathLike[str],
+        *,
+        mode: WriteMode = "error",
+        partition_by: str | Sequence[str] = (),
+        target_file_size: int | None = None,
+        single_file: bool | None = None,
+        compression: str | None = None,
+        storage_options: Mapping[str, str] | None = None,
+    ) -> WriteReport:
+        """Write Arrow IPC files. See ``write_parquet``; the compressions are ``"none"``, ``"lz4"`` and ``"zstd"``.
+
+        >>> import sheaf as sf, tempfile
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> sf.range(3).write_ipc(f"{folder.name}/ids.arrow").files
+        1
+        """
+        return self._write("ipc", **_common(locals()))
+
+    def _write(self, writer: str, *, target: str | os.PathLike[str], **given: Any) -> WriteReport:
+        options = {
+            "csv": None,
+            "row_group_rows": None,
+            **given,
+            "format": writer,
+            "partition_by": _arguments.names_of(given["partition_by"]),
+            "storage_options": {key: str(value) for key, value in (given["storage_options"] or {}).items()},
+        }
+        return WriteReport(*self._inner.write(os.fspath(target), options))
+
+
+_WRITE = ("target", "mode", "partition_by", "target_file_size", "single_file", "compression", "storage_options")
+
+
+def _common(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments that all writers have."""
+    return {name: given[name] for name in _WRITE}
