@@ -5,6 +5,7 @@ use std::error::Error as StdError;
 use arrow::error::ArrowError;
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
+use datafusion::sql::sqlparser::parser::ParserError;
 use parquet::errors::ParquetError;
 use sheaf_core::{Error, ErrorKind};
 
@@ -132,7 +133,7 @@ fn translate(error: DataFusionError) -> Error {
         DataFusionError::SchemaError(schema, _) => return unknown_column(schema, &message).with_source(error),
         DataFusionError::ResourcesExhausted(_) => (
             ErrorKind::MemoryLimit,
-            Some("raise memory_limit, or let this operator hold fewer or narrower rows; it cannot spill them"),
+            Some("raise memory_limit, use fewer threads, or let this operator hold fewer or narrower rows"),
         ),
         DataFusionError::ObjectStore(_) => return object_store_root(error),
         // A decoder whose file could not be fetched: the file may be well.
@@ -142,9 +143,13 @@ fn translate(error: DataFusionError) -> Error {
             return store_error(root).map_or_else(|| Error::internal(message), from_store).with_source(error);
         }
         DataFusionError::ParquetError(_) => (ErrorKind::CorruptFile, None),
-        DataFusionError::ArrowError(arrow, _) => (arrow_kind(arrow), None),
+        DataFusionError::ArrowError(arrow, _) => (arrow_kind(arrow), arrow_hint(arrow)),
+        DataFusionError::SQL(parser, _) => return unparsed(parser).with_source(error),
         DataFusionError::IoError(io) if io.kind() == std::io::ErrorKind::StorageFull => (ErrorKind::DiskFull, None),
         DataFusionError::IoError(io) if io.kind() == std::io::ErrorKind::NotFound => (ErrorKind::NotFound, None),
+        DataFusionError::IoError(io) if io.kind() == std::io::ErrorKind::PermissionDenied => {
+            (ErrorKind::PermissionDenied, None)
+        }
         DataFusionError::IoError(_) => (ErrorKind::Io, None),
         DataFusionError::NotImplemented(_) => (ErrorKind::Unsupported, None),
         DataFusionError::Internal(_) => (ErrorKind::Internal, Some("this is a defect, please report it")),
@@ -165,7 +170,24 @@ fn translate(error: DataFusionError) -> Error {
 fn plain_message(root: &DataFusionError) -> String {
     let text = root.message().into_owned();
     let text = text.split(DataFusionError::BACK_TRACE_SEP).next().unwrap_or(&text);
-    text.trim().to_string()
+    let text = text.split("\nThis issue was likely caused by a bug in DataFusion").next().unwrap_or(text);
+    wrong_arguments(text).unwrap_or_else(|| text.trim().to_string())
+}
+
+/// What DataFusion tells of a function that takes no such arguments, without its list of everything that it tried.
+fn wrong_arguments(text: &str) -> Option<String> {
+    let (_, rest) = text.split_once("Function '")?;
+    let (name, rest) = rest.split_once("' failed to match any signature")?;
+    let mut takes: Vec<&str> = Vec::new();
+    let mut received = None;
+    for tried in rest.split(" requires ").skip(1) {
+        let (wanted, rest) = tried.split_once(", but received ")?;
+        received = rest.split([' ', '.', ',']).next();
+        if !takes.contains(&wanted) {
+            takes.push(wanted);
+        }
+    }
+    Some(format!("the function {name} takes {}, and not {}", takes.join(", "), received?))
 }
 
 /// The store's error that caused another one.
@@ -235,8 +257,34 @@ fn arrow_kind(error: &ArrowError) -> ErrorKind {
     }
 }
 
+fn arrow_hint(error: &ArrowError) -> Option<&'static str> {
+    match error {
+        ArrowError::CastError(_) => {
+            Some("try_cast, and cast with strict=False, give null for a value that has no such type")
+        }
+        ArrowError::CsvError(text) if text.contains("UTF-8") => {
+            Some("the text is in another encoding: name it, as in encoding=\"latin1\"")
+        }
+        _ => None,
+    }
+}
+
+/// A text that is not SQL.
+fn unparsed(error: &ParserError) -> Error {
+    let (ParserError::ParserError(text) | ParserError::TokenizerError(text)) = error else {
+        return Error::new(ErrorKind::Parse, "the statement has too many levels, one inside the other");
+    };
+    Error::new(ErrorKind::Parse, format!("this is not SQL that Sheaf knows: {text}"))
+}
+
 fn external_kind(error: &(dyn StdError + 'static)) -> ErrorKind {
-    if error.is::<ParquetError>() { ErrorKind::CorruptFile } else { ErrorKind::Io }
+    if error.is::<ParquetError>() {
+        ErrorKind::CorruptFile
+    } else if error.to_string().starts_with("regex parse error") {
+        ErrorKind::InvalidInput
+    } else {
+        ErrorKind::Io
+    }
 }
 
 fn is_unknown_table(text: &str) -> bool {
@@ -254,7 +302,12 @@ fn unknown_column(error: &SchemaError, message: &str) -> Error {
     let SchemaError::FieldNotFound { field, valid_fields } = error else {
         return Error::new(ErrorKind::InvalidInput, message);
     };
-    let names: Vec<&str> = valid_fields.iter().map(|column| column.name.as_str()).collect();
+    let mut names: Vec<&str> = Vec::new();
+    for column in valid_fields {
+        if !names.contains(&column.name.as_str()) {
+            names.push(&column.name);
+        }
+    }
     unknown_column_error(&field.name, &names)
 }
 
@@ -275,7 +328,11 @@ pub fn unknown_table_error(name: &str, names: &[&str]) -> Error {
         [] => "no table is registered".into(),
         names => format!("the tables are {}", names.join(", ")),
     };
-    let near = nearest(name, names).map(|near| format!("did you mean {near:?}? ")).unwrap_or_default();
+    let near = nearest(name, names).map(|near| match near.to_lowercase() == name {
+        true => format!("did you mean {near:?}? in double quotes, for SQL takes other names in lower case; "),
+        false => format!("did you mean {near:?}? "),
+    });
+    let near = near.unwrap_or_default();
     let file = "a file is named by its path in quotes, with the ending of its format";
     Error::new(ErrorKind::NotFound, format!("there is no table {name:?}")).with_hint(format!("{near}{there}; {file}"))
 }

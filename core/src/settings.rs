@@ -27,7 +27,7 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "threads",
         default: "the machine's cores",
-        doc: "Engine threads, and partitions that a plan runs in parallel.",
+        doc: "Engine threads, and partitions that a plan runs in parallel; of those, one for each 96 MiB of `memory_limit` at the most.",
     },
     Key {
         name: "spill_dir",

@@ -44,6 +44,9 @@ const AMPLE_MEMORY: u64 = 2 << 30;
 const THREAD_BYTES: u64 = 32 << 20;
 /// The same for what the allocator loses, as a share of the limit.
 const LOST_SHARE: u64 = 8;
+/// Memory that a partition needs so that its sorts, merges and tables can each hold a few batches while they spill:
+/// with less, joins of two sorted sides fail. Measured with 64 and 96 MiB for each of 2, 4 and 8 threads.
+const PARTITION_MEMORY: u64 = 96 << 20;
 /// What a merge may hold of a run that it reads from disk: four batches, in buffers that have grown by doubling, twice
 /// the size at which they were accounted for. Otherwise a merge takes all that is free, and others fail.
 const RUN_IN_MEMORY_BYTES: u64 = 16 << 20;
@@ -302,9 +305,15 @@ fn accounted(limit: u64, threads: usize) -> u64 {
     limit - rest.min(limit / 2)
 }
 
+/// Partitions that a plan runs in parallel: as many as threads, where the memory lets each of them spill in good order.
+fn partitions(settings: &Settings) -> usize {
+    let with_memory = usize::try_from(settings.memory_limit / PARTITION_MEMORY).unwrap_or(usize::MAX);
+    settings.threads.min(with_memory).max(1)
+}
+
 /// Runs that one merge reads at once.
-fn merged_at_once(counted: u64, threads: usize) -> usize {
-    let merges = 2 * threads as u64; // a join has one for each of its sides
+fn merged_at_once(counted: u64, partitions: usize) -> usize {
+    let merges = 2 * partitions as u64; // a join has one for each of its sides
     let runs = usize::try_from(counted / merges / RUN_IN_MEMORY_BYTES).unwrap_or(usize::MAX);
     runs.clamp(LEAST_MERGED_AT_ONCE, MOST_MERGED_AT_ONCE)
 }
@@ -315,7 +324,7 @@ fn runtime(settings: &Settings, spill: &SpillFolder, stores: &Arc<Stores>) -> Re
     let disk = DiskManagerBuilder::default()
         .with_mode(DiskManagerMode::Directories(vec![spill.path().to_path_buf()]))
         .with_max_temp_directory_size(settings.spill_limit)
-        .with_max_spill_merge_fan_in(merged_at_once(counted, settings.threads));
+        .with_max_spill_merge_fan_in(merged_at_once(counted, partitions(settings)));
     RuntimeEnvBuilder::new()
         .with_memory_pool(Arc::new(SharePool::new(capacity)))
         .with_disk_manager_builder(disk)
@@ -326,9 +335,9 @@ fn runtime(settings: &Settings, spill: &SpillFolder, stores: &Arc<Stores>) -> Re
 
 fn config(settings: &Settings) -> SessionConfig {
     let whole = WHOLE_BUILD_SIDE_BYTES.min(settings.memory_limit / WHOLE_BUILD_SIDE_SHARE);
-    let merge = SORT_MERGE_BYTES.min(settings.memory_limit / SORT_MERGE_SHARE / settings.threads as u64);
+    let merge = SORT_MERGE_BYTES.min(settings.memory_limit / SORT_MERGE_SHARE / partitions(settings) as u64);
     let mut config = SessionConfig::new()
-        .with_target_partitions(settings.threads)
+        .with_target_partitions(partitions(settings))
         .with_batch_size(settings.batch_size)
         .with_information_schema(true)
         .with_default_catalog_and_schema("sheaf", "public")

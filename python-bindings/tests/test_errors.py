@@ -77,6 +77,59 @@ def mismatch_in_expression(_: Path) -> None:
     sf.from_pydict({"a": [1], "b": [[1]]}).with_column("c", sf.col("a") + sf.col("b")).to_arrow()
 
 
+def mismatch_of_an_argument(_: Path) -> None:
+    sf.from_pydict({"b": ["x"]}).aggregate(sf.col("b").sum()).to_arrow()
+
+
+def filter_by_a_number(_: Path) -> None:
+    sf.from_pydict({"a": [1]}).filter(sf.col("a"))
+
+
+def filter_by_a_window(_: Path) -> None:
+    sf.from_pydict({"a": [1]}).filter(sf.functions.row_number().over(order_by="a") == 1)
+
+
+def aggregate_as_a_column(_: Path) -> None:
+    sf.from_pydict({"a": [1]}).with_column("share", sf.col("a") / sf.col("a").sum())
+
+
+def column_beside_aggregates(_: Path) -> None:
+    sf.from_pydict({"k": [1], "v": [1]}).groupby("k").agg(sf.col("v").sum(), sf.col("v"))
+
+
+def value_without_the_type(_: Path) -> None:
+    sf.from_pydict({"b": ["x"]}).select(sf.col("b").cast("int64")).to_arrow()
+
+
+def other_encoding(folder: Path) -> None:
+    (folder / "latin.csv").write_bytes("a\nGrün\n".encode("latin-1"))
+    sf.read_csv(folder / "latin.csv").to_arrow()
+
+
+def no_table_of_this_case(_: Path) -> None:
+    sf.sql("SELECT * FROM Big", Big=sf.range(1))
+
+
+def pattern_that_is_none(_: Path) -> None:
+    sf.from_pydict({"a": ["x"]}).filter(sf.col("a").str.contains("(")).to_arrow()
+
+
+def join_with_a_frame(_: Path) -> None:
+    sf.range(1).join({"id": [1]}, on="id")  # type: ignore[arg-type]
+
+
+def join_with_keys_twice(_: Path) -> None:
+    sf.range(1).join(sf.range(1), on="id", left_on="id", right_on="id")
+
+
+def cross_join_with_keys(_: Path) -> None:
+    sf.range(1).join(sf.range(1), on="id", how="cross")
+
+
+def full_join_using(_: Path) -> None:
+    sf.sql("SELECT id FROM l FULL JOIN r USING (id)", l=sf.range(1), r=sf.range(2))
+
+
 def mismatch_of_keys(_: Path) -> None:
     sf.from_pydict({"k": [1]}).join(sf.from_pydict({"k": [[1]]}), on="k")
 
@@ -133,6 +186,19 @@ CASES: list[tuple[Callable[[Path], None], type[sf.SheafError], type[Exception], 
     (unknown_column_in_expression, sf.UnknownColumnError, KeyError, ['"carrrier"', 'did you mean "carrier"']),
     (unknown_column_in_sql, sf.UnknownColumnError, KeyError, ['"carier"', 'did you mean "carrier"']),
     (mismatch_in_expression, sf.TypeMismatchError, TypeError, ["Int64", "List"]),
+    (mismatch_of_an_argument, sf.TypeMismatchError, TypeError, ["the function sum takes Decimal", "not String"]),
+    (filter_by_a_number, sf.TypeMismatchError, TypeError, ["a is Int64"]),
+    (filter_by_a_window, sf.InvalidInputError, ValueError, ["row_number()"]),
+    (aggregate_as_a_column, sf.InvalidInputError, ValueError, ["sum(a) is one value for many rows"]),
+    (column_beside_aggregates, sf.InvalidInputError, ValueError, ['"v" is neither a key nor aggregated']),
+    (value_without_the_type, sf.TypeMismatchError, TypeError, ["string 'x'", "Int64"]),
+    (other_encoding, sf.ParseError, ValueError, ["latin.csv", "UTF-8"]),
+    (no_table_of_this_case, sf.MissingFileError, FileNotFoundError, ['did you mean "Big"? in double quotes']),
+    (pattern_that_is_none, sf.InvalidInputError, ValueError, ["regex parse error", "unclosed group"]),
+    (join_with_a_frame, sf.TypeMismatchError, TypeError, ["this is dict", "sf.from_pandas"]),
+    (join_with_keys_twice, sf.InvalidInputError, ValueError, ["on= or left_on="]),
+    (cross_join_with_keys, sf.InvalidInputError, ValueError, ["no keys"]),
+    (full_join_using, sf.UnsupportedError, NotImplementedError, ["FULL JOIN with USING", "coalesce"]),
     (mismatch_of_keys, sf.TypeMismatchError, TypeError, ["cannot join", '"k"', "cast"]),
     (user_function, sf.UserFunctionError, RuntimeError, ["wrong", "ZeroDivisionError", "partition 0, batch 0, row 0"]),
     (memory_limit, sf.MemoryLimitError, MemoryError, ["memory_limit"]),
@@ -177,6 +243,13 @@ LISTED: list[tuple[Callable[[Path], None], str]] = [
     (wrong_value, "pass dtypes="),
     (mismatch_in_expression, ".cast(type)"),
     (mismatch_of_keys, "cast one of the keys"),
+    (mismatch_of_an_argument, ".cast(type)"),
+    (filter_by_a_number, "compare it with something"),
+    (filter_by_a_window, "make it a column first"),
+    (aggregate_as_a_column, ".over(…)"),
+    (column_beside_aggregates, "sum, max"),
+    (value_without_the_type, "strict=False"),
+    (other_encoding, "encoding="),
     (unknown_column, "the columns are carrier, delay"),
     (unknown_column_in_expression, "the columns are carrier"),
     (unknown_column_in_sql, "the columns are carrier"),

@@ -3,6 +3,7 @@
 import gzip
 from pathlib import Path
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -132,6 +133,30 @@ def test_broken_files_are_skipped_and_counted(tmp_path: Path) -> None:
     assert [path.rsplit("/", 1)[1] for path in data.skipped_files] == ["b.parquet"]
     with pytest.raises(sf.CorruptFileError, match=r"b\.parquet"):
         sf.read_parquet(tmp_path).count()
+
+
+def test_a_broken_file_gives_the_same_rows_on_any_number_of_threads(tmp_path: Path) -> None:
+    lines = "".join(f"{i},{'x' * 40}\n" for i in range(150_000))
+    (tmp_path / "a.csv").write_text(f"n,t\n{lines}1,2,3\n{lines}")
+    (tmp_path / "b.csv").write_text("n,t\n7,y\n")
+    assert (tmp_path / "a.csv").stat().st_size > 12_000_000, "large enough to be read in parts"
+    counts = set()
+    for threads in (1, 2, 4):
+        with sf.Session(threads=threads) as session:
+            data = session.read_csv(tmp_path, ignore_errors=True)
+            counts.add((data.count(), data.to_arrow().num_rows, len(data.skipped_files)))
+    assert len(counts) == 1, counts
+    [(count, rows, skipped)] = counts
+    assert count == rows <= 150_001
+    assert skipped == 1
+
+
+def test_categories_of_polars_are_written(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"c": pl.Series(["x", None, "y"], dtype=pl.Categorical), "n": [1, 2, 3]})
+    sf.from_polars(frame).write_parquet(tmp_path / "c.parquet")
+    assert pl.read_parquet(tmp_path / "c.parquet")["c"].to_list() == ["x", None, "y"]
+    sf.from_polars(frame).write_parquet(tmp_path / "by", partition_by="c")
+    assert sf.read_parquet(tmp_path / "by").sort("n").to_pydict() == {"n": [1, 2, 3], "c": ["x", None, "y"]}
 
 
 def test_csv_writing_options(tmp_path: Path) -> None:

@@ -141,6 +141,36 @@ def test_text_is_text_however_a_format_lays_it_out(batch_format: Any) -> None:
     assert same.to_pydict() == texts.to_pydict()
 
 
+def test_a_column_without_values_fits_any_type() -> None:
+    noted = sf.range(2).map_batches(
+        lambda frame: frame.assign(note=None), batch_format="pandas", schema={"id": int, "note": "string"}
+    )
+    assert noted.to_pydict() == {"id": [0, 1], "note": [None, None]}
+
+
+@pytest.mark.parametrize("batch_format", ["pandas", "numpy", "polars", "pyarrow"])
+def test_integers_stay_integers_where_some_are_missing(batch_format: Any) -> None:
+    numbers = sf.from_pydict({"a": [*range(9_000), None]})
+    same = numbers.map_batches(lambda batch: batch, batch_format=batch_format, batch_size=1_000)
+    assert same.schema.field("a").type == pa.int64()
+    assert same.to_arrow() == numbers.to_arrow()
+    small = sf.range(3).map_batches(lambda batch: batch, batch_format=batch_format, schema={"id": "int8"})
+    assert small.to_arrow().column("id").type == pa.int8()
+    with pytest.raises(sf.TypeMismatchError, match="Int64 instead of Int8"):
+        sf.range(300).map_batches(lambda batch: batch, batch_format=batch_format, schema={"id": "int8"}).to_arrow()
+
+
+def test_a_polars_frame_with_a_column_of_nulls_may_be_returned() -> None:
+    noted = sf.range(2).map_batches(lambda frame: frame.with_columns(n=pl.lit(None)), batch_format="polars")
+    assert noted.to_pydict() == {"id": [0, 1], "n": [None, None]}
+
+
+@pytest.mark.parametrize("column", [lambda b: b.to_pandas()["id"], lambda b: pl.DataFrame(b)["id"], lambda b: b["id"]])
+def test_a_column_is_no_batch(column: Any) -> None:
+    with pytest.raises(sf.UserFunctionError, match=r"return a pyarrow\.RecordBatch or Table"):
+        sf.range(2).map_batches(column, schema={"id": int}).to_arrow()
+
+
 def test_a_result_of_another_schema_is_refused() -> None:
     with pytest.raises(sf.TypeMismatchError, match="batch 0"):
         sf.range(5).map_batches(lambda _: {"id": ["x"]}, schema={"id": "int64"}).to_arrow()

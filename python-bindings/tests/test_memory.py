@@ -79,6 +79,21 @@ def test_rows_equal_duckdb(reference: tuple[duckdb.DuckDBPyConnection, Path], tm
         assert unsorted.fetchone() == (0,)
 
 
+@pytest.mark.parametrize(("limit", "threads"), [("96MiB", 2), ("256MiB", 4), ("64MiB", 2)])
+def test_threads_without_memory_of_their_own_do_not_fail(tmp_path: Path, limit: str, threads: int) -> None:
+    """Fewer partitions run then: each sort, merge and table has room for a few batches."""
+    rows = 2_500_000
+    with sf.Session(memory_limit=limit, threads=threads, spill_dir=tmp_path, progress="off") as session:
+        text = sf.functions.concat(sf.lit("x" * 60), sf.col("id").cast("string"))
+        table = session.range(rows).select(k=sf.col("id") * 7919 % rows, text=text)
+        joined = table.join(table.rename({"text": "other"}), on="k")
+        sums = joined.aggregate(sf.col("k").sum().alias("keys"), sf.functions.count(sf.lit(1)).alias("rows"))
+        same = joined.filter(sf.col("text") == sf.col("other"))
+        assert sums.to_pydict() == {"keys": [rows * (rows - 1) // 2], "rows": [rows]}
+        assert same.count() == rows
+        assert table.groupby("k").agg(m=sf.col("text").max()).filter(sf.col("m").is_not_null()).count() == rows
+
+
 @pytest.mark.parametrize("keys", [("k", "id"), ("k", "small", "id")])
 def test_narrow_rows_are_sorted_by_several_keys(tmp_path: Path, keys: tuple[str, ...]) -> None:
     """Before such a sort spills, it writes its keys down row by row: more than the rows themselves take."""

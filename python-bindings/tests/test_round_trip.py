@@ -60,6 +60,13 @@ TYPES: dict[str, tuple[pa.DataType, list[Any]]] = {
     ),
     "dictionary": (pa.dictionary(pa.int32(), pa.string()), ["x", "y"]),
     "dictionary_small": (pa.dictionary(pa.int8(), pa.string()), ["x", "y"]),
+    "dictionary_numbers": (pa.dictionary(pa.int32(), pa.int64()), [5, 7]),
+    "time32_s": (pa.time32("s"), [dt.time(1, 2, 3), dt.time(0)]),
+    "time64_ns": (pa.time64("ns"), [dt.time(1, 2, 3, 4), dt.time(0)]),
+    "interval": (pa.month_day_nano_interval(), [pa.MonthDayNano([1, 2, 3]), pa.MonthDayNano([-1, 0, 0])]),
+    "list_view": (pa.list_view(pa.int64()), [[1, None, 2], []]),
+    "large_list_view": (pa.large_list_view(pa.int64()), [[1, None, 2], []]),
+    "nested_null": (pa.list_(pa.null()), [[None], []]),
     "null": (pa.null(), [None, None]),
 }  # fmt: skip
 
@@ -103,7 +110,7 @@ def test_types_to_pandas_and_back(name: str, fill: str) -> None:
 
 
 # What Polars itself does not take from Arrow; of zones as offsets it panics.
-NOT_IN_POLARS = {"decimal256", "float16", "timestamp_offset"}
+NOT_IN_POLARS = {"decimal256", "timestamp_offset", "interval"}
 
 
 @pytest.mark.parametrize("fill", ["values", "nulls", "all_null", "empty"])
@@ -118,6 +125,14 @@ def test_types_to_polars_and_back(name: str, fill: str) -> None:
     pl.testing.assert_frame_equal(back, frame, categorical_as_str=True)
     lazy = sf.from_polars(frame.lazy()).to_polars()
     pl.testing.assert_frame_equal(lazy, frame, categorical_as_str=True)
+
+
+def test_objects_of_polars_are_refused() -> None:
+    frame = pl.DataFrame({"a": [1], "o": pl.Series([object()], dtype=pl.Object)})
+    with pytest.raises(sf.TypeMismatchError, match="'o' holds Python objects"):
+        sf.from_polars(frame)
+    nested = pl.DataFrame({"l": [[None], []], "s": [{"x": None}, {"x": None}]})
+    pl.testing.assert_frame_equal(sf.from_polars(nested).to_polars(), nested)
 
 
 def test_what_pandas_calls_a_category_stays_one() -> None:

@@ -1,6 +1,7 @@
 //! SQL text to `Dataset`: `.sql()` on a session, files as tables, and the statements that write and define.
 
 mod catalog;
+mod mend;
 mod options;
 mod script;
 mod statement;

@@ -6,6 +6,8 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
 use sheaf_connectors::error::from_datafusion;
 use sheaf_core::{Error, ErrorKind, Result};
 
+use crate::mend::mend;
+
 /// The statements of a script, in order, each as it is written, without its `;`.
 ///
 /// # Errors
@@ -48,10 +50,12 @@ fn has_code(text: &str) -> bool {
 }
 
 pub(crate) fn parse(script: &str) -> Result<Vec<Statement>> {
-    DFParser::parse_sql(script).map(Vec::from).map_err(|error| {
+    let mut statements = DFParser::parse_sql(script).map(Vec::from).map_err(|error| {
         let told = from_datafusion(error);
         Error::new(ErrorKind::Parse, told.message()).with_source(told)
-    })
+    })?;
+    statements.iter_mut().try_for_each(mend)?;
+    Ok(statements)
 }
 
 /// The one statement of a text.

@@ -142,6 +142,10 @@ impl FileSource for GuardedSource {
         output_ordering: Option<LexOrdering>,
         config: &FileScanConfig,
     ) -> Result<Option<FileScanConfig>> {
+        // Of a broken file the rows before its first error stay: which those are must not depend on how it was split.
+        if self.guard.skipped.is_some() {
+            return Ok(None);
+        }
         // The result is a copy of `config`, whose source is the guarded one.
         self.inner.repartitioned(target_partitions, min_size, output_ordering, config)
     }

@@ -24,7 +24,7 @@ macro_rules! as_its_input {
         }
     };
 }
-use as_its_input;
+pub(crate) use as_its_input;
 
 pub mod compact;
 pub mod dynamic_filter;

@@ -2,6 +2,8 @@
 
 mod compact_sorts;
 mod dynamic_filters;
+mod equal_names;
+mod equal_steps;
 mod light_counts;
 mod spill_joins;
 mod whole_builds;
@@ -9,26 +11,60 @@ mod whole_builds;
 use std::sync::Arc;
 
 use datafusion::execution::SessionStateBuilder;
+use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 
-/// The rule of DataFusion that hands dynamic filters down.
+/// The rules of DataFusion that hand filters down: those of the query, and dynamic ones.
+const PUSHDOWN: &str = "FilterPushdown";
 const DYNAMIC_PUSHDOWN: &str = "FilterPushdown(Post)";
+
+/// The rule of DataFusion that merges projections.
+const MERGED_PROJECTIONS: &str = "optimize_projections";
 
 /// Adds Sheaf's rules to DataFusion's own: `dynamic_filters` among them, the others after them.
 pub(crate) fn install(state: SessionStateBuilder) -> SessionStateBuilder {
     state
-        .with_physical_optimizer_rules(before_dynamic_pushdown())
+        .with_optimizer_rules(logical())
+        .with_physical_optimizer_rules(physical())
         .with_physical_optimizer_rule(Arc::new(light_counts::LightCounts))
         .with_physical_optimizer_rule(Arc::new(spill_joins::SpillJoins))
         .with_physical_optimizer_rule(Arc::new(whole_builds::WholeBuilds))
         .with_physical_optimizer_rule(Arc::new(compact_sorts::CompactSorts))
 }
 
-fn before_dynamic_pushdown() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
-    let mut rules = PhysicalOptimizer::new().rules;
-    if let Some(place) = rules.iter().position(|rule| rule.name() == DYNAMIC_PUSHDOWN) {
-        rules.insert(place, Arc::new(dynamic_filters::DynamicFilters));
+/// DataFusion's logical rules.
+fn logical() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let guarded = |rule: Arc<dyn OptimizerRule + Send + Sync>| match rule.name() == MERGED_PROJECTIONS {
+        true => Arc::new(equal_steps::MarkedSteps(rule)) as _,
+        false => rule,
+    };
+    Optimizer::new().rules.into_iter().map(guarded).collect()
+}
+
+/// DataFusion's physical rules, and `dynamic_filters` among them.
+fn physical() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    let mut rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> = Vec::new();
+    for rule in PhysicalOptimizer::new().rules {
+        if rule.name() == DYNAMIC_PUSHDOWN {
+            rules.push(Arc::new(dynamic_filters::DynamicFilters));
+        }
+        match [PUSHDOWN, DYNAMIC_PUSHDOWN].contains(&rule.name()) {
+            true => rules.push(Arc::new(equal_names::GuardedPushdown(rule))),
+            false => rules.push(rule),
+        }
     }
     rules
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rules_that_are_guarded_are_there() {
+        let guarded = physical().iter().filter(|rule| format!("{rule:?}").starts_with("GuardedPushdown")).count();
+        let marked = logical().iter().filter(|rule| format!("{rule:?}").starts_with("MarkedSteps")).count();
+        assert_eq!((guarded, marked), (2, 1), "DataFusion has renamed a rule");
+    }
 }

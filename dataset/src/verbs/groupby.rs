@@ -4,6 +4,7 @@ use datafusion::logical_expr::Expr;
 use sheaf_core::Result;
 
 use crate::dataset::Dataset;
+use crate::verbs::checks;
 
 /// A dataset and the keys it is grouped by; `agg` gives one row for each group.
 #[derive(Debug, Clone)]
@@ -36,6 +37,7 @@ impl GroupedDataset {
     pub fn agg(&self, aggregates: impl IntoIterator<Item = Expr>) -> Result<Dataset> {
         let keys = self.dataset.resolve(self.keys.clone())?;
         let aggregates = self.dataset.resolve(aggregates)?;
+        checks::values_of_groups(&aggregates, &keys, self.dataset.logical_plan().schema())?;
         self.dataset.with(|frame| frame.aggregate(keys, aggregates))
     }
 }

@@ -1,5 +1,6 @@
 //! The verbs of `Dataset`: one file for each idea, each a new plan over the old one.
 
+pub(crate) mod checks;
 pub mod explode;
 pub mod groupby;
 pub mod join;

@@ -6,6 +6,7 @@ use sheaf_core::{Error, Result};
 use crate::dataset::Dataset;
 use crate::expr::col;
 use crate::operators::sample::Sample;
+use crate::verbs::checks;
 
 impl Dataset {
     /// The rows for which the predicate is true (not false, not null).
@@ -14,6 +15,7 @@ impl Dataset {
     /// [`sheaf_core::ErrorKind::UnknownColumn`], [`sheaf_core::ErrorKind::TypeMismatch`].
     pub fn filter(&self, predicate: Expr) -> Result<Self> {
         let predicate = self.resolve([predicate])?;
+        predicate.iter().try_for_each(|expr| checks::predicate(expr, self.logical_plan().schema()))?;
         self.with(|frame| predicate.into_iter().try_fold(frame, datafusion::dataframe::DataFrame::filter))
     }
 

@@ -8,6 +8,7 @@ use sheaf_core::{Error, Result};
 
 use crate::dataset::Dataset;
 use crate::expr::col;
+use crate::verbs::checks;
 
 impl Dataset {
     /// These expressions as the columns.
@@ -16,6 +17,7 @@ impl Dataset {
     /// [`sheaf_core::ErrorKind::UnknownColumn`], [`sheaf_core::ErrorKind::TypeMismatch`].
     pub fn select(&self, exprs: impl IntoIterator<Item = Expr>) -> Result<Self> {
         let exprs = self.resolve(exprs)?;
+        checks::values_of_rows(&exprs)?;
         self.with(|frame| frame.select(exprs))
     }
 

@@ -1,8 +1,10 @@
 //! `write`: the rows of a dataset as files, whole or not at all.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, StringArray, UInt64Array};
+use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
 use datafusion::logical_expr::{Extension, LogicalPlan};
 use sheaf_connectors::error::from_datafusion;
@@ -43,8 +45,30 @@ impl Dataset {
     /// [`sheaf_core::ErrorKind::InvalidInput`] for options that contradict each other.
     pub fn write_plan(&self, target: &str, options: WriteOptions) -> Result<Self> {
         let stores = Arc::clone(self.session().stores());
-        let node = Write::new(self.logical_plan().clone(), target.into(), options, stores).map_err(from_datafusion)?;
+        let input = self.without_dictionaries_of_views()?;
+        let node = Write::new(input.logical_plan().clone(), target.into(), options, stores).map_err(from_datafusion)?;
         Ok(Self::new(self.session().clone(), LogicalPlan::Extension(Extension { node: Arc::new(node) })))
+    }
+}
+
+impl Dataset {
+    /// Dictionaries of text and binary views, which neither Parquet's writer nor folders' names know, as dictionaries
+    /// of plain values. Polars' categories come as such.
+    fn without_dictionaries_of_views(&self) -> Result<Self> {
+        let plain = |kind: &DataType| match kind {
+            DataType::Dictionary(key, values) if **values == DataType::Utf8View => Some((key.clone(), DataType::Utf8)),
+            DataType::Dictionary(key, values) if **values == DataType::BinaryView => {
+                Some((key.clone(), DataType::Binary))
+            }
+            _ => None,
+        };
+        let schema = self.schema();
+        let casts = schema.fields().iter().filter_map(|field| {
+            let (key, values) = plain(field.data_type())?;
+            Some((field.name().clone(), DataType::Dictionary(key, Box::new(values))))
+        });
+        let casts: BTreeMap<_, _> = casts.collect();
+        if casts.is_empty() { Ok(self.clone()) } else { self.cast(&casts) }
     }
 }
 

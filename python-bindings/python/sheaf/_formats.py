@@ -90,7 +90,11 @@ def take(result: Any) -> Any:
     pandas = sys.modules.get("pandas")
     if pandas is not None and isinstance(result, pandas.DataFrame):
         return from_pandas(result)
-    if hasattr(result, "__arrow_c_stream__") or hasattr(result, "__arrow_c_array__"):
+    polars = sys.modules.get("polars")
+    if polars is not None and isinstance(result, polars.DataFrame):
+        return from_polars(result)
+    is_column = isinstance(result, pa.Array | pa.ChunkedArray) or type(result).__name__ == "Series"
+    if not is_column and (hasattr(result, "__arrow_c_stream__") or hasattr(result, "__arrow_c_array__")):
         return result
     raise TypeMismatchError(
         f"a function of map_batches returned {type(result).__name__}\n"
@@ -126,8 +130,20 @@ def from_polars(frame: Any) -> Any:
     """
     import polars as pl
 
-    has_nulls = any(kind == pl.Null for kind in frame.dtypes)
+    for name, kind in frame.schema.items():
+        if holds(kind, pl.Object):
+            raise TypeMismatchError(
+                f"the column {name!r} holds Python objects, for which Arrow has no type\n"
+                "  help: give it a type, as with map_elements(…, return_dtype=…), or drop it"
+            )
+    has_nulls = any(holds(kind, pl.Null) for kind in frame.dtypes)
     return frame.to_arrow(compat_level=pl.CompatLevel.newest()) if has_nulls else frame
+
+
+def holds(kind: Any, wanted: Any) -> bool:
+    """Whether a type of Polars is of this class, or has it inside."""
+    inner = [getattr(kind, "inner", None), *(field.dtype for field in getattr(kind, "fields", ()))]
+    return bool(kind == wanted) or any(part is not None and holds(part, wanted) for part in inner)
 
 
 def to_schema(schema: Schema | None) -> pa.Schema | None:

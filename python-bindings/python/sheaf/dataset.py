@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import pyarrow as pa
 
-from sheaf import _arguments, _formats, _html, _sheaf
+from sheaf import _arguments, _formats, _html, _sheaf, errors
 from sheaf._formats import BatchFormat, Schema
 from sheaf._sheaf import Expr, SortKey
 from sheaf.types import Column
@@ -261,7 +261,16 @@ class Dataset(Writers):
         {'carrier': ['AA', 'XX'], 'delay': [5, 7], 'name': ['American', None]}
         """
         both = _arguments.names_of(on)
+        if both and (left_on is not None or right_on is not None):
+            raise errors.InvalidInputError("a join takes either on= or left_on= and right_on=, not both")
         left, right = _arguments.names_of(left_on) or both, _arguments.names_of(right_on) or both
+        if how == "cross" and (left or right):
+            raise errors.InvalidInputError("a cross join has every pair of rows, and no keys")
+        if not isinstance(other, Dataset):
+            raise errors.TypeMismatchError(
+                f"a join is with a Dataset, and this is {type(other).__name__}\n"
+                "  help: make it one, as with sf.from_pandas(…), sf.from_polars(…) or sf.from_arrow(…)"
+            )
         return Dataset(self._inner.join(other._inner, left, right, how, suffix))
 
     # Groups.

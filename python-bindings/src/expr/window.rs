@@ -1,5 +1,6 @@
 //! `over`: aggregates and window functions computed over the rows around each row.
 
+use arrow::datatypes::IntervalMonthDayNano;
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction, WindowFunctionParams};
@@ -55,6 +56,7 @@ fn bound(value: &Bound<'_, PyAny>, units: WindowFrameUnits, start: bool) -> PyRe
     let negative = is_negative(value)?;
     let distance = value.call_method0("__abs__")?;
     let distance = match (units, scalar(&distance)?) {
+        (WindowFrameUnits::Range, ScalarValue::DurationMicrosecond(Some(time))) => interval(time),
         (WindowFrameUnits::Range, distance) => distance,
         (_, ScalarValue::Int64(Some(rows))) => ScalarValue::UInt64(Some(rows.unsigned_abs())),
         _ => return Err(PyTypeError::new_err("a frame of rows or groups reaches a whole number of them")),
@@ -63,6 +65,14 @@ fn bound(value: &Bound<'_, PyAny>, units: WindowFrameUnits, start: bool) -> PyRe
         return Ok(WindowFrameBound::CurrentRow);
     }
     Ok(if negative { WindowFrameBound::Preceding(distance) } else { WindowFrameBound::Following(distance) })
+}
+
+/// A time span as days and the rest of one: dates know no other distance.
+fn interval(microseconds: i64) -> ScalarValue {
+    const DAY: i64 = 24 * 3600 * 1_000_000;
+    // Python's time spans are less than a thousand million days.
+    let days = i32::try_from(microseconds / DAY).unwrap_or(i32::MAX);
+    ScalarValue::IntervalMonthDayNano(Some(IntervalMonthDayNano::new(0, days, microseconds % DAY * 1_000)))
 }
 
 /// Whether a number or a time span points back.

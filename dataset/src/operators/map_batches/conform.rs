@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, new_null_array};
-use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, new_null_array};
+use arrow::compute::kernels::cmp::distinct;
+use arrow::compute::{CastOptions, cast, cast_with_options, nullif};
+use arrow::datatypes::{DataType, Field, FieldRef, Float64Type, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use sheaf_core::{Error, ErrorKind};
 
@@ -50,15 +51,34 @@ fn conform_column(column: &ArrayRef, wanted: &DataType) -> Option<ArrayRef> {
     let is = column.data_type();
     if is == wanted || is.equals_datatype(wanted) {
         Some(Arc::clone(column))
-    } else if column.null_count() == column.len() {
+    } else if column.logical_null_count() == column.len() {
         // A batch without a single value often has no type of its own.
         Some(new_null_array(wanted, column.len()))
     } else if values_of(is).equals_datatype(&values_of(wanted)) {
-        let strict = CastOptions { safe: false, ..CastOptions::default() };
-        cast_with_options(column, wanted, &strict).ok()
+        cast_with_options(column, wanted, &STRICT).ok()
+    } else if is.is_numeric() && wanted.is_numeric() {
+        conform_numbers(column, wanted)
     } else {
         None
     }
+}
+
+const STRICT: CastOptions<'static> =
+    CastOptions { safe: false, format_options: arrow::util::display::FormatOptions::new() };
+
+/// Numbers of another type, when all of them are numbers of this one too: pandas and NumPy make floats of integers as
+/// soon as one is missing, and NaN of that.
+fn conform_numbers(column: &ArrayRef, wanted: &DataType) -> Option<ArrayRef> {
+    let mut numbers = Arc::clone(column);
+    if column.data_type().is_floating() && !wanted.is_floating() {
+        let floats = cast(column, &DataType::Float64).ok()?;
+        let missing = BooleanArray::from_unary(floats.as_primitive::<Float64Type>(), f64::is_nan);
+        numbers = nullif(column, &missing).ok()?;
+    }
+    let cast = cast_with_options(&numbers, wanted, &STRICT).ok()?;
+    let back = cast_with_options(&cast, numbers.data_type(), &STRICT).ok()?;
+    let changed = distinct(&back, &numbers).ok()?;
+    (changed.true_count() == 0).then_some(cast)
 }
 
 /// One type for all layouts of the same values.
@@ -82,7 +102,7 @@ fn values_of(kind: &DataType) -> DataType {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{AsArray, Int64Array, LargeStringArray, ListArray, StringArray, StringViewArray};
+    use arrow::array::{Float64Array, Int64Array, LargeStringArray, ListArray, StringArray, StringViewArray};
     use arrow::datatypes::{Int64Type, Schema};
 
     use super::*;
@@ -115,14 +135,31 @@ mod tests {
     }
 
     #[test]
+    fn numbers_are_cast_when_none_changes() {
+        let cast = |column: ArrayRef, wanted| conformed(column, wanted).ok();
+        let ints = |values: Vec<Option<i64>>| Arc::new(Int64Array::from(values)) as ArrayRef;
+        let floats = |values: Vec<Option<f64>>| Arc::new(Float64Array::from(values)) as ArrayRef;
+        let missing = floats(vec![Some(1.0), None, Some(f64::NAN)]);
+        assert_eq!(cast(missing, DataType::Int64).as_ref(), Some(&ints(vec![Some(1), None, None])));
+        assert_eq!(cast(floats(vec![Some(1.5)]), DataType::Int64), None);
+        assert_eq!(cast(floats(vec![Some(f64::INFINITY)]), DataType::Int64), None);
+        assert_eq!(cast(ints(vec![Some(1 << 40)]), DataType::Int32), None);
+        assert_eq!(cast(ints(vec![Some((1 << 53) + 1)]), DataType::Float64), None);
+        assert_eq!(cast(ints(vec![Some(7)]), DataType::Float64).as_ref(), Some(&floats(vec![Some(7.0)])));
+        assert!(cast(floats(vec![Some(f64::NAN)]), DataType::Float32).is_some_and(|floats| floats.null_count() == 0));
+    }
+
+    #[test]
     fn other_values_are_refused_and_no_values_are_of_any_type() {
         let numbers: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
-        for wanted in [DataType::Int32, DataType::Float64, DataType::Utf8] {
+        for wanted in [DataType::Boolean, DataType::Utf8, DataType::Date32] {
             let error = conformed(Arc::clone(&numbers), wanted.clone()).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::TypeMismatch);
             assert!(error.message().contains(&format!("column \"c\" as Int64 instead of {wanted}")), "{error}");
         }
-        let nulls = new_null_array(&DataType::Int64, 2);
-        assert_eq!(conformed(nulls, DataType::Utf8).unwrap().data_type(), &DataType::Utf8);
+        for kind in [DataType::Int64, DataType::Null] {
+            let text = conformed(new_null_array(&kind, 2), DataType::Utf8).unwrap();
+            assert_eq!((text.data_type(), text.null_count()), (&DataType::Utf8, 2));
+        }
     }
 }
