@@ -151,6 +151,23 @@ def test_a_broken_file_gives_the_same_rows_on_any_number_of_threads(tmp_path: Pa
     assert skipped == 1
 
 
+def test_rows_of_other_columns_are_not_appended(tmp_path: Path) -> None:
+    sf.range(2).write_parquet(tmp_path / "d", mode="append")
+    others = [{"id": ["x"]}, {"id": [1.5]}, {"id": [1], "more": [2]}, {"no": [1]}]
+    for other in others:
+        rows = sf.from_pydict(other)
+        with pytest.raises(sf.TypeMismatchError, match="has the columns id Int64, and the new rows"):
+            rows.write_parquet(tmp_path / "d", mode="append")
+        with pytest.raises(sf.TypeMismatchError, match="has the columns id Int64"):
+            sf.sql(f"COPY rows TO '{tmp_path}/d' STORED AS PARQUET OPTIONS ('mode' 'append')", rows=rows)
+    sf.range(3).write_parquet(tmp_path / "d", mode="append")
+    assert sf.read_parquet(tmp_path / "d").count() == 5
+    parts = sf.from_pydict({"p": ["1", "x"], "n": [1, 2]})
+    for _ in range(2):
+        parts.write_parquet(tmp_path / "p", mode="append", partition_by="p")
+    assert sf.read_parquet(tmp_path / "p").count() == 4
+
+
 def test_categories_of_polars_are_written(tmp_path: Path) -> None:
     frame = pl.DataFrame({"c": pl.Series(["x", None, "y"], dtype=pl.Categorical), "n": [1, 2, 3]})
     sf.from_polars(frame).write_parquet(tmp_path / "c.parquet")

@@ -206,6 +206,7 @@ impl Planner {
             copy.partitioned_by,
             options::normalize(text),
         )?;
+        input.check_append(&copy.target, &options).await?;
         input.write_plan(&copy.target, options)
     }
 

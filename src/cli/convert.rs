@@ -23,6 +23,7 @@ pub(super) fn run(console: &Console, arguments: &ConvertArguments) -> Result<(),
     let report = console.wait(async {
         let progress = console.progress();
         let dataset = progress.during(console.session().read(inputs, &ReadOptions::default())).await?;
+        dataset.check_append(target, &options).await?;
         script::drain(&dataset.write_plan(target, options)?, &progress).await
     })?;
     if let Some(report) = report.as_ref().and_then(WriteReport::read) {

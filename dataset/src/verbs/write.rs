@@ -4,14 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, StringArray, UInt64Array};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
+use datafusion::catalog::TableProvider;
 use datafusion::logical_expr::{Extension, LogicalPlan};
 use sheaf_connectors::error::from_datafusion;
-use sheaf_connectors::write::WriteOptions;
-use sheaf_core::{Error, Result, ResultExt};
+use sheaf_connectors::format::Format;
+use sheaf_connectors::read::ReadOptions;
+use sheaf_connectors::write::{WriteFormat, WriteMode, WriteOptions};
+use sheaf_core::{Error, ErrorKind, Result, ResultExt};
 
 use crate::dataset::Dataset;
+use crate::operators::map_batches::values_of;
 use crate::operators::write::Write;
 
 /// What a write wrote.
@@ -34,6 +38,7 @@ impl Dataset {
     /// [`sheaf_core::ErrorKind::AlreadyExists`] in mode `error` when there is data at the target; whatever goes
     /// wrong in the plan or in the store. After an error the target is as it was.
     pub async fn write(&self, target: &str, options: WriteOptions) -> Result<WriteReport> {
+        self.check_append(target, &options).await?;
         let written = self.write_plan(target, options)?.on_behalf_of(self);
         let batches = written.collect().await.with_context(|| format!("writing {target}"))?;
         batches.iter().find_map(WriteReport::read).ok_or_else(|| Error::internal("a write reported nothing"))
@@ -52,6 +57,38 @@ impl Dataset {
 }
 
 impl Dataset {
+    /// Whether the rows fit the data that they are appended to: otherwise nobody could read the folder any more.
+    ///
+    /// Formats that know no types, CSV and JSON, are not looked at.
+    ///
+    /// # Errors
+    /// [`sheaf_core::ErrorKind::TypeMismatch`] for other columns, or columns of other types, than are there.
+    pub async fn check_append(&self, target: &str, options: &WriteOptions) -> Result<()> {
+        let format = match options.format {
+            WriteFormat::Parquet(_) => Format::Parquet,
+            WriteFormat::Ipc(_) => Format::Ipc,
+            WriteFormat::Csv(_) | WriteFormat::Json(_) => return Ok(()),
+        };
+        if options.mode != WriteMode::Append {
+            return Ok(());
+        }
+        let storage_options = options.storage_options.clone();
+        let read = ReadOptions { format: Some(format), storage_options, ..ReadOptions::default() };
+        // What cannot be read now is for the write itself to find out.
+        let Ok(there) = self.session().open(&[target.to_string()], &read).await else { return Ok(()) };
+        let (there, ours) =
+            (described(&there.schema(), &options.partition_by), described(&self.schema(), &options.partition_by));
+        match there == ours {
+            true => Ok(()),
+            false => {
+                let message = format!("{target} has the columns {}, and the new rows {}", told(&there), told(&ours));
+                Err(Error::new(ErrorKind::TypeMismatch, message).with_hint(
+                    "select and cast the new rows to what is there, or write the whole data anew with mode overwrite",
+                ))
+            }
+        }
+    }
+
     /// Dictionaries of text and binary views, which neither Parquet's writer nor folders' names know, as dictionaries
     /// of plain values. Polars' categories come as such.
     fn without_dictionaries_of_views(&self) -> Result<Self> {
@@ -70,6 +107,20 @@ impl Dataset {
         let casts: BTreeMap<_, _> = casts.collect();
         if casts.is_empty() { Ok(self.clone()) } else { self.cast(&casts) }
     }
+}
+
+/// The columns by name with their types; those of partitions, which are text in the folders' names, have none.
+fn described(schema: &Schema, partition_by: &[String]) -> BTreeMap<String, Option<DataType>> {
+    let kind = |field: &Field| (!partition_by.contains(field.name())).then(|| values_of(field.data_type()));
+    schema.fields().iter().map(|field| (field.name().clone(), kind(field))).collect()
+}
+
+fn told(columns: &BTreeMap<String, Option<DataType>>) -> String {
+    let column = |(name, kind): (&String, &Option<DataType>)| match kind {
+        Some(kind) => format!("{name} {kind}"),
+        None => name.clone(),
+    };
+    columns.iter().map(column).collect::<Vec<_>>().join(", ")
 }
 
 impl WriteReport {

@@ -82,7 +82,7 @@ fn conform_numbers(column: &ArrayRef, wanted: &DataType) -> Option<ArrayRef> {
 }
 
 /// One type for all layouts of the same values.
-fn values_of(kind: &DataType) -> DataType {
+pub(crate) fn values_of(kind: &DataType) -> DataType {
     let inner = |field: &FieldRef| Arc::new(Field::new("item", values_of(field.data_type()), true));
     match kind {
         DataType::LargeUtf8 | DataType::Utf8View => DataType::Utf8,
