@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use sheaf::connectors::write::{
     CsvWriteOptions, IpcWriteOptions, JsonWriteOptions, ParquetWriteOptions, WriteFormat, WriteOptions,
 };
+use sheaf::core::settings::parse_bytes;
 use sheaf::{Error, Result};
 
 use crate::read::byte;
@@ -17,7 +18,7 @@ pub(crate) struct WriteArgs {
     format: String,
     mode: String,
     partition_by: Vec<String>,
-    target_file_size: Option<u64>,
+    target_file_size: Option<String>,
     single_file: Option<bool>,
     storage_options: BTreeMap<String, String>,
     compression: Option<String>,
@@ -68,7 +69,7 @@ impl WriteArgs {
             format,
             mode: self.mode.parse()?,
             partition_by: self.partition_by,
-            target_file_bytes: self.target_file_size,
+            target_file_bytes: self.target_file_size.as_deref().map(parse_bytes).transpose()?,
             single_file: self.single_file,
             storage_options: self.storage_options,
         })

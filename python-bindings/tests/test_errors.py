@@ -130,6 +130,14 @@ def full_join_using(_: Path) -> None:
     sf.sql("SELECT id FROM l FULL JOIN r USING (id)", l=sf.range(1), r=sf.range(2))
 
 
+def sort_by_nothing(_: Path) -> None:
+    sf.range(1).sort()
+
+
+def explode_of_numbers(_: Path) -> None:
+    sf.range(1).explode("id")
+
+
 def mismatch_of_keys(_: Path) -> None:
     sf.from_pydict({"k": [1]}).join(sf.from_pydict({"k": [[1]]}), on="k")
 
@@ -199,6 +207,8 @@ CASES: list[tuple[Callable[[Path], None], type[sf.SheafError], type[Exception], 
     (join_with_keys_twice, sf.InvalidInputError, ValueError, ["on= or left_on="]),
     (cross_join_with_keys, sf.InvalidInputError, ValueError, ["no keys"]),
     (full_join_using, sf.UnsupportedError, NotImplementedError, ["FULL JOIN with USING", "coalesce"]),
+    (sort_by_nothing, sf.InvalidInputError, ValueError, ["no key to sort by"]),
+    (explode_of_numbers, sf.TypeMismatchError, TypeError, ['"id" is Int64', "str.split"]),
     (mismatch_of_keys, sf.TypeMismatchError, TypeError, ["cannot join", '"k"', "cast"]),
     (user_function, sf.UserFunctionError, RuntimeError, ["wrong", "ZeroDivisionError", "partition 0, batch 0, row 0"]),
     (memory_limit, sf.MemoryLimitError, MemoryError, ["memory_limit"]),

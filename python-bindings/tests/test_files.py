@@ -59,6 +59,9 @@ def test_partitions_and_file_sizes(tmp_path: Path) -> None:
     back = sf.read_parquet(tmp_path / "by")
     assert back.count() == 1_000
     assert sf.read_parquet(tmp_path / "by" / "part=1", hive_partitioning=False).columns == ["id"]
+    with pytest.raises(sf.InvalidInputError, match="is not a size"):
+        sf.range(1).write_csv(tmp_path / "none", target_file_size="many")
+    assert sf.range(300_000).write_csv(tmp_path / "text", target_file_size="200kB").files > 1
     several = sf.range(300_000).write_csv(tmp_path / "sized", target_file_size=200_000)
     assert several.files > 3
 
@@ -149,6 +152,16 @@ def test_a_broken_file_gives_the_same_rows_on_any_number_of_threads(tmp_path: Pa
     [(count, rows, skipped)] = counts
     assert count == rows <= 150_001
     assert skipped == 1
+
+
+def test_a_schema_types_the_columns_of_folders_too(tmp_path: Path) -> None:
+    sf.from_pydict({"z": ["01", "2", None], "v": [1, 2, 3]}).write_parquet(tmp_path / "d", partition_by="z")
+    assert sf.read_parquet(tmp_path / "d").sort("v").to_pydict()["z"] == [1, 2, None]
+    text = sf.read_parquet(tmp_path / "d", schema={"v": "int64", "z": "string"})
+    assert text.sort("v").to_pydict() == {"v": [1, 2, 3], "z": ["01", "2", None]}
+    assert text.filter(sf.col("z") == "01").to_pydict() == {"v": [1], "z": ["01"]}
+    small = sf.read_parquet(tmp_path / "d", schema={"v": "int64", "z": "int8"})
+    assert small.schema.field("z").type == pa.int8()
 
 
 def test_rows_of_other_columns_are_not_appended(tmp_path: Path) -> None:

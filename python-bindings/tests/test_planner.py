@@ -95,3 +95,8 @@ def test_a_time_span_bounds_the_window_over_dates() -> None:
         frame = ("range", dt.timedelta(days=-1), dt.timedelta(0))
         sums = table.select("t", s=sf.col("v").sum().over(order_by="t", frame=frame))
         assert sums.sort("t").to_pydict()["s"] == [1, 3, 3]
+
+
+def test_names_with_dots_are_names() -> None:
+    lists = sf.from_pydict({"a.b": [[1, 2], [], None], "c": [1, 2, 3]})
+    assert lists.explode("a.b").sort("c", "a.b").to_pydict() == {"a.b": [1, 2, None, None], "c": [1, 1, 2, 3]}

@@ -190,6 +190,15 @@ fn unify(reader: &Reader, files: &[(&Listed, Inspected)], by_name: bool) -> Resu
     Ok(schema)
 }
 
+/// A folder's column with the type that the caller's schema gives it: `01` is a number unless it says otherwise.
+fn as_declared(column: FieldRef, options: &ReadOptions) -> FieldRef {
+    let declared = options.schema.as_ref().and_then(|schema| schema.field_with_name(column.name()).ok());
+    match declared {
+        Some(field) => Arc::new(column.as_ref().clone().with_data_type(field.data_type().clone())),
+        None => column,
+    }
+}
+
 /// The columns in files, with those of folders and the path after them.
 fn columns(
     files: &[Listed],
@@ -199,7 +208,7 @@ fn columns(
 ) -> Result<datafusion::datasource::table_schema::TableSchema> {
     let pairs: Vec<_> = files.iter().map(|file| file.pairs.clone()).collect();
     let mut partition: Vec<FieldRef> = match (hive, hive::columns(&pairs)) {
-        (_, Some(columns)) => columns,
+        (_, Some(columns)) => columns.into_iter().map(|column| as_declared(column, options)).collect(),
         (Hive::WholePath, None) => {
             return Err(Error::new(
                 ErrorKind::InvalidInput,

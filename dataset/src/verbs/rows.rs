@@ -25,6 +25,9 @@ impl Dataset {
     /// [`sheaf_core::ErrorKind::UnknownColumn`].
     pub fn sort(&self, keys: impl IntoIterator<Item = SortExpr>) -> Result<Self> {
         let keys: Vec<SortExpr> = keys.into_iter().collect();
+        if keys.is_empty() {
+            return Err(Error::invalid("there is no key to sort by").with_hint("name a column, as in sort(\"delay\")"));
+        }
         self.with(|frame| frame.sort(keys))
     }
 

@@ -42,7 +42,7 @@ class Writers:
         *,
         mode: WriteMode = "error",
         partition_by: str | Sequence[str] = (),
-        target_file_size: int | None = None,
+        target_file_size: int | str | None = None,
         single_file: bool | None = None,
         compression: str | None = None,
         row_group_rows: int | None = None,
@@ -54,7 +54,7 @@ class Writers:
             target: A path or URL. A name that ends as a Parquet file's does is one file, else it is a folder.
             mode: What to do about data that is there: ``"error"``, ``"append"``, ``"overwrite"`` or ``"ignore"``.
             partition_by: Columns that become folders ``name=value``.
-            target_file_size: Bytes that a folder's files grow to, about.
+            target_file_size: Bytes that a folder's files grow to, about, as a number or as text: ``"512MiB"``.
             single_file: Whether the target is one file, when its name does not say so.
             compression: ``"snappy"`` by default, or ``"zstd"``, ``"zstd(9)"``, ``"lz4"``, ``"gzip"``, ``"brotli"``,
                 ``"none"``.
@@ -78,7 +78,7 @@ class Writers:
         has_header: bool = True,
         null_value: str = "",
         partition_by: str | Sequence[str] = (),
-        target_file_size: int | None = None,
+        target_file_size: int | str | None = None,
         single_file: bool | None = None,
         compression: str | None = None,
         storage_options: Mapping[str, str] | None = None,
@@ -93,7 +93,7 @@ class Writers:
             has_header: Whether the first row names the columns.
             null_value: The text that stands for null.
             partition_by: Columns that become folders.
-            target_file_size: Bytes that a folder's files grow to, about.
+            target_file_size: Bytes that a folder's files grow to, about, as a number or as text: ``"512MiB"``.
             single_file: Whether the target is one file.
             compression: ``"gzip"``, ``"zstd"``, ``"bzip2"``, ``"xz"`` or ``"none"``; by default that of the name.
             storage_options: As for ``sf.read_parquet``.
@@ -113,7 +113,7 @@ class Writers:
         *,
         mode: WriteMode = "error",
         partition_by: str | Sequence[str] = (),
-        target_file_size: int | None = None,
+        target_file_size: int | str | None = None,
         single_file: bool | None = None,
         compression: str | None = None,
         storage_options: Mapping[str, str] | None = None,
@@ -134,7 +134,7 @@ class Writers:
         *,
         mode: WriteMode = "error",
         partition_by: str | Sequence[str] = (),
-        target_file_size: int | None = None,
+        target_file_size: int | str | None = None,
         single_file: bool | None = None,
         compression: str | None = None,
         storage_options: Mapping[str, str] | None = None,
@@ -149,10 +149,12 @@ class Writers:
         return self._write("ipc", **_common(locals()))
 
     def _write(self, writer: str, *, target: str | os.PathLike[str], **given: Any) -> WriteReport:
+        size = given["target_file_size"]
         options = {
             "csv": None,
             "row_group_rows": None,
             **given,
+            "target_file_size": None if size is None else str(size),
             "format": writer,
             "partition_by": _arguments.names_of(given["partition_by"]),
             "storage_options": {key: str(value) for key, value in (given["storage_options"] or {}).items()},
