@@ -50,10 +50,7 @@ fn has_code(text: &str) -> bool {
 }
 
 pub(crate) fn parse(script: &str) -> Result<Vec<Statement>> {
-    let mut statements = DFParser::parse_sql(script).map(Vec::from).map_err(|error| {
-        let told = from_datafusion(error);
-        Error::new(ErrorKind::Parse, told.message()).with_source(told)
-    })?;
+    let mut statements = DFParser::parse_sql(script).map(Vec::from).map_err(from_datafusion)?;
     statements.iter_mut().try_for_each(mend)?;
     Ok(statements)
 }

@@ -26,6 +26,21 @@ macro_rules! as_its_input {
 }
 pub(crate) use as_its_input;
 
+/// The visit to the expressions of a plan node that has none.
+macro_rules! without_expressions {
+    () => {
+        fn apply_expressions(
+            &self,
+            _f: &mut dyn FnMut(
+                &Arc<dyn datafusion::physical_expr::PhysicalExpr>,
+            ) -> datafusion::error::Result<datafusion::common::tree_node::TreeNodeRecursion>,
+        ) -> datafusion::error::Result<datafusion::common::tree_node::TreeNodeRecursion> {
+            Ok(datafusion::common::tree_node::TreeNodeRecursion::Continue)
+        }
+    };
+}
+pub(crate) use without_expressions;
+
 pub mod compact;
 pub mod dynamic_filter;
 pub(crate) mod float_keys;
