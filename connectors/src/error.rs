@@ -5,6 +5,7 @@ use std::error::Error as StdError;
 use arrow::error::ArrowError;
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
+use datafusion::logical_expr::UNNAMED_TABLE;
 use datafusion::sql::sqlparser::parser::ParserError;
 use parquet::errors::ParquetError;
 use sheaf_core::{Error, ErrorKind};
@@ -130,7 +131,7 @@ fn translate(error: DataFusionError) -> Error {
             .with_source(error);
     }
     let (kind, hint) = match root {
-        DataFusionError::SchemaError(schema, _) => return unknown_column(schema, &message).with_source(error),
+        DataFusionError::SchemaError(schema, _) => return schema_error(schema).with_source(error),
         DataFusionError::ResourcesExhausted(_) => (
             ErrorKind::MemoryLimit,
             Some("raise memory_limit, use fewer threads, or let this operator hold fewer or narrower rows"),
@@ -171,7 +172,8 @@ fn plain_message(root: &DataFusionError) -> String {
     let text = root.message().into_owned();
     let text = text.split(DataFusionError::BACK_TRACE_SEP).next().unwrap_or(&text);
     let text = text.split("\nThis issue was likely caused by a bug in DataFusion").next().unwrap_or(text);
-    wrong_arguments(text).unwrap_or_else(|| text.trim().to_string())
+    // The name that a dataset has in a plan says nothing to its user.
+    wrong_arguments(text).unwrap_or_else(|| text.trim().replace(&format!("{UNNAMED_TABLE}."), ""))
 }
 
 /// What DataFusion tells of a function that takes no such arguments, without its list of everything that it tried.
@@ -297,10 +299,14 @@ fn is_type_mismatch(text: &str) -> bool {
         .any(|mark| text.contains(mark))
 }
 
-/// An unknown column names the nearest one there is.
-fn unknown_column(error: &SchemaError, message: &str) -> Error {
-    let SchemaError::FieldNotFound { field, valid_fields } = error else {
-        return Error::new(ErrorKind::InvalidInput, message);
+/// An unknown column names the nearest one there is; one that would be there twice says how to name it otherwise.
+fn schema_error(error: &SchemaError) -> Error {
+    let (field, valid_fields) = match error {
+        SchemaError::FieldNotFound { field, valid_fields } => (field, valid_fields),
+        SchemaError::AmbiguousReference { field } => return twice(&field.name),
+        SchemaError::DuplicateQualifiedField { name, .. } | SchemaError::DuplicateUnqualifiedField { name } => {
+            return twice(name);
+        }
     };
     let mut names: Vec<&str> = Vec::new();
     for column in valid_fields {
@@ -309,6 +315,11 @@ fn unknown_column(error: &SchemaError, message: &str) -> Error {
         }
     }
     unknown_column_error(&field.name, &names)
+}
+
+fn twice(name: &str) -> Error {
+    Error::new(ErrorKind::InvalidInput, format!("two columns have the name {name:?}"))
+        .with_hint("give one of them another name with alias (AS in SQL), or say of which table it is")
 }
 
 /// The error for a column that is not among `names`: says the nearest name, or all of them.

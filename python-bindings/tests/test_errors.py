@@ -134,6 +134,14 @@ def sort_by_nothing(_: Path) -> None:
     sf.range(1).sort()
 
 
+def column_twice(_: Path) -> None:
+    sf.range(1).select("id", "id")
+
+
+def key_and_aggregate_of_one_name(_: Path) -> None:
+    sf.range(1).groupby("id").agg(id=sf.col("id").sum())
+
+
 def explode_of_numbers(_: Path) -> None:
     sf.range(1).explode("id")
 
@@ -208,6 +216,8 @@ CASES: list[tuple[Callable[[Path], None], type[sf.SheafError], type[Exception], 
     (cross_join_with_keys, sf.InvalidInputError, ValueError, ["no keys"]),
     (full_join_using, sf.UnsupportedError, NotImplementedError, ["FULL JOIN with USING", "coalesce"]),
     (sort_by_nothing, sf.InvalidInputError, ValueError, ["no key to sort by"]),
+    (column_twice, sf.InvalidInputError, ValueError, ['expression "id" at position 0', "same name"]),
+    (key_and_aggregate_of_one_name, sf.InvalidInputError, ValueError, ['two columns have the name "id"', "alias"]),
     (explode_of_numbers, sf.TypeMismatchError, TypeError, ['"id" is Int64', "str.split"]),
     (mismatch_of_keys, sf.TypeMismatchError, TypeError, ["cannot join", '"k"', "cast"]),
     (user_function, sf.UserFunctionError, RuntimeError, ["wrong", "ZeroDivisionError", "partition 0, batch 0, row 0"]),

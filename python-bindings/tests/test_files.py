@@ -181,6 +181,21 @@ def test_rows_of_other_columns_are_not_appended(tmp_path: Path) -> None:
     assert sf.read_parquet(tmp_path / "p").count() == 4
 
 
+@pytest.mark.parametrize("suffix", ["parquet", "ipc", "csv", "json"])
+def test_rows_are_not_appended_to_other_folders(tmp_path: Path, suffix: str) -> None:
+    rows = sf.from_pydict({"p": ["x", "y"], "q": [1, 2], "n": [1, 2]})
+    write = getattr(rows, f"write_{suffix}")
+    write(tmp_path / "d", partition_by=["p"])
+    write(tmp_path / "d", mode="append", partition_by=["p"])
+    for other, would in [([], "not partitioned"), (["q"], "partitioned by q"), (["p", "q"], "partitioned by p, q")]:
+        with pytest.raises(sf.InvalidInputError, match=f"is partitioned by p, and the new rows would be {would}"):
+            write(tmp_path / "d", mode="append", partition_by=other)
+    assert getattr(sf, f"read_{suffix}")(tmp_path / "d").count() == 4
+    write(tmp_path / "flat", mode="append")
+    with pytest.raises(sf.InvalidInputError, match="append without partition_by"):
+        write(tmp_path / "flat", mode="append", partition_by=["p"])
+
+
 def test_categories_of_polars_are_written(tmp_path: Path) -> None:
     frame = pl.DataFrame({"c": pl.Series(["x", None, "y"], dtype=pl.Categorical), "n": [1, 2, 3]})
     sf.from_polars(frame).write_parquet(tmp_path / "c.parquet")

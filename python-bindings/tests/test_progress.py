@@ -17,7 +17,7 @@ from sheaf import _progress
 CODE = """
 import sheaf as sf
 session = sf.Session(threads=1, progress="{mode}")
-numbers = session.range(60_000_000).with_column("k", sf.col("id") * 7919 % 1000003)
+numbers = session.range(10_000_000).with_column("k", sf.col("id") * 7919 % 1000003)
 numbers.groupby("k").agg(n=sf.col("id").max()).aggregate(sf.col("n").sum()).to_arrow()
 """
 

@@ -51,11 +51,11 @@ fn write_tables(folder: &Path) {
                 "SELECT value * 7907 % {ROWS} + {ROWS} / 2 AS id, value % 9 AS w, {TEXT} AS note FROM range({ROWS})"
             ),
         ),
-        // Nine of ten rows have one key.
+        // Nine of ten rows have one key; with the dimension it is four limits.
         (
             "skewed",
             format!(
-                "SELECT CASE WHEN value % 10 = 0 THEN value % {rest} ELSE 7 END AS id, value AS v, {TEXT} AS text FROM range({ROWS})"
+                "SELECT CASE WHEN value % 10 = 0 THEN value % {rest} ELSE 7 END AS id, value AS v, repeat({TEXT}, 3) AS text FROM range({ROWS})"
             ),
         ),
         ("dimension", format!("SELECT value AS id, {TEXT} AS note FROM range({DIMENSION_ROWS})")),
@@ -196,12 +196,35 @@ fn anti_join_over_the_limit() {
     );
 }
 
+/// The keys of `skewed`: every tenth up to where they come again, and the one that most rows have.
+const SKEWED_KEYS: u64 = (ROWS - DIMENSION_ROWS) / 10 + 1;
+
 #[test]
-fn skewed_join_over_the_limit() {
-    let met = ROWS / 10 * 9 + ROWS / 10 * DIMENSION_ROWS / (ROWS - DIMENSION_ROWS);
-    let told = run("SELECT count(*) AS n FROM skewed JOIN dimension ON skewed.id = dimension.id");
-    assert!(told.error.is_empty() && met > 0);
-    spills("SELECT s.*, note FROM skewed s LEFT JOIN dimension d ON s.id = d.id", ROWS);
+fn skewed_probe_side_over_the_limit() {
+    // The rows whose key is in the dimension: half of those without the common one come twice.
+    let met = ROWS / 10 * 9 + DIMENSION_ROWS / 10 * 2;
+    spills("SELECT s.*, note FROM skewed s JOIN dimension d ON s.id = d.id", met);
+    spills(
+        "SELECT d.id, s.v, s.text, note FROM dimension d LEFT JOIN skewed s ON s.id = d.id",
+        met + DIMENSION_ROWS - DIMENSION_ROWS / 10 - 1,
+    );
+}
+
+#[test]
+fn skewed_build_side_over_the_limit() {
+    let narrow = "(SELECT id, v, substr(text, 1, 32) AS text FROM skewed)";
+    spills(&format!("SELECT s.v, s.text, l.text AS note FROM {narrow} s LEFT JOIN l ON s.id = l.id"), ROWS);
+    spills(
+        &format!("SELECT s.v, s.text, l.text AS note FROM l LEFT JOIN {narrow} s ON s.id = l.id"),
+        ROWS + ROWS - SKEWED_KEYS,
+    );
+}
+
+#[test]
+fn both_sides_skewed_over_the_limit_is_a_memory_error() {
+    let told = run("SELECT a.text, b.text FROM skewed a LEFT JOIN skewed b ON a.id = b.id");
+    assert_eq!(told.error, format!("{:?}", ErrorKind::MemoryLimit));
+    assert!(told.peak <= LIMIT / 4 * 5, "held {} MiB of {} MiB", told.peak >> 20, LIMIT >> 20);
 }
 
 #[test]

@@ -106,6 +106,13 @@ impl FilesTable {
         &self.locations
     }
 
+    /// The columns that the folders' names give, from the outermost in.
+    #[must_use]
+    pub fn partition_columns(&self) -> Vec<String> {
+        let folders = self.columns.table_partition_cols().iter().map(|field| field.name().clone());
+        folders.filter(|name| self.options.include_file_paths.as_ref() != Some(name)).collect()
+    }
+
     /// The files as they are now, with what is known of them.
     async fn candidates(&self, state: &dyn Session) -> Result<Vec<Candidate>> {
         let files =

@@ -1,5 +1,5 @@
 //! Operators whose meaning in a dataframe is not SQL's: `+` that joins text, `+` and `-` that move a date by a duration,
-//! `/` that never truncates, `//` and `%` that follow the sign of the divisor. Each is a function that knows its operands' types once the plan does, and
+//! `-` of two dates that is a duration, `/` that never truncates, `//` and `%` that follow the sign of the divisor. Each is a function that knows its operands' types once the plan does, and
 //! turns into SQL's operator where that means the same.
 
 use std::sync::{Arc, LazyLock};
@@ -10,7 +10,7 @@ use arrow::compute::kernels::numeric::{add_wrapping, div, rem, sub_wrapping};
 use arrow::compute::kernels::zip::zip;
 use arrow::compute::{and, cast as cast_array, nullif};
 use arrow::datatypes::{
-    DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION, DataType, Float32Type, Float64Type, IntervalUnit,
+    DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION, DataType, Float32Type, Float64Type, IntervalUnit, TimeUnit,
 };
 use arrow::error::ArrowError;
 use datafusion::common::utils::take_function_args;
@@ -40,7 +40,7 @@ pub fn add(left: Expr, right: Expr) -> Expr {
     ADD.call(vec![left, right])
 }
 
-/// The difference of numbers or times.
+/// The difference of numbers or times; of two dates or two times a duration.
 ///
 /// ```
 /// use sheaf_dataset::expr::{col, subtract};
@@ -177,6 +177,10 @@ impl ScalarUDFImpl for Arithmetic {
             let common = comparison_coercion(left, right).unwrap_or_else(|| left.clone());
             return Ok(vec![common; 2]);
         }
+        if self.kind == Kind::Subtract && is_date(left) && is_date(right) {
+            // So that the difference is a duration, as of two times, and not SQL's number of days.
+            return Ok(vec![DataType::Timestamp(TimeUnit::Millisecond, None); 2]);
+        }
         let (left, right) = (&moves_date(left, right), &moves_date(right, left));
         let operator = self.operator(left, right);
         let (left, right) = BinaryTypeCoercer::new(left, &operator, right).get_input_types()?;
@@ -241,10 +245,14 @@ fn is_text(data_type: &DataType) -> bool {
     }
 }
 
+fn is_date(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Date32 | DataType::Date64)
+}
+
 /// The type that moves a date where `data_type` is a duration and `other` one of dates; else `data_type` itself.
 fn moves_date(data_type: &DataType, other: &DataType) -> DataType {
     match (data_type, other) {
-        (DataType::Duration(_), DataType::Date32 | DataType::Date64) => DataType::Interval(IntervalUnit::MonthDayNano),
+        (DataType::Duration(_), other) if is_date(other) => DataType::Interval(IntervalUnit::MonthDayNano),
         _ => data_type.clone(),
     }
 }

@@ -8,8 +8,10 @@
 //! join is as if this node were not there. It never joins by itself.
 
 mod fallback;
+mod heavy;
 mod input;
 mod key;
+mod sides;
 
 use std::fmt;
 use std::pin::Pin;
@@ -17,9 +19,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use arrow::datatypes::SchemaRef;
-use arrow::record_batch::RecordBatch;
-use datafusion::common::plan_err;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use datafusion::common::{plan_err, resources_err};
 use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::memory_pool::{MemoryLimit, MemoryPool, human_readable_size};
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::execution_plan::CardinalityEffect;
 use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
@@ -34,6 +37,10 @@ use input::{FeedExec, HeldInput};
 
 /// The metric that counts the partitions which went on as sort-merge joins.
 pub const FELL_BACK: &str = "fell_back";
+
+/// The part of the pool's limit that may be held beyond it, for the keys of spilled rows are counted whether there is
+/// room or not.
+const OVERDRAFT: usize = 32;
 
 /// A hash join that can go on as a sort-merge join.
 #[derive(Debug)]
@@ -160,6 +167,18 @@ fn add_spills(plan: &Arc<dyn ExecutionPlan>, metrics: &mut MetricsSet) {
     }
 }
 
+/// A merge takes the rows of one key back into memory without asking for it: where both sides have too many rows of a
+/// key, the memory of other operators is used up, and then the process's.
+fn refuse_overdraft(pool: &Arc<dyn MemoryPool>) -> Result<()> {
+    match pool.memory_limit() {
+        MemoryLimit::Finite(limit) if pool.reserved().saturating_sub(limit) > limit / OVERDRAFT => resources_err!(
+            "both sides of a join have more rows of one key than fit in the {} that operators of this session may hold",
+            human_readable_size(limit)
+        ),
+        _ => Ok(()),
+    }
+}
+
 /// One partition: the hash join's stream, or that of the plan which took its place.
 struct JoinStream {
     partition: usize,
@@ -188,8 +207,10 @@ impl JoinStream {
                     self.fell_back.add(1);
                 }
                 Some(Ok(batch)) if self.fallen_back => {
-                    // The columns are those of the join; only the schema's identity differs.
-                    return Poll::Ready(Some(batch.with_schema(self.shared.join.schema()).map_err(Into::into)));
+                    if let Err(error) = refuse_overdraft(self.context.memory_pool()) {
+                        return Poll::Ready(Some(Err(error)));
+                    }
+                    return Poll::Ready(Some(self.as_joined(batch)));
                 }
                 item => {
                     if item.is_none() && !self.fallen_back {
@@ -199,6 +220,13 @@ impl JoinStream {
                 }
             }
         }
+    }
+
+    /// The batch with the join's schema, of which a merge knows less: not that a column has no nulls.
+    fn as_joined(&self, batch: RecordBatch) -> Result<RecordBatch> {
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        let (_, columns, _) = batch.into_parts();
+        Ok(RecordBatch::try_new_with_options(self.shared.join.schema(), columns, &options)?)
     }
 
     /// The inputs go with the join, as they would without this node: their producers stop.

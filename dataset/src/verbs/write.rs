@@ -9,7 +9,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion::catalog::TableProvider;
 use datafusion::logical_expr::{Extension, LogicalPlan};
 use sheaf_connectors::error::from_datafusion;
-use sheaf_connectors::format::Format;
+use sheaf_connectors::format::{CsvOptions, Format, JsonOptions};
 use sheaf_connectors::read::ReadOptions;
 use sheaf_connectors::write::{WriteFormat, WriteMode, WriteOptions};
 use sheaf_core::{Error, ErrorKind, Result, ResultExt};
@@ -59,23 +59,29 @@ impl Dataset {
 impl Dataset {
     /// Whether the rows fit the data that they are appended to: otherwise nobody could read the folder any more.
     ///
-    /// Formats that know no types, CSV and JSON, are not looked at.
+    /// Formats that know no types, CSV and JSON, are asked for their folders alone.
     ///
     /// # Errors
-    /// [`sheaf_core::ErrorKind::TypeMismatch`] for other columns, or columns of other types, than are there.
+    /// - [`ErrorKind::TypeMismatch`] for other columns, or columns of other types, than are there.
+    /// - [`ErrorKind::InvalidInput`] for other `partition_by` than there is.
     pub async fn check_append(&self, target: &str, options: &WriteOptions) -> Result<()> {
-        let format = match options.format {
-            WriteFormat::Parquet(_) => Format::Parquet,
-            WriteFormat::Ipc(_) => Format::Ipc,
-            WriteFormat::Csv(_) | WriteFormat::Json(_) => return Ok(()),
-        };
         if options.mode != WriteMode::Append {
             return Ok(());
         }
+        let format = match options.format {
+            WriteFormat::Parquet(_) => Format::Parquet,
+            WriteFormat::Ipc(_) => Format::Ipc,
+            WriteFormat::Csv(_) => Format::Csv(CsvOptions::default()),
+            WriteFormat::Json(_) => Format::Json(JsonOptions::default()),
+        };
         let storage_options = options.storage_options.clone();
         let read = ReadOptions { format: Some(format), storage_options, ..ReadOptions::default() };
         // What cannot be read now is for the write itself to find out.
         let Ok(there) = self.session().open(&[target.to_string()], &read).await else { return Ok(()) };
+        check_folders(target, &there.partition_columns(), &options.partition_by)?;
+        if !matches!(options.format, WriteFormat::Parquet(_) | WriteFormat::Ipc(_)) {
+            return Ok(());
+        }
         let (there, ours) =
             (described(&there.schema(), &options.partition_by), described(&self.schema(), &options.partition_by));
         match there == ours {
@@ -107,6 +113,23 @@ impl Dataset {
         let casts: BTreeMap<_, _> = casts.collect();
         if casts.is_empty() { Ok(self.clone()) } else { self.cast(&casts) }
     }
+}
+
+/// Whether the new rows go to folders of the same columns as those that are there.
+fn check_folders(target: &str, there: &[String], ours: &[String]) -> Result<()> {
+    if there == ours {
+        return Ok(());
+    }
+    let told = |columns: &[String]| match columns {
+        [] => "not partitioned".to_string(),
+        columns => format!("partitioned by {}", columns.join(", ")),
+    };
+    let message = format!("{target} is {}, and the new rows would be {}", told(there), told(ours));
+    let hint = match there {
+        [] => "append without partition_by, or write the whole data anew with mode overwrite".to_string(),
+        there => format!("pass partition_by={there:?}, or write the whole data anew with mode overwrite"),
+    };
+    Err(Error::invalid(message).with_hint(hint))
 }
 
 /// The columns by name with their types; those of partitions, which are text in the folders' names, have none.

@@ -6,22 +6,21 @@
 use std::sync::Arc;
 
 use arrow::compute::SortOptions;
-use arrow::datatypes::{DataType, Schema};
-use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{JoinSide, JoinType};
+use arrow::datatypes::DataType;
+use datafusion::common::JoinType;
 use datafusion::error::Result;
-use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{LexOrdering, PhysicalExprRef, PhysicalSortExpr};
-use datafusion::physical_plan::joins::utils::JoinFilter;
-use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode, SortMergeJoinExec};
+use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
 use datafusion::physical_plan::limit::LocalLimitExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning};
 
+use super::heavy::has_heavy_key;
 use super::input::{HeldInput, ReplayExec};
 use super::key::merge_key;
+use super::sides::{Sides, columns};
 use crate::operators::compact::CompactExec;
 
 /// Whether a sort-merge join can do what this hash join does.
@@ -85,28 +84,22 @@ pub(super) fn plan(
 
 /// The join itself, with the hash join's columns.
 fn merge(join: &HashJoinExec, build: &Arc<HeldInput>, probe: &Arc<HeldInput>) -> Result<Arc<dyn ExecutionPlan>> {
-    let (left_schema, right_schema) = (join.left().schema(), join.right().schema());
+    let (build_schema, probe_schema) = (join.left().schema(), join.right().schema());
     let mut on = Vec::with_capacity(join.on().len());
     for (left, right) in join.on() {
-        on.push((merge_key(left, &left_schema)?, merge_key(right, &right_schema)?));
+        on.push((merge_key(left, &build_schema)?, merge_key(right, &probe_schema)?));
     }
     let left = input(join, build, on.iter().map(|(left, _)| left))?;
     let right = input(join, probe, on.iter().map(|(_, right)| right))?;
-    let (filter, nulls, how) = (join.filter(), join.null_equality(), *join.join_type());
-    let order = vec![SortOptions::default(); on.len()];
-    // A merge keeps the rows of one key of its right side at hand: rather those of the build side, which is the
-    // smaller and has fewer rows of one key. (The other join types have the side that they must keep.)
-    if !matches!(how, JoinType::Inner | JoinType::Full) {
-        let filter = filter.map(merge_filter).transpose()?;
-        return Ok(Arc::new(SortMergeJoinExec::try_new(left, right, on, filter, how, order, nulls)?));
+    let sides = Sides { left, right, on, filter: join.filter().cloned(), nulls: join.null_equality() };
+    let how = *join.join_type();
+    if !matches!(how, JoinType::Inner | JoinType::Full | JoinType::Left | JoinType::Right) {
+        return sides.merge(how);
     }
-    let on = on.into_iter().map(|(left, right)| (right, left)).collect();
-    let filter = filter.map(|filter| merge_filter(&filter.swap())).transpose()?;
-    let merge: Arc<dyn ExecutionPlan> =
-        Arc::new(SortMergeJoinExec::try_new(right, left, on, filter, how, order, nulls)?);
-    let (left, right) = (left_schema.fields().len(), right_schema.fields().len());
-    let back: Vec<usize> = (right..right + left).chain(0..right).collect();
-    Ok(Arc::new(ProjectionExec::try_new(columns(&merge, &back), merge)?))
+    // A merge keeps the rows of one key of one side at hand: rather those of the build side, which is the smaller and
+    // has fewer rows of one key, unless one is seen to have many.
+    let keys: Vec<_> = join.on().iter().map(|(left, _)| Arc::clone(left)).collect();
+    if has_heavy_key(&build.read(), &keys)? { sides.merge_keeping_right(how) } else { sides.merge_keeping_left(how) }
 }
 
 /// One side, from its first row, in partitions by key and sorted by key.
@@ -129,31 +122,4 @@ fn input<'a>(
         }
         None => plan,
     })
-}
-
-/// The filter as a merge evaluates it: on the left side's columns and then the right side's, whatever the order in
-/// which it names them, and on the rows without a match too, which have nulls in the other side's columns.
-fn merge_filter(filter: &JoinFilter) -> Result<JoinFilter> {
-    let sides = filter.column_indices();
-    let mut order: Vec<usize> = (0..sides.len()).collect();
-    order.sort_by_key(|&index| sides[index].side != JoinSide::Left);
-    let schema = filter.schema();
-    let fields: Vec<_> = order.iter().map(|&index| schema.field(index).clone().with_nullable(true)).collect();
-    let expression = Arc::clone(filter.expression()).transform_up(|expr| {
-        let Some(column) = expr.downcast_ref::<Column>() else { return Ok(Transformed::no(expr)) };
-        let place = order.iter().position(|&index| index == column.index()).unwrap_or(column.index());
-        Ok(Transformed::yes(Arc::new(Column::new(column.name(), place)) as PhysicalExprRef))
-    })?;
-    let sides = order.iter().map(|&index| sides[index].clone()).collect();
-    let schema = Schema::new_with_metadata(fields, schema.metadata().clone());
-    Ok(JoinFilter::new(expression.data, sides, Arc::new(schema)))
-}
-
-fn columns(plan: &Arc<dyn ExecutionPlan>, projection: &[usize]) -> Vec<(PhysicalExprRef, String)> {
-    let schema = plan.schema();
-    let column = |index: &usize| {
-        let name = schema.field(*index).name();
-        (Arc::new(Column::new(name, *index)) as PhysicalExprRef, name.clone())
-    };
-    projection.iter().map(column).collect()
 }

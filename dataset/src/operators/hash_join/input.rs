@@ -61,6 +61,12 @@ impl HeldInput {
         self.partitions.get(partition).is_none_or(|held| held.lock().was_read)
     }
 
+    /// What the join has read so far and can be repeated, of all partitions.
+    pub(super) fn read(&self) -> Vec<RecordBatch> {
+        let read = |held: &Arc<Mutex<Held>>| held.lock().read.clone().unwrap_or_default();
+        self.partitions.iter().flat_map(read).collect()
+    }
+
     /// Whether the input itself came to an error.
     pub(super) fn has_failed(&self, partition: usize) -> bool {
         self.partitions.get(partition).is_none_or(|held| held.lock().has_failed)
