@@ -1,6 +1,7 @@
 //! The one door to time, randomness and threads, so that a simulation can stand behind it.
 
 use std::future::Future;
+use std::ops::Add;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -10,6 +11,52 @@ use crate::{Error, ErrorKind, Result};
 
 /// Stack of an engine thread: deep plans and expressions recurse, and a debug build's frames are large.
 const ENGINE_STACK_BYTES: usize = 8 << 20;
+
+/// A point in time: milliseconds since the process started. What decides is given it, and never asks for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Moment(pub u64);
+
+impl Add<u64> for Moment {
+    type Output = Self;
+
+    fn add(self, millis: u64) -> Self {
+        Self(self.0.saturating_add(millis))
+    }
+}
+
+impl Moment {
+    /// Milliseconds since `earlier`.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// Random numbers, the same for the same seed (`SplitMix64`: Steele, Lea and Flood, OOPSLA 2014).
+#[derive(Debug, Clone)]
+pub struct Random(u64);
+
+impl Random {
+    /// Numbers that `seed` decides.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// The next number.
+    pub fn draw(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number below `bound`; 0 for a bound of 0.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.draw() % bound.max(1)
+    }
+}
 
 /// A clock that a test can hold still.
 pub trait Clock: Send + Sync + 'static {
@@ -103,6 +150,17 @@ mod tests {
         assert_eq!(inner.count(), 1);
         assert_eq!(inner.block_on(async { 6 * 7 }), 42);
         outer.block_on(async move { drop(inner) });
+    }
+
+    #[test]
+    fn random_numbers_are_those_of_the_seed() {
+        let numbers = |seed| {
+            let mut random = Random::new(seed);
+            [random.draw(), random.draw(), random.below(10)]
+        };
+        assert_eq!(numbers(0)[..2], [0xE220_A839_7B1D_CDAF, 0x6E78_9E6A_A1B9_65F4], "the published sequence");
+        assert_eq!(numbers(7), numbers(7));
+        assert_ne!(numbers(7), numbers(8));
     }
 
     #[test]

@@ -1,12 +1,18 @@
-//! What every Sheaf crate stands on: the error, the settings, the host's limits, and the one door to
-//! time, randomness and threads.
+//! What every Sheaf crate stands on: the error, the settings, the host's limits, the one door to
+//! time, randomness and threads, and the runtime that tasks and objects live in.
 //!
 //! `core` knows nothing of SQL, file formats, transports or Python.
 
 pub mod env;
 pub mod error;
+mod flaw;
 pub mod host;
+pub mod ids;
+pub mod link;
 pub mod memory;
+pub mod placement;
+pub mod resources;
+pub mod schedule;
 pub mod settings;
 
 pub use error::{Error, ErrorKind, Result, ResultExt};

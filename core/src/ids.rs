@@ -1,0 +1,125 @@
+//! What things are called across processes: small numbers that are never used twice.
+//!
+//! The node that owns a task is part of the task's name, and the task part of the names of its results: whoever holds
+//! a name knows whom to ask. A node that starts again has another name, so that nothing of its former life is taken
+//! for new.
+
+use std::fmt;
+
+macro_rules! number {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub u64);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!($prefix, "{:x}"), self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+    };
+}
+
+number!(
+    /// One life of a node: drawn at random when it starts.
+    NodeId,
+    "node-"
+);
+number!(
+    /// A driver or worker process, as the node it belongs to numbers them.
+    ClientId,
+    "client-"
+);
+
+/// A task, or a `put`, by the node that owns it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskId {
+    /// The node of the client that submitted it.
+    pub owner: NodeId,
+    /// Never used twice on that node.
+    pub number: u64,
+}
+
+impl TaskId {
+    /// The name of one of its results.
+    #[must_use]
+    pub fn result(self, index: u32) -> ObjectId {
+        ObjectId { task: self, index }
+    }
+}
+
+/// An object, by the task that makes it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectId {
+    /// The task that makes it, or the `put`.
+    pub task: TaskId,
+    /// Which of the task's results it is.
+    pub index: u32,
+}
+
+impl ObjectId {
+    /// The node that counts its references and knows where it is.
+    #[must_use]
+    pub fn owner(self) -> NodeId {
+        self.task.owner
+    }
+}
+
+/// One try at a task. Only what the try of the highest number says is heard.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Attempt {
+    /// The task.
+    pub task: TaskId,
+    /// From 1.
+    pub number: u32,
+}
+
+/// Resources of a node, lent to the owner of tasks.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LeaseId {
+    /// The node that granted it to itself, or `None` for the head.
+    pub granted_by: Option<NodeId>,
+    /// Never used twice by who granted it.
+    pub number: u64,
+}
+
+macro_rules! shown {
+    ($name:ident, $self:ident, $($format:tt)+) => {
+        impl fmt::Display for $name {
+            fn fmt(&$self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, $($format)+)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+    };
+}
+
+shown!(TaskId, self, "task-{:x}-{:x}", self.owner.0, self.number);
+shown!(ObjectId, self, "object-{:x}-{:x}-{}", self.task.owner.0, self.task.number, self.index);
+shown!(Attempt, self, "{}#{}", self.task, self.number);
+shown!(LeaseId, self, "lease-{:x}-{:x}", self.granted_by.map_or(0, |node| node.0), self.number);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_who_owns() {
+        let task = TaskId { owner: NodeId(0xab), number: 7 };
+        assert_eq!(task.result(2).owner(), NodeId(0xab));
+        assert_eq!(task.result(2).to_string(), "object-ab-7-2");
+        assert_eq!(format!("{:?}", Attempt { task, number: 1 }), "task-ab-7#1");
+        assert_eq!(LeaseId { granted_by: None, number: 5 }.to_string(), "lease-0-5");
+    }
+}

@@ -1,0 +1,127 @@
+//! Which node is to run a task: a pure choice among those that are there.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::ids::NodeId;
+use crate::resources::Resources;
+
+/// Below this use a node is filled before the next one is begun, so that few nodes are busy and large demands still
+/// find an empty one; above it tasks go where there is most room. (The threshold of Ray's hybrid policy.)
+const PACK_UNTIL: f64 = 0.5;
+
+/// Where the user wants a task to run.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Strategy {
+    /// Near its arguments, then on nodes in use up to their half, then wherever there is most room.
+    #[default]
+    Default,
+    /// Wherever there is most room.
+    Spread,
+    /// On one node; if `soft`, elsewhere when that node is gone or has not what is asked for.
+    Node {
+        /// The node.
+        node: NodeId,
+        /// Whether another one will do.
+        soft: bool,
+    },
+    /// On nodes that have these labels.
+    Labels(BTreeMap<Arc<str>, Arc<str>>),
+}
+
+/// A node as placement sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Candidate<'a> {
+    /// Its name.
+    pub id: NodeId,
+    /// All it has.
+    pub total: &'a Resources,
+    /// What of it is free, as far as is known.
+    pub free: &'a Resources,
+    /// Its labels.
+    pub labels: &'a BTreeMap<Arc<str>, Arc<str>>,
+}
+
+impl Candidate<'_> {
+    fn may(&self, strategy: &Strategy) -> bool {
+        match strategy {
+            Strategy::Default | Strategy::Spread | Strategy::Node { soft: true, .. } => true,
+            Strategy::Node { node, soft: false } => self.id == *node,
+            Strategy::Labels(labels) => labels.iter().all(|(name, value)| self.labels.get(name) == Some(value)),
+        }
+    }
+
+    /// Whether the node could run it once all else is done.
+    #[must_use]
+    pub fn could(&self, demand: &Resources, strategy: &Strategy) -> bool {
+        self.may(strategy) && self.total.contains(demand)
+    }
+}
+
+/// The node to run a task with this demand now, if one has room: `near` are the bytes of its arguments by node.
+pub fn choose<'a>(
+    candidates: impl Iterator<Item = Candidate<'a>>,
+    demand: &Resources,
+    strategy: &Strategy,
+    near: &BTreeMap<NodeId, u64>,
+) -> Option<NodeId> {
+    let rank = |node: &Candidate<'_>| {
+        let wanted = matches!(strategy, Strategy::Node { node: wanted, .. } if *wanted == node.id);
+        let bytes = near.get(&node.id).copied().unwrap_or(0);
+        let busy = node.total.use_when_free(node.free);
+        // In thousandths: a float has no total order.
+        let room = 1000 - (busy * 1000.0) as u64;
+        let room = if *strategy != Strategy::Spread && busy < PACK_UNTIL { 2000 - room } else { room };
+        (wanted, bytes, room, std::cmp::Reverse(node.id))
+    };
+    candidates.filter(|node| node.may(strategy) && node.free.contains(demand)).max_by_key(rank).map(|node| node.id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cpus(amount: f64) -> Resources {
+        Resources::new([("CPU", amount)]).unwrap()
+    }
+
+    /// Nodes of four CPUs, so many of them free; node 3 has the label `zone=b`.
+    fn place(free: &[f64], strategy: &Strategy, near: &[(u64, u64)]) -> Option<u64> {
+        let total = cpus(4.0);
+        let free: Vec<_> = free.iter().map(|amount| cpus(*amount)).collect();
+        let labels = [BTreeMap::new(), BTreeMap::from([(Arc::from("zone"), Arc::from("b"))])];
+        let near = near.iter().map(|(node, bytes)| (NodeId(*node), *bytes)).collect();
+        let candidate = |(index, free)| {
+            let id = NodeId(index as u64);
+            Candidate { id, total: &total, free, labels: &labels[usize::from(index == 3)] }
+        };
+        choose(free.iter().enumerate().map(candidate), &cpus(1.0), strategy, &near).map(|node| node.0)
+    }
+
+    #[test]
+    fn tasks_fill_a_node_to_its_half_and_then_go_where_there_is_room() {
+        assert_eq!(place(&[4.0, 3.0, 4.0], &Strategy::Default, &[]), Some(1));
+        assert_eq!(place(&[4.0, 2.0, 4.0], &Strategy::Default, &[]), Some(0));
+        assert_eq!(place(&[1.0, 0.0, 2.0], &Strategy::Default, &[]), Some(2));
+        assert_eq!(place(&[0.5, 0.0], &Strategy::Default, &[]), None);
+        assert_eq!(place(&[3.0, 4.0], &Strategy::Spread, &[]), Some(1));
+    }
+
+    #[test]
+    fn tasks_go_to_their_arguments() {
+        assert_eq!(place(&[4.0, 3.0, 1.0], &Strategy::Default, &[(2, 100), (1, 99)]), Some(2));
+        assert_eq!(place(&[4.0, 3.0, 0.0], &Strategy::Default, &[(2, 100)]), Some(1));
+    }
+
+    #[test]
+    fn a_node_or_its_labels_can_be_asked_for() {
+        let hard = Strategy::Node { node: NodeId(1), soft: false };
+        let soft = Strategy::Node { node: NodeId(1), soft: true };
+        assert_eq!(place(&[4.0, 1.0], &hard, &[(0, 10)]), Some(1));
+        assert_eq!(place(&[4.0, 0.0], &hard, &[]), None);
+        assert_eq!(place(&[4.0, 0.0], &soft, &[]), Some(0));
+        let labels = Strategy::Labels(BTreeMap::from([(Arc::from("zone"), Arc::from("b"))]));
+        assert_eq!(place(&[4.0, 4.0, 4.0, 1.0], &labels, &[]), Some(3));
+        assert_eq!(place(&[4.0, 4.0], &labels, &[]), None);
+    }
+}

@@ -1,0 +1,186 @@
+//! What head and nodes say to each other.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::ids::{Attempt, LeaseId, NodeId, ObjectId, TaskId};
+use crate::link::Frame;
+use crate::placement::Strategy;
+use crate::resources::Resources;
+
+/// What a task asks for: tasks of one shape take each other's places.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Shape {
+    /// Held while the task runs.
+    pub demand: Resources,
+    /// Where it may run.
+    pub strategy: Strategy,
+}
+
+/// A task as its owner keeps it until nothing can be asked of it any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskSpec {
+    /// Its name.
+    pub id: TaskId,
+    /// What it asks for.
+    pub shape: Arc<Shape>,
+    /// Objects whose values it is called with: it waits for them.
+    pub needs: Vec<ObjectId>,
+    /// Objects that it is handed as references.
+    pub refs: Vec<ObjectId>,
+    /// How many results it has.
+    pub returns: u32,
+    /// How often it may run again after a worker or node died, or to make a lost result anew.
+    pub max_retries: u32,
+    /// Whether errors that it raises are tried again too.
+    pub retry_errors: bool,
+    /// The function and its other arguments, for the worker.
+    pub payload: Bytes,
+}
+
+/// Why an object has no value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// The task raised: its error, as the worker wrote it.
+    Error(Bytes),
+    /// The worker or its node died, and there are no retries left.
+    Crashed(Arc<str>),
+    /// The task was cancelled.
+    Cancelled,
+    /// The value was there and is not any more.
+    Lost(Lost),
+}
+
+/// Why a value that was there cannot be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lost {
+    /// The node that owned the object died.
+    OwnerDied,
+    /// No task made the object, or the task is not kept any more.
+    NoLineage,
+    /// The task that made it may not run again.
+    RetriesUsedUp,
+    /// Nobody held the object any more.
+    Freed,
+}
+
+/// How an object's value is handed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Made {
+    /// A small value itself.
+    Inline(Bytes),
+    /// It lies in the store of the node where it was made.
+    Stored {
+        /// Its bytes.
+        size: u64,
+    },
+}
+
+/// One result of a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Returned {
+    /// Its value.
+    pub made: Made,
+    /// The references within it.
+    pub contains: Vec<ObjectId>,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// With its results.
+    Values(Vec<Returned>),
+    /// Without.
+    Failed(Failure),
+}
+
+/// What an owner says of an object that is ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Known {
+    /// The value itself, and the references within it.
+    Inline(Bytes, Vec<ObjectId>),
+    /// The nodes that have it, and the references within it.
+    Stored(Vec<NodeId>, Vec<ObjectId>),
+    /// It has none.
+    Failed(Failure),
+}
+
+/// What a node wants of an object that another one owns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Hold {
+    /// Nothing.
+    #[default]
+    None,
+    /// That it can be made again, for it may be needed to make something else again.
+    Lineage,
+    /// Its value.
+    Value,
+}
+
+/// From node to node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NodeMessage {
+    /// To an owner that asked the head: these resources of mine are yours.
+    Leased(LeaseId, Arc<Shape>),
+    /// To the node that lent them: they are not needed any more.
+    ReturnLease(LeaseId),
+    /// To the node that lent: run this, and what is known of the objects it needs.
+    Execute(LeaseId, Attempt, Arc<TaskSpec>, Vec<(ObjectId, Known)>),
+    /// To the node that runs it: stop.
+    Cancel(Attempt),
+    /// To the owner: an attempt ended.
+    Finished(Attempt, Outcome),
+    /// To the node that ran it: the owner has the references within the results, and keeps the results or does not.
+    Committed(Attempt, bool),
+    /// To the owner: what this node holds of an object from now on.
+    Borrow(ObjectId, Hold),
+    /// To the borrower: the owner knows that it holds what it did not hold before.
+    Borrowed(ObjectId),
+    /// To the owner: say where it is, once it is ready.
+    Locate(ObjectId),
+    /// The answer.
+    Located(ObjectId, Known),
+    /// To the owner: this node has a copy too.
+    Copied(ObjectId),
+    /// To the owner: that node has no copy.
+    CopyLost(ObjectId, NodeId),
+    /// To a node with a copy: it is not needed any more.
+    Free(ObjectId),
+}
+
+/// From a node to the head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ToHead {
+    /// What the node has; its first message.
+    Register(Resources, BTreeMap<Arc<str>, Arc<str>>),
+    /// What of it is free, with the grants that came so far taken off.
+    Beat(Resources, u64),
+    /// How many more leases of a shape the node wants, in place of what it wanted; and the bytes of arguments by node.
+    Want(Arc<Shape>, u32, BTreeMap<NodeId, u64>),
+    /// A granted lease that there is no room for.
+    Refused(LeaseId),
+}
+
+/// From the head to a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FromHead {
+    /// Lend this to that node.
+    Grant(LeaseId, Arc<Shape>, NodeId),
+    /// That node is no more: nothing it says may be heard.
+    NodeDead(NodeId),
+    /// No node that is there could ever run this: what of the demand none has.
+    Unplaceable(Arc<Shape>, Resources),
+}
+
+/// What arrives at a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Packet {
+    /// From the head.
+    Head(Frame<FromHead>),
+    /// From another node.
+    Node(NodeId, Frame<NodeMessage>),
+    /// From the head: this node was declared dead, and has to start as another one.
+    Fenced,
+}

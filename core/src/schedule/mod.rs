@@ -1,0 +1,18 @@
+//! Where tasks run and how long objects live, decided without a clock, a network or a thread.
+//!
+//! [`Head`] keeps the list of nodes and lends their resources; [`Node`] owns tasks and objects, runs the tasks of
+//! others, and counts references. Each is a state machine: `step(now, event)` returns the actions that whoever drives
+//! it performs. The protocol between them is told in `docs/runtime-protocol.md`; `schedule/simulation` runs whole
+//! clusters of them against lost, late and repeated messages and dying machines.
+
+mod head;
+mod message;
+mod node;
+#[cfg(test)]
+mod simulation;
+
+pub use head::{Head, HeadAction, HeadEvent, HeadLimits};
+pub use message::{
+    Failure, FromHead, Hold, Known, Lost, Made, NodeMessage, Outcome, Packet, Returned, Shape, TaskSpec, ToHead,
+};
+pub use node::{Action, Event, Node};

@@ -1,0 +1,192 @@
+//! Values that something here waits for: where they are is asked of their owners, and they are brought into the store.
+
+use std::collections::BTreeSet;
+
+use super::references::Count;
+use super::{Action, Node};
+use crate::ids::{Attempt, ClientId, NodeId, ObjectId, TaskId};
+use crate::schedule::message::{Failure, Known, Lost, NodeMessage};
+
+/// An object that something waits for.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    waiters: BTreeSet<Waiter>,
+    /// From where it is being fetched; `None` while its owner is asked.
+    from: Option<NodeId>,
+}
+
+/// Who waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Waiter {
+    /// A task of this node's, for the object to be ready, wherever it is.
+    Task(TaskId),
+    /// An attempt that is to run here, for the value.
+    Run(Attempt),
+    /// A client, for the value; it is answered by the number of its question.
+    Get(ClientId, u64),
+}
+
+impl Waiter {
+    fn needs_the_value(self) -> bool {
+        !matches!(self, Self::Task(_))
+    }
+}
+
+impl Node {
+    pub(super) fn get(&mut self, client: ClientId, question: u64, object: ObjectId) {
+        self.hold(object, Count::Use);
+        self.want(object, Waiter::Get(client, question), None);
+    }
+
+    /// Waits for an object; `known` is what someone else said of it, which saves asking.
+    pub(super) fn want(&mut self, object: ObjectId, waiter: Waiter, known: Option<Known>) {
+        let is_new = !self.wanted.contains_key(&object);
+        self.wanted.entry(object).or_default().waiters.insert(waiter);
+        match known {
+            Some(known) if is_new && !self.dead.contains(&object.owner()) => self.located(object, &known),
+            _ if is_new => self.ask(object),
+            // What is on its way is ready.
+            _ if self.wanted.get(&object).is_some_and(|wanted| wanted.from.is_some()) && !waiter.needs_the_value() => {
+                self.ask(object);
+            }
+            _ => {}
+        }
+    }
+
+    fn ask(&mut self, object: ObjectId) {
+        let owner = object.owner();
+        if self.dead.contains(&owner) {
+            self.located(object, &Known::Failed(Failure::Lost(Lost::OwnerDied)));
+        } else {
+            self.send(owner, NodeMessage::Locate(object));
+        }
+    }
+
+    /// The owner said where an object is.
+    pub(super) fn located(&mut self, object: ObjectId, known: &Known) {
+        let Some(wanted) = self.wanted.get_mut(&object) else { return };
+        let ready: Vec<_> = wanted.waiters.iter().copied().filter(|waiter| !waiter.needs_the_value()).collect();
+        wanted.waiters.retain(|waiter| waiter.needs_the_value());
+        for waiter in ready {
+            self.satisfy(waiter, object, known);
+        }
+        if let Known::Inline(_, contains) | Known::Stored(_, contains) = known {
+            self.know_contents(object, contains);
+        }
+        match known {
+            Known::Stored(copies, _) if !self.stored.contains(&object) => self.fetch(object, copies),
+            known => self.arrived(object, known),
+        }
+    }
+
+    /// Fetches from the first copy that may be there.
+    fn fetch(&mut self, object: ObjectId, copies: &[NodeId]) {
+        let Some(wanted) = self.wanted.get_mut(&object) else { return };
+        if wanted.waiters.is_empty() {
+            self.wanted.remove(&object);
+            return;
+        }
+        if wanted.from.is_some() {
+            return;
+        }
+        let alive = copies.iter().copied().find(|node| *node != self.id && !self.dead.contains(node));
+        wanted.from = alive;
+        match alive {
+            Some(node) => self.actions.push(Action::Fetch(object, node)),
+            None => {
+                for node in copies {
+                    self.send(object.owner(), NodeMessage::CopyLost(object, *node));
+                }
+                self.ask(object);
+            }
+        }
+    }
+
+    /// All that waits for the value has it.
+    fn arrived(&mut self, object: ObjectId, known: &Known) {
+        for waiter in self.wanted.remove(&object).unwrap_or_default().waiters {
+            self.satisfy(waiter, object, known);
+        }
+    }
+
+    fn satisfy(&mut self, waiter: Waiter, object: ObjectId, known: &Known) {
+        match waiter {
+            Waiter::Task(task) => self.need_ready(task, object, known),
+            Waiter::Run(attempt) => self.need_arrived(attempt, object, known),
+            Waiter::Get(client, question) => {
+                let answer = match known {
+                    Known::Inline(bytes, contains) => Ok((Some(bytes.clone()), contains.clone())),
+                    Known::Stored(_, contains) => Ok((None, contains.clone())),
+                    Known::Failed(failure) => Err(failure.clone()),
+                };
+                self.actions.push(Action::Answer(client, question, answer));
+                self.release(object, Count::Use);
+            }
+        }
+    }
+
+    pub(super) fn fetched(&mut self, object: ObjectId) {
+        if let Some(wanted) = self.wanted.get_mut(&object) {
+            wanted.from = None;
+        }
+        if self.dead.contains(&object.owner()) {
+            self.actions.push(Action::Drop(object));
+        } else {
+            self.stored.insert(object);
+            self.send(object.owner(), NodeMessage::Copied(object));
+        }
+        if self.wanted.contains_key(&object) {
+            // What is within it is asked of the owner, who has this copy on its list by then.
+            self.ask(object);
+        }
+    }
+
+    pub(super) fn fetch_failed(&mut self, object: ObjectId, from: NodeId) {
+        let Some(wanted) = self.wanted.get_mut(&object) else { return };
+        if wanted.from == Some(from) {
+            wanted.from = None;
+            self.send(object.owner(), NodeMessage::CopyLost(object, from));
+            self.ask(object);
+        }
+    }
+
+    /// The store lost an object.
+    pub(super) fn evicted(&mut self, object: ObjectId) {
+        if self.stored.remove(&object) {
+            self.send(object.owner(), NodeMessage::CopyLost(object, self.id));
+        }
+    }
+
+    /// A node died: what was asked of it or came from it is asked elsewhere.
+    pub(super) fn fetches_without(&mut self, node: NodeId) {
+        let concerned =
+            self.wanted.iter().filter(|(object, wanted)| object.owner() == node || wanted.from == Some(node));
+        for object in concerned.map(|(object, _)| *object).collect::<Vec<_>>() {
+            if object.owner() == node {
+                self.located(object, &Known::Failed(Failure::Lost(Lost::OwnerDied)));
+            } else {
+                self.fetch_failed(object, node);
+            }
+        }
+    }
+
+    pub(super) fn client_gone(&mut self, client: ClientId) {
+        let mut over = Vec::new();
+        for (object, wanted) in &mut self.wanted {
+            let before = wanted.waiters.len();
+            wanted.waiters.retain(|waiter| !matches!(waiter, Waiter::Get(asker, _) if *asker == client));
+            over.extend(std::iter::repeat_n(*object, before - wanted.waiters.len()));
+        }
+        for object in over {
+            self.release(object, Count::Use);
+        }
+        self.forget_client(client);
+    }
+
+    /// A task or attempt waits no more.
+    pub(super) fn unwant(&mut self, object: ObjectId, waiter: Waiter) {
+        if let Some(wanted) = self.wanted.get_mut(&object) {
+            wanted.waiters.remove(&waiter);
+        }
+    }
+}

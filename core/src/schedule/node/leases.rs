@@ -1,0 +1,249 @@
+//! Leases: resources of a node, lent to an owner for tasks of one shape, one at a time.
+//!
+//! An owner runs what it can on its own node and asks the head for the rest. Who lends keeps the ledger; who borrows
+//! gives a lease back when it has nothing more to run on it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::{Action, Node};
+use crate::env::Moment;
+use crate::ids::{Attempt, LeaseId, NodeId};
+use crate::placement::Strategy;
+use crate::schedule::message::{Failure, Known, NodeMessage, Outcome, Shape, ToHead};
+
+use super::tasks::State;
+
+/// Leases of one shape that an owner asks the head for at once: what a cluster can start in the time that an answer
+/// takes, and little enough that no owner takes it all.
+const MAX_WANT: usize = 64;
+/// How long a lease of another node is kept while there is work for it, in milliseconds: then it goes to whoever is
+/// next, so that nobody starves.
+const LEASE_TIME: u64 = 2_000;
+/// How long a wish may be open before the head is told again, in milliseconds: a node may have died, or be out of
+/// reach, with the lease that was the answer.
+const ASK_AGAIN_AFTER: u64 = 2_000;
+
+/// Attempts of one shape that wait for a lease.
+#[derive(Debug, Default)]
+pub(super) struct Backlog {
+    /// Some may be cancelled.
+    pub(super) queue: VecDeque<Attempt>,
+    idle: Vec<LeaseId>,
+    /// How many leases the head was asked for and has not granted.
+    asked: u32,
+    asked_at: Moment,
+}
+
+/// A lease that this node may run tasks on.
+#[derive(Debug)]
+pub(super) struct Lease {
+    pub(super) node: NodeId,
+    shape: Arc<Shape>,
+    pub(super) running: Option<Attempt>,
+    until: Moment,
+}
+
+/// A lease on this node's resources.
+#[derive(Debug)]
+pub(super) struct Lent {
+    pub(super) owner: NodeId,
+    shape: Arc<Shape>,
+}
+
+impl Node {
+    /// Runs what can be run of a shape, and asks the head for the rest.
+    pub(super) fn dispatch(&mut self, shape: &Arc<Shape>) {
+        while let Some(attempt) = self.next_queued(shape) {
+            let Some(lease) = self.idle_lease(shape).or_else(|| self.lend_to_self(shape)) else { break };
+            self.take_from_queue(shape);
+            self.run_on(lease, attempt);
+        }
+        self.tell_wants(shape);
+        self.return_idle(shape);
+    }
+
+    /// The first attempt in the queue that still waits.
+    fn next_queued(&mut self, shape: &Arc<Shape>) -> Option<Attempt> {
+        let backlog = self.backlogs.get_mut(shape)?;
+        while let Some(attempt) = backlog.queue.front() {
+            let task = self.tasks.get(&attempt.task);
+            if task.is_some_and(|task| task.attempt == attempt.number && task.state == State::Queued) {
+                return Some(*attempt);
+            }
+            backlog.queue.pop_front();
+        }
+        None
+    }
+
+    fn take_from_queue(&mut self, shape: &Arc<Shape>) {
+        if let Some(backlog) = self.backlogs.get_mut(shape) {
+            backlog.queue.pop_front();
+        }
+    }
+
+    fn idle_lease(&mut self, shape: &Arc<Shape>) -> Option<LeaseId> {
+        self.backlogs.get_mut(shape)?.idle.pop()
+    }
+
+    /// A lease on this node's own resources, where the strategy lets a task run here unasked.
+    fn lend_to_self(&mut self, shape: &Arc<Shape>) -> Option<LeaseId> {
+        let here = match shape.strategy {
+            Strategy::Default => true,
+            Strategy::Node { node, .. } => node == self.id,
+            Strategy::Spread | Strategy::Labels(_) => false,
+        };
+        if !here || !self.ledger.take(&shape.demand) {
+            return None;
+        }
+        self.next_lease += 1;
+        let id = LeaseId { granted_by: Some(self.id), number: self.next_lease };
+        self.lent.insert(id, Lent { owner: self.id, shape: Arc::clone(shape) });
+        self.keep_lease(self.id, id, shape);
+        Some(id)
+    }
+
+    fn keep_lease(&mut self, node: NodeId, id: LeaseId, shape: &Arc<Shape>) {
+        let until = self.now + LEASE_TIME;
+        self.leases.insert(id, Lease { node, shape: Arc::clone(shape), running: None, until });
+    }
+
+    fn run_on(&mut self, id: LeaseId, attempt: Attempt) {
+        let (Some(lease), Some(task)) = (self.leases.get_mut(&id), self.tasks.get_mut(&attempt.task)) else { return };
+        lease.running = Some(attempt);
+        task.state = State::Running(id);
+        let (node, spec) = (lease.node, Arc::clone(&task.spec));
+        let told = std::mem::take(&mut task.known);
+        // What this node owns may have moved since.
+        let known = told.into_iter().map(|(object, known)| {
+            let known = if object.owner() == self.id { self.known(object).unwrap_or(known) } else { known };
+            (object, known)
+        });
+        let known: Vec<(_, Known)> = known.collect();
+        self.send(node, NodeMessage::Execute(id, attempt, spec, known));
+    }
+
+    /// Tells the head how many more leases this node has work for, when that changed.
+    fn tell_wants(&mut self, shape: &Arc<Shape>) {
+        let first = self.next_queued(shape);
+        let Some(backlog) = self.backlogs.get_mut(shape) else { return };
+        let wants = backlog.queue.len().min(MAX_WANT) as u32;
+        let is_old = wants > 0 && self.now.since(backlog.asked_at) >= ASK_AGAIN_AFTER;
+        if wants == backlog.asked && !is_old {
+            if wants == 0 && backlog.idle.is_empty() {
+                self.backlogs.remove(shape);
+            }
+            return;
+        }
+        (backlog.asked, backlog.asked_at) = (wants, self.now);
+        let mut near = BTreeMap::new();
+        if let Some(task) = first.and_then(|attempt| self.tasks.get(&attempt.task)) {
+            for known in task.known.values() {
+                if let Known::Stored(copies, _) = known {
+                    copies.iter().for_each(|node| *near.entry(*node).or_default() += 1);
+                }
+            }
+        }
+        self.head.send(ToHead::Want(Arc::clone(shape), wants, near));
+    }
+
+    /// Tells the head again of wishes that have been open for long.
+    pub(super) fn ask_again(&mut self) {
+        let is_old = |backlog: &Backlog| backlog.asked > 0 && self.now.since(backlog.asked_at) >= ASK_AGAIN_AFTER;
+        let old: Vec<_> =
+            self.backlogs.iter().filter(|(_, backlog)| is_old(backlog)).map(|(shape, _)| Arc::clone(shape)).collect();
+        old.iter().for_each(|shape| self.dispatch(shape));
+    }
+
+    fn return_idle(&mut self, shape: &Arc<Shape>) {
+        let Some(backlog) = self.backlogs.get_mut(shape) else { return };
+        for id in std::mem::take(&mut backlog.idle) {
+            self.give_back(id);
+        }
+        self.tell_wants(shape);
+    }
+
+    fn give_back(&mut self, id: LeaseId) {
+        if let Some(lease) = self.leases.remove(&id) {
+            self.send(lease.node, NodeMessage::ReturnLease(id));
+        }
+    }
+
+    /// The head wants resources lent.
+    pub(super) fn granted(&mut self, id: LeaseId, shape: Arc<Shape>, owner: NodeId) {
+        if self.dead.contains(&owner) {
+            return;
+        }
+        if !self.ledger.take(&shape.demand) {
+            return self.head.send(ToHead::Refused(id));
+        }
+        self.lent.insert(id, Lent { owner, shape: Arc::clone(&shape) });
+        self.send(owner, NodeMessage::Leased(id, shape));
+    }
+
+    /// Another node, or this one by the head's word, lends to this one.
+    pub(super) fn leased(&mut self, from: NodeId, id: LeaseId, shape: &Arc<Shape>) {
+        self.keep_lease(from, id, shape);
+        let backlog = self.backlogs.entry(Arc::clone(shape)).or_default();
+        backlog.asked = backlog.asked.saturating_sub(1);
+        backlog.idle.push(id);
+        self.dispatch(shape);
+    }
+
+    /// An attempt on a lease ended: the next one may run on it.
+    pub(super) fn lease_is_free(&mut self, id: LeaseId) {
+        let Some(lease) = self.leases.get_mut(&id) else { return };
+        lease.running = None;
+        let shape = Arc::clone(&lease.shape);
+        if lease.node != self.id && lease.until <= self.now {
+            self.give_back(id);
+        } else {
+            self.backlogs.entry(Arc::clone(&shape)).or_default().idle.push(id);
+        }
+        self.dispatch(&shape);
+    }
+
+    /// Whether this lease on this node's resources is there.
+    pub(super) fn is_lent(&self, id: LeaseId) -> bool {
+        self.lent.contains_key(&id)
+    }
+
+    /// What was lent is back; what still runs on it is not wanted any more.
+    pub(super) fn lease_returned(&mut self, id: LeaseId) {
+        for attempt in self.unended_runs_of(id) {
+            self.actions.push(Action::Kill(attempt));
+            self.end(attempt, Outcome::Failed(Failure::Crashed(Arc::from("its lease was taken back"))));
+        }
+        if let Some(lent) = self.lent.remove(&id) {
+            self.ledger.give(&lent.shape.demand);
+            let shapes: Vec<_> = self.backlogs.keys().cloned().collect();
+            shapes.iter().for_each(|shape| self.dispatch(shape));
+        }
+    }
+
+    /// A node is dead or out of reach: what it lent is given up, and what it borrowed is taken back.
+    pub(super) fn leases_without(&mut self, node: NodeId, why: &str) {
+        let gone: Vec<LeaseId> =
+            self.leases.iter().filter(|(_, lease)| lease.node == node).map(|(id, _)| *id).collect();
+        for id in gone {
+            let Some(lease) = self.leases.remove(&id) else { continue };
+            self.send(node, NodeMessage::ReturnLease(id));
+            if let Some(backlog) = self.backlogs.get_mut(&lease.shape) {
+                backlog.idle.retain(|idle| *idle != id);
+            }
+            if let Some(attempt) = lease.running {
+                self.abandon(node, attempt);
+                self.retry(attempt.task, &Failure::Crashed(Arc::from(format!("{node} {why}"))));
+            }
+        }
+        let back: Vec<LeaseId> = self.lent.iter().filter(|(_, lent)| lent.owner == node).map(|(id, _)| *id).collect();
+        for id in back {
+            // An owner that lives is told how the runs ended, should it ever listen again.
+            self.lease_returned(id);
+        }
+    }
+
+    fn unended_runs_of(&self, lease: LeaseId) -> Vec<Attempt> {
+        self.runs.iter().filter(|(_, run)| run.lease == lease && !run.has_ended()).map(|(id, _)| *id).collect()
+    }
+}

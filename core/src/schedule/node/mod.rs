@@ -1,0 +1,347 @@
+//! `Node`: the state machine of one node. It owns the tasks and objects of its clients, and runs what it lends to.
+//!
+//! One topic in each file: `references` counts, `objects` are those this node owns, `fetches` bring values here,
+//! `tasks` are those this node owns, `leases` are what they run on, `runs` are the attempts that run here, `deaths`
+//! is what the end of another node means.
+
+mod deaths;
+mod fetches;
+mod leases;
+mod objects;
+mod references;
+mod runs;
+mod tasks;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::message::{Failure, FromHead, NodeMessage, Outcome, Packet, Returned, Shape, TaskSpec, ToHead};
+use crate::env::Moment;
+use crate::flaw::{Flaw, planted};
+use crate::ids::{Attempt, ClientId, LeaseId, NodeId, ObjectId, TaskId};
+use crate::link::{Frame, Link};
+use crate::resources::{Ledger, Resources};
+
+use fetches::Wanted;
+use leases::{Backlog, Lease, Lent};
+use objects::Owned;
+use references::Interest;
+use runs::Run;
+use tasks::Task;
+
+/// How often a node tells the head that it lives, in milliseconds.
+const BEAT_EVERY: u64 = 500;
+/// How often it tells what is free at the most, in milliseconds.
+const NEWS_EVERY: u64 = 10;
+
+/// What happens to a node.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// Something came over the network.
+    Arrived(Packet),
+    /// Time passed.
+    Tick,
+    /// A client submits a task; it holds a reference to each result.
+    Submit(ClientId, Arc<TaskSpec>),
+    /// A client puts a value, to which it holds a reference; one that is `Stored` lies in this node's store already.
+    Put(ClientId, ObjectId, Returned),
+    /// A client holds one reference more.
+    AddRef(ClientId, ObjectId),
+    /// A client holds one reference less.
+    DropRef(ClientId, ObjectId),
+    /// A client waits for an object's value; the answer has the number of the question.
+    Get(ClientId, u64, ObjectId),
+    /// A client is gone, and with it all that it held and asked for.
+    ClientGone(ClientId),
+    /// A client wants a task stopped.
+    Cancel(TaskId),
+    /// A worker is done with an attempt; results that are `Stored` lie in this node's store already.
+    Ended(Attempt, Outcome),
+    /// The value of an object came into this node's store.
+    Fetched(ObjectId),
+    /// It could not be had from that node.
+    FetchFailed(ObjectId, NodeId),
+    /// This node's store has an object no more.
+    Evicted(ObjectId),
+}
+
+/// What a node wants done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Send this to the head.
+    ToHead(Frame<ToHead>),
+    /// Send this to that node.
+    ToNode(NodeId, Frame<NodeMessage>),
+    /// Run an attempt; the values of what it needs are given, or (`None`) in the store.
+    Start(Attempt, Arc<TaskSpec>, Vec<(ObjectId, Option<Bytes>)>),
+    /// End an attempt's worker; it ends with [`Event::Ended`] if the node is still told of it.
+    Kill(Attempt),
+    /// Bring an object into the store.
+    Fetch(ObjectId, NodeId),
+    /// Take it out of the store.
+    Drop(ObjectId),
+    /// Answer a client: the value itself or (`None`) that it is in the store, and the references within it.
+    Answer(ClientId, u64, Result<(Option<Bytes>, Vec<ObjectId>), Failure>),
+    /// A task ended.
+    Done(TaskId),
+    /// A task that ended runs again, for a result was lost.
+    Again(TaskId),
+    /// Tell the clients that no node can run this, and what is missing.
+    Warn(Arc<Shape>, Resources),
+    /// This node was declared dead: end everything and start anew.
+    Reset,
+}
+
+/// The state machine of a node.
+#[derive(Debug)]
+pub struct Node {
+    id: NodeId,
+    now: Moment,
+    actions: Vec<Action>,
+    /// Messages of this node to itself.
+    inbox: VecDeque<NodeMessage>,
+    head: Link<ToHead, FromHead>,
+    links: BTreeMap<NodeId, Link<NodeMessage, NodeMessage>>,
+    dead: BTreeSet<NodeId>,
+    /// Those whose holds still count, in the order of their deaths.
+    graves: VecDeque<(Moment, NodeId)>,
+    beat_at: Moment,
+    told: Option<(Resources, u64)>,
+    told_at: Moment,
+    grants: u64,
+    ledger: Ledger,
+    interests: BTreeMap<ObjectId, Interest>,
+    /// The borrowed objects within which a reference is known to be.
+    containers: BTreeMap<ObjectId, BTreeSet<ObjectId>>,
+    owned: BTreeMap<ObjectId, Owned>,
+    wanted: BTreeMap<ObjectId, Wanted>,
+    stored: BTreeSet<ObjectId>,
+    tasks: BTreeMap<TaskId, Task>,
+    backlogs: BTreeMap<Arc<Shape>, Backlog>,
+    leases: BTreeMap<LeaseId, Lease>,
+    lent: BTreeMap<LeaseId, Lent>,
+    runs: BTreeMap<Attempt, Run>,
+    /// Attempts of this node's tasks that others took the place of, where they ran, and what they were handed.
+    abandoned: BTreeMap<Attempt, (NodeId, Vec<ObjectId>)>,
+    /// Results taken from a node that is told so once these references are known to their owners.
+    unconfirmed: Vec<(Attempt, NodeId, BTreeSet<ObjectId>)>,
+    next_lease: u64,
+}
+
+impl Node {
+    /// A node with these resources, which registers with the head at the first step.
+    #[must_use]
+    pub fn new(id: NodeId, total: Resources, labels: BTreeMap<Arc<str>, Arc<str>>) -> Self {
+        let mut head = Link::default();
+        head.send(ToHead::Register(total.clone(), labels));
+        Self {
+            id,
+            now: Moment::default(),
+            actions: Vec::new(),
+            inbox: VecDeque::new(),
+            head,
+            links: BTreeMap::new(),
+            dead: BTreeSet::new(),
+            graves: VecDeque::new(),
+            beat_at: Moment::default(),
+            told: None,
+            told_at: Moment::default(),
+            grants: 0,
+            ledger: Ledger::new(total),
+            interests: BTreeMap::new(),
+            containers: BTreeMap::new(),
+            owned: BTreeMap::new(),
+            wanted: BTreeMap::new(),
+            stored: BTreeSet::new(),
+            tasks: BTreeMap::new(),
+            backlogs: BTreeMap::new(),
+            leases: BTreeMap::new(),
+            lent: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            abandoned: BTreeMap::new(),
+            unconfirmed: Vec::new(),
+            next_lease: 0,
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn id(&self) -> NodeId {
+        self.id
+    }
+
+    /// What of its resources is free.
+    #[must_use]
+    pub fn free(&self) -> &Resources {
+        self.ledger.free()
+    }
+
+    /// Takes an event in, and says what is to be done about it.
+    pub fn step(&mut self, now: Moment, event: Event) -> Vec<Action> {
+        self.now = now;
+        self.take_in(event);
+        while let Some(message) = self.inbox.pop_front() {
+            self.hear(self.id, message);
+        }
+        self.beat();
+        self.flush();
+        std::mem::take(&mut self.actions)
+    }
+
+    fn take_in(&mut self, event: Event) {
+        match event {
+            Event::Arrived(Packet::Head(frame)) => {
+                for message in self.head.receive(frame, self.now) {
+                    self.hear_head(message);
+                }
+            }
+            Event::Arrived(Packet::Node(from, frame)) => {
+                // A dead node's words are not heard, however late they come.
+                if self.dead.contains(&from) && !planted(Flaw::StaleNode) {
+                    return;
+                }
+                for message in self.links.entry(from).or_default().receive(frame, self.now) {
+                    self.hear(from, message);
+                }
+            }
+            Event::Arrived(Packet::Fenced) => self.actions.push(Action::Reset),
+            Event::Tick => {
+                self.give_up_on_the_silent();
+                self.ask_again();
+                self.let_go_of_the_dead();
+            }
+            Event::Submit(client, spec) => self.submit(client, spec),
+            Event::Put(client, object, value) => self.put(client, object, value),
+            Event::AddRef(client, object) => self.add_ref(client, object),
+            Event::DropRef(client, object) => self.drop_ref(client, object),
+            Event::Get(client, question, object) => self.get(client, question, object),
+            Event::ClientGone(client) => self.client_gone(client),
+            Event::Cancel(task) => self.cancel(task),
+            Event::Ended(attempt, outcome) => self.ended(attempt, outcome),
+            Event::Fetched(object) => self.fetched(object),
+            Event::FetchFailed(object, from) => self.fetch_failed(object, from),
+            Event::Evicted(object) => self.evicted(object),
+        }
+    }
+
+    fn hear_head(&mut self, message: FromHead) {
+        match message {
+            FromHead::Grant(lease, shape, owner) => {
+                self.grants += 1;
+                self.granted(lease, shape, owner);
+            }
+            FromHead::NodeDead(node) => self.node_dead(node),
+            FromHead::Unplaceable(shape, missing) => self.actions.push(Action::Warn(shape, missing)),
+        }
+    }
+
+    fn hear(&mut self, from: NodeId, message: NodeMessage) {
+        match message {
+            NodeMessage::Leased(lease, shape) => self.leased(from, lease, &shape),
+            NodeMessage::ReturnLease(lease) => self.lease_returned(lease),
+            NodeMessage::Execute(lease, attempt, spec, known) => self.execute(lease, attempt, spec, known),
+            NodeMessage::Cancel(attempt) => self.cancel_run(attempt),
+            NodeMessage::Finished(attempt, outcome) => self.finished(from, attempt, outcome),
+            NodeMessage::Committed(attempt, kept) => self.committed(attempt, kept),
+            NodeMessage::Borrow(object, hold) => self.borrow_by(from, object, hold),
+            NodeMessage::Borrowed(object) => self.borrowed(object),
+            NodeMessage::Locate(object) => self.locate(from, object),
+            NodeMessage::Located(object, known) => self.located(object, &known),
+            NodeMessage::Copied(object) => self.copied(from, object),
+            NodeMessage::CopyLost(object, node) => self.copy_lost(object, node),
+            NodeMessage::Free(object) => self.free_copy(object),
+        }
+    }
+
+    /// Sends a message; one to this node is heard before the step ends, one to a dead node never.
+    fn send(&mut self, to: NodeId, message: NodeMessage) {
+        if to == self.id {
+            self.inbox.push_back(message);
+        } else if !self.dead.contains(&to) {
+            self.links.entry(to).or_default().send(message);
+        }
+    }
+
+    /// Tells the head what is free when that changed, and that this node lives.
+    fn beat(&mut self) {
+        let says = (self.ledger.free().clone(), self.grants);
+        let has_news = self.told.as_ref() != Some(&says);
+        if has_news {
+            self.beat_at = self.beat_at.min(self.told_at + NEWS_EVERY);
+        }
+        if self.now >= self.beat_at {
+            self.head.send(ToHead::Beat(says.0.clone(), says.1));
+            (self.told, self.told_at, self.beat_at) = (Some(says), self.now, self.now + BEAT_EVERY);
+        }
+    }
+
+    fn flush(&mut self) {
+        if let Some(frame) = self.head.flush(self.now) {
+            self.actions.push(Action::ToHead(frame));
+        }
+        for (node, link) in &mut self.links {
+            if let Some(frame) = link.flush(self.now) {
+                self.actions.push(Action::ToNode(*node, frame));
+            }
+        }
+    }
+
+    /// When this node wants an [`Event::Tick`] at the latest.
+    #[must_use]
+    pub fn wakes_at(&self) -> Moment {
+        let links = self.links.values().filter_map(Link::wakes_at).chain(self.head.wakes_at());
+        links.fold(self.beat_at, Moment::min)
+    }
+}
+
+#[cfg(test)]
+impl Node {
+    /// Whether it owns an object: its value is there, or on its way, or is made again when it is asked for.
+    pub(in crate::schedule) fn knows(&self, object: ObjectId) -> bool {
+        self.owned.contains_key(&object)
+    }
+
+    /// All that it knows of an object.
+    pub(in crate::schedule) fn tell(&self, object: ObjectId) -> String {
+        let (owned, interest) = (self.owned.get(&object), self.interests.get(&object));
+        format!("{owned:?}, {interest:?}, {:?}", self.tasks.get(&object.task))
+    }
+
+    /// Whether it has not heard that a node died.
+    pub(in crate::schedule) fn believes_in(&self, node: NodeId) -> bool {
+        !self.dead.contains(&node)
+    }
+
+    /// What is there when all programs are over and nothing should be.
+    pub(in crate::schedule) fn leftovers(&self) -> Vec<String> {
+        let mut left = Vec::new();
+        let mut tell = |what: &str, count: usize, example: String| {
+            if count > 0 {
+                left.push(format!("{count} {what}, such as {example}"));
+            }
+        };
+        tell("objects", self.owned.len(), format!("{:?}", self.owned.first_key_value()));
+        tell("references", self.interests.len(), format!("{:?}", self.interests.first_key_value()));
+        tell("contents", self.containers.len(), format!("{:?}", self.containers.first_key_value()));
+        tell("tasks", self.tasks.len(), format!("{:?}", self.tasks.first_key_value()));
+        tell("runs", self.runs.len(), format!("{:?}", self.runs.first_key_value()));
+        tell("abandoned attempts", self.abandoned.len(), format!("{:?}", self.abandoned.first_key_value()));
+        tell("leases", self.leases.len(), format!("{:?}", self.leases.first_key_value()));
+        tell("lent leases", self.lent.len(), format!("{:?}", self.lent.first_key_value()));
+        tell("wanted objects", self.wanted.len(), format!("{:?}", self.wanted.first_key_value()));
+        tell("stored objects", self.stored.len(), format!("{:?}", self.stored.first()));
+        tell("results to commit", self.unconfirmed.len(), format!("{:?}", self.unconfirmed.first()));
+        tell("backlogs", self.backlogs.len(), format!("{:?}", self.backlogs.first_key_value()));
+        for (node, link) in &self.links {
+            if link.stalled_since().is_some_and(|since| self.now.since(since) > 5_000) {
+                left.push(format!("messages to {node}"));
+            }
+        }
+        if self.ledger.free() != self.ledger.total() {
+            left.push(format!("of {:?} only {:?} free", self.ledger.total(), self.ledger.free()));
+        }
+        left
+    }
+}

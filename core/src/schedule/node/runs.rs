@@ -1,0 +1,213 @@
+//! The attempts that run on this node, for itself or for others.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::fetches::Waiter;
+use super::references::Count;
+use super::{Action, Node};
+use crate::ids::{Attempt, LeaseId, ObjectId};
+use crate::schedule::message::{Failure, Known, Made, NodeMessage, Outcome, TaskSpec};
+
+/// An attempt that runs here.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) lease: LeaseId,
+    spec: Arc<TaskSpec>,
+    stage: Stage,
+    /// The values of what it needs, as far as they are here.
+    values: BTreeMap<ObjectId, Option<Bytes>>,
+    /// The references within its results, held until the owner of the task holds them.
+    contains: Vec<ObjectId>,
+    /// Its results in this node's store.
+    made: Vec<ObjectId>,
+}
+
+/// How far it is.
+#[derive(Debug)]
+enum Stage {
+    /// These values are not here.
+    Fetching(BTreeSet<ObjectId>),
+    /// A worker has it.
+    Running,
+    /// The owners of these objects do not know yet that this node holds them beyond the attempt.
+    Reporting(Outcome, BTreeSet<ObjectId>),
+    /// The owner of the task was told, and has not answered.
+    Reported,
+}
+
+impl Run {
+    /// Whether it runs no more, and is there only for what is to be said of it.
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self.stage, Stage::Reporting(_, _) | Stage::Reported)
+    }
+}
+
+impl Node {
+    pub(super) fn execute(
+        &mut self,
+        lease: LeaseId,
+        attempt: Attempt,
+        spec: Arc<TaskSpec>,
+        known: Vec<(ObjectId, Known)>,
+    ) {
+        if !self.is_lent(lease) {
+            let gone = Outcome::Failed(Failure::Crashed(Arc::from(format!("{} took its resources back", self.id))));
+            return self.send(attempt.task.owner, NodeMessage::Finished(attempt, gone));
+        }
+        let needs: BTreeSet<ObjectId> = spec.needs.iter().copied().collect();
+        let refs: Vec<ObjectId> = spec.needs.iter().chain(&spec.refs).copied().collect();
+        let run = Run {
+            lease,
+            spec,
+            stage: Stage::Fetching(needs.clone()),
+            values: BTreeMap::new(),
+            contains: Vec::new(),
+            made: Vec::new(),
+        };
+        self.runs.insert(attempt, run);
+        refs.into_iter().for_each(|object| self.hold(object, Count::Cover));
+        let mut known: BTreeMap<_, _> = known.into_iter().collect();
+        if needs.is_empty() {
+            return self.start(attempt);
+        }
+        for object in needs {
+            self.want(object, Waiter::Run(attempt), known.remove(&object));
+        }
+    }
+
+    /// The value of something that an attempt needs is here, or will never be.
+    pub(super) fn need_arrived(&mut self, attempt: Attempt, object: ObjectId, known: &Known) {
+        let Some(run) = self.runs.get_mut(&attempt) else { return };
+        let Stage::Fetching(missing) = &mut run.stage else { return };
+        let value = match known {
+            Known::Failed(failure) => {
+                let outcome = Outcome::Failed(failure.clone());
+                return self.end(attempt, outcome);
+            }
+            Known::Inline(bytes, _) => Some(bytes.clone()),
+            Known::Stored(_, _) => None,
+        };
+        missing.remove(&object);
+        let is_complete = missing.is_empty();
+        run.values.insert(object, value);
+        if is_complete {
+            self.start(attempt);
+        }
+    }
+
+    fn start(&mut self, attempt: Attempt) {
+        let Some(run) = self.runs.get_mut(&attempt) else { return };
+        // The store may have lost one while the others came.
+        let lost = run.values.iter().filter(|(object, value)| value.is_none() && !self.stored.contains(object));
+        let lost: BTreeSet<ObjectId> = lost.map(|(object, _)| *object).collect();
+        if !lost.is_empty() {
+            run.stage = Stage::Fetching(lost.clone());
+            return lost.into_iter().for_each(|object| self.want(object, Waiter::Run(attempt), None));
+        }
+        run.stage = Stage::Running;
+        let values = std::mem::take(&mut run.values).into_iter().collect();
+        self.actions.push(Action::Start(attempt, Arc::clone(&run.spec), values));
+    }
+
+    /// A worker says how an attempt ended.
+    pub(super) fn ended(&mut self, attempt: Attempt, outcome: Outcome) {
+        if matches!(self.runs.get(&attempt), Some(Run { stage: Stage::Running, .. })) {
+            self.end(attempt, outcome);
+        } else if let Outcome::Values(values) = outcome {
+            // Nobody waits for it any more.
+            for (index, value) in (0..).zip(values) {
+                let object = attempt.task.result(index);
+                if matches!(value.made, Made::Stored { .. }) && !self.stored.contains(&object) {
+                    self.actions.push(Action::Drop(object));
+                }
+            }
+        }
+    }
+
+    pub(super) fn end(&mut self, attempt: Attempt, outcome: Outcome) {
+        let (mut made, mut contains) = (Vec::new(), Vec::new());
+        if let Outcome::Values(values) = &outcome {
+            for (index, value) in (0..).zip(values) {
+                contains.extend(value.contains.iter().copied());
+                let object = attempt.task.result(index);
+                if matches!(value.made, Made::Stored { .. }) && self.stored.insert(object) {
+                    made.push(object);
+                }
+            }
+        }
+        contains.iter().for_each(|object| self.hold(*object, Count::Use));
+        let Some(run) = self.runs.get_mut(&attempt) else { return };
+        let missing = match &run.stage {
+            Stage::Fetching(missing) => missing.clone(),
+            _ => BTreeSet::new(),
+        };
+        let spec = Arc::clone(&run.spec);
+        (run.made, run.contains) = (made, contains);
+        missing.iter().for_each(|object| self.unwant(*object, Waiter::Run(attempt)));
+        let handed = spec.needs.iter().chain(&spec.refs).copied();
+        let waits = handed.filter(|object| self.is_unconfirmed(*object)).collect::<BTreeSet<_>>();
+        if let Some(run) = self.runs.get_mut(&attempt) {
+            run.stage = Stage::Reporting(outcome, waits);
+        }
+        self.report(attempt);
+    }
+
+    /// Tells the owner of the task, once all that this node still holds of what it was handed is known.
+    fn report(&mut self, attempt: Attempt) {
+        let Some(run) = self.runs.get_mut(&attempt) else { return };
+        if !matches!(&run.stage, Stage::Reporting(_, waits) if waits.is_empty()) {
+            return;
+        }
+        let Stage::Reporting(outcome, _) = std::mem::replace(&mut run.stage, Stage::Reported) else { return };
+        let spec = Arc::clone(&run.spec);
+        self.send(attempt.task.owner, NodeMessage::Finished(attempt, outcome));
+        for object in spec.needs.iter().chain(&spec.refs) {
+            self.release(*object, Count::Cover);
+        }
+    }
+
+    /// The owner of `object` knows of this node's hold: attempts that waited for that are reported.
+    pub(super) fn report_confirmed(&mut self, object: ObjectId) {
+        let mut ready = Vec::new();
+        for (attempt, run) in &mut self.runs {
+            if let Stage::Reporting(_, waits) = &mut run.stage
+                && waits.remove(&object)
+            {
+                ready.push(*attempt);
+            }
+        }
+        ready.into_iter().for_each(|attempt| self.report(attempt));
+    }
+
+    /// The owner has the references within the results, and keeps the results or does not.
+    pub(super) fn committed(&mut self, attempt: Attempt, kept: bool) {
+        self.forget_run(attempt, kept);
+    }
+
+    pub(super) fn forget_run(&mut self, attempt: Attempt, kept: bool) {
+        let Some(run) = self.runs.remove(&attempt) else { return };
+        if let Stage::Fetching(missing) = &run.stage {
+            missing.iter().for_each(|object| self.unwant(*object, Waiter::Run(attempt)));
+        }
+        if !matches!(run.stage, Stage::Reported) {
+            for object in run.spec.needs.iter().chain(&run.spec.refs) {
+                self.release(*object, Count::Cover);
+            }
+        }
+        run.contains.into_iter().for_each(|object| self.release(object, Count::Use));
+        if !kept {
+            run.made.into_iter().for_each(|object| self.free_copy(object));
+        }
+    }
+
+    pub(super) fn cancel_run(&mut self, attempt: Attempt) {
+        match self.runs.get(&attempt).map(|run| &run.stage) {
+            Some(Stage::Fetching(_)) => self.end(attempt, Outcome::Failed(Failure::Cancelled)),
+            Some(Stage::Running) => self.actions.push(Action::Kill(attempt)),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! The tasks that this node owns, from their submission to the end of the last thing that may be asked of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::fetches::Waiter;
+use super::objects::Owned;
+use super::references::Count;
+use super::{Action, Node};
+use crate::flaw::{Flaw, planted};
+use crate::ids::{Attempt, ClientId, LeaseId, NodeId, ObjectId, TaskId};
+use crate::schedule::message::{Failure, Known, Lost, Made, NodeMessage, Outcome, TaskSpec};
+
+/// A task of this node's.
+#[derive(Debug)]
+pub(super) struct Task {
+    pub(super) spec: Arc<TaskSpec>,
+    /// The number of its last attempt.
+    pub(super) attempt: u32,
+    /// How often it may still run again.
+    retries: u32,
+    pub(super) state: State,
+    /// Results that are not freed.
+    results: u32,
+    /// What is known of the objects it needs that others own.
+    pub(super) known: BTreeMap<ObjectId, Known>,
+}
+
+/// Where a task is on its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum State {
+    /// These objects are not ready.
+    Waiting(BTreeSet<ObjectId>),
+    /// It has all it needs but a lease.
+    Queued,
+    /// Its last attempt runs.
+    Running(LeaseId),
+    /// It ended, and is kept to make its results again.
+    Done,
+}
+
+impl Task {
+    /// All that it is handed, as a value or as a reference.
+    fn refs(&self) -> Vec<ObjectId> {
+        self.spec.needs.iter().chain(&self.spec.refs).copied().collect()
+    }
+}
+
+impl Node {
+    pub(super) fn submit(&mut self, client: ClientId, spec: Arc<TaskSpec>) {
+        let id = spec.id;
+        for index in 0..spec.returns {
+            self.owned.insert(id.result(index), Owned::default());
+            self.add_ref(client, id.result(index));
+        }
+        let task = Task {
+            attempt: 0,
+            retries: spec.max_retries,
+            state: State::Done,
+            results: spec.returns,
+            known: BTreeMap::new(),
+            spec,
+        };
+        task.refs().into_iter().for_each(|object| self.hold(object, Count::Use));
+        self.tasks.insert(id, task);
+        self.gather(id);
+    }
+
+    /// Waits for all that a task needs.
+    fn gather(&mut self, id: TaskId) {
+        let Some(task) = self.tasks.get_mut(&id) else { return };
+        let needs: BTreeSet<ObjectId> = task.spec.needs.iter().copied().collect();
+        task.state = State::Waiting(needs.clone());
+        task.known.clear();
+        if needs.is_empty() {
+            return self.enqueue(id);
+        }
+        for object in needs {
+            self.want(object, Waiter::Task(id), None);
+        }
+    }
+
+    /// An object that a task needs is ready.
+    pub(super) fn need_ready(&mut self, id: TaskId, object: ObjectId, known: &Known) {
+        let Some(task) = self.tasks.get_mut(&id) else { return };
+        let State::Waiting(missing) = &mut task.state else { return };
+        if let Known::Failed(failure) = known {
+            let failure = failure.clone();
+            return self.fail(id, &failure);
+        }
+        if missing.remove(&object) {
+            let is_complete = missing.is_empty();
+            task.known.insert(object, known.clone());
+            if is_complete {
+                self.enqueue(id);
+            }
+        }
+    }
+
+    fn enqueue(&mut self, id: TaskId) {
+        let Some(task) = self.tasks.get_mut(&id) else { return };
+        task.attempt += 1;
+        task.state = State::Queued;
+        let shape = Arc::clone(&task.spec.shape);
+        let attempt = Attempt { task: id, number: task.attempt };
+        self.backlogs.entry(Arc::clone(&shape)).or_default().queue.push_back(attempt);
+        self.dispatch(&shape);
+    }
+
+    /// An attempt ended on `node`.
+    pub(super) fn finished(&mut self, node: NodeId, attempt: Attempt, outcome: Outcome) {
+        let task = self.tasks.get(&attempt.task);
+        let is_last = task.is_some_and(|task| task.attempt == attempt.number);
+        let running = task.and_then(|task| match task.state {
+            State::Running(lease) => Some(lease),
+            _ => None,
+        });
+        if !is_last && planted(Flaw::DoubleCommit) && task.is_some() {
+            return self.commit(node, attempt, outcome);
+        }
+        let (Some(lease), true) = (running, is_last) else {
+            self.forget_abandoned(attempt);
+            return self.send(node, NodeMessage::Committed(attempt, false));
+        };
+        if let Some(task) = self.tasks.get_mut(&attempt.task) {
+            task.state = State::Queued; // Of no lease; the next lines say what it is.
+        }
+        match outcome {
+            Outcome::Failed(Failure::Crashed(why)) => {
+                self.send(node, NodeMessage::Committed(attempt, false));
+                self.retry(attempt.task, &Failure::Crashed(why));
+            }
+            Outcome::Failed(failure) => {
+                self.send(node, NodeMessage::Committed(attempt, false));
+                let again = self.tasks.get(&attempt.task).is_some_and(|task| task.spec.retry_errors);
+                if again && matches!(failure, Failure::Error(_)) {
+                    self.retry(attempt.task, &failure);
+                } else {
+                    self.fail(attempt.task, &failure);
+                }
+            }
+            values => self.commit(node, attempt, values),
+        }
+        self.lease_is_free(lease);
+    }
+
+    /// Takes the results of an attempt.
+    fn commit(&mut self, node: NodeId, attempt: Attempt, outcome: Outcome) {
+        let Outcome::Values(values) = outcome else { return };
+        let mut within = BTreeSet::new();
+        for (index, value) in (0..).zip(values) {
+            let object = attempt.task.result(index);
+            if self.is_pending(object) || planted(Flaw::DoubleCommit) {
+                within.extend(value.contains.iter().copied());
+                self.set_value(object, node, value);
+            } else if matches!(value.made, Made::Stored { .. }) {
+                // Made again beside one that was lost.
+                self.copied(node, object);
+            }
+        }
+        self.ended_well(attempt.task);
+        within.retain(|object| self.is_unconfirmed(*object));
+        if within.is_empty() {
+            self.send(node, NodeMessage::Committed(attempt, true));
+        } else {
+            self.unconfirmed.push((attempt, node, within));
+        }
+    }
+
+    /// The owner of `object` knows of the hold: what was taken with it can be told to be taken.
+    pub(super) fn commit_confirmed(&mut self, object: ObjectId) {
+        let mut told = Vec::new();
+        self.unconfirmed.retain_mut(|(attempt, node, within)| {
+            let waited = within.remove(&object);
+            if waited && within.is_empty() {
+                told.push((*attempt, *node));
+                return false;
+            }
+            true
+        });
+        for (attempt, node) in told {
+            self.send(node, NodeMessage::Committed(attempt, true));
+        }
+    }
+
+    /// The task has run: it is kept for as long as it may have to run again.
+    fn ended_well(&mut self, id: TaskId) {
+        let Some(task) = self.tasks.get_mut(&id) else { return };
+        task.state = State::Done;
+        let (retries, returns, refs) = (task.retries, task.spec.returns, task.refs());
+        let keep = retries > 0 && (0..returns).any(|index| self.can_be_lost(id.result(index)));
+        self.actions.push(Action::Done(id));
+        for object in refs {
+            if keep {
+                self.hold(object, Count::Lineage);
+            }
+            self.release(object, Count::Use);
+        }
+        if !keep {
+            self.tasks.remove(&id);
+        }
+    }
+
+    /// Runs a task again that a machine failed, if it may.
+    pub(super) fn retry(&mut self, id: TaskId, failure: &Failure) {
+        let Some(task) = self.tasks.get_mut(&id) else { return };
+        if task.retries == 0 {
+            return self.fail(id, failure);
+        }
+        task.retries -= 1;
+        self.gather(id);
+    }
+
+    /// Goes on without an attempt of which nothing is heard. What it was handed stays covered until it reports or its
+    /// node is dead for long enough: it may have handed that on.
+    pub(super) fn abandon(&mut self, node: NodeId, attempt: Attempt) {
+        let Some(task) = self.tasks.get(&attempt.task) else { return };
+        let refs = task.refs();
+        refs.iter().for_each(|object| self.hold(*object, Count::Use));
+        self.abandoned.insert(attempt, (node, refs));
+    }
+
+    fn forget_abandoned(&mut self, attempt: Attempt) {
+        let (_, refs) = self.abandoned.remove(&attempt).unwrap_or((self.id, Vec::new()));
+        refs.into_iter().for_each(|object| self.release(object, Count::Use));
+    }
+
+    /// Lets go of what attempts were handed on a node that died.
+    pub(super) fn forget_abandoned_on(&mut self, node: NodeId) {
+        let there = self.abandoned.iter().filter(|(_, (on, _))| *on == node);
+        for attempt in there.map(|(attempt, _)| *attempt).collect::<Vec<_>>() {
+            self.forget_abandoned(attempt);
+        }
+    }
+
+    /// Ends a task that has not ended with a failure for each of its results.
+    pub(super) fn fail(&mut self, id: TaskId, failure: &Failure) {
+        let Some(task) = self.tasks.remove(&id) else { return };
+        self.actions.push(Action::Done(id));
+        if let State::Waiting(missing) = &task.state {
+            missing.iter().for_each(|object| self.unwant(*object, Waiter::Task(id)));
+        }
+        for index in 0..task.spec.returns {
+            let object = id.result(index);
+            if self.is_pending(object) {
+                self.set_failed(object, failure.clone());
+            }
+        }
+        task.refs().into_iter().for_each(|object| self.release(object, Count::Use));
+    }
+
+    pub(super) fn cancel(&mut self, id: TaskId) {
+        let Some(task) = self.tasks.get_mut(&id) else { return };
+        match task.state {
+            State::Done => {}
+            State::Waiting(_) | State::Queued => self.fail(id, &Failure::Cancelled),
+            State::Running(lease) => {
+                task.retries = 0;
+                let attempt = Attempt { task: id, number: task.attempt };
+                if let Some(node) = self.leases.get(&lease).map(|lease| lease.node) {
+                    self.send(node, NodeMessage::Cancel(attempt));
+                }
+            }
+        }
+    }
+
+    /// Makes a lost object again, or fails it for good.
+    pub(super) fn rebuild(&mut self, object: ObjectId) {
+        let Some(task) = self.tasks.get_mut(&object.task) else {
+            return self.set_failed(object, Failure::Lost(Lost::NoLineage));
+        };
+        if task.state != State::Done {
+            // It runs again already.
+            return self.await_again(object);
+        }
+        if task.retries == 0 {
+            return self.set_failed(object, Failure::Lost(Lost::RetriesUsedUp));
+        }
+        task.retries -= 1;
+        let (refs, returns) = (task.refs(), task.spec.returns);
+        self.actions.push(Action::Again(object.task));
+        for index in 0..returns {
+            let result = object.task.result(index);
+            if result == object || self.is_missed(result) {
+                self.await_again(result);
+            }
+        }
+        for inner in refs {
+            self.hold(inner, Count::Use);
+            self.release(inner, Count::Lineage);
+        }
+        self.gather(object.task);
+    }
+
+    /// A result is freed: with the last one the task goes, and what it would need.
+    pub(super) fn result_freed(&mut self, object: ObjectId) {
+        let Some(task) = self.tasks.get_mut(&object.task) else { return };
+        task.results = task.results.saturating_sub(1);
+        if task.results == 0 && task.state == State::Done {
+            let refs = task.refs();
+            self.tasks.remove(&object.task);
+            refs.into_iter().for_each(|inner| self.release(inner, Count::Lineage));
+        }
+    }
+}

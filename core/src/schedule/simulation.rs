@@ -1,0 +1,453 @@
+//! Whole clusters in one thread: a head, nodes, their stores and workers, and a network that loses, repeats and
+//! reorders; programs that submit, get and drop; machines that die, freeze and lose what they store. A seed decides
+//! all of it.
+
+mod programs;
+mod tests;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::message::{Failure, Lost, Made, Outcome, Packet, Returned, Shape, TaskSpec, ToHead};
+use super::{Action, Event, Head, HeadAction, HeadEvent, HeadLimits, Node};
+use crate::env::{Moment, Random};
+use crate::ids::{Attempt, ClientId, NodeId, ObjectId, TaskId};
+use crate::link::Frame;
+use crate::resources::{CPU, Resources};
+
+use programs::Client;
+
+/// The faults stop then, and programs begin nothing more, once they have begun so many tasks.
+const CALM_AT: Moment = Moment(12_000);
+const TASKS: usize = 250;
+/// All must be over by then.
+const END_AT: Moment = Moment(200_000);
+
+/// Something that will happen.
+#[derive(Debug, Clone)]
+enum Coming {
+    AtHead(NodeId, Frame<ToHead>),
+    AtNode(NodeId, Packet),
+    /// An event that only this life of a node sees.
+    Local(NodeId, Event),
+    HeadWakes,
+    NodeWakes(NodeId),
+    /// A client takes a reference out of what it was given.
+    TakeRef(NodeId, ClientId, ObjectId),
+    /// A client drops what it has got out of.
+    DropRef(NodeId, ClientId, ObjectId),
+    /// A client of a node does the next thing.
+    Client(NodeId, ClientId),
+    /// An attempt's worker is done.
+    Worker(NodeId, Attempt),
+    /// Each of six kinds comes at least once.
+    Fault(u64),
+}
+
+/// One life of a machine.
+struct Host {
+    node: Node,
+    store: BTreeSet<ObjectId>,
+    clients: BTreeMap<ClientId, Client>,
+    workers: BTreeMap<Attempt, (Arc<TaskSpec>, ClientId)>,
+    /// Nothing goes in or out until then.
+    frozen_until: Moment,
+    next_number: u64,
+    wakes_at: Moment,
+    /// How far its clock has jumped ahead.
+    ahead: u64,
+}
+
+/// What a run of a seed came to.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Told {
+    /// Of all that happened, in order.
+    fingerprint: u64,
+    tasks: usize,
+    faults: BTreeMap<&'static str, usize>,
+    /// What was broken, first things first.
+    broken: Vec<String>,
+}
+
+struct World {
+    random: Random,
+    now: Moment,
+    head: Head,
+    hosts: BTreeMap<NodeId, Host>,
+    coming: BinaryHeap<Reverse<(Moment, u64)>>,
+    what: BTreeMap<u64, Coming>,
+    order: u64,
+    /// Pairs of machines between which nothing gets through, and until when.
+    cuts: BTreeMap<(NodeId, NodeId), Moment>,
+    next_node: u64,
+    /// Tasks that have not ended, or run again.
+    running: BTreeSet<TaskId>,
+    told: Told,
+    head_wakes_at: Moment,
+    head_ahead: u64,
+}
+
+fn cpus(amount: f64) -> Resources {
+    Resources::new([(CPU, amount)]).unwrap()
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut world = Self {
+            random: Random::new(seed),
+            now: Moment::default(),
+            head: Head::new(HeadLimits::default()),
+            hosts: BTreeMap::new(),
+            coming: BinaryHeap::new(),
+            what: BTreeMap::new(),
+            order: 0,
+            cuts: BTreeMap::new(),
+            next_node: 0,
+            running: BTreeSet::new(),
+            told: Told::default(),
+            head_wakes_at: END_AT,
+            head_ahead: 0,
+        };
+        for _ in 0..3 + world.random.below(2) {
+            world.start_node();
+        }
+        let first = world.random.draw();
+        for index in 0..8 {
+            let at = Moment(1_000 + world.random.below(CALM_AT.0 - 2_000));
+            world.later(at, Coming::Fault(first.wrapping_add(index) % 6));
+        }
+        world
+    }
+
+    fn later(&mut self, at: Moment, what: Coming) {
+        self.order += 1;
+        self.coming.push(Reverse((at, self.order)));
+        self.what.insert(self.order, what);
+    }
+
+    fn soon(&mut self, within: u64, what: Coming) {
+        let at = self.now + self.random.below(within) + 1;
+        self.later(at, what);
+    }
+
+    fn start_node(&mut self) -> NodeId {
+        self.next_node += 1;
+        let id = NodeId(self.next_node);
+        let total = cpus(1.0 + self.random.below(3) as f64);
+        let host = Host {
+            node: Node::new(id, total, BTreeMap::new()),
+            store: BTreeSet::new(),
+            clients: BTreeMap::new(),
+            workers: BTreeMap::new(),
+            frozen_until: Moment::default(),
+            next_number: 0,
+            wakes_at: END_AT,
+            ahead: 0,
+        };
+        self.hosts.insert(id, host);
+        self.later(self.now, Coming::NodeWakes(id));
+        if self.now < CALM_AT || self.told.tasks < TASKS {
+            self.start_client(id, Client::default());
+        }
+        id
+    }
+
+    fn start_client(&mut self, node: NodeId, client: Client) -> ClientId {
+        let id = ClientId(self.number(node));
+        if let Some(host) = self.hosts.get_mut(&node) {
+            host.clients.insert(id, client);
+            self.soon(50, Coming::Client(node, id));
+        }
+        id
+    }
+
+    fn number(&mut self, node: NodeId) -> u64 {
+        let Some(host) = self.hosts.get_mut(&node) else { return 0 };
+        host.next_number += 1;
+        host.next_number
+    }
+
+    fn broken(&mut self, what: &str) {
+        self.told.broken.push(format!("at {}: {what}", self.now.0));
+    }
+
+    /// Runs until nothing more comes, or something is broken.
+    fn run(mut self) -> Told {
+        let mut events = 0_u64;
+        while let Some(Reverse((at, order))) = self.coming.pop() {
+            let Some(what) = self.what.remove(&order) else { continue };
+            self.now = self.now.max(at);
+            if self.now >= END_AT {
+                break;
+            }
+            self.happen(what);
+            events += 1;
+            if events.is_multiple_of(64) {
+                self.check_references();
+            }
+            if !self.told.broken.is_empty() {
+                return self.told;
+            }
+        }
+        self.check_end();
+        self.told
+    }
+
+    fn happen(&mut self, what: Coming) {
+        let text = format!("{:?} {what:?}", self.now);
+        for byte in text.bytes() {
+            self.told.fingerprint = (self.told.fingerprint ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
+        }
+        match what {
+            Coming::AtHead(from, frame) => self.step_head(HeadEvent::Arrived(from, frame)),
+            Coming::HeadWakes => {
+                self.head_wakes_at = END_AT;
+                self.step_head(HeadEvent::Tick);
+            }
+            Coming::AtNode(to, packet) => self.step_node(to, Event::Arrived(packet)),
+            Coming::Local(node, event) => self.local(node, event),
+            Coming::NodeWakes(node) => {
+                if let Some(host) = self.hosts.get_mut(&node) {
+                    host.wakes_at = END_AT;
+                    self.step_node(node, Event::Tick);
+                }
+            }
+            Coming::TakeRef(node, client, object) => match self.frozen_until(node) {
+                Some(until) => self.later(until, Coming::TakeRef(node, client, object)),
+                None => self.take_ref(node, client, object),
+            },
+            Coming::DropRef(node, client, object) => match self.frozen_until(node) {
+                Some(until) => self.later(until, Coming::DropRef(node, client, object)),
+                None => self.drop_ref(node, client, object),
+            },
+            Coming::Client(node, client) => self.client_acts(node, client),
+            Coming::Worker(node, attempt) => self.worker_ends(node, attempt),
+            Coming::Fault(kind) => self.fault(kind),
+        }
+    }
+
+    fn frozen_until(&self, node: NodeId) -> Option<Moment> {
+        self.hosts.get(&node).map(|host| host.frozen_until).filter(|until| *until > self.now)
+    }
+
+    /// An event within a machine; a frozen one sees it when it goes on.
+    fn local(&mut self, node: NodeId, event: Event) {
+        let Some(host) = self.hosts.get_mut(&node) else { return };
+        if host.frozen_until > self.now {
+            let at = host.frozen_until;
+            return self.later(at, Coming::Local(node, event));
+        }
+        if let Event::Fetched(object) = &event {
+            host.store.insert(*object);
+        }
+        self.step_node(node, event);
+    }
+
+    fn step_head(&mut self, event: HeadEvent) {
+        for action in self.head.step(self.now + self.head_ahead, event) {
+            let HeadAction::Send(to, packet) = action;
+            self.transmit(NodeId(0), to, &Coming::AtNode(to, packet));
+        }
+        let at = Moment(self.head.wakes_at().since(Moment(self.head_ahead)));
+        if at < self.head_wakes_at {
+            self.head_wakes_at = at;
+            self.later(at, Coming::HeadWakes);
+        }
+    }
+
+    fn step_node(&mut self, id: NodeId, event: Event) {
+        let Some(host) = self.hosts.get_mut(&id) else { return };
+        if host.frozen_until > self.now {
+            if !matches!(event, Event::Arrived(_)) {
+                let at = host.frozen_until;
+                self.later(at, Coming::Local(id, event));
+            }
+            return;
+        }
+        for action in host.node.step(self.now + host.ahead, event) {
+            self.act(id, action);
+        }
+        let Some(host) = self.hosts.get_mut(&id) else { return };
+        let at = Moment(host.node.wakes_at().since(Moment(host.ahead)));
+        if at < host.wakes_at {
+            host.wakes_at = at;
+            self.later(at, Coming::NodeWakes(id));
+        }
+    }
+
+    /// Sends over the network: mostly once, sometimes never, sometimes twice, and at any time.
+    fn transmit(&mut self, from: NodeId, to: NodeId, what: &Coming) {
+        let pair = (from.min(to), from.max(to));
+        if self.cuts.get(&pair).is_some_and(|until| *until > self.now) {
+            return;
+        }
+        let times = match self.random.below(20) {
+            0 => 0,
+            1 => 2,
+            _ => 1,
+        };
+        for _ in 0..times {
+            let delay = if self.random.below(10) == 0 { 400 } else { 20 };
+            self.soon(delay, what.clone());
+        }
+    }
+
+    fn act(&mut self, id: NodeId, action: Action) {
+        match action {
+            Action::ToHead(frame) => self.transmit(id, NodeId(0), &Coming::AtHead(id, frame)),
+            Action::ToNode(to, frame) => self.transmit(id, to, &Coming::AtNode(to, Packet::Node(id, frame))),
+            Action::Start(attempt, spec, values) => self.start_worker(id, attempt, spec, &values),
+            Action::Kill(attempt) => self.kill_worker(id, attempt),
+            Action::Fetch(object, from) => {
+                let there = self.hosts.get(&from).is_some_and(|host| host.store.contains(&object));
+                let pair = (id.min(from), id.max(from));
+                let cut = self.cuts.get(&pair).is_some_and(|until| *until > self.now);
+                let event = if there && !cut { Event::Fetched(object) } else { Event::FetchFailed(object, from) };
+                self.soon(if cut { 2_000 } else { 100 }, Coming::Local(id, event));
+            }
+            Action::Drop(object) => {
+                if let Some(host) = self.hosts.get_mut(&id) {
+                    host.store.remove(&object);
+                }
+            }
+            Action::Answer(client, question, answer) => self.answered(id, client, question, answer),
+            Action::Done(task) => {
+                if !self.running.remove(&task) {
+                    self.broken(&format!("{task} ended twice"));
+                }
+            }
+            Action::Again(task) => {
+                self.running.insert(task);
+            }
+            Action::Warn(_, _) => {}
+            Action::Reset => {
+                if self.hosts.contains_key(&id) {
+                    self.end_host(id);
+                    self.start_node();
+                }
+            }
+        }
+    }
+
+    /// The end of a machine's life, with all that was on it.
+    fn end_host(&mut self, id: NodeId) {
+        self.hosts.remove(&id);
+        self.running.retain(|task| task.owner != id);
+    }
+
+    fn fault(&mut self, kind: u64) {
+        let nodes: Vec<NodeId> = self.hosts.keys().copied().collect();
+        let one = nodes[self.random.below(nodes.len() as u64) as usize];
+        let other = nodes[self.random.below(nodes.len() as u64) as usize];
+        let kind = match kind {
+            0 => {
+                self.end_host(one);
+                if self.random.below(2) == 0 {
+                    self.step_head(HeadEvent::Gone(one));
+                }
+                self.start_node();
+                "killed"
+            }
+            1 => {
+                let long = 1_000 + self.random.below(14_000);
+                if let Some(host) = self.hosts.get_mut(&one) {
+                    host.frozen_until = self.now + long;
+                    self.later(self.now + long, Coming::NodeWakes(one));
+                }
+                "frozen"
+            }
+            2 => {
+                let other = nodes.iter().copied().find(|node| *node != one).filter(|_| one == other).unwrap_or(other);
+                let long = 1_000 + self.random.below(16_000);
+                self.cuts.insert((one.min(other), one.max(other)), self.now + long);
+                "cut"
+            }
+            3 => {
+                let workers = self.hosts.get(&one).map(|host| host.workers.keys().copied().collect::<Vec<_>>());
+                for attempt in workers.unwrap_or_default() {
+                    self.crash_worker(one, attempt);
+                }
+                "workers crashed"
+            }
+            4 => {
+                let awake = self.hosts.get(&one).filter(|host| host.frozen_until <= self.now);
+                let store = awake.map(|host| host.store.iter().copied().collect::<Vec<_>>());
+                for object in store.unwrap_or_default() {
+                    if self.random.below(2) == 0 {
+                        if let Some(host) = self.hosts.get_mut(&one) {
+                            host.store.remove(&object);
+                        }
+                        self.step_node(one, Event::Evicted(object));
+                    }
+                }
+                "evicted"
+            }
+            _ => {
+                let jump = self.random.below(5_000);
+                match self.hosts.get_mut(&one) {
+                    Some(host) if one != other => {
+                        host.ahead += jump;
+                        host.wakes_at = END_AT;
+                        self.later(self.now, Coming::NodeWakes(one));
+                    }
+                    _ => {
+                        self.head_ahead += jump;
+                        self.later(self.now, Coming::HeadWakes);
+                    }
+                }
+                "clock jumped"
+            }
+        };
+        *self.told.faults.entry(kind).or_default() += 1;
+    }
+
+    /// Every reference that a client holds is known to its owner, who has the object.
+    fn check_references(&mut self) {
+        let mut lost = None;
+        for (id, host) in &self.hosts {
+            for (client, state) in &host.clients {
+                for object in state.held() {
+                    if let Some(owner) = self.hosts.get(&object.owner())
+                        && !owner.node.knows(object)
+                        && host.node.believes_in(object.owner())
+                    {
+                        lost = Some(format!(
+                            "{object} is freed, and {client} on {id} holds it: {}",
+                            owner.node.tell(object)
+                        ));
+                    }
+                }
+            }
+        }
+        if let Some(lost) = lost {
+            self.broken(&lost);
+        }
+    }
+
+    fn check_end(&mut self) {
+        let mut broken = Vec::new();
+        for (id, host) in &self.hosts {
+            broken.extend(host.node.leftovers().into_iter().map(|what| format!("{id} has left {what}")));
+            if !host.store.is_empty() {
+                broken.push(format!("the store of {id} has {:?}", host.store));
+            }
+            for (client, state) in &host.clients {
+                if state.waits() {
+                    broken.push(format!("{client} on {id} waits for ever: {state:?}"));
+                }
+            }
+        }
+        broken.extend(self.running.iter().map(|task| format!("{task} never ended")));
+        if self.head.waiting() > 0 {
+            broken.push(format!("{} leases are wanted", self.head.waiting()));
+        }
+        let there: BTreeSet<NodeId> = self.head.nodes().collect();
+        if there != self.hosts.keys().copied().collect() {
+            broken.push(format!("the head knows of {there:?} and there are {:?}", self.hosts.keys()));
+        }
+        self.told.broken.extend(broken);
+    }
+}

@@ -1,0 +1,292 @@
+//! The programs that run on simulated machines: drivers and workers that submit, get, pass on and drop.
+
+use super::*;
+
+/// What a client holds and waits for.
+#[derive(Debug, Default)]
+pub(super) struct Client {
+    /// One entry for each reference.
+    refs: Vec<ObjectId>,
+    /// Questions that are not answered.
+    asked: BTreeMap<u64, ObjectId>,
+    /// References that it is about to take out of what it was given.
+    taking: usize,
+    /// A worker that keeps what it was handed after its attempt.
+    is_over: bool,
+}
+
+impl Client {
+    pub(super) fn held(&self) -> impl Iterator<Item = ObjectId> {
+        self.refs.iter().copied()
+    }
+
+    pub(super) fn waits(&self) -> bool {
+        !self.asked.is_empty()
+    }
+}
+
+impl World {
+    fn client(&mut self, node: NodeId, client: ClientId) -> Option<&mut Client> {
+        self.hosts.get_mut(&node)?.clients.get_mut(&client)
+    }
+
+    fn any_ref(&mut self, node: NodeId, client: ClientId) -> Option<ObjectId> {
+        let dice = self.random.draw();
+        let refs = &self.client(node, client)?.refs;
+        (!refs.is_empty()).then(|| refs[(dice % refs.len() as u64) as usize])
+    }
+
+    pub(super) fn client_acts(&mut self, node: NodeId, id: ClientId) {
+        if let Some(until) = self.frozen_until(node) {
+            return self.later(until, Coming::Client(node, id));
+        }
+        let has_done_enough = self.now >= CALM_AT && self.told.tasks >= TASKS;
+        let Some(client) = self.client(node, id) else { return };
+        let goes_home = has_done_enough || client.is_over;
+        if goes_home {
+            if client.refs.is_empty() && !client.waits() && client.is_over {
+                self.hosts.get_mut(&node).map(|host| host.clients.remove(&id));
+                return self.step_node(node, Event::ClientGone(id));
+            }
+            if client.refs.is_empty() {
+                return self.soon(2_000, Coming::Client(node, id));
+            }
+        }
+        match self.random.below(if goes_home { 2 } else { 10 }) {
+            0 | 1 => self.drop_one(node, id),
+            2 | 3 => self.get_one(node, id),
+            4 => self.put_one(node, id),
+            5 if self.random.below(10) == 0 => {
+                if let Some(object) = self.any_ref(node, id) {
+                    self.step_node(node, Event::Cancel(object.task));
+                }
+            }
+            6 => {
+                if let Some(object) = self.any_ref(node, id) {
+                    self.add_ref(node, id, object);
+                }
+            }
+            _ => self.submit_one(node, id),
+        }
+        self.soon(400, Coming::Client(node, id));
+    }
+
+    fn will_take(&mut self, node: NodeId, id: ClientId, object: ObjectId) {
+        if let Some(client) = self.client(node, id) {
+            client.taking += 1;
+            self.later(self.now, Coming::TakeRef(node, id, object));
+        }
+    }
+
+    /// A client takes out of a value a reference that was in it.
+    pub(super) fn take_ref(&mut self, node: NodeId, id: ClientId, object: ObjectId) {
+        if let Some(client) = self.client(node, id) {
+            client.taking -= 1;
+            self.add_ref(node, id, object);
+        }
+    }
+
+    fn add_ref(&mut self, node: NodeId, id: ClientId, object: ObjectId) {
+        if let Some(client) = self.client(node, id) {
+            client.refs.push(object);
+            self.step_node(node, Event::AddRef(id, object));
+        }
+    }
+
+    fn drop_one(&mut self, node: NodeId, id: ClientId) {
+        if let Some(object) = self.any_ref(node, id) {
+            self.drop_ref(node, id, object);
+        }
+    }
+
+    pub(super) fn drop_ref(&mut self, node: NodeId, id: ClientId, object: ObjectId) {
+        let Some(client) = self.client(node, id) else { return };
+        // Who asks for a value holds on to it until what is within it is taken out.
+        let is_asked = client.taking > 0 || client.asked.values().any(|asked| *asked == object);
+        if let Some(place) = client.refs.iter().position(|held| *held == object)
+            && !is_asked
+        {
+            client.refs.swap_remove(place);
+            self.step_node(node, Event::DropRef(id, object));
+        }
+    }
+
+    fn get_one(&mut self, node: NodeId, id: ClientId) {
+        let Some(object) = self.any_ref(node, id) else { return };
+        let question = self.number(node);
+        if let Some(client) = self.client(node, id) {
+            client.asked.insert(question, object);
+        }
+        self.step_node(node, Event::Get(id, question, object));
+    }
+
+    fn put_one(&mut self, node: NodeId, id: ClientId) {
+        let object = TaskId { owner: node, number: self.number(node) }.result(0);
+        let value = self.value(node, id, &format!("put {object}"), object);
+        if let Some(client) = self.client(node, id) {
+            client.refs.push(object);
+        }
+        self.step_node(node, Event::Put(id, object, value));
+    }
+
+    /// A value, small or large, with references of the client's in it.
+    fn value(&mut self, node: NodeId, id: ClientId, token: &str, object: ObjectId) -> Returned {
+        let contains: Vec<ObjectId> = (0..self.random.below(3)).filter_map(|_| self.any_ref(node, id)).collect();
+        let contains = if self.random.below(2) == 0 { contains } else { Vec::new() };
+        let made = if self.random.below(2) == 0 {
+            Made::Inline(Bytes::copy_from_slice(token.as_bytes()))
+        } else {
+            if let Some(host) = self.hosts.get_mut(&node) {
+                host.store.insert(object);
+            }
+            Made::Stored { size: 1 << 20 }
+        };
+        Returned { made, contains }
+    }
+
+    fn submit_one(&mut self, node: NodeId, id: ClientId) {
+        let task = TaskId { owner: node, number: self.number(node) };
+        let needs = (0..self.random.below(3)).filter_map(|_| self.any_ref(node, id)).collect();
+        let refs = (0..self.random.below(3)).filter_map(|_| self.any_ref(node, id)).collect();
+        let strategy = match self.random.below(4) {
+            0 => crate::placement::Strategy::Spread,
+            _ => crate::placement::Strategy::Default,
+        };
+        let demand = cpus([0.0, 0.5, 1.0][self.random.below(3) as usize]);
+        let spec = TaskSpec {
+            id: task,
+            shape: Arc::new(Shape { demand, strategy }),
+            needs,
+            refs,
+            returns: 1 + self.random.below(2) as u32,
+            max_retries: self.random.below(4) as u32,
+            retry_errors: false,
+            payload: Bytes::new(),
+        };
+        if let Some(client) = self.client(node, id) {
+            client.refs.extend((0..spec.returns).map(|index| task.result(index)));
+        }
+        self.running.insert(task);
+        self.told.tasks += 1;
+        let handed: Vec<ObjectId> = spec.needs.iter().chain(&spec.refs).copied().collect();
+        self.step_node(node, Event::Submit(id, Arc::new(spec)));
+        // Much of what is handed on is not needed any more.
+        for object in handed {
+            if self.random.below(2) == 0 {
+                self.drop_ref(node, id, object);
+            }
+        }
+    }
+
+    pub(super) fn answered(
+        &mut self,
+        node: NodeId,
+        id: ClientId,
+        question: u64,
+        answer: Result<(Option<Bytes>, Vec<ObjectId>), Failure>,
+    ) {
+        let Some(object) = self.client(node, id).and_then(|client| client.asked.remove(&question)) else {
+            if self.client(node, id).is_some() {
+                self.broken(&format!("{id} on {node} is answered twice"));
+            }
+            return;
+        };
+        match answer {
+            Err(Failure::Lost(Lost::Freed)) => self.broken(&format!("{object} was freed while {id} on {node} held it")),
+            Err(_) => {}
+            Ok((value, contains)) => {
+                if value.is_none() && !self.hosts.get(&node).is_some_and(|host| host.store.contains(&object)) {
+                    self.broken(&format!("{object} is not in the store of {node}"));
+                }
+                // References are taken out before anything else happens in the client, which may then need it no more.
+                for inner in contains {
+                    if self.random.below(2) == 0 {
+                        self.will_take(node, id, inner);
+                    }
+                }
+                if self.random.below(2) == 0 {
+                    self.later(self.now + 1, Coming::DropRef(node, id, object));
+                }
+            }
+        }
+    }
+
+    pub(super) fn start_worker(
+        &mut self,
+        node: NodeId,
+        attempt: Attempt,
+        spec: Arc<TaskSpec>,
+        values: &[(ObjectId, Option<Bytes>)],
+    ) {
+        for (object, value) in values {
+            if value.is_none() && !self.hosts.get(&node).is_some_and(|host| host.store.contains(object)) {
+                self.broken(&format!("{attempt} starts on {node} without {object}"));
+            }
+        }
+        let id = self.start_client(node, Client::default());
+        for object in &spec.refs {
+            self.will_take(node, id, *object);
+        }
+        if let Some(host) = self.hosts.get_mut(&node) {
+            host.workers.insert(attempt, (spec, id));
+        }
+        let long = if self.random.below(10) == 0 { 12_000 } else { 800 };
+        self.soon(long, Coming::Worker(node, attempt));
+    }
+
+    pub(super) fn worker_ends(&mut self, node: NodeId, attempt: Attempt) {
+        let Some(host) = self.hosts.get_mut(&node) else { return };
+        if host.frozen_until > self.now {
+            let at = host.frozen_until;
+            return self.later(at, Coming::Worker(node, attempt));
+        }
+        let Some((spec, id)) = host.workers.remove(&attempt) else { return };
+        let outcome = if self.random.below(20) == 0 {
+            Outcome::Failed(Failure::Error(Bytes::from_static(b"raised")))
+        } else {
+            let result = |index| attempt.task.result(index);
+            let token = format!("{attempt} on {node}");
+            Outcome::Values((0..spec.returns).map(|index| self.value(node, id, &token, result(index))).collect())
+        };
+        self.step_node(node, Event::Ended(attempt, outcome));
+        self.let_go(node, id);
+    }
+
+    /// The worker's process ends, or it keeps for a while what it was handed.
+    fn let_go(&mut self, node: NodeId, id: ClientId) {
+        if self.random.below(3) == 0 {
+            if let Some(client) = self.client(node, id) {
+                client.is_over = true;
+            }
+        } else if let Some(host) = self.hosts.get_mut(&node) {
+            host.clients.remove(&id);
+            self.step_node(node, Event::ClientGone(id));
+        }
+    }
+
+    pub(super) fn crash_worker(&mut self, node: NodeId, attempt: Attempt) {
+        let worker = self.hosts.get_mut(&node).and_then(|host| {
+            let (_, id) = host.workers.remove(&attempt)?;
+            host.clients.remove(&id);
+            Some(id)
+        });
+        if let Some(id) = worker {
+            self.step_node(node, Event::ClientGone(id));
+            let crashed = Outcome::Failed(Failure::Crashed(Arc::from("killed by signal 9")));
+            self.step_node(node, Event::Ended(attempt, crashed));
+        }
+    }
+
+    pub(super) fn kill_worker(&mut self, node: NodeId, attempt: Attempt) {
+        let worker = self.hosts.get_mut(&node).and_then(|host| {
+            let (_, id) = host.workers.remove(&attempt)?;
+            host.clients.remove(&id);
+            Some(id)
+        });
+        if let Some(id) = worker {
+            self.later(self.now, Coming::Local(node, Event::ClientGone(id)));
+            let cancelled = Outcome::Failed(Failure::Cancelled);
+            self.later(self.now, Coming::Local(node, Event::Ended(attempt, cancelled)));
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! What must hold in every run, and the faults of ours that the runs must find.
+
+use super::*;
+use crate::flaw::{Flaw, plant};
+
+const SEEDS: u64 = 500;
+
+/// Runs these seeds, each of which has enough in it to prove something.
+fn hold(seeds: std::ops::Range<u64>) {
+    let (mut broken, mut tasks) = (Vec::new(), 0);
+    for seed in seeds.clone() {
+        let told = World::new(seed).run();
+        tasks += told.tasks;
+        if !told.broken.is_empty() {
+            broken.push(format!("seed {seed}, faults {:?}:\n    {}", told.faults, told.broken.join("\n    ")));
+            continue;
+        }
+        let faults: usize = told.faults.values().sum();
+        assert!(told.tasks >= 200, "seed {seed} has only {} tasks", told.tasks);
+        assert!(faults >= 5 && told.faults.len() >= 3, "seed {seed} has only the faults {:?}", told.faults);
+    }
+    println!("{} seeds, {tasks} tasks", seeds.clone().count());
+    let some = &broken[..broken.len().min(5)];
+    assert!(broken.is_empty(), "{} of {} seeds:\n{}", broken.len(), seeds.count(), some.join("\n"));
+}
+
+#[test]
+fn every_task_ends_once_nothing_held_is_freed_and_nothing_is_left() {
+    hold(0..SEEDS);
+}
+
+#[test]
+#[ignore = "minutes: cargo test -p sheaf-core -- --ignored"]
+fn the_same_for_many_more_seeds() {
+    hold(SEEDS..20 * SEEDS);
+}
+
+#[test]
+fn a_seed_decides_all() {
+    for seed in 0..5 {
+        assert_eq!(World::new(seed).run(), World::new(seed).run());
+    }
+    assert_ne!(World::new(0).run().fingerprint, World::new(1).run().fingerprint);
+}
+
+#[test]
+fn planted_faults_are_found() {
+    let flaws = [Flaw::DroppedAcknowledgement, Flaw::DoubleCommit, Flaw::EarlyFree, Flaw::LostLease, Flaw::StaleNode];
+    for flaw in flaws {
+        plant(Some(flaw));
+        let found = (0..SEEDS).find_map(|seed| {
+            let told = World::new(seed).run();
+            (!told.broken.is_empty()).then(|| (seed, told.broken[0].clone()))
+        });
+        plant(None);
+        let (seed, what) = found.unwrap_or_else(|| panic!("{flaw:?} is not found in {SEEDS} seeds"));
+        println!("{flaw:?} is found by seed {seed}: {what}");
+    }
+}
