@@ -86,6 +86,12 @@ impl Resources {
         self.0.is_empty()
     }
 
+    /// The part of it that is `name`.
+    #[must_use]
+    pub fn only(&self, name: &str) -> Self {
+        Self(self.0.iter().filter(|(own, _)| &***own == name).map(|(own, amount)| (Arc::clone(own), *amount)).collect())
+    }
+
     /// How much there is of `name`.
     #[must_use]
     pub fn amount(&self, name: &str) -> f64 {
@@ -98,16 +104,21 @@ impl Resources {
         }
     }
 
-    /// Takes `other` away, which must be there.
-    fn subtract(&mut self, other: &Self) {
+    /// Takes `other` away as far as it is there, and says what is not.
+    fn subtract(&mut self, other: &Self) -> Self {
+        let mut missing = Self::default();
         for (name, amount) in &other.0 {
-            if let Some(have) = self.0.get_mut(name) {
-                *have = have.saturating_sub(*amount);
-                if *have == 0 {
-                    self.0.remove(name);
-                }
+            let have = self.0.get(name).copied().unwrap_or(0);
+            if have > *amount {
+                self.0.insert(Arc::clone(name), have - amount);
+            } else {
+                self.0.remove(name);
+            }
+            if have < *amount {
+                missing.0.insert(Arc::clone(name), amount - have);
             }
         }
+        missing
     }
 }
 
@@ -134,13 +145,15 @@ impl fmt::Debug for Resources {
 pub struct Ledger {
     total: Resources,
     free: Resources,
+    /// Taken beyond what was free: what comes back goes here first.
+    owed: Resources,
 }
 
 impl Ledger {
     /// A ledger from which nothing is taken.
     #[must_use]
     pub fn new(total: Resources) -> Self {
-        Self { free: total.clone(), total }
+        Self { free: total.clone(), total, owed: Resources::default() }
     }
 
     /// Takes `demand` if all of it is free.
@@ -152,10 +165,21 @@ impl Ledger {
         fits
     }
 
+    /// Takes `demand` whether it is free or not.
+    pub fn take_anyhow(&mut self, demand: &Resources) {
+        let missing = self.free.subtract(demand);
+        self.owed.add(&missing);
+    }
+
     /// Gives back what was taken.
     pub fn give(&mut self, demand: &Resources) {
         if !planted(Flaw::LostLease) {
-            self.free.add(demand);
+            let mut back = demand.clone();
+            let owed = std::mem::take(&mut self.owed);
+            self.owed = owed.clone();
+            self.owed.subtract(&back);
+            back.subtract(&owed);
+            self.free.add(&back);
         }
     }
 
@@ -208,6 +232,19 @@ mod tests {
         }
         taken.iter().for_each(|demand| ledger.give(demand));
         assert_eq!(ledger.free(), &total);
+    }
+
+    #[test]
+    fn what_is_taken_beyond_what_is_free_is_paid_back_first() {
+        let mut ledger = Ledger::new(resources(&[(CPU, 2.0)]));
+        assert!(ledger.take(&resources(&[(CPU, 2.0)])));
+        ledger.take_anyhow(&resources(&[(CPU, 1.5)]));
+        ledger.give(&resources(&[(CPU, 1.0)]));
+        assert!(ledger.free().is_empty());
+        ledger.give(&resources(&[(CPU, 1.0)]));
+        assert_eq!(ledger.free(), &resources(&[(CPU, 0.5)]));
+        ledger.give(&resources(&[(CPU, 1.5)]));
+        assert_eq!(ledger, Ledger::new(resources(&[(CPU, 2.0)])));
     }
 
     #[test]

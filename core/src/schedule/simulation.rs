@@ -21,7 +21,7 @@ use crate::resources::{CPU, Resources};
 use programs::Client;
 
 /// The faults stop then, and programs begin nothing more, once they have begun so many tasks.
-const CALM_AT: Moment = Moment(12_000);
+const CALM_AT: Moment = Moment(8_000);
 const TASKS: usize = 250;
 /// All must be over by then.
 const END_AT: Moment = Moment(200_000);
@@ -88,6 +88,8 @@ struct World {
     told: Told,
     head_wakes_at: Moment,
     head_ahead: u64,
+    /// What nodes were told that nobody has.
+    warnings: Vec<(NodeId, Resources)>,
 }
 
 fn cpus(amount: f64) -> Resources {
@@ -110,6 +112,7 @@ impl World {
             told: Told::default(),
             head_wakes_at: END_AT,
             head_ahead: 0,
+            warnings: Vec::new(),
         };
         for _ in 0..3 + world.random.below(2) {
             world.start_node();
@@ -138,7 +141,8 @@ impl World {
         let id = NodeId(self.next_node);
         let total = cpus(1.0 + self.random.below(3) as f64);
         let host = Host {
-            node: Node::new(id, total, BTreeMap::new()),
+            // Few of them keep all of their lineage.
+            node: Node::new(id, total, BTreeMap::new()).with_lineage_limit(self.random.below(100_000) as usize),
             store: BTreeSet::new(),
             clients: BTreeMap::new(),
             workers: BTreeMap::new(),
@@ -322,7 +326,7 @@ impl World {
             Action::Again(task) => {
                 self.running.insert(task);
             }
-            Action::Warn(_, _) => {}
+            Action::Warn(_, missing) => self.warnings.push((id, missing)),
             Action::Reset => {
                 if self.hosts.contains_key(&id) {
                     self.end_host(id);
@@ -404,15 +408,19 @@ impl World {
         *self.told.faults.entry(kind).or_default() += 1;
     }
 
-    /// Every reference that a client holds is known to its owner, who has the object.
+    /// Every reference that a client holds is known to its owner, who has the object; and lineage is bounded.
     fn check_references(&mut self) {
         let mut lost = None;
         for (id, host) in &self.hosts {
+            if !host.node.is_within_its_lineage() {
+                lost = Some(format!("{id} keeps too much lineage"));
+            }
             for (client, state) in &host.clients {
                 for object in state.held() {
                     if let Some(owner) = self.hosts.get(&object.owner())
                         && !owner.node.knows(object)
                         && host.node.believes_in(object.owner())
+                        && owner.node.believes_in(*id)
                     {
                         lost = Some(format!(
                             "{object} is freed, and {client} on {id} holds it: {}",

@@ -10,6 +10,7 @@ use super::{Action, Node};
 use crate::env::Moment;
 use crate::ids::{Attempt, LeaseId, NodeId};
 use crate::placement::Strategy;
+use crate::resources::CPU;
 use crate::schedule::message::{Failure, Known, NodeMessage, Outcome, Shape, ToHead};
 
 use super::tasks::State;
@@ -49,6 +50,8 @@ pub(super) struct Lease {
 pub(super) struct Lent {
     pub(super) owner: NodeId,
     shape: Arc<Shape>,
+    /// What runs on it waits for objects, and its CPUs are lent to others.
+    is_blocked: bool,
 }
 
 impl Node {
@@ -98,7 +101,7 @@ impl Node {
         }
         self.next_lease += 1;
         let id = LeaseId { granted_by: Some(self.id), number: self.next_lease };
-        self.lent.insert(id, Lent { owner: self.id, shape: Arc::clone(shape) });
+        self.lent.insert(id, Lent { owner: self.id, shape: Arc::clone(shape), is_blocked: false });
         self.keep_lease(self.id, id, shape);
         Some(id)
     }
@@ -177,7 +180,7 @@ impl Node {
         if !self.ledger.take(&shape.demand) {
             return self.head.send(ToHead::Refused(id));
         }
-        self.lent.insert(id, Lent { owner, shape: Arc::clone(&shape) });
+        self.lent.insert(id, Lent { owner, shape: Arc::clone(&shape), is_blocked: false });
         self.send(owner, NodeMessage::Leased(id, shape));
     }
 
@@ -214,11 +217,32 @@ impl Node {
             self.actions.push(Action::Kill(attempt));
             self.end(attempt, Outcome::Failed(Failure::Crashed(Arc::from("its lease was taken back"))));
         }
+        self.set_blocked(id, false);
         if let Some(lent) = self.lent.remove(&id) {
             self.ledger.give(&lent.shape.demand);
-            let shapes: Vec<_> = self.backlogs.keys().cloned().collect();
-            shapes.iter().for_each(|shape| self.dispatch(shape));
+            self.dispatch_all();
         }
+    }
+
+    /// Lends the CPUs of a lease to others while what runs on it waits, and takes them back, free or not, when it
+    /// goes on: a task that waits for another one must not keep it from running.
+    pub(super) fn set_blocked(&mut self, id: LeaseId, is_blocked: bool) {
+        let Some(lent) = self.lent.get_mut(&id) else { return };
+        if std::mem::replace(&mut lent.is_blocked, is_blocked) == is_blocked {
+            return;
+        }
+        let cpus = lent.shape.demand.only(CPU);
+        if is_blocked {
+            self.ledger.give(&cpus);
+            self.dispatch_all();
+        } else {
+            self.ledger.take_anyhow(&cpus);
+        }
+    }
+
+    fn dispatch_all(&mut self) {
+        let shapes: Vec<_> = self.backlogs.keys().cloned().collect();
+        shapes.iter().for_each(|shape| self.dispatch(shape));
     }
 
     /// A node is dead or out of reach: what it lent is given up, and what it borrowed is taken back.

@@ -31,6 +31,8 @@ use references::Interest;
 use runs::Run;
 use tasks::Task;
 
+/// Bytes of tasks that are kept to make lost results again, unless it is told otherwise: the oldest go first.
+const LINEAGE_BYTES: usize = 64 << 20;
 /// How often a node tells the head that it lives, in milliseconds.
 const BEAT_EVERY: u64 = 500;
 /// How often it tells what is free at the most, in milliseconds.
@@ -57,6 +59,10 @@ pub enum Event {
     ClientGone(ClientId),
     /// A client wants a task stopped.
     Cancel(TaskId),
+    /// An attempt waits for objects: it needs no CPU until it goes on.
+    Blocked(Attempt),
+    /// It goes on.
+    Unblocked(Attempt),
     /// A worker is done with an attempt; results that are `Stored` lie in this node's store already.
     Ended(Attempt, Outcome),
     /// The value of an object came into this node's store.
@@ -128,6 +134,10 @@ pub struct Node {
     /// Results taken from a node that is told so once these references are known to their owners.
     unconfirmed: Vec<(Attempt, NodeId, BTreeSet<ObjectId>)>,
     next_lease: u64,
+    /// Tasks that ended and are kept, the oldest first, and their bytes.
+    lineage: VecDeque<TaskId>,
+    lineage_bytes: usize,
+    lineage_limit: usize,
 }
 
 impl Node {
@@ -163,7 +173,17 @@ impl Node {
             abandoned: BTreeMap::new(),
             unconfirmed: Vec::new(),
             next_lease: 0,
+            lineage: VecDeque::new(),
+            lineage_bytes: 0,
+            lineage_limit: LINEAGE_BYTES,
         }
+    }
+
+    /// Keeps at most so many bytes of tasks that ended, to make lost results again.
+    #[must_use]
+    pub fn with_lineage_limit(mut self, bytes: usize) -> Self {
+        self.lineage_limit = bytes;
+        self
     }
 
     /// Its name.
@@ -219,6 +239,8 @@ impl Node {
             Event::Get(client, question, object) => self.get(client, question, object),
             Event::ClientGone(client) => self.client_gone(client),
             Event::Cancel(task) => self.cancel(task),
+            Event::Blocked(attempt) => self.blocked(attempt, true),
+            Event::Unblocked(attempt) => self.blocked(attempt, false),
             Event::Ended(attempt, outcome) => self.ended(attempt, outcome),
             Event::Fetched(object) => self.fetched(object),
             Event::FetchFailed(object, from) => self.fetch_failed(object, from),
@@ -303,6 +325,11 @@ impl Node {
         self.owned.contains_key(&object)
     }
 
+    /// Whether it keeps no more of what ended than it may.
+    pub(in crate::schedule) fn is_within_its_lineage(&self) -> bool {
+        self.lineage_bytes <= self.lineage_limit
+    }
+
     /// All that it knows of an object.
     pub(in crate::schedule) fn tell(&self, object: ObjectId) -> String {
         let (owned, interest) = (self.owned.get(&object), self.interests.get(&object));
@@ -338,6 +365,9 @@ impl Node {
             if link.stalled_since().is_some_and(|since| self.now.since(since) > 5_000) {
                 left.push(format!("messages to {node}"));
             }
+        }
+        if self.lineage_bytes > 0 {
+            left.push(format!("{} bytes of lineage", self.lineage_bytes));
         }
         if self.ledger.free() != self.ledger.total() {
             left.push(format!("of {:?} only {:?} free", self.ledger.total(), self.ledger.free()));

@@ -112,6 +112,13 @@ impl Node {
         self.actions.push(Action::Start(attempt, Arc::clone(&run.spec), values));
     }
 
+    /// An attempt waits for objects, or goes on.
+    pub(super) fn blocked(&mut self, attempt: Attempt, is_blocked: bool) {
+        if let Some(Run { stage: Stage::Running, lease, .. }) = self.runs.get(&attempt) {
+            self.set_blocked(*lease, is_blocked);
+        }
+    }
+
     /// A worker says how an attempt ended.
     pub(super) fn ended(&mut self, attempt: Attempt, outcome: Outcome) {
         if matches!(self.runs.get(&attempt), Some(Run { stage: Stage::Running, .. })) {
@@ -139,6 +146,9 @@ impl Node {
             }
         }
         contains.iter().for_each(|object| self.hold(*object, Count::Use));
+        if let Some(lease) = self.runs.get(&attempt).map(|run| run.lease) {
+            self.set_blocked(lease, false);
+        }
         let Some(run) = self.runs.get_mut(&attempt) else { return };
         let missing = match &run.stage {
             Stage::Fetching(missing) => missing.clone(),
@@ -189,6 +199,9 @@ impl Node {
 
     pub(super) fn forget_run(&mut self, attempt: Attempt, kept: bool) {
         let Some(run) = self.runs.remove(&attempt) else { return };
+        if !run.has_ended() {
+            self.set_blocked(run.lease, false);
+        }
         if let Stage::Fetching(missing) = &run.stage {
             missing.iter().for_each(|object| self.unwant(*object, Waiter::Run(attempt)));
         }

@@ -40,6 +40,13 @@ pub(super) enum State {
 }
 
 impl Task {
+    /// About what it takes to keep it.
+    fn bytes(&self) -> usize {
+        size_of::<Self>()
+            + self.spec.payload.len()
+            + (self.spec.needs.len() + self.spec.refs.len()) * size_of::<ObjectId>()
+    }
+
     /// All that it is handed, as a value or as a reference.
     fn refs(&self) -> Vec<ObjectId> {
         self.spec.needs.iter().chain(&self.spec.refs).copied().collect()
@@ -196,8 +203,36 @@ impl Node {
             }
             self.release(object, Count::Use);
         }
-        if !keep {
+        if keep {
+            self.keep(id);
+        } else {
             self.tasks.remove(&id);
+        }
+    }
+
+    /// Keeps a task that ended, and lets go of the oldest ones when they are too many.
+    fn keep(&mut self, id: TaskId) {
+        self.lineage_bytes += self.tasks.get(&id).map_or(0, Task::bytes);
+        self.lineage.push_back(id);
+        while self.lineage_bytes > self.lineage_limit
+            && let Some(oldest) = self.lineage.pop_front()
+        {
+            self.forget_task(oldest);
+        }
+        // Many in the queue are gone already.
+        if self.lineage.len() > 2 * self.tasks.len() + 64 {
+            let tasks = &self.tasks;
+            self.lineage.retain(|id| tasks.get(id).is_some_and(|task| task.state == State::Done));
+        }
+    }
+
+    /// A task that ended is not kept any more, nor what it would need.
+    fn forget_task(&mut self, id: TaskId) {
+        if self.tasks.get(&id).is_some_and(|task| task.state == State::Done)
+            && let Some(task) = self.tasks.remove(&id)
+        {
+            self.lineage_bytes -= task.bytes();
+            task.refs().into_iter().for_each(|inner| self.release(inner, Count::Lineage));
         }
     }
 
@@ -277,7 +312,8 @@ impl Node {
             return self.set_failed(object, Failure::Lost(Lost::RetriesUsedUp));
         }
         task.retries -= 1;
-        let (refs, returns) = (task.refs(), task.spec.returns);
+        let (refs, returns, bytes) = (task.refs(), task.spec.returns, task.bytes());
+        self.lineage_bytes -= bytes;
         self.actions.push(Action::Again(object.task));
         for index in 0..returns {
             let result = object.task.result(index);
@@ -296,10 +332,8 @@ impl Node {
     pub(super) fn result_freed(&mut self, object: ObjectId) {
         let Some(task) = self.tasks.get_mut(&object.task) else { return };
         task.results = task.results.saturating_sub(1);
-        if task.results == 0 && task.state == State::Done {
-            let refs = task.refs();
-            self.tasks.remove(&object.task);
-            refs.into_iter().for_each(|inner| self.release(inner, Count::Lineage));
+        if task.results == 0 {
+            self.forget_task(object.task);
         }
     }
 }

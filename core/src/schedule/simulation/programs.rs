@@ -11,6 +11,8 @@ pub(super) struct Client {
     asked: BTreeMap<u64, ObjectId>,
     /// References that it is about to take out of what it was given.
     taking: usize,
+    /// What it runs, if it is a worker.
+    attempt: Option<Attempt>,
     /// A worker that keeps what it was handed after its attempt.
     is_over: bool,
 }
@@ -114,8 +116,10 @@ impl World {
     fn get_one(&mut self, node: NodeId, id: ClientId) {
         let Some(object) = self.any_ref(node, id) else { return };
         let question = self.number(node);
-        if let Some(client) = self.client(node, id) {
-            client.asked.insert(question, object);
+        let Some(client) = self.client(node, id) else { return };
+        client.asked.insert(question, object);
+        if let Some(attempt) = client.attempt {
+            self.step_node(node, Event::Blocked(attempt));
         }
         self.step_node(node, Event::Get(id, question, object));
     }
@@ -178,6 +182,11 @@ impl World {
         }
     }
 
+    /// Whether `other` has not been told that `node` is dead: else what that still holds does not count.
+    fn is_believed_in(&self, node: NodeId, other: NodeId) -> bool {
+        self.hosts.get(&other).is_some_and(|host| host.node.believes_in(node))
+    }
+
     pub(super) fn answered(
         &mut self,
         node: NodeId,
@@ -191,8 +200,14 @@ impl World {
             }
             return;
         };
+        if let Some(attempt) = self.client(node, id).filter(|client| !client.waits()).and_then(|client| client.attempt)
+        {
+            self.later(self.now, Coming::Local(node, Event::Unblocked(attempt)));
+        }
         match answer {
-            Err(Failure::Lost(Lost::Freed)) => self.broken(&format!("{object} was freed while {id} on {node} held it")),
+            Err(Failure::Lost(Lost::Freed)) if self.is_believed_in(node, object.owner()) => {
+                self.broken(&format!("{object} was freed while {id} on {node} held it"));
+            }
             Err(_) => {}
             Ok((value, contains)) => {
                 if value.is_none() && !self.hosts.get(&node).is_some_and(|host| host.store.contains(&object)) {
@@ -223,7 +238,7 @@ impl World {
                 self.broken(&format!("{attempt} starts on {node} without {object}"));
             }
         }
-        let id = self.start_client(node, Client::default());
+        let id = self.start_client(node, Client { attempt: Some(attempt), ..Client::default() });
         for object in &spec.refs {
             self.will_take(node, id, *object);
         }
@@ -239,6 +254,11 @@ impl World {
         if host.frozen_until > self.now {
             let at = host.frozen_until;
             return self.later(at, Coming::Worker(node, attempt));
+        }
+        let waits = |(_, id): &(_, ClientId)| host.clients.get(id).is_some_and(Client::waits);
+        if host.workers.get(&attempt).is_some_and(waits) {
+            // It goes on when it has what it asked for.
+            return self.soon(200, Coming::Worker(node, attempt));
         }
         let Some((spec, id)) = host.workers.remove(&attempt) else { return };
         let outcome = if self.random.below(20) == 0 {
@@ -257,6 +277,7 @@ impl World {
         if self.random.below(3) == 0 {
             if let Some(client) = self.client(node, id) {
                 client.is_over = true;
+                client.attempt = None;
             }
         } else if let Some(host) = self.hosts.get_mut(&node) {
             host.clients.remove(&id);

@@ -44,6 +44,45 @@ fn a_seed_decides_all() {
 }
 
 #[test]
+fn a_demand_that_nobody_can_meet_is_told_and_stays_until_someone_can() {
+    let mut world = World::new(1);
+    let node = NodeId(1);
+    let task = TaskId { owner: node, number: 1 << 32 };
+    let shape = Arc::new(Shape { demand: cpus(64.0), ..Shape::default() });
+    let client = ClientId(1 << 32);
+    let spec = TaskSpec {
+        id: task,
+        shape,
+        needs: vec![],
+        refs: vec![],
+        returns: 1,
+        max_retries: 0,
+        retry_errors: false,
+        payload: Bytes::new(),
+    };
+    world.running.insert(task);
+    world.step_node(node, Event::Submit(client, Arc::new(spec)));
+    let until = |world: &mut World, until: u64, done: &dyn Fn(&World) -> bool| {
+        while let Some(Reverse((at, order))) = world.coming.pop() {
+            world.now = at;
+            let what = world.what.remove(&order).unwrap();
+            if !matches!(what, Coming::Fault(_)) {
+                world.happen(what);
+            }
+            if done(world) {
+                return;
+            }
+            assert!(at < Moment(until), "not by {until}");
+        }
+    };
+    until(&mut world, 5_000, &|world| world.warnings.contains(&(node, cpus(64.0))));
+    assert!(world.running.contains(&task), "it stays pending");
+    let large = world.start_node();
+    world.hosts.get_mut(&large).unwrap().node = Node::new(large, cpus(64.0), BTreeMap::new());
+    until(&mut world, 60_000, &|world| !world.running.contains(&task));
+}
+
+#[test]
 fn planted_faults_are_found() {
     let flaws = [Flaw::DroppedAcknowledgement, Flaw::DoubleCommit, Flaw::EarlyFree, Flaw::LostLease, Flaw::StaleNode];
     for flaw in flaws {
