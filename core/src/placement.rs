@@ -1,5 +1,6 @@
-//! Which node is to run a task: a pure choice among those that are there.
+//! Which node is to run a task: a pure order of those that are there.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -58,23 +59,36 @@ impl Candidate<'_> {
     }
 }
 
-/// The node to run a task with this demand now, if one has room: `near` are the bytes of its arguments by node.
-pub fn choose<'a>(
-    candidates: impl Iterator<Item = Candidate<'a>>,
+/// How well a node suits a task: the greatest is to be chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rank {
+    is_wanted: bool,
+    near: u64,
+    room: u64,
+    id: Reverse<NodeId>,
+}
+
+/// How well `node` suits a task with this demand, if it has room for it now: `near` are the bytes of the task's
+/// arguments by node.
+#[must_use]
+pub fn rank(
+    node: &Candidate<'_>,
     demand: &Resources,
     strategy: &Strategy,
     near: &BTreeMap<NodeId, u64>,
-) -> Option<NodeId> {
-    let rank = |node: &Candidate<'_>| {
-        let wanted = matches!(strategy, Strategy::Node { node: wanted, .. } if *wanted == node.id);
-        let bytes = near.get(&node.id).copied().unwrap_or(0);
-        let busy = node.total.use_when_free(node.free);
-        // In thousandths: a float has no total order.
-        let room = 1000 - (busy * 1000.0) as u64;
-        let room = if *strategy != Strategy::Spread && busy < PACK_UNTIL { 2000 - room } else { room };
-        (wanted, bytes, room, std::cmp::Reverse(node.id))
-    };
-    candidates.filter(|node| node.may(strategy) && node.free.contains(demand)).max_by_key(rank).map(|node| node.id)
+) -> Option<Rank> {
+    if !node.may(strategy) || !node.free.contains(demand) {
+        return None;
+    }
+    let busy = node.total.use_when_free(node.free);
+    // In thousandths: a float has no total order.
+    let room = 1000 - (busy * 1000.0) as u64;
+    Some(Rank {
+        is_wanted: matches!(strategy, Strategy::Node { node: wanted, .. } if *wanted == node.id),
+        near: near.get(&node.id).copied().unwrap_or(0),
+        room: if *strategy != Strategy::Spread && busy < PACK_UNTIL { 2000 - room } else { room },
+        id: Reverse(node.id),
+    })
 }
 
 #[cfg(test)]
@@ -95,7 +109,8 @@ mod tests {
             let id = NodeId(index as u64);
             Candidate { id, total: &total, free, labels: &labels[usize::from(index == 3)] }
         };
-        choose(free.iter().enumerate().map(candidate), &cpus(1.0), strategy, &near).map(|node| node.0)
+        let ranks = free.iter().enumerate().map(candidate).filter_map(|node| rank(&node, &cpus(1.0), strategy, &near));
+        ranks.max().map(|best| best.id.0.0)
     }
 
     #[test]

@@ -105,7 +105,7 @@ impl Resources {
     }
 
     /// Takes `other` away as far as it is there, and says what is not.
-    fn subtract(&mut self, other: &Self) -> Self {
+    pub(crate) fn subtract(&mut self, other: &Self) -> Self {
         let mut missing = Self::default();
         for (name, amount) in &other.0 {
             let have = self.0.get(name).copied().unwrap_or(0);

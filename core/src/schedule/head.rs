@@ -1,6 +1,7 @@
 //! `Head`: the state machine of the head: which nodes there are, and who is lent what.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::message::{FromHead, Packet, Shape, ToHead};
@@ -8,7 +9,7 @@ use crate::env::Moment;
 use crate::flaw::{Flaw, planted};
 use crate::ids::{LeaseId, NodeId};
 use crate::link::{Frame, Link};
-use crate::placement::{self, Candidate};
+use crate::placement::{self, Candidate, Rank};
 use crate::resources::Resources;
 
 /// When the head gives up on a node, in milliseconds since it last heard of it.
@@ -52,19 +53,28 @@ struct Member {
     heard_at: Moment,
     total: Resources,
     labels: BTreeMap<Arc<str>, Arc<str>>,
-    /// What the node said is free.
-    reported: Resources,
+    /// What is free: what the node said, less what it was granted since.
+    free: Resources,
     /// Grants that were sent to it, by their numbers in the order of sending, that its report does not know of.
     granted: VecDeque<(u64, LeaseId, Resources)>,
     grants: u64,
 }
 
 impl Member {
-    /// What is free when the grants that are under way have arrived.
-    fn free(&self) -> Resources {
-        let mut free = crate::resources::Ledger::new(self.reported.clone());
-        let all_fit = self.granted.iter().all(|(_, _, demand)| free.take(demand));
-        if all_fit { free.free().clone() } else { Resources::default() }
+    fn new(now: Moment) -> Self {
+        Self {
+            link: Link::default(),
+            heard_at: now,
+            total: Resources::default(),
+            labels: BTreeMap::new(),
+            free: Resources::default(),
+            granted: VecDeque::new(),
+            grants: 0,
+        }
+    }
+
+    fn as_candidate(&self, id: NodeId) -> Candidate<'_> {
+        Candidate { id, total: &self.total, free: &self.free, labels: &self.labels }
     }
 }
 
@@ -88,6 +98,10 @@ pub struct Head {
     /// Grants whose node has not said what became of them: for whom they are.
     grants: BTreeMap<LeaseId, (Arc<Shape>, NodeId)>,
     next_lease: u64,
+    /// The want that was granted something last: the next one is next.
+    last_granted: Option<(Arc<Shape>, NodeId)>,
+    /// Nodes that were sent something in this step.
+    addressed: BTreeSet<NodeId>,
     actions: Vec<HeadAction>,
 }
 
@@ -103,6 +117,8 @@ impl Head {
             wants: BTreeMap::new(),
             grants: BTreeMap::new(),
             next_lease: 0,
+            last_granted: None,
+            addressed: BTreeSet::new(),
             actions: Vec::new(),
         }
     }
@@ -113,19 +129,28 @@ impl Head {
         match event {
             HeadEvent::Arrived(from, frame) => self.arrived(from, frame),
             HeadEvent::Gone(node) => self.bury(node),
-            HeadEvent::Tick => {}
+            HeadEvent::Tick => {
+                let silent = |member: &Member| now.since(member.heard_at) >= self.limits.dead_after;
+                let silent = self.members.iter().filter(|(_, member)| silent(member)).map(|(node, _)| *node);
+                for node in silent.collect::<Vec<_>>() {
+                    self.bury(node);
+                }
+                self.addressed.extend(self.members.keys());
+            }
         }
-        let silent = self.members.iter().filter(|(_, member)| now.since(member.heard_at) >= self.limits.dead_after);
-        for node in silent.map(|(node, _)| *node).collect::<Vec<_>>() {
-            self.bury(node);
-        }
-        self.place();
-        for (node, member) in &mut self.members {
-            if let Some(frame) = member.link.flush(now) {
-                self.actions.push(HeadAction::Send(*node, Packet::Head(frame)));
+        for node in std::mem::take(&mut self.addressed) {
+            if let Some(frame) = self.members.get_mut(&node).and_then(|member| member.link.flush(now)) {
+                self.actions.push(HeadAction::Send(node, Packet::Head(frame)));
             }
         }
         std::mem::take(&mut self.actions)
+    }
+
+    fn send(&mut self, to: NodeId, message: FromHead) {
+        if let Some(member) = self.members.get_mut(&to) {
+            member.link.send(message);
+            self.addressed.insert(to);
+        }
     }
 
     /// The nodes that are not dead.
@@ -155,16 +180,9 @@ impl Head {
             return;
         }
         let now = self.now;
-        let member = self.members.entry(from).or_insert_with(|| Member {
-            link: Link::default(),
-            heard_at: now,
-            total: Resources::default(),
-            labels: BTreeMap::new(),
-            reported: Resources::default(),
-            granted: VecDeque::new(),
-            grants: 0,
-        });
+        let member = self.members.entry(from).or_insert_with(|| Member::new(now));
         member.heard_at = now;
+        self.addressed.insert(from);
         for message in member.link.receive(frame, now) {
             self.hear(from, message);
         }
@@ -173,94 +191,120 @@ impl Head {
     fn hear(&mut self, from: NodeId, message: ToHead) {
         match message {
             ToHead::Register(total, labels) => {
-                let dead: Vec<NodeId> = self.dead.iter().copied().collect();
                 let Some(member) = self.members.get_mut(&from) else { return };
                 (member.total, member.labels) = (total, labels);
                 // What it may still hear of them, it must not believe.
-                dead.into_iter().for_each(|node| member.link.send(FromHead::NodeDead(node)));
-            }
-            ToHead::Beat(free, grants) => {
-                let Some(member) = self.members.get_mut(&from) else { return };
-                member.reported = free;
-                while let Some((number, lease, _)) = member.granted.front()
-                    && *number <= grants
-                {
-                    self.grants.remove(lease);
-                    member.granted.pop_front();
+                for node in self.dead.iter().copied().collect::<Vec<_>>() {
+                    self.send(from, FromHead::NodeDead(node));
                 }
             }
+            ToHead::Beat(free, grants) => self.beat(from, free, grants),
             ToHead::Want(shape, count, near) => {
+                let key = (shape, from);
                 if count == 0 {
-                    self.wants.remove(&(shape, from));
+                    self.wants.remove(&key);
                 } else {
-                    self.wants.insert((shape, from), Want { count, near, warned: false });
+                    self.wants.insert(key.clone(), Want { count, near, warned: false });
+                    self.grant(&key);
                 }
             }
-            ToHead::Refused(lease) => {
-                self.want_again(lease);
-            }
+            ToHead::Refused(lease) => self.want_again(lease),
         }
+    }
+
+    /// A node says what is free, and how many grants that takes account of.
+    fn beat(&mut self, node: NodeId, free: Resources, grants: u64) {
+        let Some(member) = self.members.get_mut(&node) else { return };
+        while let Some((number, lease, _)) = member.granted.front()
+            && *number <= grants
+        {
+            self.grants.remove(lease);
+            member.granted.pop_front();
+        }
+        member.free = free;
+        for (_, _, demand) in &member.granted {
+            member.free.subtract(demand);
+        }
+        self.lend_out(node);
     }
 
     /// A grant came to nothing.
     fn want_again(&mut self, lease: LeaseId) {
-        let Some((shape, owner)) = self.grants.remove(&lease) else { return };
-        if self.members.contains_key(&owner) {
+        let Some(key) = self.grants.remove(&lease) else { return };
+        if self.members.contains_key(&key.1) {
             let none = || Want { count: 0, near: BTreeMap::new(), warned: false };
-            self.wants.entry((shape, owner)).or_insert_with(none).count += 1;
+            self.wants.entry(key.clone()).or_insert_with(none).count += 1;
+            self.grant(&key);
         }
     }
 
-    /// Grants what can be granted, one lease for each want in turn.
-    fn place(&mut self) {
-        let mut wants: Vec<_> = self.wants.keys().cloned().collect();
-        while !wants.is_empty() {
-            wants.retain(|key| self.grant_one(key));
+    fn is_trusted(&self, member: &Member) -> bool {
+        self.now.since(member.heard_at) < self.limits.suspect_after
+    }
+
+    /// Grants as much of a want as there is room for, the best node first each time.
+    fn grant(&mut self, key: &(Arc<Shape>, NodeId)) {
+        let Some(want) = self.wants.get(key) else { return };
+        let (shape, near, count) = (Arc::clone(&key.0), want.near.clone(), want.count);
+        let rank = |node: &Candidate<'_>| placement::rank(node, &shape.demand, &shape.strategy, &near);
+        let trusted = self.members.iter().filter(|(_, member)| self.is_trusted(member));
+        let mut nodes: BinaryHeap<(Rank, NodeId)> =
+            trusted.filter_map(|(id, member)| Some((rank(&member.as_candidate(*id))?, *id))).collect();
+        for _ in 0..count {
+            let Some((_, node)) = nodes.pop() else { return self.warn(key) };
+            self.grant_on(node, key);
+            let again = self.members.get(&node).and_then(|member| rank(&member.as_candidate(node)));
+            nodes.extend(again.map(|rank| (rank, node)));
         }
     }
 
-    /// Whether the want may be granted one more.
-    fn grant_one(&mut self, key: &(Arc<Shape>, NodeId)) -> bool {
-        let Some(want) = self.wants.get_mut(key) else { return false };
+    /// Tells an owner that no node could ever run what it wants, if that is so.
+    fn warn(&mut self, key: &(Arc<Shape>, NodeId)) {
+        let Some(want) = self.wants.get_mut(key) else { return };
         let (shape, owner) = key;
-        let alive = |member: &Member| self.now.since(member.heard_at) < self.limits.suspect_after;
-        let free: Vec<_> = self
-            .members
-            .iter()
-            .filter(|(_, member)| alive(member))
-            .map(|(id, member)| (*id, member, member.free()))
-            .collect();
-        let candidates = free.iter().map(|(id, member, free)| Candidate {
-            id: *id,
-            total: &member.total,
-            free,
-            labels: &member.labels,
-        });
-        let Some(node) = placement::choose(candidates.clone(), &shape.demand, &shape.strategy, &want.near) else {
-            let could = candidates.clone().any(|node| node.could(&shape.demand, &shape.strategy));
-            let told = std::mem::replace(&mut want.warned, true);
-            if !could && !told {
-                let missing = candidates.map(|node| node.total.lacks(&shape.demand)).min().unwrap_or_default();
-                if let Some(member) = self.members.get_mut(owner) {
-                    member.link.send(FromHead::Unplaceable(Arc::clone(shape), missing));
-                }
-            }
-            return false;
-        };
+        let nodes = || self.members.iter().map(|(id, member)| member.as_candidate(*id));
+        if want.warned || nodes().any(|node| node.could(&shape.demand, &shape.strategy)) {
+            return;
+        }
+        want.warned = true;
+        let missing = nodes().map(|node| node.total.lacks(&shape.demand)).min().unwrap_or_default();
+        self.send(*owner, FromHead::Unplaceable(Arc::clone(shape), missing));
+    }
+
+    /// Grants what is free on one node to those who wait, one lease each in turn.
+    fn lend_out(&mut self, node: NodeId) {
+        loop {
+            let Some(member) = self.members.get(&node).filter(|member| self.is_trusted(member)) else { return };
+            let candidate = member.as_candidate(node);
+            let fits = |(key, want): (&(Arc<Shape>, NodeId), &Want)| {
+                placement::rank(&candidate, &key.0.demand, &key.0.strategy, &want.near).map(|_| key.clone())
+            };
+            let after = match &self.last_granted {
+                Some(last) => Bound::Excluded(last),
+                None => Bound::Unbounded,
+            };
+            let next = self.wants.range((after, Bound::Unbounded)).find_map(fits);
+            let Some(key) = next.or_else(|| self.wants.iter().find_map(fits)) else { return };
+            self.grant_on(node, &key);
+            self.last_granted = Some(key);
+        }
+    }
+
+    /// Grants one lease on a node that has room for it.
+    fn grant_on(&mut self, node: NodeId, key: &(Arc<Shape>, NodeId)) {
+        let (Some(want), Some(member)) = (self.wants.get_mut(key), self.members.get_mut(&node)) else { return };
         want.count -= 1;
-        let is_more = want.count > 0;
-        if !is_more {
+        if want.count == 0 {
             self.wants.remove(key);
         }
+        let (shape, owner) = key;
         self.next_lease += 1;
         let lease = LeaseId { granted_by: None, number: self.next_lease };
-        self.grants.insert(lease, (Arc::clone(shape), *owner));
-        if let Some(member) = self.members.get_mut(&node) {
-            member.grants += 1;
-            member.granted.push_back((member.grants, lease, shape.demand.clone()));
-            member.link.send(FromHead::Grant(lease, Arc::clone(shape), *owner));
-        }
-        is_more
+        member.free.subtract(&shape.demand);
+        member.grants += 1;
+        member.granted.push_back((member.grants, lease, shape.demand.clone()));
+        self.grants.insert(lease, key.clone());
+        self.send(node, FromHead::Grant(lease, Arc::clone(shape), *owner));
     }
 
     /// Declares a node dead and tells all others.
@@ -270,8 +314,8 @@ impl Head {
         member.granted.iter().for_each(|(_, lease, _)| self.want_again(*lease));
         self.wants.retain(|(_, owner), _| *owner != node);
         self.grants.retain(|_, (_, owner)| *owner != node);
-        for member in self.members.values_mut() {
-            member.link.send(FromHead::NodeDead(node));
+        for other in self.members.keys().copied().collect::<Vec<_>>() {
+            self.send(other, FromHead::NodeDead(node));
         }
     }
 }

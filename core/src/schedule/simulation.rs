@@ -294,7 +294,7 @@ impl World {
             _ => 1,
         };
         for _ in 0..times {
-            let delay = if self.random.below(10) == 0 { 400 } else { 20 };
+            let delay = if self.random.below(5) == 0 { 400 } else { 20 };
             self.soon(delay, what.clone());
         }
     }

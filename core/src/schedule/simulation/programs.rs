@@ -32,6 +32,12 @@ impl World {
         self.hosts.get_mut(&node)?.clients.get_mut(&client)
     }
 
+    /// A reference that the client holds, rather one that another node owns: it is handed on by two who do not own it.
+    fn any_foreign_ref(&mut self, node: NodeId, client: ClientId) -> Option<ObjectId> {
+        let foreign = (0..3).find_map(|_| self.any_ref(node, client).filter(|object| object.owner() != node));
+        foreign.or_else(|| self.any_ref(node, client))
+    }
+
     fn any_ref(&mut self, node: NodeId, client: ClientId) -> Option<ObjectId> {
         let dice = self.random.draw();
         let refs = &self.client(node, client)?.refs;
@@ -151,8 +157,8 @@ impl World {
     fn submit_one(&mut self, node: NodeId, id: ClientId) {
         let task = TaskId { owner: node, number: self.number(node) };
         let needs = (0..self.random.below(3)).filter_map(|_| self.any_ref(node, id)).collect();
-        let refs = (0..self.random.below(3)).filter_map(|_| self.any_ref(node, id)).collect();
-        let strategy = match self.random.below(4) {
+        let refs = (0..self.random.below(3)).filter_map(|_| self.any_foreign_ref(node, id)).collect();
+        let strategy = match self.random.below(2) {
             0 => crate::placement::Strategy::Spread,
             _ => crate::placement::Strategy::Default,
         };
@@ -245,7 +251,7 @@ impl World {
         if let Some(host) = self.hosts.get_mut(&node) {
             host.workers.insert(attempt, (spec, id));
         }
-        let long = if self.random.below(10) == 0 { 12_000 } else { 800 };
+        let long = [12_000, 800, 800, 800, 800, 5, 5, 5][self.random.below(8) as usize];
         self.soon(long, Coming::Worker(node, attempt));
     }
 
@@ -274,7 +280,7 @@ impl World {
 
     /// The worker's process ends, or it keeps for a while what it was handed.
     fn let_go(&mut self, node: NodeId, id: ClientId) {
-        if self.random.below(3) == 0 {
+        if self.random.below(2) == 0 {
             if let Some(client) = self.client(node, id) {
                 client.is_over = true;
                 client.attempt = None;

@@ -83,6 +83,42 @@ fn a_demand_that_nobody_can_meet_is_told_and_stays_until_someone_can() {
 }
 
 #[test]
+fn owners_that_want_what_is_scarce_have_it_in_turn() {
+    let mut head = Head::new(HeadLimits::default());
+    let mut links: BTreeMap<NodeId, crate::link::Link<ToHead, crate::schedule::FromHead>> = BTreeMap::new();
+    let mut lent: BTreeMap<NodeId, usize> = BTreeMap::new();
+    let mut send = |now: u64, from: u64, message: ToHead| {
+        let (now, from) = (Moment(now), NodeId(from));
+        let link = links.entry(from).or_default();
+        link.send(message);
+        let frame = link.flush(now).unwrap();
+        let mut grants = 0;
+        for HeadAction::Send(to, packet) in head.step(now, HeadEvent::Arrived(from, frame)) {
+            let Packet::Head(frame) = packet else { panic!("{packet:?}") };
+            for message in links.entry(to).or_default().receive(frame, now) {
+                if let crate::schedule::FromHead::Grant(_, _, owner) = message {
+                    *lent.entry(owner).or_default() += 1;
+                    grants += 1;
+                }
+            }
+        }
+        grants
+    };
+    send(0, 1, ToHead::Register(cpus(1.0), BTreeMap::new()));
+    let shapes: Vec<_> =
+        [1.0, 0.9].into_iter().map(|cpu| Arc::new(Shape { demand: cpus(cpu), ..Shape::default() })).collect();
+    for owner in 2..5 {
+        for shape in &shapes {
+            assert_eq!(send(1, owner, ToHead::Want(Arc::clone(shape), 60, BTreeMap::new())), 0, "nothing is free yet");
+        }
+    }
+    // One lease at a time fits, and each is over when the next one is told to be free.
+    let grants: u64 = (0..60).map(|round| send(2 + round, 1, ToHead::Beat(cpus(1.0), round))).sum();
+    assert_eq!(grants, 60);
+    assert_eq!(lent, (2..5).map(|owner| (NodeId(owner), 20)).collect());
+}
+
+#[test]
 fn planted_faults_are_found() {
     let flaws = [Flaw::DroppedAcknowledgement, Flaw::DoubleCommit, Flaw::EarlyFree, Flaw::LostLease, Flaw::StaleNode];
     for flaw in flaws {
