@@ -108,6 +108,8 @@ pub struct Node {
     actions: Vec<Action>,
     /// Messages of this node to itself.
     inbox: VecDeque<NodeMessage>,
+    /// Objects of this node's whose counts changed.
+    unsettled: Vec<ObjectId>,
     head: Link<ToHead, FromHead>,
     links: BTreeMap<NodeId, Link<NodeMessage, NodeMessage>>,
     dead: BTreeSet<NodeId>,
@@ -151,6 +153,7 @@ impl Node {
             now: Moment::default(),
             actions: Vec::new(),
             inbox: VecDeque::new(),
+            unsettled: Vec::new(),
             head,
             links: BTreeMap::new(),
             dead: BTreeSet::new(),
@@ -202,8 +205,10 @@ impl Node {
     pub fn step(&mut self, now: Moment, event: Event) -> Vec<Action> {
         self.now = now;
         self.take_in(event);
+        self.settle_all();
         while let Some(message) = self.inbox.pop_front() {
             self.hear(self.id, message);
+            self.settle_all();
         }
         self.beat();
         self.flush();
@@ -224,6 +229,7 @@ impl Node {
                 }
                 for message in self.links.entry(from).or_default().receive(frame, self.now) {
                     self.hear(from, message);
+                    self.settle_all();
                 }
             }
             Event::Arrived(Packet::Fenced) => self.actions.push(Action::Reset),

@@ -163,8 +163,15 @@ impl Node {
         }
     }
 
+    /// Frees what nobody holds any more, and what that held.
+    pub(super) fn settle_all(&mut self) {
+        while let Some(object) = self.unsettled.pop() {
+            self.settle_owned(object);
+        }
+    }
+
     /// Frees what nobody holds of an object of this node's.
-    pub(super) fn settle_owned(&mut self, object: ObjectId) {
+    fn settle_owned(&mut self, object: ObjectId) {
         let level = self.total_level(object);
         let Some(owned) = self.owned.get_mut(&object) else { return };
         if level == Hold::Value || matches!(owned.value, Value::Pending) {

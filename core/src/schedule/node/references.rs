@@ -110,7 +110,8 @@ impl Node {
     pub(super) fn settle(&mut self, object: ObjectId) {
         let owner = object.owner();
         if owner == self.id {
-            self.settle_owned(object);
+            // What that frees may free more, and so on: by a list, for chains of objects may be long.
+            self.unsettled.push(object);
         } else if !self.dead.contains(&owner) {
             self.tell_owner(object, owner);
         }

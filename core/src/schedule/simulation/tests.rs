@@ -82,6 +82,54 @@ fn a_demand_that_nobody_can_meet_is_told_and_stays_until_someone_can() {
     until(&mut world, 60_000, &|world| !world.running.contains(&task));
 }
 
+/// A node without a head, with 2 CPUs, and what it is told at one time.
+fn alone() -> (Node, impl Fn(&mut Node, Event) -> Vec<Action>) {
+    (Node::new(NodeId(1), cpus(2.0), BTreeMap::new()), |node, event| node.step(Moment(1), event))
+}
+
+#[test]
+fn a_long_chain_of_objects_within_objects_is_freed() {
+    let (mut node, step) = alone();
+    let (client, object) = (ClientId(1), |number| TaskId { owner: NodeId(1), number }.result(0));
+    let last = 200_000;
+    for number in 0..=last {
+        let contains = if number == 0 { vec![] } else { vec![object(number - 1)] };
+        let made = Made::Inline(Bytes::new());
+        step(&mut node, Event::Put(client, object(number), Returned { made, contains }));
+        if number > 0 {
+            step(&mut node, Event::DropRef(client, object(number - 1)));
+        }
+    }
+    assert!(node.knows(object(0)), "held by the last one");
+    step(&mut node, Event::DropRef(client, object(last)));
+    assert_eq!(node.leftovers(), Vec::<String>::new());
+}
+
+#[test]
+fn a_long_chain_of_tasks_is_kept_for_its_last_result_and_goes_with_it() {
+    let (node, step) = alone();
+    let mut node = node.with_lineage_limit(usize::MAX);
+    let (client, task) = (ClientId(1), |number| TaskId { owner: NodeId(1), number });
+    let last = 100_000;
+    for number in 0..=last {
+        let needs = if number == 0 { vec![] } else { vec![task(number - 1).result(0)] };
+        let shape = Arc::default();
+        let (refs, payload) = (vec![], Bytes::new());
+        let spec =
+            TaskSpec { id: task(number), shape, needs, refs, returns: 1, max_retries: 3, retry_errors: false, payload };
+        step(&mut node, Event::Submit(client, Arc::new(spec)));
+        let attempt = Attempt { task: task(number), number: 1 };
+        let value = Returned { made: Made::Stored { size: 1 }, contains: vec![] };
+        step(&mut node, Event::Ended(attempt, Outcome::Values(vec![value])));
+        if number > 0 {
+            step(&mut node, Event::DropRef(client, task(number - 1).result(0)));
+        }
+    }
+    assert!(node.knows(task(0).result(0)), "needed to make the last one again");
+    step(&mut node, Event::DropRef(client, task(last).result(0)));
+    assert_eq!(node.leftovers(), Vec::<String>::new());
+}
+
 #[test]
 fn owners_that_want_what_is_scarce_have_it_in_turn() {
     let mut head = Head::new(HeadLimits::default());
