@@ -14,7 +14,7 @@ use sheaf_core::link::Link;
 use sheaf_core::placement::Strategy;
 use sheaf_core::resources::Resources;
 use sheaf_core::schedule::{
-    Event, FromHead, Head, HeadAction, HeadEvent, HeadLimits, Node, Packet, Shape, TaskSpec, ToHead,
+    Event, FromHead, Head, HeadAction, HeadEvent, HeadLimits, Kind, Node, Packet, Shape, TaskSpec, ToHead,
 };
 
 const NODES: u64 = 1_000;
@@ -75,6 +75,7 @@ fn queued() {
     for number in 0..TASKS {
         let spec = TaskSpec {
             id: TaskId { owner: NodeId(1), number },
+            kind: Kind::Function,
             shape: Arc::clone(&shape),
             needs: Vec::new(),
             refs: Vec::new(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::ids::{Attempt, LeaseId, NodeId, ObjectId, TaskId};
+use crate::ids::{Attempt, ClientId, LeaseId, NodeId, ObjectId, TaskId};
 use crate::link::Frame;
 use crate::placement::Strategy;
 use crate::resources::Resources;
@@ -19,12 +19,37 @@ pub struct Shape {
     pub strategy: Strategy,
 }
 
+/// What a task is for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Kind {
+    /// A call of a function.
+    #[default]
+    Function,
+    /// It makes an actor, whose handle is its one result. It runs again, at most `max_retries` times, when the actor
+    /// dies.
+    Actor {
+        /// What the actor holds for as long as it lives; what the task itself asks for is for placing it.
+        held: Resources,
+        /// How many calls it runs at once.
+        concurrency: u32,
+    },
+    /// A call of an actor.
+    Call {
+        /// The actor's handle.
+        actor: ObjectId,
+        /// The client that calls: its calls run in the order in which it submitted them.
+        caller: ClientId,
+    },
+}
+
 /// A task as its owner keeps it until nothing can be asked of it any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskSpec {
     /// Its name.
     pub id: TaskId,
-    /// What it asks for.
+    /// What it is for.
+    pub kind: Kind,
+    /// What it asks for; calls of actors ask for nothing.
     pub shape: Arc<Shape>,
     /// Objects whose values it is called with: it waits for them.
     pub needs: Vec<ObjectId>,
@@ -94,6 +119,8 @@ pub enum Outcome {
     Values(Vec<Returned>),
     /// Without.
     Failed(Failure),
+    /// It never began: its actor died before.
+    NotStarted,
 }
 
 /// What an owner says of an object that is ready.
@@ -148,6 +175,18 @@ pub enum NodeMessage {
     CopyLost(ObjectId, NodeId),
     /// To a node with a copy: it is not needed any more.
     Free(ObjectId),
+    /// To the owner of an actor: say where it is, now and whenever that changes.
+    WhereIs(ObjectId),
+    /// The answer: where it is, and which of its lives; or `None` while it has none.
+    ActorAt(ObjectId, Result<Option<(NodeId, u32)>, Failure>),
+    /// To the node of an actor, in one of its lives: run this after all that this node sent before.
+    Call(u32, Attempt, Arc<TaskSpec>, Vec<(ObjectId, Known)>),
+    /// To the owner of an actor: a life of it ended.
+    ActorEnded(ObjectId, u32, Failure),
+    /// To the node of an actor: end that life of it.
+    EndActor(ObjectId, u32),
+    /// To the owner of an actor: end it, for good or to begin anew.
+    KillActor(ObjectId, bool),
 }
 
 /// From a node to the head.

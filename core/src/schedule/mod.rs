@@ -13,6 +13,6 @@ mod simulation;
 
 pub use head::{Head, HeadAction, HeadEvent, HeadLimits};
 pub use message::{
-    Failure, FromHead, Hold, Known, Lost, Made, NodeMessage, Outcome, Packet, Returned, Shape, TaskSpec, ToHead,
+    Failure, FromHead, Hold, Kind, Known, Lost, Made, NodeMessage, Outcome, Packet, Returned, Shape, TaskSpec, ToHead,
 };
 pub use node::{Action, Event, Node};

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::message::{Failure, Lost, Made, Outcome, Packet, Returned, Shape, TaskSpec, ToHead};
+use super::message::{Failure, Kind, Lost, Made, Outcome, Packet, Returned, Shape, TaskSpec, ToHead};
 use super::{Action, Event, Head, HeadAction, HeadEvent, HeadLimits, Node};
 use crate::env::{Moment, Random};
 use crate::ids::{Attempt, ClientId, NodeId, ObjectId, TaskId};
@@ -53,6 +53,8 @@ struct Host {
     store: BTreeSet<ObjectId>,
     clients: BTreeMap<ClientId, Client>,
     workers: BTreeMap<Attempt, (Arc<TaskSpec>, ClientId)>,
+    /// Actors that live there.
+    actors: BTreeMap<ObjectId, u32>,
     /// Nothing goes in or out until then.
     frozen_until: Moment,
     next_number: u64,
@@ -85,6 +87,14 @@ struct World {
     next_node: u64,
     /// Tasks that have not ended, or run again.
     running: BTreeSet<TaskId>,
+    /// The handles of all actors.
+    handles: BTreeSet<ObjectId>,
+    /// How often calls of actors began.
+    begun: BTreeMap<TaskId, u32>,
+    /// The last call of a client that each life of an actor began.
+    last_call: BTreeMap<(ObjectId, u64, NodeId, ClientId), u64>,
+    /// The life of an actor that a node saw last, by a number of its own.
+    lives: BTreeMap<(NodeId, ObjectId), u64>,
     told: Told,
     head_wakes_at: Moment,
     head_ahead: u64,
@@ -109,6 +119,10 @@ impl World {
             cuts: BTreeMap::new(),
             next_node: 0,
             running: BTreeSet::new(),
+            handles: BTreeSet::new(),
+            begun: BTreeMap::new(),
+            last_call: BTreeMap::new(),
+            lives: BTreeMap::new(),
             told: Told::default(),
             head_wakes_at: END_AT,
             head_ahead: 0,
@@ -139,13 +153,14 @@ impl World {
     fn start_node(&mut self) -> NodeId {
         self.next_node += 1;
         let id = NodeId(self.next_node);
-        let total = cpus(1.0 + self.random.below(3) as f64);
+        let total = Resources::new([(CPU, 1.0 + self.random.below(3) as f64), ("slot", 1_000.0)]).unwrap();
         let host = Host {
             // Few of them keep all of their lineage.
             node: Node::new(id, total, BTreeMap::new()).with_lineage_limit(self.random.below(100_000) as usize),
             store: BTreeSet::new(),
             clients: BTreeMap::new(),
             workers: BTreeMap::new(),
+            actors: BTreeMap::new(),
             frozen_until: Moment::default(),
             next_number: 0,
             wakes_at: END_AT,
@@ -305,6 +320,7 @@ impl World {
             Action::ToNode(to, frame) => self.transmit(id, to, &Coming::AtNode(to, Packet::Node(id, frame))),
             Action::Start(attempt, spec, values) => self.start_worker(id, attempt, spec, &values),
             Action::Kill(attempt) => self.kill_worker(id, attempt),
+            Action::KillActor(actor, life) => self.kill_actor(id, actor, life),
             Action::Fetch(object, from) => {
                 let there = self.hosts.get(&from).is_some_and(|host| host.store.contains(&object));
                 let pair = (id.min(from), id.max(from));
@@ -374,6 +390,11 @@ impl World {
                 for attempt in workers.unwrap_or_default() {
                     self.crash_worker(one, attempt);
                 }
+                let awake = self.hosts.get(&one).filter(|host| host.frozen_until <= self.now);
+                let actors = awake.map(|host| host.actors.clone());
+                for (actor, life) in actors.unwrap_or_default() {
+                    self.crash_actor(one, actor, life);
+                }
                 "workers crashed"
             }
             4 => {
@@ -441,6 +462,9 @@ impl World {
             broken.extend(host.node.leftovers().into_iter().map(|what| format!("{id} has left {what}")));
             if !host.store.is_empty() {
                 broken.push(format!("the store of {id} has {:?}", host.store));
+            }
+            if !host.actors.is_empty() {
+                broken.push(format!("the actors {:?} live on {id}", host.actors));
             }
             for (client, state) in &host.clients {
                 if state.waits() {

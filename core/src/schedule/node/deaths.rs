@@ -49,6 +49,8 @@ impl Node {
             owned.copies.remove(&node);
         }
         self.leases_without(node, "died");
+        self.calls_without(node);
+        self.residents_without(node);
         let orphans: Vec<ObjectId> = self.interests.keys().filter(|object| object.owner() == node).copied().collect();
         orphans.into_iter().for_each(|object| self.orphaned(object));
         let runs: Vec<Attempt> = self.runs.keys().filter(|attempt| attempt.task.owner == node).copied().collect();

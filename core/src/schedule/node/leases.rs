@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use super::{Action, Node};
 use crate::env::Moment;
-use crate::ids::{Attempt, LeaseId, NodeId};
+use crate::ids::{Attempt, LeaseId, NodeId, ObjectId};
 use crate::placement::Strategy;
-use crate::resources::CPU;
+use crate::resources::{CPU, Resources};
 use crate::schedule::message::{Failure, Known, NodeMessage, Outcome, Shape, ToHead};
 
 use super::tasks::State;
@@ -116,14 +116,24 @@ impl Node {
         lease.running = Some(attempt);
         task.state = State::Running(id);
         let (node, spec) = (lease.node, Arc::clone(&task.spec));
-        let told = std::mem::take(&mut task.known);
-        // What this node owns may have moved since.
-        let known = told.into_iter().map(|(object, known)| {
-            let known = if object.owner() == self.id { self.known(object).unwrap_or(known) } else { known };
-            (object, known)
-        });
-        let known: Vec<(_, Known)> = known.collect();
+        let known = std::mem::take(&mut task.known);
+        let known = self.known_now(known);
         self.send(node, NodeMessage::Execute(id, attempt, spec, known));
+    }
+
+    /// What is known of objects that an attempt needs; what this node owns may have moved since.
+    pub(super) fn known_now(&self, known: BTreeMap<ObjectId, Known>) -> Vec<(ObjectId, Known)> {
+        let now = |(object, known): (ObjectId, Known)| {
+            let owned = object.owner() == self.id;
+            (object, if owned { self.known(object).unwrap_or(known) } else { known })
+        };
+        known.into_iter().map(now).collect()
+    }
+
+    /// What an actor held is free again.
+    pub(super) fn give_back_held(&mut self, held: &Resources) {
+        self.ledger.give(held);
+        self.dispatch_all();
     }
 
     /// Tells the head how many more leases this node has work for, when that changed.
@@ -211,6 +221,14 @@ impl Node {
         self.lent.contains_key(&id)
     }
 
+    /// An attempt ended that nobody waits for any more: what it ran on is free.
+    pub(super) fn free_lease_of(&mut self, attempt: Attempt) {
+        let lease = self.leases.iter().find(|(_, lease)| lease.running == Some(attempt)).map(|(id, _)| *id);
+        if let Some(lease) = lease {
+            self.lease_is_free(lease);
+        }
+    }
+
     /// What was lent is back; what still runs on it is not wanted any more.
     pub(super) fn lease_returned(&mut self, id: LeaseId) {
         for attempt in self.unended_runs_of(id) {
@@ -268,6 +286,6 @@ impl Node {
     }
 
     fn unended_runs_of(&self, lease: LeaseId) -> Vec<Attempt> {
-        self.runs.iter().filter(|(_, run)| run.lease == lease && !run.has_ended()).map(|(id, _)| *id).collect()
+        self.runs.iter().filter(|(_, run)| run.lease == Some(lease) && !run.has_ended()).map(|(id, _)| *id).collect()
     }
 }

@@ -1,9 +1,10 @@
 //! `Node`: the state machine of one node. It owns the tasks and objects of its clients, and runs what it lends to.
 //!
-//! One topic in each file: `references` counts, `objects` are those this node owns, `fetches` bring values here,
+//! One topic in each file: `actors` have their calls, `references` counts, `objects` are those this node owns, `fetches` bring values here,
 //! `tasks` are those this node owns, `leases` are what they run on, `runs` are the attempts that run here, `deaths`
 //! is what the end of another node means.
 
+mod actors;
 mod deaths;
 mod fetches;
 mod leases;
@@ -24,6 +25,7 @@ use crate::ids::{Attempt, ClientId, LeaseId, NodeId, ObjectId, TaskId};
 use crate::link::{Frame, Link};
 use crate::resources::{Ledger, Resources};
 
+use actors::{Actor, Calls, Resident};
 use fetches::Wanted;
 use leases::{Backlog, Lease, Lent};
 use objects::Owned;
@@ -59,6 +61,10 @@ pub enum Event {
     ClientGone(ClientId),
     /// A client wants a task stopped.
     Cancel(TaskId),
+    /// A client wants an actor ended: for good, or (`true`) to begin anew if it may.
+    Kill(ObjectId, bool),
+    /// The worker of an actor is gone.
+    ActorGone(ObjectId, Failure),
     /// An attempt waits for objects: it needs no CPU until it goes on.
     Blocked(Attempt),
     /// It goes on.
@@ -84,6 +90,8 @@ pub enum Action {
     Start(Attempt, Arc<TaskSpec>, Vec<(ObjectId, Option<Bytes>)>),
     /// End an attempt's worker; it ends with [`Event::Ended`] if the node is still told of it.
     Kill(Attempt),
+    /// End the worker of an actor, in that of its lives.
+    KillActor(ObjectId, u32),
     /// Bring an object into the store.
     Fetch(ObjectId, NodeId),
     /// Take it out of the store.
@@ -110,6 +118,8 @@ pub struct Node {
     inbox: VecDeque<NodeMessage>,
     /// Objects of this node's whose counts changed.
     unsettled: Vec<ObjectId>,
+    /// Actors of whose calls the next one may be sent.
+    unsent: Vec<ObjectId>,
     head: Link<ToHead, FromHead>,
     links: BTreeMap<NodeId, Link<NodeMessage, NodeMessage>>,
     dead: BTreeSet<NodeId>,
@@ -131,6 +141,11 @@ pub struct Node {
     leases: BTreeMap<LeaseId, Lease>,
     lent: BTreeMap<LeaseId, Lent>,
     runs: BTreeMap<Attempt, Run>,
+    actors: BTreeMap<ObjectId, Actor>,
+    calls: BTreeMap<ObjectId, Calls>,
+    residents: BTreeMap<ObjectId, Resident>,
+    /// Calls of actors so far.
+    calls_made: u64,
     /// Attempts of this node's tasks that others took the place of, where they ran, and what they were handed.
     abandoned: BTreeMap<Attempt, (NodeId, Vec<ObjectId>)>,
     /// Results taken from a node that is told so once these references are known to their owners.
@@ -154,6 +169,7 @@ impl Node {
             actions: Vec::new(),
             inbox: VecDeque::new(),
             unsettled: Vec::new(),
+            unsent: Vec::new(),
             head,
             links: BTreeMap::new(),
             dead: BTreeSet::new(),
@@ -173,6 +189,10 @@ impl Node {
             leases: BTreeMap::new(),
             lent: BTreeMap::new(),
             runs: BTreeMap::new(),
+            actors: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            residents: BTreeMap::new(),
+            calls_made: 0,
             abandoned: BTreeMap::new(),
             unconfirmed: Vec::new(),
             next_lease: 0,
@@ -245,6 +265,8 @@ impl Node {
             Event::Get(client, question, object) => self.get(client, question, object),
             Event::ClientGone(client) => self.client_gone(client),
             Event::Cancel(task) => self.cancel(task),
+            Event::Kill(actor, may_restart) => self.send(actor.owner(), NodeMessage::KillActor(actor, may_restart)),
+            Event::ActorGone(actor, why) => self.move_out(actor, &why),
             Event::Blocked(attempt) => self.blocked(attempt, true),
             Event::Unblocked(attempt) => self.blocked(attempt, false),
             Event::Ended(attempt, outcome) => self.ended(attempt, outcome),
@@ -280,6 +302,12 @@ impl Node {
             NodeMessage::Copied(object) => self.copied(from, object),
             NodeMessage::CopyLost(object, node) => self.copy_lost(object, node),
             NodeMessage::Free(object) => self.free_copy(object),
+            NodeMessage::WhereIs(actor) => self.where_is(from, actor),
+            NodeMessage::ActorAt(actor, place) => self.actor_at(actor, place),
+            NodeMessage::Call(life, attempt, spec, known) => self.called(life, attempt, spec, known),
+            NodeMessage::ActorEnded(actor, life, why) => self.actor_ended(actor, life, &why),
+            NodeMessage::EndActor(actor, life) => self.end_actor(actor, life),
+            NodeMessage::KillActor(actor, may_restart) => self.kill_actor(actor, may_restart),
         }
     }
 
@@ -360,6 +388,9 @@ impl Node {
         tell("contents", self.containers.len(), format!("{:?}", self.containers.first_key_value()));
         tell("tasks", self.tasks.len(), format!("{:?}", self.tasks.first_key_value()));
         tell("runs", self.runs.len(), format!("{:?}", self.runs.first_key_value()));
+        tell("actors", self.actors.len(), format!("{:?}", self.actors.first_key_value()));
+        tell("calls", self.calls.len(), format!("{:?}", self.calls.first_key_value()));
+        tell("residents", self.residents.len(), format!("{:?}", self.residents.first_key_value()));
         tell("abandoned attempts", self.abandoned.len(), format!("{:?}", self.abandoned.first_key_value()));
         tell("leases", self.leases.len(), format!("{:?}", self.leases.first_key_value()));
         tell("lent leases", self.lent.len(), format!("{:?}", self.lent.first_key_value()));

@@ -163,10 +163,16 @@ impl Node {
         }
     }
 
-    /// Frees what nobody holds any more, and what that held.
+    /// Frees what nobody holds any more, and what that held; and sends the calls that are next.
     pub(super) fn settle_all(&mut self) {
-        while let Some(object) = self.unsettled.pop() {
-            self.settle_owned(object);
+        loop {
+            if let Some(object) = self.unsettled.pop() {
+                self.settle_owned(object);
+            } else if let Some(actor) = self.unsent.pop() {
+                self.send_calls(actor);
+            } else {
+                return;
+            }
         }
     }
 
@@ -184,6 +190,7 @@ impl Node {
             self.owned.remove(&object);
         }
         if was_there {
+            self.actor_is_over(object);
             for copy in copies {
                 self.send(copy, NodeMessage::Free(object));
             }

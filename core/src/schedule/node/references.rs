@@ -116,6 +116,7 @@ impl Node {
             self.tell_owner(object, owner);
         }
         if self.interests.get(&object).is_some_and(Interest::is_over) {
+            self.forget_calls(object);
             let inside = self.interests.remove(&object).map_or_else(Vec::new, |interest| interest.inside);
             for inner in inside {
                 self.forget_container(inner, object);

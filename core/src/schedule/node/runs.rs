@@ -8,13 +8,14 @@ use bytes::Bytes;
 use super::fetches::Waiter;
 use super::references::Count;
 use super::{Action, Node};
-use crate::ids::{Attempt, LeaseId, ObjectId};
-use crate::schedule::message::{Failure, Known, Made, NodeMessage, Outcome, TaskSpec};
+use crate::ids::{Attempt, ClientId, LeaseId, ObjectId};
+use crate::schedule::message::{Failure, Kind, Known, Made, NodeMessage, Outcome, TaskSpec};
 
 /// An attempt that runs here.
 #[derive(Debug)]
 pub(super) struct Run {
-    pub(super) lease: LeaseId,
+    /// `None` for a call of an actor.
+    pub(super) lease: Option<LeaseId>,
     spec: Arc<TaskSpec>,
     stage: Stage,
     /// The values of what it needs, as far as they are here.
@@ -30,6 +31,8 @@ pub(super) struct Run {
 enum Stage {
     /// These values are not here.
     Fetching(BTreeSet<ObjectId>),
+    /// It has all it needs, and waits for its turn if it is a call.
+    Ready,
     /// A worker has it.
     Running,
     /// The owners of these objects do not know yet that this node holds them beyond the attempt.
@@ -42,6 +45,26 @@ impl Run {
     /// Whether it runs no more, and is there only for what is to be said of it.
     pub(super) fn has_ended(&self) -> bool {
         matches!(self.stage, Stage::Reporting(_, _) | Stage::Reported)
+    }
+
+    /// Whether it is a call that has all it needs.
+    pub(super) fn is_ready(&self) -> bool {
+        matches!(self.stage, Stage::Ready)
+    }
+
+    fn actor(&self) -> Option<ObjectId> {
+        match self.spec.kind {
+            Kind::Call { actor, .. } => Some(actor),
+            Kind::Function | Kind::Actor { .. } => None,
+        }
+    }
+
+    /// Who calls an actor by it.
+    pub(super) fn caller(&self) -> Option<ClientId> {
+        match self.spec.kind {
+            Kind::Call { caller, .. } => Some(caller),
+            Kind::Function | Kind::Actor { .. } => None,
+        }
     }
 }
 
@@ -57,6 +80,17 @@ impl Node {
             let gone = Outcome::Failed(Failure::Crashed(Arc::from(format!("{} took its resources back", self.id))));
             return self.send(attempt.task.owner, NodeMessage::Finished(attempt, gone));
         }
+        self.prepare(Some(lease), attempt, spec, known);
+    }
+
+    /// Brings here what an attempt needs.
+    pub(super) fn prepare(
+        &mut self,
+        lease: Option<LeaseId>,
+        attempt: Attempt,
+        spec: Arc<TaskSpec>,
+        known: Vec<(ObjectId, Known)>,
+    ) {
         let needs: BTreeSet<ObjectId> = spec.needs.iter().copied().collect();
         let refs: Vec<ObjectId> = spec.needs.iter().chain(&spec.refs).copied().collect();
         let run = Run {
@@ -100,13 +134,29 @@ impl Node {
 
     fn start(&mut self, attempt: Attempt) {
         let Some(run) = self.runs.get_mut(&attempt) else { return };
-        // The store may have lost one while the others came.
+        run.stage = Stage::Ready;
+        self.fetch_lost_again(attempt);
+        let Some(run) = self.runs.get_mut(&attempt).filter(|run| run.is_ready()) else { return };
+        match run.actor() {
+            Some(actor) => self.start_calls(actor),
+            None => self.begin(attempt),
+        }
+    }
+
+    /// Waits again for what the store has lost of what an attempt that is ready needs.
+    pub(super) fn fetch_lost_again(&mut self, attempt: Attempt) {
+        let Some(run) = self.runs.get_mut(&attempt).filter(|run| run.is_ready()) else { return };
         let lost = run.values.iter().filter(|(object, value)| value.is_none() && !self.stored.contains(object));
         let lost: BTreeSet<ObjectId> = lost.map(|(object, _)| *object).collect();
         if !lost.is_empty() {
             run.stage = Stage::Fetching(lost.clone());
-            return lost.into_iter().for_each(|object| self.want(object, Waiter::Run(attempt), None));
+            lost.into_iter().for_each(|object| self.want(object, Waiter::Run(attempt), None));
         }
+    }
+
+    /// Hands an attempt to a worker.
+    pub(super) fn begin(&mut self, attempt: Attempt) {
+        let Some(run) = self.runs.get_mut(&attempt) else { return };
         run.stage = Stage::Running;
         let values = std::mem::take(&mut run.values).into_iter().collect();
         self.actions.push(Action::Start(attempt, Arc::clone(&run.spec), values));
@@ -114,7 +164,7 @@ impl Node {
 
     /// An attempt waits for objects, or goes on.
     pub(super) fn blocked(&mut self, attempt: Attempt, is_blocked: bool) {
-        if let Some(Run { stage: Stage::Running, lease, .. }) = self.runs.get(&attempt) {
+        if let Some(Run { stage: Stage::Running, lease: Some(lease), .. }) = self.runs.get(&attempt) {
             self.set_blocked(*lease, is_blocked);
         }
     }
@@ -146,7 +196,7 @@ impl Node {
             }
         }
         contains.iter().for_each(|object| self.hold(*object, Count::Use));
-        if let Some(lease) = self.runs.get(&attempt).map(|run| run.lease) {
+        if let Some(lease) = self.runs.get(&attempt).and_then(|run| run.lease) {
             self.set_blocked(lease, false);
         }
         let Some(run) = self.runs.get_mut(&attempt) else { return };
@@ -154,15 +204,21 @@ impl Node {
             Stage::Fetching(missing) => missing.clone(),
             _ => BTreeSet::new(),
         };
-        let spec = Arc::clone(&run.spec);
+        let (spec, actor) = (Arc::clone(&run.spec), run.actor());
         (run.made, run.contains) = (made, contains);
         missing.iter().for_each(|object| self.unwant(*object, Waiter::Run(attempt)));
         let handed = spec.needs.iter().chain(&spec.refs).copied();
         let waits = handed.filter(|object| self.is_unconfirmed(*object)).collect::<BTreeSet<_>>();
+        if matches!(outcome, Outcome::Values(_)) {
+            self.settle_in(attempt, &spec);
+        }
         if let Some(run) = self.runs.get_mut(&attempt) {
             run.stage = Stage::Reporting(outcome, waits);
         }
         self.report(attempt);
+        if let Some(actor) = actor {
+            self.call_ended(actor, attempt);
+        }
     }
 
     /// Tells the owner of the task, once all that this node still holds of what it was handed is known.
@@ -176,6 +232,17 @@ impl Node {
         self.send(attempt.task.owner, NodeMessage::Finished(attempt, outcome));
         for object in spec.needs.iter().chain(&spec.refs) {
             self.release(*object, Count::Cover);
+        }
+    }
+
+    /// An attempt that is not reported yet failed after all. Says whether that was in time.
+    pub(super) fn fail_unreported(&mut self, attempt: Attempt, why: &Failure) -> bool {
+        match self.runs.get_mut(&attempt).map(|run| &mut run.stage) {
+            Some(Stage::Reporting(outcome, _)) => {
+                *outcome = Outcome::Failed(why.clone());
+                true
+            }
+            _ => false,
         }
     }
 
@@ -199,8 +266,8 @@ impl Node {
 
     pub(super) fn forget_run(&mut self, attempt: Attempt, kept: bool) {
         let Some(run) = self.runs.remove(&attempt) else { return };
-        if !run.has_ended() {
-            self.set_blocked(run.lease, false);
+        if let (Some(lease), false) = (run.lease, run.has_ended()) {
+            self.set_blocked(lease, false);
         }
         if let Stage::Fetching(missing) = &run.stage {
             missing.iter().for_each(|object| self.unwant(*object, Waiter::Run(attempt)));
@@ -210,7 +277,14 @@ impl Node {
                 self.release(*object, Count::Cover);
             }
         }
+        let actor = run.actor();
         run.contains.into_iter().for_each(|object| self.release(object, Count::Use));
+        if let (Kind::Actor { .. }, false) = (&run.spec.kind, kept) {
+            self.end_actor(attempt.task.result(0), attempt.number);
+        }
+        if let Some(actor) = actor {
+            self.call_ended(actor, attempt);
+        }
         if !kept {
             run.made.into_iter().for_each(|object| self.free_copy(object));
         }
@@ -218,7 +292,7 @@ impl Node {
 
     pub(super) fn cancel_run(&mut self, attempt: Attempt) {
         match self.runs.get(&attempt).map(|run| &run.stage) {
-            Some(Stage::Fetching(_)) => self.end(attempt, Outcome::Failed(Failure::Cancelled)),
+            Some(Stage::Fetching(_) | Stage::Ready) => self.end(attempt, Outcome::Failed(Failure::Cancelled)),
             Some(Stage::Running) => self.actions.push(Action::Kill(attempt)),
             _ => {}
         }

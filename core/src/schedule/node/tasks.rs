@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::fetches::Waiter;
 use super::objects::Owned;
 use super::references::Count;
 use super::{Action, Node};
 use crate::flaw::{Flaw, planted};
 use crate::ids::{Attempt, ClientId, LeaseId, NodeId, ObjectId, TaskId};
-use crate::schedule::message::{Failure, Known, Lost, Made, NodeMessage, Outcome, TaskSpec};
+use crate::schedule::message::{Failure, Kind, Known, Lost, Made, NodeMessage, Outcome, Returned, TaskSpec};
 
 /// A task of this node's.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub(super) struct Task {
     results: u32,
     /// What is known of the objects it needs that others own.
     pub(super) known: BTreeMap<ObjectId, Known>,
+    /// Its place among all calls of actors: by who calls, and when.
+    order: (ClientId, u64),
 }
 
 /// Where a task is on its way.
@@ -35,11 +39,41 @@ pub(super) enum State {
     Queued,
     /// Its last attempt runs.
     Running(LeaseId),
+    /// Its last attempt was sent to an actor.
+    Called,
     /// It ended, and is kept to make its results again.
     Done,
 }
 
 impl Task {
+    pub(super) fn no_more_retries(&mut self) {
+        self.retries = 0;
+    }
+
+    fn actor(&self) -> Option<ObjectId> {
+        match self.spec.kind {
+            Kind::Call { actor, .. } => Some(actor),
+            Kind::Function | Kind::Actor { .. } => None,
+        }
+    }
+
+    /// The lease that it runs on, and the number of the attempt.
+    fn runs_on(&self) -> Option<(LeaseId, u32)> {
+        match self.state {
+            State::Running(lease) => Some((lease, self.attempt)),
+            _ => None,
+        }
+    }
+
+    /// Its last attempt.
+    pub(super) fn last_attempt(&self) -> Attempt {
+        Attempt { task: self.spec.id, number: self.attempt }
+    }
+
+    fn makes_an_actor(&self) -> bool {
+        matches!(self.spec.kind, Kind::Actor { .. })
+    }
+
     /// About what it takes to keep it.
     fn bytes(&self) -> usize {
         size_of::<Self>()
@@ -47,9 +81,9 @@ impl Task {
             + (self.spec.needs.len() + self.spec.refs.len()) * size_of::<ObjectId>()
     }
 
-    /// All that it is handed, as a value or as a reference.
+    /// All that it is handed, as a value or as a reference, and the handle of the actor that it calls.
     fn refs(&self) -> Vec<ObjectId> {
-        self.spec.needs.iter().chain(&self.spec.refs).copied().collect()
+        self.spec.needs.iter().chain(&self.spec.refs).copied().chain(self.actor()).collect()
     }
 }
 
@@ -66,15 +100,30 @@ impl Node {
             state: State::Done,
             results: spec.returns,
             known: BTreeMap::new(),
+            order: (client, self.calls_made),
             spec,
         };
+        let (actor, makes_an_actor) = (task.actor(), task.makes_an_actor());
         task.refs().into_iter().for_each(|object| self.hold(object, Count::Use));
         self.tasks.insert(id, task);
+        if makes_an_actor {
+            self.actor_is(id.result(0), &Ok(None));
+        }
+        if let Some(actor) = actor {
+            self.line_up(actor, (client, self.calls_made), id);
+            self.calls_made += 1;
+        }
         self.gather(id);
     }
 
     /// Waits for all that a task needs.
     fn gather(&mut self, id: TaskId) {
+        let Some(task) = self.tasks.get_mut(&id) else { return };
+        if task.attempt > 0
+            && let Some((actor, order)) = task.actor().map(|actor| (actor, task.order))
+        {
+            self.line_up(actor, order, id);
+        }
         let Some(task) = self.tasks.get_mut(&id) else { return };
         let needs: BTreeSet<ObjectId> = task.spec.needs.iter().copied().collect();
         task.state = State::Waiting(needs.clone());
@@ -108,6 +157,9 @@ impl Node {
         let Some(task) = self.tasks.get_mut(&id) else { return };
         task.attempt += 1;
         task.state = State::Queued;
+        if let Some(actor) = task.actor() {
+            return self.unsent.push(actor);
+        }
         let shape = Arc::clone(&task.spec.shape);
         let attempt = Attempt { task: id, number: task.attempt };
         self.backlogs.entry(Arc::clone(&shape)).or_default().queue.push_back(attempt);
@@ -119,18 +171,22 @@ impl Node {
         let task = self.tasks.get(&attempt.task);
         let is_last = task.is_some_and(|task| task.attempt == attempt.number);
         let running = task.and_then(|task| match task.state {
-            State::Running(lease) => Some(lease),
+            State::Running(lease) => Some(Some(lease)),
+            State::Called => Some(None),
             _ => None,
         });
+        let actor = task.and_then(Task::actor);
+        let has_run = !matches!(outcome, Outcome::NotStarted | Outcome::Failed(Failure::Crashed(_)));
         if !is_last && planted(Flaw::DoubleCommit) && task.is_some() {
             return self.commit(node, attempt, outcome);
         }
         let (Some(lease), true) = (running, is_last) else {
             self.forget_abandoned(attempt);
-            return self.send(node, NodeMessage::Committed(attempt, false));
+            self.send(node, NodeMessage::Committed(attempt, false));
+            return self.free_lease_of(attempt);
         };
         if let Some(task) = self.tasks.get_mut(&attempt.task) {
-            task.state = State::Queued; // Of no lease; the next lines say what it is.
+            task.state = State::Waiting(BTreeSet::new()); // The next lines say what it is.
         }
         match outcome {
             Outcome::Failed(Failure::Crashed(why)) => {
@@ -146,14 +202,28 @@ impl Node {
                     self.fail(attempt.task, &failure);
                 }
             }
+            Outcome::NotStarted => {
+                self.send(node, NodeMessage::Committed(attempt, false));
+                self.gather(attempt.task);
+            }
             values => self.commit(node, attempt, values),
         }
-        self.lease_is_free(lease);
+        if let Some(lease) = lease {
+            self.lease_is_free(lease);
+        }
+        if let Some(actor) = actor {
+            self.call_answered(actor, attempt.task, has_run);
+        }
     }
 
     /// Takes the results of an attempt.
     fn commit(&mut self, node: NodeId, attempt: Attempt, outcome: Outcome) {
-        let Outcome::Values(values) = outcome else { return };
+        let Outcome::Values(mut values) = outcome else { return };
+        let makes_an_actor = self.tasks.get(&attempt.task).is_some_and(Task::makes_an_actor);
+        if makes_an_actor {
+            // A handle has no value that could be lost.
+            values = vec![Returned { made: Made::Inline(Bytes::new()), contains: Vec::new() }];
+        }
         let mut within = BTreeSet::new();
         for (index, value) in (0..).zip(values) {
             let object = attempt.task.result(index);
@@ -164,6 +234,9 @@ impl Node {
                 // Made again beside one that was lost.
                 self.copied(node, object);
             }
+        }
+        if makes_an_actor {
+            self.actor_lives(node, attempt);
         }
         self.ended_well(attempt.task);
         within.retain(|object| self.is_unconfirmed(*object));
@@ -194,8 +267,14 @@ impl Node {
     fn ended_well(&mut self, id: TaskId) {
         let Some(task) = self.tasks.get_mut(&id) else { return };
         task.state = State::Done;
+        if task.makes_an_actor() {
+            // It keeps its arguments: it may have to be made anew at any time.
+            return self.actions.push(Action::Done(id));
+        }
         let (retries, returns, refs) = (task.retries, task.spec.returns, task.refs());
-        let keep = retries > 0 && (0..returns).any(|index| self.can_be_lost(id.result(index)));
+        // A call changed its actor: it is not made again for a lost result.
+        let keep =
+            retries > 0 && task.actor().is_none() && (0..returns).any(|index| self.can_be_lost(id.result(index)));
         self.actions.push(Action::Done(id));
         for object in refs {
             if keep {
@@ -226,6 +305,27 @@ impl Node {
         }
     }
 
+    /// The actor that a task made is over, and with it the task, whether it runs again or not.
+    pub(super) fn forget_maker(&mut self, id: TaskId) {
+        if !self.tasks.get(&id).is_some_and(Task::makes_an_actor) {
+            return;
+        }
+        if let Some((lease, number)) = self.tasks.get(&id).and_then(Task::runs_on)
+            && let Some(node) = self.leases.get(&lease).map(|lease| lease.node)
+        {
+            self.abandon(node, Attempt { task: id, number });
+        }
+        if let Some(task) = self.tasks.remove(&id) {
+            if task.state != State::Done {
+                self.actions.push(Action::Done(id));
+            }
+            if let State::Waiting(missing) = &task.state {
+                missing.iter().for_each(|object| self.unwant(*object, Waiter::Task(id)));
+            }
+            task.refs().into_iter().for_each(|inner| self.release(inner, Count::Use));
+        }
+    }
+
     /// A task that ended is not kept any more, nor what it would need.
     fn forget_task(&mut self, id: TaskId) {
         if self.tasks.get(&id).is_some_and(|task| task.state == State::Done)
@@ -243,6 +343,9 @@ impl Node {
             return self.fail(id, failure);
         }
         task.retries -= 1;
+        if task.makes_an_actor() {
+            self.actions.push(Action::Again(id));
+        }
         self.gather(id);
     }
 
@@ -271,7 +374,13 @@ impl Node {
     /// Ends a task that has not ended with a failure for each of its results.
     pub(super) fn fail(&mut self, id: TaskId, failure: &Failure) {
         let Some(task) = self.tasks.remove(&id) else { return };
-        self.actions.push(Action::Done(id));
+        if task.state != State::Done {
+            self.actions.push(Action::Done(id));
+        }
+        self.unsent.extend(task.actor());
+        if task.makes_an_actor() {
+            self.actor_is(id.result(0), &Err(failure.clone()));
+        }
         if let State::Waiting(missing) = &task.state {
             missing.iter().for_each(|object| self.unwant(*object, Waiter::Task(id)));
         }
@@ -289,6 +398,8 @@ impl Node {
         match task.state {
             State::Done => {}
             State::Waiting(_) | State::Queued => self.fail(id, &Failure::Cancelled),
+            // It runs in the actor's process, with all others.
+            State::Called => {}
             State::Running(lease) => {
                 task.retries = 0;
                 let attempt = Attempt { task: id, number: task.attempt };

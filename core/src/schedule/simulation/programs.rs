@@ -13,6 +13,8 @@ pub(super) struct Client {
     taking: usize,
     /// What it runs, if it is a worker.
     attempt: Option<Attempt>,
+    /// It runs a call of an actor, or makes one.
+    is_in_actor: bool,
     /// A worker that keeps what it was handed after its attempt.
     is_over: bool,
 }
@@ -69,10 +71,18 @@ impl World {
                     self.step_node(node, Event::Cancel(object.task));
                 }
             }
+            5 if self.random.below(10) == 0 => {
+                if let Some(actor) = self.any_handle(node, id) {
+                    let may_restart = self.random.below(2) == 0;
+                    self.step_node(node, Event::Kill(actor, may_restart));
+                }
+            }
+            5 => self.call_one(node, id),
             6 => {
                 if let Some(object) = self.any_ref(node, id) {
                     self.add_ref(node, id, object);
                 }
+                self.call_one(node, id);
             }
             _ => self.submit_one(node, id),
         }
@@ -120,6 +130,10 @@ impl World {
     }
 
     fn get_one(&mut self, node: NodeId, id: ClientId) {
+        // An actor that waits for a call of its own would wait for ever.
+        if self.client(node, id).is_some_and(|client| client.is_in_actor) {
+            return;
+        }
         let Some(object) = self.any_ref(node, id) else { return };
         let question = self.number(node);
         let Some(client) = self.client(node, id) else { return };
@@ -154,8 +168,35 @@ impl World {
         Returned { made, contains }
     }
 
+    fn any_handle(&mut self, node: NodeId, id: ClientId) -> Option<ObjectId> {
+        let held = self.hosts.get(&node)?.clients.get(&id)?.held();
+        let handles: Vec<ObjectId> = held.filter(|held| self.handles.contains(held)).collect();
+        let dice = self.random.draw() as usize;
+        (!handles.is_empty()).then(|| handles[dice % handles.len()])
+    }
+
+    fn call_one(&mut self, node: NodeId, id: ClientId) {
+        if let Some(actor) = self.any_handle(node, id) {
+            self.submit(node, id, Kind::Call { actor, caller: id });
+        }
+    }
+
     fn submit_one(&mut self, node: NodeId, id: ClientId) {
+        let kind = match self.random.below(6) {
+            0 => Kind::Actor {
+                held: Resources::new([("slot", self.random.below(2) as f64)]).unwrap(),
+                concurrency: 1 + self.random.below(2) as u32,
+            },
+            _ => Kind::Function,
+        };
+        self.submit(node, id, kind);
+    }
+
+    fn submit(&mut self, node: NodeId, id: ClientId, kind: Kind) {
         let task = TaskId { owner: node, number: self.number(node) };
+        if matches!(kind, Kind::Actor { .. }) {
+            self.handles.insert(task.result(0));
+        }
         let needs = (0..self.random.below(3)).filter_map(|_| self.any_ref(node, id)).collect();
         let refs = (0..self.random.below(3)).filter_map(|_| self.any_foreign_ref(node, id)).collect();
         let strategy = match self.random.below(2) {
@@ -165,10 +206,11 @@ impl World {
         let demand = cpus([0.0, 0.5, 1.0][self.random.below(3) as usize]);
         let spec = TaskSpec {
             id: task,
+            returns: if kind == Kind::Function { 1 + self.random.below(2) as u32 } else { 1 },
+            kind,
             shape: Arc::new(Shape { demand, strategy }),
             needs,
             refs,
-            returns: 1 + self.random.below(2) as u32,
             max_retries: self.random.below(4) as u32,
             retry_errors: false,
             payload: Bytes::new(),
@@ -244,7 +286,9 @@ impl World {
                 self.broken(&format!("{attempt} starts on {node} without {object}"));
             }
         }
-        let id = self.start_client(node, Client { attempt: Some(attempt), ..Client::default() });
+        self.check_call(node, attempt, &spec);
+        let is_in_actor = spec.kind != Kind::Function;
+        let id = self.start_client(node, Client { attempt: Some(attempt), is_in_actor, ..Client::default() });
         for object in &spec.refs {
             self.will_take(node, id, *object);
         }
@@ -253,6 +297,50 @@ impl World {
         }
         let long = [12_000, 800, 800, 800, 800, 5, 5, 5][self.random.below(8) as usize];
         self.soon(long, Coming::Worker(node, attempt));
+    }
+
+    /// Calls go to an actor that lives, each node's in their order, and none more often than it may.
+    fn check_call(&mut self, node: NodeId, attempt: Attempt, spec: &TaskSpec) {
+        let Kind::Call { actor, caller } = spec.kind else { return };
+        if !self.hosts.get(&node).is_some_and(|host| host.actors.contains_key(&actor)) {
+            self.broken(&format!("{attempt} calls {actor}, which does not live on {node}"));
+        }
+        let life = self.lives.get(&(node, actor)).copied().unwrap_or(0);
+        let last = self.last_call.insert((actor, life, attempt.task.owner, caller), attempt.task.number);
+        if last.is_some_and(|last| last >= attempt.task.number) {
+            self.broken(&format!("{attempt} of {actor} begins after task {last:x?} of the same caller"));
+        }
+        let begun = self.begun.entry(attempt.task).or_default();
+        *begun += 1;
+        if *begun > 1 + spec.max_retries {
+            self.broken(&format!("{attempt} begins once too often"));
+        }
+    }
+
+    fn workers_of(&self, node: NodeId, actor: ObjectId) -> Vec<Attempt> {
+        let workers = self.hosts.get(&node).into_iter().flat_map(|host| &host.workers);
+        workers
+            .filter(|(_, (spec, _))| matches!(spec.kind, Kind::Call { actor: own, .. } if own == actor))
+            .map(|(attempt, _)| *attempt)
+            .collect()
+    }
+
+    pub(super) fn kill_actor(&mut self, node: NodeId, actor: ObjectId, life: u32) {
+        if self.hosts.get(&node).is_none_or(|host| host.actors.get(&actor) != Some(&life)) {
+            return;
+        }
+        for attempt in self.workers_of(node, actor) {
+            self.kill_worker(node, attempt);
+        }
+        if let Some(host) = self.hosts.get_mut(&node) {
+            host.actors.remove(&actor);
+        }
+    }
+
+    pub(super) fn crash_actor(&mut self, node: NodeId, actor: ObjectId, life: u32) {
+        self.kill_actor(node, actor, life);
+        let crashed = Failure::Crashed(Arc::from("killed by signal 9"));
+        self.step_node(node, Event::ActorGone(actor, crashed));
     }
 
     pub(super) fn worker_ends(&mut self, node: NodeId, attempt: Attempt) {
@@ -272,8 +360,19 @@ impl World {
         } else {
             let result = |index| attempt.task.result(index);
             let token = format!("{attempt} on {node}");
-            Outcome::Values((0..spec.returns).map(|index| self.value(node, id, &token, result(index))).collect())
+            let is_handle = matches!(spec.kind, Kind::Actor { .. });
+            let handle = Returned { made: Made::Inline(Bytes::new()), contains: Vec::new() };
+            Outcome::Values(
+                (0..spec.returns)
+                    .map(|index| if is_handle { handle.clone() } else { self.value(node, id, &token, result(index)) })
+                    .collect(),
+            )
         };
+        if let (Kind::Actor { .. }, Outcome::Values(_), Some(host)) = (&spec.kind, &outcome, self.hosts.get_mut(&node))
+        {
+            host.actors.insert(attempt.task.result(0), attempt.number);
+            self.lives.insert((node, attempt.task.result(0)), self.order);
+        }
         self.step_node(node, Event::Ended(attempt, outcome));
         self.let_go(node, id);
     }
@@ -293,6 +392,10 @@ impl World {
 
     pub(super) fn crash_worker(&mut self, node: NodeId, attempt: Attempt) {
         let worker = self.hosts.get_mut(&node).and_then(|host| {
+            // A call dies with its actor.
+            if matches!(host.workers.get(&attempt)?.0.kind, Kind::Call { .. }) {
+                return None;
+            }
             let (_, id) = host.workers.remove(&attempt)?;
             host.clients.remove(&id);
             Some(id)

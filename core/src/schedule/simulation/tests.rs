@@ -52,6 +52,7 @@ fn a_demand_that_nobody_can_meet_is_told_and_stays_until_someone_can() {
     let client = ClientId(1 << 32);
     let spec = TaskSpec {
         id: task,
+        kind: Kind::Function,
         shape,
         needs: vec![],
         refs: vec![],
@@ -115,8 +116,17 @@ fn a_long_chain_of_tasks_is_kept_for_its_last_result_and_goes_with_it() {
         let needs = if number == 0 { vec![] } else { vec![task(number - 1).result(0)] };
         let shape = Arc::default();
         let (refs, payload) = (vec![], Bytes::new());
-        let spec =
-            TaskSpec { id: task(number), shape, needs, refs, returns: 1, max_retries: 3, retry_errors: false, payload };
+        let spec = TaskSpec {
+            id: task(number),
+            kind: Kind::Function,
+            shape,
+            needs,
+            refs,
+            returns: 1,
+            max_retries: 3,
+            retry_errors: false,
+            payload,
+        };
         step(&mut node, Event::Submit(client, Arc::new(spec)));
         let attempt = Attempt { task: task(number), number: 1 };
         let value = Returned { made: Made::Stored { size: 1 }, contains: vec![] };
@@ -128,6 +138,55 @@ fn a_long_chain_of_tasks_is_kept_for_its_last_result_and_goes_with_it() {
     assert!(node.knows(task(0).result(0)), "needed to make the last one again");
     step(&mut node, Event::DropRef(client, task(last).result(0)));
     assert_eq!(node.leftovers(), Vec::<String>::new());
+}
+
+#[test]
+fn calls_go_to_a_new_life_only_when_those_to_the_old_one_are_answered() {
+    use crate::link::Link;
+    use crate::schedule::NodeMessage;
+    let (mut node, _) = alone();
+    let (client, actor) = (ClientId(1), TaskId { owner: NodeId(2), number: 7 }.result(0));
+    let mut links: BTreeMap<NodeId, Link<NodeMessage, NodeMessage>> = BTreeMap::new();
+    let mut now = 1;
+    // Tells the node something and returns the calls that it sends: to which node, and which task.
+    let mut tell = |from: u64, message: Option<NodeMessage>, event: Option<Event>| {
+        now += 1;
+        let from = NodeId(from);
+        let event = event.unwrap_or_else(|| {
+            let link = links.entry(from).or_default();
+            message.into_iter().for_each(|message| link.send(message));
+            Event::Arrived(Packet::Node(from, link.flush(Moment(now)).unwrap()))
+        });
+        let mut calls = Vec::new();
+        for action in node.step(Moment(now), event) {
+            let Action::ToNode(to, frame) = action else { continue };
+            for message in links.entry(to).or_default().receive(frame, Moment(now)) {
+                if let NodeMessage::Call(life, attempt, _, _) = message {
+                    calls.push((to.0, life, attempt.task.number));
+                }
+            }
+        }
+        calls
+    };
+    let submit = |number| {
+        let id = TaskId { owner: NodeId(1), number };
+        let kind = Kind::Call { actor, caller: client };
+        let (needs, refs, shape, payload) = (vec![], vec![], Arc::default(), Bytes::new());
+        let spec = TaskSpec { id, kind, shape, needs, refs, returns: 1, max_retries: 0, retry_errors: false, payload };
+        Some(Event::Submit(client, Arc::new(spec)))
+    };
+    let at = |node, life| Some(NodeMessage::ActorAt(actor, Ok(Some((NodeId(node), life)))));
+    let not_started = |number, attempt| {
+        let attempt = Attempt { task: TaskId { owner: NodeId(1), number }, number: attempt };
+        Some(NodeMessage::Finished(attempt, Outcome::NotStarted))
+    };
+    assert_eq!(tell(1, None, submit(1)), []);
+    assert_eq!(tell(2, at(3, 1), None), [(3, 1, 1)]);
+    assert_eq!(tell(1, None, submit(2)), [(3, 1, 2)]);
+    assert_eq!(tell(2, at(4, 2), None), []);
+    assert_eq!(tell(1, None, submit(3)), [], "two are not answered");
+    assert_eq!(tell(3, not_started(1, 1), None), []);
+    assert_eq!(tell(3, not_started(2, 1), None), [(4, 2, 1), (4, 2, 2), (4, 2, 3)], "in their order");
 }
 
 #[test]

@@ -1,0 +1,328 @@
+//! Actors: where they live, and the calls that go to them in order.
+//!
+//! An actor's handle is an object, the result of the task that made it: handles are counted like all references, and
+//! with the last one the actor ends. Its owner knows where it lives and makes it anew when it dies. A caller sends its
+//! calls to the node of the actor itself, in the order in which they were submitted, and those of a life only when all
+//! that it sent to the life before have been answered.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Bound;
+use std::sync::Arc;
+
+use super::tasks::State;
+use super::{Action, Node};
+use crate::ids::{Attempt, ClientId, NodeId, ObjectId, TaskId};
+use crate::resources::Resources;
+use crate::schedule::message::{Failure, Kind, Known, Lost, NodeMessage, Outcome, TaskSpec};
+
+/// Where an actor is, which of its lives it is, or why there will be none any more.
+pub(super) type Place = Result<Option<(NodeId, u32)>, Failure>;
+
+/// An actor of this node's.
+#[derive(Debug)]
+pub(super) struct Actor {
+    place: Place,
+    /// Nodes that asked where it is.
+    listeners: BTreeSet<NodeId>,
+}
+
+/// The calls of this node to an actor.
+#[derive(Debug)]
+pub(super) struct Calls {
+    /// As its owner said last.
+    place: Place,
+    /// Not sent, by who calls and in the order of their submission.
+    queue: BTreeMap<(ClientId, u64), TaskId>,
+    /// Sent and not answered, and to which life.
+    sent: BTreeMap<TaskId, (NodeId, u32)>,
+}
+
+/// A life of an actor on this node.
+#[derive(Debug)]
+pub(super) struct Resident {
+    life: u32,
+    held: Resources,
+    concurrency: u32,
+    /// Calls that have not begun, as they came.
+    queue: VecDeque<Attempt>,
+    running: BTreeSet<Attempt>,
+}
+
+// At the owner.
+impl Node {
+    /// The task that makes an actor ended with one on `node`.
+    pub(super) fn actor_lives(&mut self, node: NodeId, attempt: Attempt) {
+        self.actor_is(attempt.task.result(0), &Ok(Some((node, attempt.number))));
+    }
+
+    pub(super) fn actor_is(&mut self, actor: ObjectId, place: &Place) {
+        let state = self.actors.entry(actor).or_insert_with(|| Actor { place: Ok(None), listeners: BTreeSet::new() });
+        state.place = place.clone();
+        for node in state.listeners.clone() {
+            self.send(node, NodeMessage::ActorAt(actor, place.clone()));
+        }
+    }
+
+    pub(super) fn where_is(&mut self, from: NodeId, actor: ObjectId) {
+        let place = match self.actors.get_mut(&actor) {
+            Some(state) => {
+                state.listeners.insert(from);
+                state.place.clone()
+            }
+            None => Err(Failure::Lost(Lost::Freed)),
+        };
+        self.send(from, NodeMessage::ActorAt(actor, place));
+    }
+
+    /// A life of an actor ended: it begins anew if it may.
+    pub(super) fn actor_ended(&mut self, actor: ObjectId, life: u32, why: &Failure) {
+        if !matches!(self.actors.get(&actor), Some(Actor { place: Ok(Some((_, alive))), .. }) if *alive == life) {
+            return;
+        }
+        self.actor_is(actor, &Ok(None));
+        self.retry(actor.task, why);
+    }
+
+    /// Ends an actor, at the wish of a client.
+    pub(super) fn kill_actor(&mut self, actor: ObjectId, may_restart: bool) {
+        if !may_restart && let Some(task) = self.tasks.get_mut(&actor.task) {
+            task.no_more_retries();
+        }
+        if let Some(Actor { place: Ok(Some((node, life))), .. }) = self.actors.get(&actor) {
+            let (node, life) = (*node, *life);
+            self.send(node, NodeMessage::EndActor(actor, life));
+        }
+    }
+
+    /// The last handle of an actor is gone, if the object is one.
+    pub(super) fn actor_is_over(&mut self, actor: ObjectId) {
+        self.forget_maker(actor.task);
+        if let Some(state) = self.actors.remove(&actor)
+            && let Ok(Some((node, life))) = state.place
+        {
+            self.send(node, NodeMessage::EndActor(actor, life));
+        }
+    }
+}
+
+// At a caller.
+impl Node {
+    /// Puts a call in its place, by the order of submission.
+    pub(super) fn line_up(&mut self, actor: ObjectId, order: (ClientId, u64), task: TaskId) {
+        let is_first = !self.calls.contains_key(&actor);
+        let none = || Calls { place: Ok(None), queue: BTreeMap::new(), sent: BTreeMap::new() };
+        self.calls.entry(actor).or_insert_with(none).queue.insert(order, task);
+        if is_first && self.dead.contains(&actor.owner()) {
+            self.actor_at(actor, Err(Failure::Lost(Lost::OwnerDied)));
+        } else if is_first {
+            self.send(actor.owner(), NodeMessage::WhereIs(actor));
+        }
+    }
+
+    /// The owner of an actor says where it is.
+    pub(super) fn actor_at(&mut self, actor: ObjectId, place: Place) {
+        if let Some(calls) = self.calls.get_mut(&actor) {
+            calls.place = place;
+            self.unsent.push(actor);
+        }
+    }
+
+    /// Sends the calls that are next, of each caller, as far as they have all they need.
+    pub(super) fn send_calls(&mut self, actor: ObjectId) {
+        let mut from = Bound::Unbounded;
+        while let Some(calls) = self.calls.get(&actor)
+            && let Some((order, id)) = calls.queue.range((from, Bound::Unbounded)).next()
+        {
+            let (order, id) = (*order, *id);
+            // One that cannot go holds up the others of its caller.
+            from = match self.send_call(actor, order, id) {
+                true => Bound::Excluded(order),
+                false => Bound::Excluded((order.0, u64::MAX)),
+            };
+        }
+    }
+
+    /// Sends a call, or fails it, and says whether the next one of its caller may go.
+    fn send_call(&mut self, actor: ObjectId, order: (ClientId, u64), id: TaskId) -> bool {
+        let Some(calls) = self.calls.get_mut(&actor) else { return false };
+        let Some(task) = self.tasks.get_mut(&id) else {
+            calls.queue.remove(&order);
+            return true;
+        };
+        let (node, life) = match calls.place.clone() {
+            Err(failure) => {
+                calls.queue.remove(&order);
+                self.fail(id, &failure);
+                return true;
+            }
+            Ok(Some(place)) => place,
+            Ok(None) => return false,
+        };
+        let earlier = calls.sent.values().any(|(_, sent)| *sent != life);
+        if earlier || task.state != State::Queued {
+            return false;
+        }
+        calls.queue.remove(&order);
+        calls.sent.insert(id, (node, life));
+        task.state = State::Called;
+        let (attempt, spec) = (task.last_attempt(), Arc::clone(&task.spec));
+        let known = std::mem::take(&mut task.known);
+        let known = self.known_now(known);
+        self.send(node, NodeMessage::Call(life, attempt, spec, known));
+        true
+    }
+
+    /// A call was answered. One that could not run says that its life of the actor is over: the owner will say more.
+    pub(super) fn call_answered(&mut self, actor: ObjectId, task: TaskId, has_run: bool) {
+        if let Some(calls) = self.calls.get_mut(&actor) {
+            let sent = calls.sent.remove(&task);
+            if !has_run && matches!((&calls.place, sent), (Ok(Some(place)), Some(sent)) if *place == sent) {
+                calls.place = Ok(None);
+            }
+            self.unsent.push(actor);
+        }
+    }
+
+    /// A node died: calls that were sent there may have run or not.
+    pub(super) fn calls_without(&mut self, node: NodeId) {
+        let actors: Vec<ObjectId> = self.calls.keys().copied().collect();
+        for actor in actors {
+            let Some(calls) = self.calls.get_mut(&actor) else { continue };
+            if matches!(calls.place, Ok(Some((at, _))) if at == node) {
+                calls.place = Ok(None);
+            }
+            let sent = calls.sent.iter().filter(|(_, (to, _))| *to == node).map(|(task, _)| *task);
+            for task in sent.collect::<Vec<_>>() {
+                if let Some(calls) = self.calls.get_mut(&actor) {
+                    calls.sent.remove(&task);
+                }
+                if let Some(attempt) = self.tasks.get(&task).map(super::tasks::Task::last_attempt) {
+                    self.abandon(node, attempt);
+                }
+                self.retry(task, &Failure::Crashed(Arc::from(format!("{node} died"))));
+            }
+            if actor.owner() == node {
+                self.actor_at(actor, Err(Failure::Lost(Lost::OwnerDied)));
+            }
+            self.unsent.push(actor);
+        }
+        let lives = self.actors.iter().filter_map(|(actor, state)| match state.place {
+            Ok(Some((at, life))) if at == node => Some((*actor, life)),
+            _ => None,
+        });
+        for (actor, life) in lives.collect::<Vec<_>>() {
+            self.actor_ended(actor, life, &Failure::Crashed(Arc::from(format!("{node} died"))));
+        }
+    }
+
+    pub(super) fn forget_calls(&mut self, actor: ObjectId) {
+        self.calls.remove(&actor);
+    }
+}
+
+// At the node where it lives.
+impl Node {
+    /// An attempt made an actor.
+    pub(super) fn settle_in(&mut self, attempt: Attempt, spec: &TaskSpec) {
+        if let Kind::Actor { held, concurrency } = &spec.kind {
+            let actor = attempt.task.result(0);
+            if let Some(life) = self.residents.get(&actor).map(|resident| resident.life) {
+                // One that its owner has given up.
+                self.end_actor(actor, life);
+            }
+            self.ledger.take_anyhow(held);
+            let resident = Resident {
+                life: attempt.number,
+                held: held.clone(),
+                concurrency: *concurrency,
+                queue: VecDeque::new(),
+                running: BTreeSet::new(),
+            };
+            self.residents.insert(actor, resident);
+        }
+    }
+
+    /// A call came.
+    pub(super) fn called(&mut self, life: u32, attempt: Attempt, spec: Arc<TaskSpec>, known: Vec<(ObjectId, Known)>) {
+        let Kind::Call { actor, .. } = spec.kind else { return };
+        match self.residents.get_mut(&actor).filter(|resident| resident.life == life) {
+            Some(resident) => {
+                resident.queue.push_back(attempt);
+                self.prepare(None, attempt, spec, known);
+            }
+            None => self.send(attempt.task.owner, NodeMessage::Finished(attempt, Outcome::NotStarted)),
+        }
+    }
+
+    /// Starts the calls that are next. One that waits for its arguments holds up only later ones of the same caller.
+    pub(super) fn start_calls(&mut self, actor: ObjectId) {
+        let queue = self.residents.get(&actor).map(|resident| resident.queue.iter().copied().collect::<Vec<_>>());
+        queue.unwrap_or_default().into_iter().for_each(|attempt| self.fetch_lost_again(attempt));
+        let Some(resident) = self.residents.get(&actor) else { return };
+        let (mut held_up, mut next) = (BTreeSet::new(), Vec::new());
+        let room = (resident.concurrency as usize).saturating_sub(resident.running.len());
+        for attempt in &resident.queue {
+            if next.len() >= room {
+                break;
+            }
+            let Some(run) = self.runs.get(attempt) else { continue };
+            let caller = (attempt.task.owner, run.caller());
+            if !run.is_ready() || held_up.contains(&caller) {
+                held_up.insert(caller);
+            } else {
+                next.push(*attempt);
+            }
+        }
+        for attempt in next {
+            if let Some(resident) = self.residents.get_mut(&actor) {
+                resident.queue.retain(|queued| *queued != attempt);
+                resident.running.insert(attempt);
+            }
+            self.begin(attempt);
+        }
+    }
+
+    /// A call ended here.
+    pub(super) fn call_ended(&mut self, actor: ObjectId, attempt: Attempt) {
+        if let Some(resident) = self.residents.get_mut(&actor) {
+            resident.queue.retain(|queued| *queued != attempt);
+            resident.running.remove(&attempt);
+            self.start_calls(actor);
+        }
+    }
+
+    /// The worker of an actor is gone, or has to go: its calls are answered, and its owner told.
+    pub(super) fn move_out(&mut self, actor: ObjectId, why: &Failure) {
+        let Some(resident) = self.residents.remove(&actor) else { return };
+        self.give_back_held(&resident.held);
+        for attempt in resident.running {
+            self.end(attempt, Outcome::Failed(why.clone()));
+        }
+        for attempt in resident.queue {
+            self.end(attempt, Outcome::NotStarted);
+        }
+        // Its owner may not have heard of it yet: then it hears that it was never made.
+        if !self.fail_unreported(Attempt { task: actor.task, number: resident.life }, why) {
+            self.send(actor.owner(), NodeMessage::ActorEnded(actor, resident.life, why.clone()));
+        }
+    }
+
+    /// Ends a life of an actor, if it is the one that lives here.
+    pub(super) fn end_actor(&mut self, actor: ObjectId, life: u32) {
+        if self.residents.get(&actor).is_some_and(|resident| resident.life == life) {
+            self.actions.push(Action::KillActor(actor, life));
+            self.move_out(actor, &Failure::Crashed(Arc::from("the actor was ended")));
+        }
+    }
+
+    /// Ends the actors of a node that died.
+    pub(super) fn residents_without(&mut self, node: NodeId) {
+        let gone: Vec<(ObjectId, u32)> = self
+            .residents
+            .iter()
+            .filter(|(actor, _)| actor.owner() == node)
+            .map(|(actor, resident)| (*actor, resident.life))
+            .collect();
+        gone.into_iter().for_each(|(actor, life)| self.end_actor(actor, life));
+    }
+}
