@@ -174,11 +174,7 @@ impl Ledger {
     /// Gives back what was taken.
     pub fn give(&mut self, demand: &Resources) {
         if !planted(Flaw::LostLease) {
-            let mut back = demand.clone();
-            let owed = std::mem::take(&mut self.owed);
-            self.owed = owed.clone();
-            self.owed.subtract(&back);
-            back.subtract(&owed);
+            let back = self.owed.subtract(demand);
             self.free.add(&back);
         }
     }

@@ -65,6 +65,22 @@ pub struct TaskSpec {
     pub payload: Bytes,
 }
 
+impl TaskSpec {
+    /// All that it is handed, as a value or as a reference.
+    pub fn handed(&self) -> impl Iterator<Item = ObjectId> {
+        self.needs.iter().chain(&self.refs).copied()
+    }
+
+    /// The actor that it calls, and the client that does.
+    #[must_use]
+    pub fn call(&self) -> Option<(ObjectId, ClientId)> {
+        match self.kind {
+            Kind::Call { actor, caller } => Some((actor, caller)),
+            Kind::Function | Kind::Actor { .. } => None,
+        }
+    }
+}
+
 /// Why an object has no value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {

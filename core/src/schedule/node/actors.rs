@@ -244,7 +244,7 @@ impl Node {
 
     /// A call came.
     pub(super) fn called(&mut self, life: u32, attempt: Attempt, spec: Arc<TaskSpec>, known: Vec<(ObjectId, Known)>) {
-        let Kind::Call { actor, .. } = spec.kind else { return };
+        let Some((actor, _)) = spec.call() else { return };
         match self.residents.get_mut(&actor).filter(|resident| resident.life == life) {
             Some(resident) => {
                 resident.queue.push_back(attempt);

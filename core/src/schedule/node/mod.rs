@@ -144,8 +144,8 @@ pub struct Node {
     actors: BTreeMap<ObjectId, Actor>,
     calls: BTreeMap<ObjectId, Calls>,
     residents: BTreeMap<ObjectId, Resident>,
-    /// Calls of actors so far.
-    calls_made: u64,
+    /// Tasks so far.
+    submitted: u64,
     /// Attempts of this node's tasks that others took the place of, where they ran, and what they were handed.
     abandoned: BTreeMap<Attempt, (NodeId, Vec<ObjectId>)>,
     /// Results taken from a node that is told so once these references are known to their owners.
@@ -192,7 +192,7 @@ impl Node {
             actors: BTreeMap::new(),
             calls: BTreeMap::new(),
             residents: BTreeMap::new(),
-            calls_made: 0,
+            submitted: 0,
             abandoned: BTreeMap::new(),
             unconfirmed: Vec::new(),
             next_lease: 0,
@@ -294,7 +294,7 @@ impl Node {
             NodeMessage::Execute(lease, attempt, spec, known) => self.execute(lease, attempt, spec, known),
             NodeMessage::Cancel(attempt) => self.cancel_run(attempt),
             NodeMessage::Finished(attempt, outcome) => self.finished(from, attempt, outcome),
-            NodeMessage::Committed(attempt, kept) => self.committed(attempt, kept),
+            NodeMessage::Committed(attempt, kept) => self.forget_run(attempt, kept),
             NodeMessage::Borrow(object, hold) => self.borrow_by(from, object, hold),
             NodeMessage::Borrowed(object) => self.borrowed(object),
             NodeMessage::Locate(object) => self.locate(from, object),

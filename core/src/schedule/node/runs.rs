@@ -53,18 +53,12 @@ impl Run {
     }
 
     fn actor(&self) -> Option<ObjectId> {
-        match self.spec.kind {
-            Kind::Call { actor, .. } => Some(actor),
-            Kind::Function | Kind::Actor { .. } => None,
-        }
+        self.spec.call().map(|(actor, _)| actor)
     }
 
     /// Who calls an actor by it.
     pub(super) fn caller(&self) -> Option<ClientId> {
-        match self.spec.kind {
-            Kind::Call { caller, .. } => Some(caller),
-            Kind::Function | Kind::Actor { .. } => None,
-        }
+        self.spec.call().map(|(_, caller)| caller)
     }
 }
 
@@ -92,7 +86,7 @@ impl Node {
         known: Vec<(ObjectId, Known)>,
     ) {
         let needs: BTreeSet<ObjectId> = spec.needs.iter().copied().collect();
-        let refs: Vec<ObjectId> = spec.needs.iter().chain(&spec.refs).copied().collect();
+        let refs: Vec<ObjectId> = spec.handed().collect();
         let run = Run {
             lease,
             spec,
@@ -207,8 +201,7 @@ impl Node {
         let (spec, actor) = (Arc::clone(&run.spec), run.actor());
         (run.made, run.contains) = (made, contains);
         missing.iter().for_each(|object| self.unwant(*object, Waiter::Run(attempt)));
-        let handed = spec.needs.iter().chain(&spec.refs).copied();
-        let waits = handed.filter(|object| self.is_unconfirmed(*object)).collect::<BTreeSet<_>>();
+        let waits = spec.handed().filter(|object| self.is_unconfirmed(*object)).collect::<BTreeSet<_>>();
         if matches!(outcome, Outcome::Values(_)) {
             self.settle_in(attempt, &spec);
         }
@@ -230,9 +223,7 @@ impl Node {
         let Stage::Reporting(outcome, _) = std::mem::replace(&mut run.stage, Stage::Reported) else { return };
         let spec = Arc::clone(&run.spec);
         self.send(attempt.task.owner, NodeMessage::Finished(attempt, outcome));
-        for object in spec.needs.iter().chain(&spec.refs) {
-            self.release(*object, Count::Cover);
-        }
+        spec.handed().for_each(|object| self.release(object, Count::Cover));
     }
 
     /// An attempt that is not reported yet failed after all. Says whether that was in time.
@@ -259,11 +250,7 @@ impl Node {
         ready.into_iter().for_each(|attempt| self.report(attempt));
     }
 
-    /// The owner has the references within the results, and keeps the results or does not.
-    pub(super) fn committed(&mut self, attempt: Attempt, kept: bool) {
-        self.forget_run(attempt, kept);
-    }
-
+    /// An attempt is over: its owner has the references within its results, and keeps the results or does not.
     pub(super) fn forget_run(&mut self, attempt: Attempt, kept: bool) {
         let Some(run) = self.runs.remove(&attempt) else { return };
         if let (Some(lease), false) = (run.lease, run.has_ended()) {
@@ -273,9 +260,7 @@ impl Node {
             missing.iter().for_each(|object| self.unwant(*object, Waiter::Run(attempt)));
         }
         if !matches!(run.stage, Stage::Reported) {
-            for object in run.spec.needs.iter().chain(&run.spec.refs) {
-                self.release(*object, Count::Cover);
-            }
+            run.spec.handed().for_each(|object| self.release(object, Count::Cover));
         }
         let actor = run.actor();
         run.contains.into_iter().for_each(|object| self.release(object, Count::Use));

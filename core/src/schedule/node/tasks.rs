@@ -26,7 +26,7 @@ pub(super) struct Task {
     results: u32,
     /// What is known of the objects it needs that others own.
     pub(super) known: BTreeMap<ObjectId, Known>,
-    /// Its place among all calls of actors: by who calls, and when.
+    /// Its place among all tasks: by who submitted it, and when.
     order: (ClientId, u64),
 }
 
@@ -51,16 +51,13 @@ impl Task {
     }
 
     fn actor(&self) -> Option<ObjectId> {
-        match self.spec.kind {
-            Kind::Call { actor, .. } => Some(actor),
-            Kind::Function | Kind::Actor { .. } => None,
-        }
+        self.spec.call().map(|(actor, _)| actor)
     }
 
-    /// The lease that it runs on, and the number of the attempt.
-    fn runs_on(&self) -> Option<(LeaseId, u32)> {
+    /// The lease that its last attempt runs on.
+    fn runs_on(&self) -> Option<(LeaseId, Attempt)> {
         match self.state {
-            State::Running(lease) => Some((lease, self.attempt)),
+            State::Running(lease) => Some((lease, self.last_attempt())),
             _ => None,
         }
     }
@@ -83,7 +80,7 @@ impl Task {
 
     /// All that it is handed, as a value or as a reference, and the handle of the actor that it calls.
     fn refs(&self) -> Vec<ObjectId> {
-        self.spec.needs.iter().chain(&self.spec.refs).copied().chain(self.actor()).collect()
+        self.spec.handed().chain(self.actor()).collect()
     }
 }
 
@@ -100,28 +97,23 @@ impl Node {
             state: State::Done,
             results: spec.returns,
             known: BTreeMap::new(),
-            order: (client, self.calls_made),
+            order: (client, self.submitted),
             spec,
         };
-        let (actor, makes_an_actor) = (task.actor(), task.makes_an_actor());
+        let makes_an_actor = task.makes_an_actor();
         task.refs().into_iter().for_each(|object| self.hold(object, Count::Use));
         self.tasks.insert(id, task);
         if makes_an_actor {
             self.actor_is(id.result(0), &Ok(None));
         }
-        if let Some(actor) = actor {
-            self.line_up(actor, (client, self.calls_made), id);
-            self.calls_made += 1;
-        }
+        self.submitted += 1;
         self.gather(id);
     }
 
     /// Waits for all that a task needs.
     fn gather(&mut self, id: TaskId) {
         let Some(task) = self.tasks.get_mut(&id) else { return };
-        if task.attempt > 0
-            && let Some((actor, order)) = task.actor().map(|actor| (actor, task.order))
-        {
+        if let Some((actor, order)) = task.actor().map(|actor| (actor, task.order)) {
             self.line_up(actor, order, id);
         }
         let Some(task) = self.tasks.get_mut(&id) else { return };
@@ -161,7 +153,7 @@ impl Node {
             return self.unsent.push(actor);
         }
         let shape = Arc::clone(&task.spec.shape);
-        let attempt = Attempt { task: id, number: task.attempt };
+        let attempt = task.last_attempt();
         self.backlogs.entry(Arc::clone(&shape)).or_default().queue.push_back(attempt);
         self.dispatch(&shape);
     }
@@ -310,10 +302,10 @@ impl Node {
         if !self.tasks.get(&id).is_some_and(Task::makes_an_actor) {
             return;
         }
-        if let Some((lease, number)) = self.tasks.get(&id).and_then(Task::runs_on)
+        if let Some((lease, attempt)) = self.tasks.get(&id).and_then(Task::runs_on)
             && let Some(node) = self.leases.get(&lease).map(|lease| lease.node)
         {
-            self.abandon(node, Attempt { task: id, number });
+            self.abandon(node, attempt);
         }
         if let Some(task) = self.tasks.remove(&id) {
             if task.state != State::Done {
@@ -402,7 +394,7 @@ impl Node {
             State::Called => {}
             State::Running(lease) => {
                 task.retries = 0;
-                let attempt = Attempt { task: id, number: task.attempt };
+                let attempt = task.last_attempt();
                 if let Some(node) = self.leases.get(&lease).map(|lease| lease.node) {
                     self.send(node, NodeMessage::Cancel(attempt));
                 }
