@@ -46,24 +46,15 @@ impl Sides {
         let (left, right) = self.widths();
         let right_side = marked(&self.right)?;
         let merge = Self { right: right_side, ..self }.merge(JoinType::Full)?;
-        having(left + right, &(0..left + right).collect::<Vec<_>>(), merge)
+        having(left + right, merge)
     }
 
-    /// An inner or outer join that keeps rows of the left side.
+    /// An inner or outer join that keeps rows of the left side: the one that keeps the right side, of the sides swapped.
     pub(super) fn merge_keeping_left(self, how: JoinType) -> Result<Arc<dyn ExecutionPlan>> {
-        if how == JoinType::Right {
-            return self.merge(how);
-        }
         let (left, right) = self.widths();
         let back: Vec<usize> = (right..right + left).chain(0..right).collect();
-        let swapped = self.swap();
-        if how != JoinType::Left {
-            let merge = swapped.merge(how)?;
-            return Ok(Arc::new(ProjectionExec::try_new(columns(&merge, &back), merge)?));
-        }
-        let right_side = marked(&swapped.right)?;
-        let merge = Self { right: right_side, ..swapped }.merge(JoinType::Full)?;
-        having(right + left, &back, merge)
+        let merge = self.swap().merge_keeping_right(how.swap())?;
+        Ok(Arc::new(ProjectionExec::try_new(columns(&merge, &back), merge)?))
     }
 
     fn widths(&self) -> (usize, usize) {
@@ -88,11 +79,11 @@ fn marked(plan: &Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     Ok(Arc::new(ProjectionExec::try_new(all, Arc::clone(plan))?))
 }
 
-/// The rows of `merge` that have the mark at the place `mark`, with the columns at `back`.
-fn having(mark: usize, back: &[usize], merge: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+/// The rows of `merge` that have the mark, with the columns before it.
+fn having(mark: usize, merge: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     let has_mark = Arc::new(IsNotNullExpr::new(Arc::new(Column::new("mark", mark))));
     let rows: Arc<dyn ExecutionPlan> = Arc::new(FilterExec::try_new(has_mark, merge)?);
-    Ok(Arc::new(ProjectionExec::try_new(columns(&rows, back), rows)?))
+    Ok(Arc::new(ProjectionExec::try_new(columns(&rows, &(0..mark).collect::<Vec<_>>()), rows)?))
 }
 
 /// The filter as a merge evaluates it: on the left side's columns and then the right side's, whatever the order in
