@@ -81,7 +81,6 @@ fn queued() {
             refs: Vec::new(),
             returns: 1,
             max_retries: 3,
-            retry_errors: false,
             payload: Bytes::from(vec![0; 100]),
         };
         node.step(Moment(number / 1_000), Event::Submit(ClientId(1), Arc::new(spec)));

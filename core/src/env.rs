@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::ops::Add;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -25,6 +26,12 @@ impl Add<u64> for Moment {
 }
 
 impl Moment {
+    /// The time that has passed since `start`.
+    #[must_use]
+    pub fn after(start: Instant) -> Self {
+        Self(start.elapsed().as_millis() as u64)
+    }
+
     /// Milliseconds since `earlier`.
     #[must_use]
     pub fn since(self, earlier: Self) -> u64 {
@@ -56,6 +63,15 @@ impl Random {
     pub fn below(&mut self, bound: u64) -> u64 {
         self.draw() % bound.max(1)
     }
+}
+
+/// Starts a thread of the runtime's own, which ends by itself.
+///
+/// # Errors
+/// [`ErrorKind::Io`] when the system refuses.
+pub fn thread<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>> {
+    let refused = |error| Error::new(ErrorKind::Io, format!("cannot start the thread {name}: {error}"));
+    std::thread::Builder::new().name(name.to_string()).spawn(work).map_err(refused)
 }
 
 /// A clock that a test can hold still.

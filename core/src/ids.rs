@@ -6,10 +6,12 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub struct $name(pub u64);
 
         impl fmt::Display for $name {
@@ -38,12 +40,21 @@ number!(
 );
 
 /// A task, or a `put`, by the node that owns it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TaskId {
     /// The node of the client that submitted it.
     pub owner: NodeId,
     /// Never used twice on that node.
     pub number: u64,
+}
+
+impl NodeId {
+    /// A name that no other life of a node has.
+    #[must_use]
+    pub fn draw() -> Self {
+        // The standard library seeds its hash tables from the system's random numbers.
+        Self(std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id()))
+    }
 }
 
 impl TaskId {
@@ -55,7 +66,7 @@ impl TaskId {
 }
 
 /// An object, by the task that makes it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ObjectId {
     /// The task that makes it, or the `put`.
     pub task: TaskId,
@@ -72,7 +83,7 @@ impl ObjectId {
 }
 
 /// One try at a task. Only what the try of the highest number says is heard.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Attempt {
     /// The task.
     pub task: TaskId,
@@ -81,7 +92,7 @@ pub struct Attempt {
 }
 
 /// Resources of a node, lent to the owner of tasks.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct LeaseId {
     /// The node that granted it to itself, or `None` for the head.
     pub granted_by: Option<NodeId>,

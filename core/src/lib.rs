@@ -3,17 +3,21 @@
 //!
 //! `core` knows nothing of SQL, file formats, transports or Python.
 
+pub mod client;
 pub mod env;
 pub mod error;
 mod flaw;
 pub mod host;
 pub mod ids;
 pub mod link;
+pub mod local;
 pub mod memory;
 pub mod placement;
 pub mod resources;
 pub mod schedule;
 pub mod settings;
+pub mod store;
+pub mod wire;
 
 pub use error::{Error, ErrorKind, Result, ResultExt};
 pub use settings::{Options, Settings};

@@ -98,6 +98,11 @@ impl Resources {
         self.0.get(name).copied().unwrap_or(0) as f64 / PARTS
     }
 
+    /// Names and amounts.
+    pub fn amounts(&self) -> impl Iterator<Item = (&str, f64)> {
+        self.0.iter().map(|(name, parts)| (&**name, *parts as f64 / PARTS))
+    }
+
     fn add(&mut self, other: &Self) {
         for (name, amount) in &other.0 {
             *self.0.entry(Arc::clone(name)).or_default() += amount;

@@ -14,6 +14,7 @@ mod functions;
 mod interrupt;
 mod map_batches;
 mod read;
+mod runtime;
 mod session;
 mod sql;
 mod stream;
@@ -44,6 +45,8 @@ mod _sheaf {
     use crate::expr::{PyExpr, PySortKey, PyThen, PyWhen, col, like, lit, when};
     #[pymodule_export]
     use crate::functions::{PyFunctionInfo, call_function, lambda_function, lambda_variable, list_functions};
+    #[pymodule_export]
+    use crate::runtime::{CallOptions, ObjectRef, PyCall, Runtime, RuntimeClient, start_recording, stop_recording};
     #[pymodule_export]
     use crate::session::{PySession, is_built_for_this_cpu, remove_spill_folders};
     #[pymodule_export]

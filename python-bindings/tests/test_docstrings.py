@@ -15,6 +15,13 @@ from sheaf import _sheaf, expressions
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_runtime_left() -> Iterator[None]:
+    """Examples start the runtime by its first use."""
+    yield
+    sheaf.shutdown()
+
+
 def modules() -> Iterator[ModuleType]:
     yield sheaf
     for found in pkgutil.walk_packages(sheaf.__path__, "sheaf."):

@@ -27,7 +27,7 @@ fn modules() -> BTreeSet<String> {
         for entry in fs::read_dir(root().join(&folder)).into_iter().flatten() {
             let entry = entry.unwrap();
             let name = entry.file_name().into_string().unwrap();
-            let has_sources = entry.path().is_dir() && !name.starts_with(['.', '_']);
+            let has_sources = entry.path().is_dir() && !name.starts_with('.') && name != "__pycache__";
             let is_source = name.ends_with(".rs") || (name.ends_with(".py") && name != "__init__.py");
             let is_entrance = ["lib.rs", "tests.rs"].contains(&name.as_str());
             if has_sources || (is_source && !is_entrance) {

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::message::{FromHead, Packet, Shape, ToHead};
+use bytes::Bytes;
+
+use super::message::{FromHead, NameAnswer, NameRequest, Packet, Shape, ToHead};
 use crate::env::Moment;
 use crate::flaw::{Flaw, planted};
-use crate::ids::{LeaseId, NodeId};
+use crate::ids::{LeaseId, NodeId, ObjectId};
 use crate::link::{Frame, Link};
 use crate::placement::{self, Candidate, Rank};
 use crate::resources::Resources;
@@ -97,6 +99,8 @@ pub struct Head {
     wants: BTreeMap<(Arc<Shape>, NodeId), Want>,
     /// Grants whose node has not said what became of them: for whom they are.
     grants: BTreeMap<LeaseId, (Arc<Shape>, NodeId)>,
+    /// Actors by their names, with what is needed to call them.
+    names: BTreeMap<Arc<str>, (ObjectId, Bytes)>,
     next_lease: u64,
     /// The want that was granted something last: the next one is next.
     last_granted: Option<(Arc<Shape>, NodeId)>,
@@ -116,6 +120,7 @@ impl Head {
             dead: BTreeSet::new(),
             wants: BTreeMap::new(),
             grants: BTreeMap::new(),
+            names: BTreeMap::new(),
             next_lease: 0,
             last_granted: None,
             addressed: BTreeSet::new(),
@@ -209,7 +214,40 @@ impl Head {
                 }
             }
             ToHead::Refused(lease) => self.want_again(lease),
+            ToHead::Name(question, request) => {
+                let answer = self.name(request);
+                self.send(from, FromHead::Named(question, answer));
+            }
+            ToHead::Nameless(actor) => self.names.retain(|_, (named, _)| *named != actor),
         }
+    }
+
+    fn name(&mut self, request: NameRequest) -> NameAnswer {
+        let taken = |(actor, meta): &(ObjectId, Bytes)| NameAnswer::Taken(*actor, meta.clone());
+        match request {
+            NameRequest::LookUp(name) => self.names.get(&name).map_or(NameAnswer::Free, taken),
+            NameRequest::Claim(name, actor, meta) => match self.names.get(&name) {
+                Some(other) => taken(other),
+                None => {
+                    self.names.insert(name, (actor, meta));
+                    NameAnswer::Claimed
+                }
+            },
+            NameRequest::List(prefix) => {
+                let names = self.names.range(Arc::clone(&prefix)..).map(|(name, _)| name);
+                NameAnswer::Names(names.take_while(|name| name.starts_with(&*prefix)).cloned().collect())
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(in crate::schedule) fn has_no_names(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// What the nodes have and what of it is free, as far as they have said, and their labels.
+    pub fn members(&self) -> impl Iterator<Item = Candidate<'_>> {
+        self.members.iter().map(|(id, member)| member.as_candidate(*id))
     }
 
     /// A node says what is free, and how many grants that takes account of.
@@ -313,6 +351,7 @@ impl Head {
         self.dead.insert(node);
         member.granted.iter().for_each(|(_, lease, _)| self.want_again(*lease));
         self.wants.retain(|(_, owner), _| *owner != node);
+        self.names.retain(|_, (actor, _)| actor.owner() != node);
         self.grants.retain(|_, (_, owner)| *owner != node);
         for other in self.members.keys().copied().collect::<Vec<_>>() {
             self.send(other, FromHead::NodeDead(node));

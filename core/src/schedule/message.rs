@@ -59,8 +59,6 @@ pub struct TaskSpec {
     pub returns: u32,
     /// How often it may run again after a worker or node died, or to make a lost result anew.
     pub max_retries: u32,
-    /// Whether errors that it raises are tried again too.
-    pub retry_errors: bool,
     /// The function and its other arguments, for the worker.
     pub payload: Bytes,
 }
@@ -88,10 +86,54 @@ pub enum Failure {
     Error(Bytes),
     /// The worker or its node died, and there are no retries left.
     Crashed(Arc<str>),
+    /// The actor died, and will not live again.
+    ActorDied(Arc<str>),
+    /// The environment that its worker needs could not be set up: it is not tried again.
+    Setup(Arc<str>),
     /// The task was cancelled.
     Cancelled,
     /// The value was there and is not any more.
     Lost(Lost),
+}
+
+impl Failure {
+    /// Whether a process or machine died: another try may end better.
+    pub(super) fn is_death(&self) -> bool {
+        matches!(self, Self::Crashed(_) | Self::ActorDied(_))
+    }
+}
+
+/// How a task is to be stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stop {
+    /// Its worker is ended with it.
+    pub force: bool,
+    /// The tasks that it submitted are stopped too.
+    pub recursive: bool,
+}
+
+/// What is asked of the head's table of names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NameRequest {
+    /// Let this be the name of an actor, with what others need to call it; the name goes with the actor.
+    Claim(Arc<str>, ObjectId, Bytes),
+    /// Who has this name?
+    LookUp(Arc<str>),
+    /// Which names begin so?
+    List(Arc<str>),
+}
+
+/// Its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NameAnswer {
+    /// The name is the actor's now.
+    Claimed,
+    /// This one has it.
+    Taken(ObjectId, Bytes),
+    /// Nobody has it.
+    Free,
+    /// These are there.
+    Names(Vec<Arc<str>>),
 }
 
 /// Why a value that was there cannot be had.
@@ -135,6 +177,8 @@ pub enum Outcome {
     Values(Vec<Returned>),
     /// Without.
     Failed(Failure),
+    /// With an error of the user's that asks for another try.
+    Raised(Bytes),
     /// It never began: its actor died before.
     NotStarted,
 }
@@ -172,7 +216,7 @@ pub enum NodeMessage {
     /// To the node that lent: run this, and what is known of the objects it needs.
     Execute(LeaseId, Attempt, Arc<TaskSpec>, Vec<(ObjectId, Known)>),
     /// To the node that runs it: stop.
-    Cancel(Attempt),
+    Cancel(Attempt, Stop),
     /// To the owner: an attempt ended.
     Finished(Attempt, Outcome),
     /// To the node that ran it: the owner has the references within the results, and keeps the results or does not.
@@ -216,6 +260,10 @@ pub enum ToHead {
     Want(Arc<Shape>, u32, BTreeMap<NodeId, u64>),
     /// A granted lease that there is no room for.
     Refused(LeaseId),
+    /// A question about names, by its number.
+    Name(u64, NameRequest),
+    /// An actor is over, and has no name any more.
+    Nameless(ObjectId),
 }
 
 /// From the head to a node.
@@ -225,6 +273,8 @@ pub enum FromHead {
     Grant(LeaseId, Arc<Shape>, NodeId),
     /// That node is no more: nothing it says may be heard.
     NodeDead(NodeId),
+    /// The answer to a question about names.
+    Named(u64, NameAnswer),
     /// No node that is there could ever run this: what of the demand none has.
     Unplaceable(Arc<Shape>, Resources),
 }

@@ -11,7 +11,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::message::{Failure, Kind, Lost, Made, Outcome, Packet, Returned, Shape, TaskSpec, ToHead};
+use super::message::{
+    Failure, Kind, Lost, Made, NameAnswer, NameRequest, Outcome, Packet, Returned, Shape, Stop, TaskSpec, ToHead,
+};
 use super::{Action, Event, Head, HeadAction, HeadEvent, HeadLimits, Node};
 use crate::env::{Moment, Random};
 use crate::ids::{Attempt, ClientId, NodeId, ObjectId, TaskId};
@@ -89,6 +91,10 @@ struct World {
     running: BTreeSet<TaskId>,
     /// The handles of all actors.
     handles: BTreeSet<ObjectId>,
+    /// Questions about names that are not answered.
+    asked_names: BTreeSet<(NodeId, ClientId, u64)>,
+    /// Tasks that asked for another try.
+    raised: BTreeSet<TaskId>,
     /// How often calls of actors began.
     begun: BTreeMap<TaskId, u32>,
     /// The last call of a client that each life of an actor began.
@@ -120,6 +126,8 @@ impl World {
             next_node: 0,
             running: BTreeSet::new(),
             handles: BTreeSet::new(),
+            asked_names: BTreeSet::new(),
+            raised: BTreeSet::new(),
             begun: BTreeMap::new(),
             last_call: BTreeMap::new(),
             lives: BTreeMap::new(),
@@ -319,7 +327,7 @@ impl World {
             Action::ToHead(frame) => self.transmit(id, NodeId(0), &Coming::AtHead(id, frame)),
             Action::ToNode(to, frame) => self.transmit(id, to, &Coming::AtNode(to, Packet::Node(id, frame))),
             Action::Start(attempt, spec, values) => self.start_worker(id, attempt, spec, &values),
-            Action::Kill(attempt) => self.kill_worker(id, attempt),
+            Action::Kill(attempt, _) => self.kill_worker(id, attempt),
             Action::KillActor(actor, life) => self.kill_actor(id, actor, life),
             Action::Fetch(object, from) => {
                 let there = self.hosts.get(&from).is_some_and(|host| host.store.contains(&object));
@@ -334,6 +342,7 @@ impl World {
                 }
             }
             Action::Answer(client, question, answer) => self.answered(id, client, question, answer),
+            Action::Named(client, question, answer) => self.named(id, client, question, &answer),
             Action::Done(task) => {
                 if !self.running.remove(&task) {
                     self.broken(&format!("{task} ended twice"));
@@ -356,6 +365,7 @@ impl World {
     fn end_host(&mut self, id: NodeId) {
         self.hosts.remove(&id);
         self.running.retain(|task| task.owner != id);
+        self.asked_names.retain(|(node, _, _)| *node != id);
     }
 
     fn fault(&mut self, kind: u64) {
@@ -473,6 +483,10 @@ impl World {
             }
         }
         broken.extend(self.running.iter().map(|task| format!("{task} never ended")));
+        broken.extend(self.asked_names.iter().map(|asked| format!("{asked:?} is never answered")));
+        if !self.head.has_no_names() {
+            broken.push("the head knows names".to_string());
+        }
         if self.head.waiting() > 0 {
             broken.push(format!("{} leases are wanted", self.head.waiting()));
         }

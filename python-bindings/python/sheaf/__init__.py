@@ -5,37 +5,99 @@
 {'id': [0, 1, 2]}
 """
 
+from __future__ import annotations
+
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
+
 from sheaf import _cpu
 
 # Before anything compiled is loaded.
 _cpu.check()
 
-from sheaf import errors, functions  # noqa: E402
+from sheaf import errors  # noqa: E402
 from sheaf._sheaf import VERSION as __version__  # noqa: E402
-from sheaf.dataset import Dataset, GroupedDataset  # noqa: E402
 from sheaf.errors import *  # noqa: E402, F403
-from sheaf.expressions import Expr, SortKey, col, lit, when  # noqa: E402
-from sheaf.session import DefaultSession as _DefaultSession  # noqa: E402
-from sheaf.session import Session  # noqa: E402
-from sheaf.writers import WriteReport  # noqa: E402
 
-_default = _DefaultSession()
+if _TYPE_CHECKING:
+    from sheaf import exceptions, functions
+    from sheaf._runtime.api import (
+        ObjectRef,
+        available_resources,
+        cancel,
+        cluster_resources,
+        exit_actor,
+        explain,
+        get,
+        get_actor,
+        get_gpu_ids,
+        get_runtime_context,
+        init,
+        is_initialized,
+        kill,
+        method,
+        nodes,
+        put,
+        remote,
+        shutdown,
+        wait,
+    )
+    from sheaf.dataset import Dataset, GroupedDataset
+    from sheaf.expressions import Expr, SortKey, col, lit, when
+    from sheaf.session import Session
+    from sheaf.session import default as _default
+    from sheaf.writers import WriteReport
 
-read_parquet = _default.read_parquet
-read_csv = _default.read_csv
-read_json = _default.read_json
-read_ipc = _default.read_ipc
-read_text = _default.read_text
-from_arrow = _default.from_arrow
-from_pandas = _default.from_pandas
-from_polars = _default.from_polars
-from_items = _default.from_items
-from_pydict = _default.from_pydict
-range = _default.range
-sql = _default.sql
-register = _default.register
-deregister = _default.deregister
-table = _default.table
+    read_parquet = _default.read_parquet
+    read_csv = _default.read_csv
+    read_json = _default.read_json
+    read_ipc = _default.read_ipc
+    read_text = _default.read_text
+    from_arrow = _default.from_arrow
+    from_pandas = _default.from_pandas
+    from_polars = _default.from_polars
+    from_items = _default.from_items
+    from_pydict = _default.from_pydict
+    range = _default.range
+    sql = _default.sql
+    register = _default.register
+    deregister = _default.deregister
+    table = _default.table
+
+# Modules, and where the names are that are no methods of the default session. All are loaded when they are named: a
+# worker of the runtime needs no pandas, Arrow or engine before a function of the user's does.
+_MODULES = frozenset({"actor", "cloudpickle", "exceptions", "functions", "runtime_env", "util"})
+_HOMES = {
+    "sheaf.dataset": {"Dataset", "GroupedDataset"},
+    "sheaf.expressions": {"Expr", "SortKey", "col", "lit", "when"},
+    "sheaf.session": {"Session"},
+    "sheaf.writers": {"WriteReport"},
+    "sheaf._runtime.api": {
+        *("ObjectRef", "available_resources", "cancel", "cluster_resources", "exit_actor", "explain", "get"),
+        *("get_actor", "get_gpu_ids", "get_runtime_context", "init", "is_initialized", "kill", "method", "nodes"),
+        *("put", "remote", "shutdown", "wait"),
+    },
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def _session() -> _Any:
+    return _import_module("sheaf.session")
+
+
+def __getattr__(name: str) -> _Any:
+    if name in _MODULES:
+        return _import_module(f"sheaf.{name}")
+    if name not in __all__:
+        raise AttributeError(f"module 'sheaf' has no attribute {name!r}")
+    home = _HOME_OF.get(name)
+    value = globals()[name] = getattr(_import_module(home) if home else _session().default, name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 def default_session() -> Session:
@@ -45,7 +107,8 @@ def default_session() -> Session:
     >>> sf.default_session().range(3).count()
     3
     """
-    return _default
+    session: Session = _session().default
+    return session
 
 
 def set_default_session(session: Session | None) -> None:
@@ -57,28 +120,45 @@ def set_default_session(session: Session | None) -> None:
     '1'
     >>> sf.set_default_session(None)
     """
-    _default.use(session)
+    _session().default.use(session)
 
 
 __all__ = [
     "Dataset",
     "Expr",
     "GroupedDataset",
+    "ObjectRef",
     "Session",
     "SortKey",
     "WriteReport",
     "__version__",
+    "available_resources",
+    "cancel",
+    "cluster_resources",
     "col",
     "default_session",
     "deregister",
     "errors",
+    "exceptions",
+    "exit_actor",
+    "explain",
     "from_arrow",
     "from_items",
     "from_pandas",
     "from_polars",
     "from_pydict",
     "functions",
+    "get",
+    "get_actor",
+    "get_gpu_ids",
+    "get_runtime_context",
+    "init",
+    "is_initialized",
+    "kill",
     "lit",
+    "method",
+    "nodes",
+    "put",
     "range",
     "read_csv",
     "read_ipc",
@@ -86,9 +166,12 @@ __all__ = [
     "read_parquet",
     "read_text",
     "register",
+    "remote",
     "set_default_session",
+    "shutdown",
     "sql",
     "table",
+    "wait",
     "when",
     *errors.__all__,
 ]

@@ -477,3 +477,7 @@ class DefaultSession(Session):
 
 def _arguments(given: dict[str, Any], *without: str) -> dict[str, Any]:
     return {name: value for name, value in given.items() if name != "self" and name not in without}
+
+
+default = DefaultSession()
+"""The session whose methods the module's functions are."""

@@ -13,7 +13,7 @@ use super::tasks::State;
 use super::{Action, Node};
 use crate::ids::{Attempt, ClientId, NodeId, ObjectId, TaskId};
 use crate::resources::Resources;
-use crate::schedule::message::{Failure, Kind, Known, Lost, NodeMessage, Outcome, TaskSpec};
+use crate::schedule::message::{Failure, Kind, Known, Lost, NodeMessage, Outcome, Stop, TaskSpec};
 
 /// Where an actor is, which of its lives it is, or why there will be none any more.
 pub(super) type Place = Result<Option<(NodeId, u32)>, Failure>;
@@ -22,6 +22,8 @@ pub(super) type Place = Result<Option<(NodeId, u32)>, Failure>;
 #[derive(Debug)]
 pub(super) struct Actor {
     place: Place,
+    /// It is to be ended as soon as it lives.
+    is_doomed: bool,
     /// Nodes that asked where it is.
     listeners: BTreeSet<NodeId>,
 }
@@ -52,15 +54,28 @@ pub(super) struct Resident {
 impl Node {
     /// The task that makes an actor ended with one on `node`.
     pub(super) fn actor_lives(&mut self, node: NodeId, attempt: Attempt) {
-        self.actor_is(attempt.task.result(0), &Ok(Some((node, attempt.number))));
+        let actor = attempt.task.result(0);
+        self.actor_is(actor, &Ok(Some((node, attempt.number))));
+        if self.actors.get(&actor).is_some_and(|state| state.is_doomed) {
+            self.send(node, NodeMessage::EndActor(actor, attempt.number));
+        }
     }
 
     pub(super) fn actor_is(&mut self, actor: ObjectId, place: &Place) {
-        let state = self.actors.entry(actor).or_insert_with(|| Actor { place: Ok(None), listeners: BTreeSet::new() });
+        if place.is_err() {
+            self.is_nameless(actor);
+        }
+        let none = || Actor { place: Ok(None), is_doomed: false, listeners: BTreeSet::new() };
+        let state = self.actors.entry(actor).or_insert_with(none);
         state.place = place.clone();
         for node in state.listeners.clone() {
             self.send(node, NodeMessage::ActorAt(actor, place.clone()));
         }
+    }
+
+    /// Whether an actor of this node's lives or may live again.
+    pub(super) fn is_alive(&self, actor: ObjectId) -> bool {
+        self.actors.get(&actor).is_some_and(|state| state.place.is_ok())
     }
 
     pub(super) fn where_is(&mut self, from: NodeId, actor: ObjectId) {
@@ -88,15 +103,23 @@ impl Node {
         if !may_restart && let Some(task) = self.tasks.get_mut(&actor.task) {
             task.no_more_retries();
         }
-        if let Some(Actor { place: Ok(Some((node, life))), .. }) = self.actors.get(&actor) {
-            let (node, life) = (*node, *life);
-            self.send(node, NodeMessage::EndActor(actor, life));
+        match self.actors.get_mut(&actor) {
+            Some(Actor { place: Ok(Some((node, life))), .. }) => {
+                let (node, life) = (*node, *life);
+                self.send(node, NodeMessage::EndActor(actor, life));
+            }
+            Some(state @ Actor { place: Ok(None), .. }) if !may_restart => {
+                state.is_doomed = true;
+                self.cancel(actor.task, Stop { force: true, recursive: false });
+            }
+            _ => {}
         }
     }
 
     /// The last handle of an actor is gone, if the object is one.
     pub(super) fn actor_is_over(&mut self, actor: ObjectId) {
         self.forget_maker(actor.task);
+        self.is_nameless(actor);
         if let Some(state) = self.actors.remove(&actor)
             && let Ok(Some((node, life))) = state.place
         {
@@ -199,7 +222,7 @@ impl Node {
                 if let Some(attempt) = self.tasks.get(&task).map(super::tasks::Task::last_attempt) {
                     self.abandon(node, attempt);
                 }
-                self.retry(task, &Failure::Crashed(Arc::from(format!("{node} died"))));
+                self.retry(task, &Failure::ActorDied(Arc::from(format!("{node} died"))));
             }
             if actor.owner() == node {
                 self.actor_at(actor, Err(Failure::Lost(Lost::OwnerDied)));
@@ -211,8 +234,13 @@ impl Node {
             _ => None,
         });
         for (actor, life) in lives.collect::<Vec<_>>() {
-            self.actor_ended(actor, life, &Failure::Crashed(Arc::from(format!("{node} died"))));
+            self.actor_ended(actor, life, &Failure::ActorDied(Arc::from(format!("{node} died"))));
         }
+    }
+
+    /// Where a call was sent that is not answered.
+    pub(super) fn called_on(&self, actor: ObjectId, task: TaskId) -> Option<NodeId> {
+        self.calls.get(&actor)?.sent.get(&task).map(|(node, _)| *node)
     }
 
     pub(super) fn forget_calls(&mut self, actor: ObjectId) {
@@ -311,7 +339,7 @@ impl Node {
     pub(super) fn end_actor(&mut self, actor: ObjectId, life: u32) {
         if self.residents.get(&actor).is_some_and(|resident| resident.life == life) {
             self.actions.push(Action::KillActor(actor, life));
-            self.move_out(actor, &Failure::Crashed(Arc::from("the actor was ended")));
+            self.move_out(actor, &Failure::ActorDied(Arc::from("it was ended")));
         }
     }
 

@@ -183,6 +183,14 @@ impl Node {
         self.forget_client(client);
     }
 
+    /// A client does not wait any more for the answer to a question.
+    pub(super) fn forget_question(&mut self, client: ClientId, question: u64, object: ObjectId) {
+        let Some(wanted) = self.wanted.get_mut(&object) else { return };
+        if wanted.waiters.remove(&Waiter::Get(client, question)) {
+            self.release(object, Count::Use);
+        }
+    }
+
     /// A task or attempt waits no more.
     pub(super) fn unwant(&mut self, object: ObjectId, waiter: Waiter) {
         if let Some(wanted) = self.wanted.get_mut(&object) {

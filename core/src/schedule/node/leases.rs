@@ -11,7 +11,7 @@ use crate::env::Moment;
 use crate::ids::{Attempt, LeaseId, NodeId, ObjectId};
 use crate::placement::Strategy;
 use crate::resources::{CPU, Resources};
-use crate::schedule::message::{Failure, Known, NodeMessage, Outcome, Shape, ToHead};
+use crate::schedule::message::{Failure, Known, NodeMessage, Outcome, Shape, Stop, ToHead};
 
 use super::tasks::State;
 
@@ -145,6 +145,7 @@ impl Node {
         if wants == backlog.asked && !is_old {
             if wants == 0 && backlog.idle.is_empty() {
                 self.backlogs.remove(shape);
+                self.unplaceable.remove(shape);
             }
             return;
         }
@@ -232,7 +233,7 @@ impl Node {
     /// What was lent is back; what still runs on it is not wanted any more.
     pub(super) fn lease_returned(&mut self, id: LeaseId) {
         for attempt in self.unended_runs_of(id) {
-            self.actions.push(Action::Kill(attempt));
+            self.actions.push(Action::Kill(attempt, Stop { force: true, recursive: true }));
             self.end(attempt, Outcome::Failed(Failure::Crashed(Arc::from("its lease was taken back"))));
         }
         self.set_blocked(id, false);

@@ -2,12 +2,14 @@
 //!
 //! One topic in each file: `actors` have their calls, `references` counts, `objects` are those this node owns, `fetches` bring values here,
 //! `tasks` are those this node owns, `leases` are what they run on, `runs` are the attempts that run here, `deaths`
-//! is what the end of another node means.
+//! is what the end of another node means, `names` are those of actors, and `explain` says why something waits.
 
 mod actors;
 mod deaths;
+mod explain;
 mod fetches;
 mod leases;
+mod names;
 mod objects;
 mod references;
 mod runs;
@@ -18,7 +20,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::message::{Failure, FromHead, NodeMessage, Outcome, Packet, Returned, Shape, TaskSpec, ToHead};
+use super::message::{
+    Failure, FromHead, NameAnswer, NameRequest, NodeMessage, Outcome, Packet, Returned, Shape, Stop, TaskSpec, ToHead,
+};
 use crate::env::Moment;
 use crate::flaw::{Flaw, planted};
 use crate::ids::{Attempt, ClientId, LeaseId, NodeId, ObjectId, TaskId};
@@ -57,10 +61,16 @@ pub enum Event {
     DropRef(ClientId, ObjectId),
     /// A client waits for an object's value; the answer has the number of the question.
     Get(ClientId, u64, ObjectId),
+    /// It waits no more.
+    Forget(ClientId, u64, ObjectId),
     /// A client is gone, and with it all that it held and asked for.
     ClientGone(ClientId),
     /// A client wants a task stopped.
-    Cancel(TaskId),
+    Cancel(TaskId, Stop),
+    /// A client asks about names; the answer has the number of the question.
+    Name(ClientId, u64, NameRequest),
+    /// An actor of this node's lives until it is ended, whoever holds it.
+    Detach(ObjectId),
     /// A client wants an actor ended: for good, or (`true`) to begin anew if it may.
     Kill(ObjectId, bool),
     /// The worker of an actor is gone.
@@ -88,8 +98,8 @@ pub enum Action {
     ToNode(NodeId, Frame<NodeMessage>),
     /// Run an attempt; the values of what it needs are given, or (`None`) in the store.
     Start(Attempt, Arc<TaskSpec>, Vec<(ObjectId, Option<Bytes>)>),
-    /// End an attempt's worker; it ends with [`Event::Ended`] if the node is still told of it.
-    Kill(Attempt),
+    /// Stop an attempt; it ends with [`Event::Ended`] if the node is still told of it.
+    Kill(Attempt, Stop),
     /// End the worker of an actor, in that of its lives.
     KillActor(ObjectId, u32),
     /// Bring an object into the store.
@@ -98,6 +108,8 @@ pub enum Action {
     Drop(ObjectId),
     /// Answer a client: the value itself or (`None`) that it is in the store, and the references within it.
     Answer(ClientId, u64, Result<(Option<Bytes>, Vec<ObjectId>), Failure>),
+    /// Answer a client's question about names.
+    Named(ClientId, u64, NameAnswer),
     /// A task ended.
     Done(TaskId),
     /// A task that ended runs again, for a result was lost.
@@ -144,6 +156,9 @@ pub struct Node {
     actors: BTreeMap<ObjectId, Actor>,
     calls: BTreeMap<ObjectId, Calls>,
     residents: BTreeMap<ObjectId, Resident>,
+    names: names::Names,
+    /// What of shapes no node has.
+    unplaceable: BTreeMap<Arc<Shape>, Resources>,
     /// Tasks so far.
     submitted: u64,
     /// Attempts of this node's tasks that others took the place of, where they ran, and what they were handed.
@@ -192,6 +207,8 @@ impl Node {
             actors: BTreeMap::new(),
             calls: BTreeMap::new(),
             residents: BTreeMap::new(),
+            names: names::Names::default(),
+            unplaceable: BTreeMap::new(),
             submitted: 0,
             abandoned: BTreeMap::new(),
             unconfirmed: Vec::new(),
@@ -264,7 +281,10 @@ impl Node {
             Event::DropRef(client, object) => self.drop_ref(client, object),
             Event::Get(client, question, object) => self.get(client, question, object),
             Event::ClientGone(client) => self.client_gone(client),
-            Event::Cancel(task) => self.cancel(task),
+            Event::Forget(client, question, object) => self.forget_question(client, question, object),
+            Event::Cancel(task, stop) => self.cancel(task, stop),
+            Event::Name(client, question, request) => self.ask_for_name(client, question, request),
+            Event::Detach(actor) => self.detach(actor),
             Event::Kill(actor, may_restart) => self.send(actor.owner(), NodeMessage::KillActor(actor, may_restart)),
             Event::ActorGone(actor, why) => self.move_out(actor, &why),
             Event::Blocked(attempt) => self.blocked(attempt, true),
@@ -283,7 +303,11 @@ impl Node {
                 self.granted(lease, shape, owner);
             }
             FromHead::NodeDead(node) => self.node_dead(node),
-            FromHead::Unplaceable(shape, missing) => self.actions.push(Action::Warn(shape, missing)),
+            FromHead::Named(question, answer) => self.name_answered(question, answer),
+            FromHead::Unplaceable(shape, missing) => {
+                self.unplaceable.insert(Arc::clone(&shape), missing.clone());
+                self.actions.push(Action::Warn(shape, missing));
+            }
         }
     }
 
@@ -292,7 +316,7 @@ impl Node {
             NodeMessage::Leased(lease, shape) => self.leased(from, lease, &shape),
             NodeMessage::ReturnLease(lease) => self.lease_returned(lease),
             NodeMessage::Execute(lease, attempt, spec, known) => self.execute(lease, attempt, spec, known),
-            NodeMessage::Cancel(attempt) => self.cancel_run(attempt),
+            NodeMessage::Cancel(attempt, stop) => self.cancel_run(attempt, stop),
             NodeMessage::Finished(attempt, outcome) => self.finished(from, attempt, outcome),
             NodeMessage::Committed(attempt, kept) => self.forget_run(attempt, kept),
             NodeMessage::Borrow(object, hold) => self.borrow_by(from, object, hold),
@@ -396,6 +420,7 @@ impl Node {
         tell("lent leases", self.lent.len(), format!("{:?}", self.lent.first_key_value()));
         tell("wanted objects", self.wanted.len(), format!("{:?}", self.wanted.first_key_value()));
         tell("stored objects", self.stored.len(), format!("{:?}", self.stored.first()));
+        tell("names", self.names.len(), format!("{:?}", self.names));
         tell("results to commit", self.unconfirmed.len(), format!("{:?}", self.unconfirmed.first()));
         tell("backlogs", self.backlogs.len(), format!("{:?}", self.backlogs.first_key_value()));
         for (node, link) in &self.links {

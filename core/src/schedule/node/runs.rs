@@ -9,7 +9,7 @@ use super::fetches::Waiter;
 use super::references::Count;
 use super::{Action, Node};
 use crate::ids::{Attempt, ClientId, LeaseId, ObjectId};
-use crate::schedule::message::{Failure, Kind, Known, Made, NodeMessage, Outcome, TaskSpec};
+use crate::schedule::message::{Failure, Kind, Known, Made, NodeMessage, Outcome, Stop, TaskSpec};
 
 /// An attempt that runs here.
 #[derive(Debug)]
@@ -275,10 +275,10 @@ impl Node {
         }
     }
 
-    pub(super) fn cancel_run(&mut self, attempt: Attempt) {
+    pub(super) fn cancel_run(&mut self, attempt: Attempt, stop: Stop) {
         match self.runs.get(&attempt).map(|run| &run.stage) {
             Some(Stage::Fetching(_) | Stage::Ready) => self.end(attempt, Outcome::Failed(Failure::Cancelled)),
-            Some(Stage::Running) => self.actions.push(Action::Kill(attempt)),
+            Some(Stage::Running) => self.actions.push(Action::Kill(attempt, stop)),
             _ => {}
         }
     }

@@ -11,7 +11,7 @@ use super::references::Count;
 use super::{Action, Node};
 use crate::flaw::{Flaw, planted};
 use crate::ids::{Attempt, ClientId, LeaseId, NodeId, ObjectId, TaskId};
-use crate::schedule::message::{Failure, Kind, Known, Lost, Made, NodeMessage, Outcome, Returned, TaskSpec};
+use crate::schedule::message::{Failure, Kind, Known, Lost, Made, NodeMessage, Outcome, Returned, Stop, TaskSpec};
 
 /// A task of this node's.
 #[derive(Debug)]
@@ -168,7 +168,11 @@ impl Node {
             _ => None,
         });
         let actor = task.and_then(Task::actor);
-        let has_run = !matches!(outcome, Outcome::NotStarted | Outcome::Failed(Failure::Crashed(_)));
+        let has_run = match &outcome {
+            Outcome::NotStarted => false,
+            Outcome::Failed(failure) => !failure.is_death(),
+            Outcome::Values(_) | Outcome::Raised(_) => true,
+        };
         if !is_last && planted(Flaw::DoubleCommit) && task.is_some() {
             return self.commit(node, attempt, outcome);
         }
@@ -181,18 +185,16 @@ impl Node {
             task.state = State::Waiting(BTreeSet::new()); // The next lines say what it is.
         }
         match outcome {
-            Outcome::Failed(Failure::Crashed(why)) => {
-                self.send(node, NodeMessage::Committed(attempt, false));
-                self.retry(attempt.task, &Failure::Crashed(why));
-            }
             Outcome::Failed(failure) => {
                 self.send(node, NodeMessage::Committed(attempt, false));
-                let again = self.tasks.get(&attempt.task).is_some_and(|task| task.spec.retry_errors);
-                if again && matches!(failure, Failure::Error(_)) {
-                    self.retry(attempt.task, &failure);
-                } else {
-                    self.fail(attempt.task, &failure);
+                match failure.is_death() {
+                    true => self.retry(attempt.task, &failure),
+                    false => self.fail(attempt.task, &failure),
                 }
+            }
+            Outcome::Raised(error) => {
+                self.send(node, NodeMessage::Committed(attempt, false));
+                self.retry(attempt.task, &Failure::Error(error));
             }
             Outcome::NotStarted => {
                 self.send(node, NodeMessage::Committed(attempt, false));
@@ -385,18 +387,23 @@ impl Node {
         task.refs().into_iter().for_each(|object| self.release(object, Count::Use));
     }
 
-    pub(super) fn cancel(&mut self, id: TaskId) {
+    pub(super) fn cancel(&mut self, id: TaskId, stop: Stop) {
         let Some(task) = self.tasks.get_mut(&id) else { return };
         match task.state {
             State::Done => {}
             State::Waiting(_) | State::Queued => self.fail(id, &Failure::Cancelled),
-            // It runs in the actor's process, with all others.
-            State::Called => {}
+            State::Called => {
+                task.retries = 0;
+                let attempt = task.last_attempt();
+                if let Some(node) = task.actor().and_then(|actor| self.called_on(actor, id)) {
+                    self.send(node, NodeMessage::Cancel(attempt, stop));
+                }
+            }
             State::Running(lease) => {
                 task.retries = 0;
                 let attempt = task.last_attempt();
                 if let Some(node) = self.leases.get(&lease).map(|lease| lease.node) {
-                    self.send(node, NodeMessage::Cancel(attempt));
+                    self.send(node, NodeMessage::Cancel(attempt, stop));
                 }
             }
         }

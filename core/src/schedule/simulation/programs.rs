@@ -68,7 +68,7 @@ impl World {
             4 => self.put_one(node, id),
             5 if self.random.below(10) == 0 => {
                 if let Some(object) = self.any_ref(node, id) {
-                    self.step_node(node, Event::Cancel(object.task));
+                    self.step_node(node, Event::Cancel(object.task, Stop::default()));
                 }
             }
             5 if self.random.below(10) == 0 => {
@@ -77,6 +77,8 @@ impl World {
                     self.step_node(node, Event::Kill(actor, may_restart));
                 }
             }
+            5 if self.random.below(10) == 0 => self.name_one(node, id),
+            5 if self.random.below(10) == 0 => self.forget_one(node, id),
             5 => self.call_one(node, id),
             6 => {
                 if let Some(object) = self.any_ref(node, id) {
@@ -142,6 +144,46 @@ impl World {
             self.step_node(node, Event::Blocked(attempt));
         }
         self.step_node(node, Event::Get(id, question, object));
+    }
+
+    /// A client does not wait any more for what it asked.
+    fn forget_one(&mut self, node: NodeId, id: ClientId) {
+        let Some(client) = self.client(node, id) else { return };
+        let Some((question, object)) = client.asked.pop_first() else { return };
+        let goes_on = client.attempt.filter(|_| client.asked.is_empty());
+        self.step_node(node, Event::Forget(id, question, object));
+        if let Some(attempt) = goes_on {
+            self.step_node(node, Event::Unblocked(attempt));
+        }
+    }
+
+    /// A client gives an actor a name, or asks who has one; some actors live on without a handle for a while.
+    fn name_one(&mut self, node: NodeId, id: ClientId) {
+        let name: Arc<str> = Arc::from(format!("name {}", self.random.below(3)));
+        let question = self.number(node);
+        let own = self.any_handle(node, id).filter(|actor| actor.owner() == node);
+        let request = match own {
+            Some(actor) => NameRequest::Claim(name, actor, Bytes::new()),
+            None => NameRequest::LookUp(name),
+        };
+        self.asked_names.insert((node, id, question));
+        self.step_node(node, Event::Name(id, question, request));
+        if let (Some(actor), 0) = (own, self.random.below(2)) {
+            self.step_node(node, Event::Detach(actor));
+            self.soon(5_000, Coming::Local(node, Event::Kill(actor, false)));
+        }
+    }
+
+    /// An answer about a name: a name is one actor's, until that is over.
+    pub(super) fn named(&mut self, node: NodeId, id: ClientId, question: u64, answer: &NameAnswer) {
+        if !self.asked_names.remove(&(node, id, question)) {
+            self.broken(&format!("{id} on {node} is answered twice about a name"));
+        }
+        if let NameAnswer::Taken(actor, _) = answer
+            && !self.handles.contains(actor)
+        {
+            self.broken(&format!("{actor} has a name and is no actor"));
+        }
     }
 
     fn put_one(&mut self, node: NodeId, id: ClientId) {
@@ -212,7 +254,6 @@ impl World {
             needs,
             refs,
             max_retries: self.random.below(4) as u32,
-            retry_errors: false,
             payload: Bytes::new(),
         };
         if let Some(client) = self.client(node, id) {
@@ -306,9 +347,12 @@ impl World {
             self.broken(&format!("{attempt} calls {actor}, which does not live on {node}"));
         }
         let life = self.lives.get(&(node, actor)).copied().unwrap_or(0);
-        let last = self.last_call.insert((actor, life, attempt.task.owner, caller), attempt.task.number);
-        if last.is_some_and(|last| last >= attempt.task.number) {
-            self.broken(&format!("{attempt} of {actor} begins after task {last:x?} of the same caller"));
+        // A call that raised and is tried again has lost its place.
+        if !self.raised.contains(&attempt.task) {
+            let last = self.last_call.insert((actor, life, attempt.task.owner, caller), attempt.task.number);
+            if last.is_some_and(|last| last >= attempt.task.number) {
+                self.broken(&format!("{attempt} of {actor} begins after task {last:x?} of the same caller"));
+            }
         }
         let begun = self.begun.entry(attempt.task).or_default();
         *begun += 1;
@@ -339,8 +383,8 @@ impl World {
 
     pub(super) fn crash_actor(&mut self, node: NodeId, actor: ObjectId, life: u32) {
         self.kill_actor(node, actor, life);
-        let crashed = Failure::Crashed(Arc::from("killed by signal 9"));
-        self.step_node(node, Event::ActorGone(actor, crashed));
+        let died = Failure::ActorDied(Arc::from("killed by signal 9"));
+        self.step_node(node, Event::ActorGone(actor, died));
     }
 
     pub(super) fn worker_ends(&mut self, node: NodeId, attempt: Attempt) {
@@ -356,7 +400,13 @@ impl World {
         }
         let Some((spec, id)) = host.workers.remove(&attempt) else { return };
         let outcome = if self.random.below(20) == 0 {
-            Outcome::Failed(Failure::Error(Bytes::from_static(b"raised")))
+            match self.random.below(2) {
+                0 => Outcome::Failed(Failure::Error(Bytes::from_static(b"raised"))),
+                _ => {
+                    self.raised.insert(attempt.task);
+                    Outcome::Raised(Bytes::from_static(b"raised"))
+                }
+            }
         } else {
             let result = |index| attempt.task.result(index);
             let token = format!("{attempt} on {node}");

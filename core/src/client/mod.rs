@@ -1,0 +1,491 @@
+//! What a driver or worker process has of the runtime: it submits, puts, gets and waits, and a worker is given calls.
+//!
+//! [`Client`] is shared by all threads of a process. A thread of its own reads what the node says. In a process that
+//! was forked from a driver or worker every method fails: the socket is the parent's.
+
+mod answers;
+mod calls;
+mod packing;
+
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use serde_bytes::ByteBuf;
+
+use crate::ids::{ClientId, NodeId, ObjectId, TaskId};
+use crate::store::memory::Draft;
+use crate::wire::{
+    Answer, Arguments, CallOptions, INLINE_BYTES, Inbox, MadeHere, NodeInfo, ObjectInfo, Outbox, Submission, ToClient,
+    ToNode,
+};
+use crate::{Error, ErrorKind, Result, env};
+
+use answers::{Answers, Shared};
+pub use answers::{Batch, Reply, Value};
+use calls::Calls;
+pub use calls::{Call, Next};
+use packing::Layout;
+pub use packing::parts_of;
+
+/// Questions that the node answers at once are answered by then.
+const AT_ONCE: Duration = Duration::from_secs(60);
+/// Room for the tasks of one client among the numbers of its node.
+const NUMBER_BITS: u32 = 40;
+
+/// What a process does when its node is gone, or stops one of its calls.
+pub trait Host: Send + Sync + 'static {
+    /// The node is gone.
+    fn node_is_gone(&self);
+    /// A call that runs is to stop: of a function, or of an actor's method.
+    fn stop(&self, task: TaskId, is_function: bool);
+}
+
+struct Writer {
+    /// `None` when the node is gone.
+    socket: Option<UnixStream>,
+    outbox: Outbox,
+}
+
+/// A process' part of the runtime.
+pub struct Client {
+    node: NodeId,
+    id: ClientId,
+    process: u32,
+    writer: Mutex<Writer>,
+    answers: Arc<Answers>,
+    calls: Arc<Calls>,
+    next_question: AtomicU64,
+    next_number: AtomicU64,
+    next_options: AtomicU32,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} of {}", self.id, self.node)
+    }
+}
+
+impl Client {
+    /// Speaks through a socket that a runtime gave, and listens until the node is gone.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] when nobody answers.
+    pub fn new(socket: UnixStream, host: impl Host) -> Result<Arc<Self>> {
+        let failed = |error: std::io::Error| Error::new(ErrorKind::Io, format!("cannot speak to the node: {error}"));
+        socket.set_nonblocking(false).map_err(failed)?;
+        let reader = socket.try_clone().map_err(failed)?;
+        let mut inbox = Inbox::default();
+        let (node, id) = loop {
+            match inbox.message::<ToClient>().map_err(failed)? {
+                Some(ToClient::Welcome(node, id)) => break (node, id),
+                Some(_) => return Err(Error::internal("the node did not say who it is")),
+                None => inbox.read(&reader).map_err(failed)?,
+            };
+        };
+        let client = Arc::new(Self {
+            node,
+            id,
+            process: std::process::id(),
+            writer: Mutex::new(Writer { socket: Some(socket), outbox: Outbox::default() }),
+            answers: Arc::default(),
+            calls: Arc::default(),
+            next_question: AtomicU64::new(1),
+            next_number: AtomicU64::new(1),
+            next_options: AtomicU32::new(1),
+        });
+        let listening = Arc::downgrade(&client);
+        let (answers, calls) = (Arc::clone(&client.answers), Arc::clone(&client.calls));
+        env::thread("sheaf-client", move || {
+            // What came with the welcome is heard before more is read.
+            let mut listen = || -> std::io::Result<()> {
+                loop {
+                    while let Some(message) = inbox.message::<ToClient>()? {
+                        hear(message, &mut inbox, &listening, &answers, &calls, &host)?;
+                    }
+                    inbox.read(&reader)?;
+                }
+            };
+            // It ends when the socket does, or when what is said makes no sense.
+            let _ = listen();
+            answers.end();
+            calls.end();
+            if let Some(client) = listening.upgrade() {
+                client.close();
+            }
+            host.node_is_gone();
+        })?;
+        Ok(client)
+    }
+
+    /// The node that it belongs to.
+    #[must_use]
+    pub fn node(&self) -> NodeId {
+        self.node
+    }
+
+    /// Its number there.
+    #[must_use]
+    pub fn id(&self) -> ClientId {
+        self.id
+    }
+
+    /// Whether this process is the one that connected, and not one that was forked from it.
+    #[must_use]
+    pub fn is_here(&self) -> bool {
+        self.process == std::process::id()
+    }
+
+    pub(crate) fn send(&self, message: &ToNode, files: Vec<OwnedFd>) -> Result<()> {
+        if !self.is_here() {
+            return Err(Error::new(ErrorKind::Unsupported, "the runtime cannot be used in a forked process")
+                .with_hint("use it in the process that started it, or start processes with the method \"spawn\""));
+        }
+        let mut writer = self.writer.lock();
+        let Writer { socket: Some(socket), outbox } = &mut *writer else { return Err(has_ended()) };
+        outbox
+            .push(message, files)
+            .and_then(|()| outbox.write(socket))
+            .map_err(|error| has_ended().with_source(error))?;
+        Ok(())
+    }
+
+    /// Ends the conversation: what this client held is freed.
+    pub fn close(&self) {
+        if self.is_here() {
+            let socket = self.writer.lock().socket.take();
+            // The thread that listens has a descriptor of its own.
+            let _ = socket.map(|socket| socket.shutdown(std::net::Shutdown::Both));
+        }
+    }
+
+    fn new_task(&self) -> TaskId {
+        let number = self.next_number.fetch_add(1, Ordering::Relaxed);
+        TaskId { owner: self.node, number: self.id.0 << NUMBER_BITS | number }
+    }
+
+    pub(crate) fn questions(&self, count: u64) -> u64 {
+        self.next_question.fetch_add(count, Ordering::Relaxed)
+    }
+
+    /// Tells the node what calls are to ask for; they name it by the number.
+    ///
+    /// # Errors
+    /// As every method.
+    pub fn define(&self, options: CallOptions) -> Result<u32> {
+        let number = self.next_options.fetch_add(1, Ordering::Relaxed);
+        self.send(&ToNode::Define(number, options), Vec::new())?;
+        Ok(number)
+    }
+
+    /// Submits a call, with arguments that are given in parts. This process holds a reference to each result.
+    ///
+    /// # Errors
+    /// [`ErrorKind::MemoryLimit`] or [`ErrorKind::DiskFull`] when large arguments find no room in the store.
+    pub fn submit(&self, call: NewCall<'_>) -> Result<TaskId> {
+        let task = self.new_task();
+        let NewCall { options, actor, makes_actor, function, mut needs, mut refs, parts } = call;
+        let layout = Layout::of(parts);
+        let mut put = None;
+        let arguments = if layout.size <= INLINE_BYTES {
+            Arguments::Inline(ByteBuf::from(layout.pack(parts)))
+        } else {
+            let object = self.put(parts, std::mem::take(&mut refs))?;
+            needs.push(object);
+            put = Some(object);
+            Arguments::Stored
+        };
+        let call = Submission { task, options, actor, makes_actor, function, needs, refs, arguments };
+        self.send(&ToNode::Submit(call), Vec::new())?;
+        if let Some(object) = put {
+            // The task holds it from now on.
+            self.send(&ToNode::DropRef(object), Vec::new())?;
+        }
+        Ok(task)
+    }
+
+    /// Keeps a value, given in parts, and the references within it. This process holds a reference to it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::MemoryLimit`] or [`ErrorKind::DiskFull`] when the store has no room for it.
+    pub fn put(&self, parts: &[&[u8]], contains: Vec<ObjectId>) -> Result<ObjectId> {
+        let object = self.new_task().result(0);
+        let (made, files) = self.make(parts)?;
+        self.send(&ToNode::Put(object, made, contains), files)?;
+        Ok(object)
+    }
+
+    /// A value for the node: a small one within the message, a large one in shared memory.
+    pub(crate) fn make(&self, parts: &[&[u8]]) -> Result<(MadeHere, Vec<OwnedFd>)> {
+        let layout = Layout::of(parts);
+        if layout.size <= INLINE_BYTES {
+            return Ok((MadeHere::Inline(ByteBuf::from(layout.pack(parts))), Vec::new()));
+        }
+        let size = layout.size as u64;
+        let room = self.reserve(size)?;
+        let write = || {
+            let draft = Draft::new(size)?;
+            draft.write(&layout.header, 0)?;
+            for (part, place) in parts.iter().zip(&layout.places) {
+                draft.write(part, *place as u64)?;
+            }
+            draft.seal()
+        };
+        let memory = write().map_err(|error| {
+            let _ = self.send(&ToNode::Unreserve(room), Vec::new());
+            Error::new(ErrorKind::MemoryLimit, format!("{size} bytes of shared memory cannot be had: {error}"))
+        })?;
+        Ok((MadeHere::Stored(size, room), vec![memory]))
+    }
+
+    fn reserve(&self, size: u64) -> Result<u64> {
+        let room = self.questions(1);
+        match self.inquire(room, &ToNode::Reserve(room, size))? {
+            Answer::Ready => Ok(room),
+            Answer::Refused(why, is_disk) => {
+                Err(Error::new(if is_disk { ErrorKind::DiskFull } else { ErrorKind::MemoryLimit }, why))
+            }
+            _ => Err(Error::internal("the node gave room and did not say so")),
+        }
+    }
+
+    fn inquire(&self, question: u64, message: &ToNode) -> Result<Answer> {
+        let batch = self.answers.open(question, 1);
+        self.send(message, Vec::new())?;
+        let _ = batch.wait(1, AT_ONCE);
+        match batch.take().pop().flatten() {
+            Some(Reply::Other(answer)) => Ok(answer),
+            Some(Reply::Ended) => Err(has_ended()),
+            _ => Err(Error::new(ErrorKind::Io, "the node does not answer")),
+        }
+    }
+
+    /// One reference more is held here.
+    ///
+    /// # Errors
+    /// As every method.
+    pub fn add_ref(&self, object: ObjectId) -> Result<()> {
+        self.send(&ToNode::AddRef(object), Vec::new())
+    }
+
+    /// One reference less is held here.
+    pub fn drop_ref(&self, object: ObjectId) {
+        if self.is_here() {
+            // A node that is gone holds nothing.
+            let _ = self.send(&ToNode::DropRef(object), Vec::new());
+        }
+    }
+
+    /// Asks for objects, their values or only whether they are there. `blocks`: this process' work stands still
+    /// until they are.
+    ///
+    /// # Errors
+    /// As every method.
+    pub fn ask(self: &Arc<Self>, objects: &[ObjectId], wants_value: bool, blocks: bool) -> Result<Batch> {
+        let count = objects.len() as u64;
+        let first = self.questions(count);
+        let shared = self.answers.open_for(Arc::clone(self), first, objects);
+        self.send(&ToNode::Get { first, objects: objects.to_vec(), wants_value, blocks }, Vec::new())?;
+        Ok(shared)
+    }
+
+    /// Asks for an object's value, and calls `then` with it from another thread.
+    ///
+    /// # Errors
+    /// As every method.
+    pub fn when_ready(&self, object: ObjectId, then: impl FnOnce(Reply) + Send + 'static) -> Result<()> {
+        let first = self.questions(1);
+        self.answers.call_back(first, object, Box::new(then))?;
+        self.send(&ToNode::Get { first, objects: vec![object], wants_value: true, blocks: false }, Vec::new())
+    }
+
+    /// Stops the task that makes an object: `force` with its worker, `recursive` with the tasks it submitted.
+    ///
+    /// # Errors
+    /// As every method.
+    pub fn cancel(&self, object: ObjectId, force: bool, recursive: bool) -> Result<()> {
+        self.send(&ToNode::Cancel(object.task, force, recursive), Vec::new())
+    }
+
+    /// Ends an actor; for good, or to begin anew if it may.
+    ///
+    /// # Errors
+    /// As every method.
+    pub fn kill(&self, actor: ObjectId, for_good: bool) -> Result<()> {
+        self.send(&ToNode::Kill(actor, for_good), Vec::new())
+    }
+
+    /// Gives an actor a name, with what others need to call it. If it is taken, who has it.
+    ///
+    /// # Errors
+    /// As every method.
+    pub fn claim_name(
+        &self,
+        name: &str,
+        actor: ObjectId,
+        meta: &[u8],
+        is_detached: bool,
+    ) -> Result<Option<(ObjectId, Vec<u8>)>> {
+        let question = self.questions(1);
+        let meta = ByteBuf::from(meta);
+        let claim = ToNode::ClaimName(question, name.to_string(), actor, meta, is_detached);
+        match self.inquire(question, &claim)? {
+            Answer::Named(actor, meta) => Ok(Some((actor, meta.into_vec()))),
+            _ => Ok(None),
+        }
+    }
+
+    /// The actor that has a name, and what is needed to call it.
+    ///
+    /// # Errors
+    /// As every method.
+    pub fn look_up(&self, name: &str) -> Result<Option<(ObjectId, Vec<u8>)>> {
+        let question = self.questions(1);
+        match self.inquire(question, &ToNode::LookUp(question, name.to_string()))? {
+            Answer::Named(actor, meta) => Ok(Some((actor, meta.into_vec()))),
+            _ => Ok(None),
+        }
+    }
+
+    /// Names of actors that begin so.
+    ///
+    /// # Errors
+    /// As every method.
+    pub fn names(&self, prefix: &str) -> Result<Vec<String>> {
+        let question = self.questions(1);
+        match self.inquire(question, &ToNode::Names(question, prefix.to_string()))? {
+            Answer::Texts(names) => Ok(names),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Waits until the node has answered what it could answer at once of all that was asked before.
+    ///
+    /// # Errors
+    /// As every method.
+    pub fn ping(&self) -> Result<()> {
+        let question = self.questions(1);
+        self.inquire(question, &ToNode::Ping(question)).map(|_| ())
+    }
+
+    /// The nodes that are there.
+    ///
+    /// # Errors
+    /// As every method.
+    pub fn nodes(&self) -> Result<Vec<NodeInfo>> {
+        let question = self.questions(1);
+        match self.inquire(question, &ToNode::Nodes(question))? {
+            Answer::Nodes(nodes) => Ok(nodes),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Why an object is not ready.
+    ///
+    /// # Errors
+    /// As every method.
+    pub fn explain(&self, object: ObjectId) -> Result<String> {
+        let question = self.questions(1);
+        match self.inquire(question, &ToNode::Explain(question, object))? {
+            Answer::Texts(mut texts) => Ok(texts.pop().unwrap_or_default()),
+            _ => Ok(String::new()),
+        }
+    }
+
+    /// What is in the store of the node, the largest first.
+    ///
+    /// # Errors
+    /// As every method.
+    pub fn objects(&self) -> Result<Vec<ObjectInfo>> {
+        let question = self.questions(1);
+        match self.inquire(question, &ToNode::Objects(question))? {
+            Answer::Objects(objects) => Ok(objects),
+            _ => Ok(Vec::new()),
+        }
+    }
+}
+
+/// A call to submit.
+#[derive(Debug)]
+pub struct NewCall<'a> {
+    /// What it asks for, as [`Client::define`] numbered it.
+    pub options: u32,
+    /// The actor that it calls, and the method.
+    pub actor: Option<(ObjectId, String)>,
+    /// Whether it makes an actor, whose handle is its one result.
+    pub makes_actor: bool,
+    /// The function or class.
+    pub function: Option<ObjectId>,
+    /// Objects whose values are arguments.
+    pub needs: Vec<ObjectId>,
+    /// Objects that are within the arguments as references.
+    pub refs: Vec<ObjectId>,
+    /// The arguments.
+    pub parts: &'a [&'a [u8]],
+}
+
+/// Takes in what the node says; `Err` when it does not keep to the protocol.
+fn hear(
+    message: ToClient,
+    inbox: &mut Inbox,
+    client: &std::sync::Weak<Client>,
+    answers: &Arc<Answers>,
+    calls: &Calls,
+    host: &impl Host,
+) -> std::io::Result<()> {
+    match message {
+        ToClient::Answer(question, answer) => {
+            let file = match &answer {
+                Answer::Stored(_, _) => Some(inbox.take_file()?),
+                _ => None,
+            };
+            answers.arrived(client, question, answer, file);
+        }
+        ToClient::Run(run) => {
+            if let Some(call) = calls::take(*run, inbox, client, calls)? {
+                calls.push(call);
+            }
+        }
+        ToClient::Stop(attempt) => {
+            if let Some(is_function) = calls.stop(attempt) {
+                host.stop(attempt.task, is_function);
+            }
+        }
+        ToClient::Exit => calls.end(),
+        ToClient::Welcome(_, _) => {}
+    }
+    Ok(())
+}
+
+fn has_ended() -> Error {
+    Error::new(ErrorKind::Cancelled, "the runtime has ended").with_hint("call init again")
+}
+
+/// What keeps an object's memory, and tells the node when nothing does any more.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    client: std::sync::Weak<Client>,
+    object: ObjectId,
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        if let Some(client) = self.client.upgrade().filter(|client| client.is_here()) {
+            let _ = client.send(&ToNode::Release(self.object), Vec::new());
+        }
+    }
+}
+
+impl Shared {
+    /// Says that nobody waits any more for what is not answered.
+    fn forget(&self) {
+        if let Some((client, objects)) = &self.asked {
+            for (first, count) in self.unanswered(objects.len()) {
+                let _ = client.send(&ToNode::Forget { first, count }, Vec::new());
+            }
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! What the node wants done.
+
+use super::requests::Payload;
+use super::shell::Shell;
+use super::values::Recipient;
+use crate::ids::{Attempt, ClientId};
+use crate::schedule::{Action, Event, Failure, HeadEvent, Lost, NameAnswer, Stop};
+use crate::wire::{Answer, Reason, ToClient};
+
+impl Shell {
+    pub(super) fn act(&mut self, action: Action) {
+        match action {
+            Action::ToHead(frame) => self.step_head(HeadEvent::Arrived(self.node.id(), frame)),
+            Action::Start(attempt, spec, values) => self.start(attempt, &spec, values),
+            Action::Kill(attempt, stop) => self.stop(attempt, stop),
+            Action::KillActor(actor, _) => self.end_actor(actor),
+            Action::Drop(object) => {
+                let now = self.now();
+                self.store.remove(now, object);
+                self.settle_store();
+            }
+            Action::Answer(id, question, answer) => self.answer_get(id, question, answer),
+            Action::Named(id, question, answer) => {
+                let answer = match answer {
+                    NameAnswer::Claimed => Answer::Ready,
+                    NameAnswer::Taken(actor, meta) => Answer::Named(actor, meta.to_vec().into()),
+                    NameAnswer::Free => Answer::Nobody,
+                    NameAnswer::Names(names) => Answer::Texts(names.iter().map(ToString::to_string).collect()),
+                };
+                self.answer(id, question, answer, Vec::new());
+            }
+            Action::Warn(shape, missing) => {
+                let payload =
+                    self.node.first_waiting(&shape).map(|spec| postcard::from_bytes::<Payload>(&spec.payload));
+                let name =
+                    payload.and_then(Result::ok).map_or_else(|| "a task".to_string(), |payload| payload.work.name);
+                self.lines.say(format!(
+                    "{name} asks for {} and waits: no node has {missing}. It starts when one comes that has; \
+                     explain(ref) tells what a result waits for",
+                    shape.demand
+                ));
+            }
+            // There are no other nodes, and the head of this process declares no node dead.
+            Action::ToNode(_, _) | Action::Fetch(_, _) | Action::Reset | Action::Done(_) | Action::Again(_) => {}
+        }
+    }
+
+    fn answer_get(
+        &mut self,
+        id: ClientId,
+        question: u64,
+        answer: Result<(Option<bytes::Bytes>, Vec<crate::ids::ObjectId>), Failure>,
+    ) {
+        let Some(asked) = self.clients.get(&id).and_then(|client| client.questions.get(&question)).copied() else {
+            return;
+        };
+        let answer = match answer {
+            Err(failure) => Answer::Failed(reason(failure)),
+            Ok(_) if !asked.wants_value => Answer::Ready,
+            Ok((Some(bytes), _)) => Answer::Inline(bytes.to_vec().into()),
+            Ok((None, _)) => return self.deliver(Recipient::Question(id, question), vec![asked.object]),
+        };
+        self.close_question(id, question);
+        self.answer(id, question, answer, Vec::new());
+    }
+
+    /// Stops what runs here.
+    fn stop(&mut self, attempt: Attempt, stop: Stop) {
+        let Some(id) = self.running.get(&attempt).copied() else { return };
+        if stop.recursive
+            && let Some(client) = self.clients.get_mut(&id)
+            && self.workers.get(&id).is_some_and(|worker| worker.actor.is_none())
+        {
+            for child in std::mem::take(&mut client.children) {
+                self.post(Event::Cancel(child, stop));
+            }
+        }
+        if stop.force {
+            self.kill_for(id, attempt);
+        } else {
+            self.send(id, &ToClient::Stop(attempt), Vec::new());
+        }
+    }
+}
+
+/// Why there is no value, as clients are told.
+pub(super) fn reason(failure: Failure) -> Reason {
+    match failure {
+        Failure::Error(error) => Reason::Raised(error.to_vec().into()),
+        Failure::Crashed(why) => Reason::Crashed(why.to_string()),
+        Failure::ActorDied(why) => Reason::ActorDied(why.to_string()),
+        Failure::Setup(why) => Reason::Setup(why.to_string()),
+        Failure::Cancelled => Reason::Cancelled,
+        Failure::Lost(Lost::OwnerDied) => Reason::Lost("the node that owned it died".to_string()),
+        Failure::Lost(Lost::NoLineage) => Reason::Lost(
+            "no task is known that could make it again: it was put, or its task is too long ago".to_string(),
+        ),
+        Failure::Lost(Lost::RetriesUsedUp) => Reason::Lost("its task may not run again (max_retries)".to_string()),
+        Failure::Lost(Lost::Freed) => Reason::Lost("nobody held it any more".to_string()),
+    }
+}

@@ -1,0 +1,43 @@
+//! The thread that moves objects to disk and back, so that the node's own never waits for a disk.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+
+use nix::sys::eventfd::EventFd;
+
+use super::shell::Input;
+use crate::store::StoreAction;
+use crate::store::spill::Spilled;
+use crate::{Result, env};
+
+/// Takes objects in that are to be moved; ends when it is dropped.
+#[derive(Debug)]
+pub(super) struct Disk(Sender<StoreAction>);
+
+impl Disk {
+    pub(super) fn start(folder: PathBuf, results: Sender<Input>, waker: Arc<EventFd>) -> Result<Self> {
+        let (jobs, coming) = channel();
+        env::thread("sheaf-disk", move || {
+            for job in coming {
+                let result = match job {
+                    StoreAction::Spill(object, memory, size) => {
+                        Input::Spilled(object, Spilled::write(&memory, size, &folder))
+                    }
+                    StoreAction::ReadBack(object, spilled) => Input::Returned(object, spilled.read_back()),
+                    _ => continue,
+                };
+                if results.send(result).is_err() {
+                    return;
+                }
+                let _ = waker.write(1);
+            }
+        })?;
+        Ok(Self(jobs))
+    }
+
+    pub(super) fn take(&self, job: StoreAction) {
+        // It ends after whoever sends to it.
+        let _ = self.0.send(job);
+    }
+}

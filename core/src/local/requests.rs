@@ -1,0 +1,215 @@
+//! What clients ask for.
+
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::clients::{Question, prepare};
+use super::shell::Shell;
+use crate::ids::{Attempt, ClientId, ObjectId};
+use crate::schedule::{Event, Failure, Kind, Made, NameRequest, Outcome, Returned, Stop, TaskSpec};
+use crate::wire::{Answer, Arguments, Ending, MadeHere, NodeInfo, Submission, ToNode, Work};
+
+/// What of a call only its worker understands, as the node carries it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Payload {
+    pub(super) work: Work,
+    pub(super) method: Option<String>,
+    pub(super) has_function: bool,
+    pub(super) arguments: Arguments,
+}
+
+fn unknown(what: &str) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, what)
+}
+
+impl Shell {
+    /// # Errors
+    /// When the client does not keep to the protocol.
+    pub(super) fn request(&mut self, id: ClientId, message: ToNode) -> io::Result<()> {
+        match message {
+            ToNode::Define(number, options) => {
+                let prepared = prepare(options).map_err(io::Error::other)?;
+                if let Some(client) = self.clients.get_mut(&id) {
+                    client.options.insert(number, Arc::new(prepared));
+                }
+            }
+            ToNode::Submit(submission) => self.submit(id, submission)?,
+            ToNode::Put(object, made, contains) => {
+                let made = self.made(id, object, made)?;
+                self.post(Event::Put(id, object, Returned { made, contains }));
+            }
+            ToNode::AddRef(object) => self.post(Event::AddRef(id, object)),
+            ToNode::DropRef(object) => self.post(Event::DropRef(id, object)),
+            ToNode::Get { first, objects, wants_value, blocks } => {
+                self.ask(id, first, &objects, wants_value, blocks);
+            }
+            ToNode::Forget { first, count } => {
+                for question in first..first.saturating_add(count) {
+                    if let Some(asked) = self.close_question(id, question) {
+                        self.post(Event::Forget(id, question, asked.object));
+                    }
+                }
+            }
+            ToNode::Reserve(question, bytes) => {
+                let now = self.now();
+                self.store.reserve(now, id, question, bytes);
+                self.settle_store();
+            }
+            ToNode::Unreserve(question) => {
+                let now = self.now();
+                self.store.unreserve(now, id, question);
+                self.settle_store();
+            }
+            ToNode::Release(object) => {
+                let now = self.now();
+                self.store.release(now, id, object);
+                self.settle_store();
+            }
+            ToNode::Cancel(task, force, recursive) => self.post(Event::Cancel(task, Stop { force, recursive })),
+            ToNode::Kill(actor, for_good) => self.post(Event::Kill(actor, !for_good)),
+            ToNode::Ended(attempt, ending) => self.ended(id, attempt, ending)?,
+            ToNode::ExitActor => {
+                if let Some(actor) = self.workers.get(&id).and_then(|worker| worker.actor) {
+                    self.post(Event::Kill(actor, false));
+                }
+            }
+            question => self.inquire(id, question),
+        }
+        Ok(())
+    }
+
+    /// Questions that are not about the value of an object.
+    fn inquire(&mut self, id: ClientId, message: ToNode) {
+        match message {
+            ToNode::ClaimName(question, name, actor, meta, is_detached) => {
+                let request = NameRequest::Claim(Arc::from(name), actor, Bytes::from(meta.into_vec()));
+                self.post(Event::Name(id, question, request));
+                if is_detached {
+                    self.post(Event::Detach(actor));
+                }
+            }
+            ToNode::LookUp(question, name) => {
+                self.post(Event::Name(id, question, NameRequest::LookUp(Arc::from(name))));
+            }
+            ToNode::Names(question, prefix) => {
+                self.post(Event::Name(id, question, NameRequest::List(Arc::from(prefix))));
+            }
+            ToNode::Ping(question) => self.answer(id, question, Answer::Ready, Vec::new()),
+            ToNode::Nodes(question) => {
+                let nodes = self.nodes();
+                self.answer(id, question, Answer::Nodes(nodes), Vec::new());
+            }
+            ToNode::Explain(question, object) => {
+                let text = self.node.explain(object);
+                self.answer(id, question, Answer::Texts(vec![text]), Vec::new());
+            }
+            ToNode::Objects(question) => {
+                let objects = self.store.objects();
+                self.answer(id, question, Answer::Objects(objects), Vec::new());
+            }
+            _ => {}
+        }
+    }
+
+    fn nodes(&self) -> Vec<NodeInfo> {
+        let this = (self.node.id(), self.node.free());
+        let amounts =
+            |of: &crate::resources::Resources| of.amounts().map(|(name, amount)| (name.to_string(), amount)).collect();
+        let told = self.head.members().map(|member| NodeInfo {
+            id: member.id,
+            total: amounts(member.total),
+            // What this node knows of itself is newer.
+            free: amounts(if member.id == this.0 { this.1 } else { member.free }),
+            labels: member.labels.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
+        });
+        told.collect()
+    }
+
+    fn submit(&mut self, id: ClientId, call: Submission) -> io::Result<()> {
+        let Some(client) = self.clients.get_mut(&id) else { return Ok(()) };
+        let Some(prepared) = client.options.get(&call.options).cloned() else {
+            return Err(unknown("a call with options that were not told"));
+        };
+        client.children.push(call.task);
+        let options = &prepared.options;
+        let (actor, method) = call.actor.map_or((None, None), |(actor, method)| (Some(actor), Some(method)));
+        let kind = match actor {
+            Some(actor) => Kind::Call { actor, caller: id },
+            None if call.makes_actor => {
+                Kind::Actor { held: prepared.held.clone(), concurrency: options.concurrency.max(1) }
+            }
+            None => Kind::Function,
+        };
+        let payload = Payload {
+            work: options.work.clone(),
+            method,
+            has_function: call.function.is_some(),
+            arguments: call.arguments,
+        };
+        let spec = TaskSpec {
+            id: call.task,
+            kind,
+            shape: Arc::clone(&prepared.shape),
+            // The function goes first: it is needed like an argument.
+            needs: call.function.into_iter().chain(call.needs).collect(),
+            refs: call.refs,
+            returns: if call.makes_actor { 1 } else { options.returns },
+            max_retries: options.max_retries,
+            payload: Bytes::from(postcard::to_stdvec(&payload).map_err(io::Error::other)?),
+        };
+        self.post(Event::Submit(id, Arc::new(spec)));
+        Ok(())
+    }
+
+    /// A value that a client made, with what is in shared memory taken into the store.
+    fn made(&mut self, id: ClientId, object: ObjectId, made: MadeHere) -> io::Result<Made> {
+        match made {
+            MadeHere::Inline(bytes) => Ok(Made::Inline(Bytes::from(bytes.into_vec()))),
+            MadeHere::Stored(size, room) => {
+                let Some(client) = self.clients.get_mut(&id) else { return Err(unknown("a client that is gone")) };
+                let memory = client.inbox.take_file()?;
+                let now = self.now();
+                self.store.insert(now, id, room, object, memory, size);
+                self.settle_store();
+                Ok(Made::Stored { size })
+            }
+        }
+    }
+
+    fn ask(&mut self, id: ClientId, first: u64, objects: &[ObjectId], wants_value: bool, blocks: bool) {
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        for (question, object) in (first..).zip(objects) {
+            client.questions.insert(question, Question { object: *object, wants_value, blocks });
+        }
+        if blocks {
+            client.blocking += objects.len();
+        }
+        for (question, object) in (first..).zip(objects) {
+            self.post(Event::Get(id, question, *object));
+        }
+        self.pump();
+        self.tell_blocked(id);
+    }
+
+    fn ended(&mut self, id: ClientId, attempt: Attempt, ending: Ending) -> io::Result<()> {
+        let outcome = match ending {
+            Ending::Values(values) => {
+                let mut returned = Vec::with_capacity(values.len());
+                for (index, (made, contains)) in (0..).zip(values) {
+                    let made = self.made(id, attempt.task.result(index), made)?;
+                    returned.push(Returned { made, contains });
+                }
+                Outcome::Values(returned)
+            }
+            Ending::Raised(error, true) => Outcome::Raised(Bytes::from(error.into_vec())),
+            Ending::Raised(error, false) => Outcome::Failed(Failure::Error(Bytes::from(error.into_vec()))),
+            Ending::NotBegun(why) => Outcome::Failed(Failure::Crashed(why.into())),
+            Ending::Cancelled => Outcome::Failed(Failure::Cancelled),
+        };
+        self.call_ended(id, attempt, outcome);
+        Ok(())
+    }
+}

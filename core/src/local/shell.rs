@@ -1,0 +1,301 @@
+//! The loop: waits for sockets, pipes and time, takes in what came, and does what the state machines want done.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::Instant;
+
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::eventfd::EventFd;
+
+use super::LocalOptions;
+use super::clients::Client;
+use super::disk::Disk;
+use super::gpus::Gpus;
+use super::output::Lines;
+use super::values::Delivery;
+use super::workers::Worker;
+use super::zygote::Zygote;
+use crate::env::Moment;
+use crate::ids::{Attempt, ClientId, NodeId, ObjectId};
+use crate::resources::GPU;
+use crate::schedule::{Event, Head, HeadEvent, HeadLimits, Node};
+use crate::store::Store;
+use crate::store::spill::Spilled;
+use crate::{Error, ErrorKind, Result};
+
+/// How often things are looked after that have no time of their own, in milliseconds.
+const LOOK_EVERY: u64 = 500;
+/// What is ready at once.
+const EVENTS: usize = 128;
+
+/// What comes from other threads of this process.
+#[derive(Debug)]
+pub(super) enum Input {
+    Connect(UnixStream),
+    Spilled(ObjectId, std::io::Result<Spilled>),
+    Returned(ObjectId, std::io::Result<OwnedFd>),
+    Shutdown,
+}
+
+/// What the loop waits for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Source {
+    Waker,
+    Zygote,
+    Client(ClientId),
+    Output(ClientId),
+    Errors(ClientId),
+}
+
+impl Source {
+    fn token(self) -> u64 {
+        let (kind, number) = match self {
+            Self::Waker => (0, 0),
+            Self::Zygote => (1, 0),
+            Self::Client(id) => (2, id.0),
+            Self::Output(id) => (3, id.0),
+            Self::Errors(id) => (4, id.0),
+        };
+        kind << 56 | number
+    }
+
+    fn of(token: u64) -> Self {
+        let id = ClientId(token & ((1 << 56) - 1));
+        match token >> 56 {
+            0 => Self::Waker,
+            1 => Self::Zygote,
+            2 => Self::Client(id),
+            3 => Self::Output(id),
+            _ => Self::Errors(id),
+        }
+    }
+}
+
+/// All that the runtime's thread has.
+pub(super) struct Shell {
+    pub(super) options: LocalOptions,
+    started: Instant,
+    inputs: Receiver<Input>,
+    waker: Arc<EventFd>,
+    pub(super) poll: Epoll,
+    pub(super) node: Node,
+    pub(super) head: Head,
+    pub(super) store: Store,
+    pub(super) disk: Disk,
+    pub(super) gpus: Gpus,
+    /// `None` only when it is gone.
+    pub(super) zygote: Option<Zygote>,
+    pub(super) lines: Arc<Lines>,
+    pub(super) clients: BTreeMap<ClientId, Client>,
+    pub(super) workers: BTreeMap<ClientId, Worker>,
+    pub(super) next_client: u64,
+    /// Which worker runs what.
+    pub(super) running: BTreeMap<Attempt, ClientId>,
+    /// Which worker is which actor.
+    pub(super) actors: BTreeMap<ObjectId, ClientId>,
+    /// Workers that have nothing to do, by environment.
+    pub(super) idle: BTreeMap<String, Vec<ClientId>>,
+    /// What waits for objects that are on disk.
+    pub(super) deliveries: Vec<Delivery>,
+    /// Clients to which something is to be written.
+    pub(super) unwritten: BTreeSet<ClientId>,
+    events: VecDeque<Event>,
+    looked_at: Moment,
+    is_over: bool,
+}
+
+impl Shell {
+    pub(super) fn new(
+        options: LocalOptions,
+        inputs: Receiver<Input>,
+        results: Sender<Input>,
+        waker: Arc<EventFd>,
+        lines: Arc<Lines>,
+    ) -> Result<Self> {
+        let failed = |error: Errno| Error::new(ErrorKind::Io, format!("cannot wait for sockets: {error}"));
+        let poll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(failed)?;
+        let zygote = Zygote::start(&options.command)?;
+        let watch = |token: u64| EpollEvent::new(EpollFlags::EPOLLIN, token);
+        poll.add(&*waker, watch(Source::Waker.token())).map_err(failed)?;
+        poll.add(&zygote.socket, watch(Source::Zygote.token())).map_err(failed)?;
+        let labels = options.labels.iter().map(|(name, value)| (Arc::from(&**name), Arc::from(&**value))).collect();
+        Ok(Self {
+            started: Instant::now(),
+            inputs,
+            poll,
+            node: Node::new(NodeId::draw(), options.resources.clone(), labels),
+            head: Head::new(HeadLimits::default()),
+            store: Store::new(options.store_bytes),
+            disk: Disk::start(options.spill_dir.clone(), results, Arc::clone(&waker))?,
+            gpus: Gpus::new(options.resources.amount(GPU)),
+            zygote: Some(zygote),
+            waker,
+            lines,
+            clients: BTreeMap::new(),
+            workers: BTreeMap::new(),
+            next_client: 0,
+            running: BTreeMap::new(),
+            actors: BTreeMap::new(),
+            idle: BTreeMap::new(),
+            deliveries: Vec::new(),
+            unwritten: BTreeSet::new(),
+            events: VecDeque::new(),
+            looked_at: Moment::default(),
+            is_over: false,
+            options,
+        })
+    }
+
+    pub(super) fn now(&self) -> Moment {
+        Moment::after(self.started)
+    }
+
+    /// Runs until it is told to end.
+    pub(super) fn run(mut self) {
+        self.prepare_workers();
+        let mut ready = [EpollEvent::empty(); EVENTS];
+        while !self.is_over {
+            let patience = self.wakes_at().since(self.now()).min(LOOK_EVERY) as u16;
+            let count = match self.poll.wait(&mut ready, EpollTimeout::from(patience)) {
+                Ok(count) => count,
+                Err(Errno::EINTR) => 0,
+                Err(error) => {
+                    self.lines.say(format!("the runtime ends: it cannot wait for sockets: {error}"));
+                    break;
+                }
+            };
+            for event in &ready[..count] {
+                self.take_in(Source::of(event.data()), event.events());
+            }
+            self.look();
+            self.write_all();
+        }
+        self.end();
+    }
+
+    fn wakes_at(&self) -> Moment {
+        let wakes = [Some(self.node.wakes_at()), Some(self.head.wakes_at()), self.store.wakes_at()];
+        wakes.into_iter().flatten().fold(self.looked_at + LOOK_EVERY, Moment::min)
+    }
+
+    fn take_in(&mut self, source: Source, events: EpollFlags) {
+        match source {
+            Source::Waker => {
+                let _ = self.waker.read();
+                while let Ok(input) = self.inputs.try_recv() {
+                    self.hear(input);
+                }
+            }
+            Source::Zygote => self.hear_zygote(),
+            Source::Client(id) => {
+                if events.contains(EpollFlags::EPOLLOUT) {
+                    self.unwritten.insert(id);
+                }
+                if events.intersects(EpollFlags::EPOLLIN | EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR) {
+                    self.read_client(id);
+                }
+            }
+            Source::Output(id) => self.read_output(id, false),
+            Source::Errors(id) => self.read_output(id, true),
+        }
+    }
+
+    fn hear(&mut self, input: Input) {
+        let now = self.now();
+        match input {
+            Input::Connect(socket) => {
+                let id = self.next_client();
+                self.add_client(id, socket);
+            }
+            Input::Spilled(object, outcome) => {
+                self.store.spilled(now, object, outcome);
+                self.settle_store();
+            }
+            Input::Returned(object, outcome) => {
+                self.store.returned(now, object, outcome);
+                self.settle_store();
+            }
+            Input::Shutdown => self.is_over = true,
+        }
+        self.pump();
+    }
+
+    /// Lets the state machines see that time passes.
+    fn look(&mut self) {
+        let now = self.now();
+        if now >= self.node.wakes_at() {
+            self.post(Event::Tick);
+        }
+        if now >= self.head.wakes_at() {
+            self.step_head(HeadEvent::Tick);
+        }
+        if self.store.wakes_at().is_some_and(|at| now >= at) {
+            self.store.tick(now);
+            self.settle_store();
+        }
+        if now.since(self.looked_at) >= LOOK_EVERY {
+            self.looked_at = now;
+            self.look_after_workers();
+        }
+        self.pump();
+    }
+
+    /// Something happens to the node, after all that has happened before.
+    pub(super) fn post(&mut self, event: Event) {
+        self.events.push_back(event);
+    }
+
+    /// Lets the node see what happened, and does what it wants done, until there is nothing more.
+    pub(super) fn pump(&mut self) {
+        while let Some(event) = self.events.pop_front() {
+            let now = self.now();
+            for action in self.node.step(now, event) {
+                self.act(action);
+            }
+        }
+    }
+
+    pub(super) fn step_head(&mut self, event: HeadEvent) {
+        let now = self.now();
+        for action in self.head.step(now, event) {
+            // There is one node.
+            let crate::schedule::HeadAction::Send(_, packet) = action;
+            self.post(Event::Arrived(packet));
+        }
+    }
+
+    pub(super) fn next_client(&mut self) -> ClientId {
+        self.next_client += 1;
+        ClientId(self.next_client)
+    }
+
+    fn end(mut self) {
+        self.clients.clear();
+        if let Some(zygote) = self.zygote.take() {
+            zygote.end();
+        }
+        for id in self.workers.keys().copied().collect::<Vec<_>>() {
+            self.read_output(id, false);
+            self.read_output(id, true);
+        }
+        self.lines.end();
+    }
+}
+
+impl Shell {
+    /// Watches a socket or pipe.
+    pub(super) fn watch(&self, file: impl std::os::fd::AsFd, source: Source) -> std::io::Result<()> {
+        Ok(self.poll.add(file, EpollEvent::new(EpollFlags::EPOLLIN, source.token()))?)
+    }
+
+    /// Watches for room to write, or not any more.
+    pub(super) fn watch_room(&self, file: impl std::os::fd::AsFd, source: Source, wants_room: bool) {
+        let flags = if wants_room { EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT } else { EpollFlags::EPOLLIN };
+        // A socket that cannot be watched any more is found to be closed when it is read.
+        let _ = self.poll.modify(file, &mut EpollEvent::new(flags, source.token()));
+    }
+}

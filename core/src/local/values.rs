@@ -1,0 +1,168 @@
+//! Handing objects out of the store, at once or when they are back from disk.
+
+use std::os::fd::OwnedFd;
+
+use super::shell::Shell;
+use crate::ids::{Attempt, ClientId, ObjectId};
+use crate::schedule::{Event, Failure, Outcome};
+use crate::store::{Opened, StoreAction};
+use crate::wire::{Answer, Given, Run, ToClient};
+
+/// Who wants objects out of the store.
+#[derive(Debug)]
+pub(super) enum Recipient {
+    /// A client that asked.
+    Question(ClientId, u64),
+    /// A worker, before a call.
+    Call(ClientId, Box<Run>),
+}
+
+/// Objects that someone waits for.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    to: Recipient,
+    /// What is not opened yet.
+    missing: Vec<ObjectId>,
+    opened: Vec<(ObjectId, OwnedFd, u64)>,
+}
+
+impl Recipient {
+    fn client(&self) -> ClientId {
+        match self {
+            Self::Question(id, _) | Self::Call(id, _) => *id,
+        }
+    }
+}
+
+impl Shell {
+    /// Opens objects for someone, and hands them over when all are there.
+    pub(super) fn deliver(&mut self, to: Recipient, objects: Vec<ObjectId>) {
+        self.go_on(Delivery { to, missing: objects, opened: Vec::new() });
+    }
+
+    fn go_on(&mut self, mut delivery: Delivery) {
+        let (id, now) = (delivery.to.client(), self.now());
+        let mut later = Vec::new();
+        for object in std::mem::take(&mut delivery.missing) {
+            match self.store.open(now, id, object) {
+                Ok(Opened::Here(memory, size)) => delivery.opened.push((object, memory, size)),
+                Ok(Opened::Later) => later.push(object),
+                Ok(Opened::Nowhere) => return self.give_up(delivery, object, "it is not in the store", true),
+                Err(error) => {
+                    let why = format!("the runtime has too many open files: {error}");
+                    return self.give_up(delivery, object, &why, false);
+                }
+            }
+        }
+        delivery.missing = later;
+        if delivery.missing.is_empty() {
+            self.hand_over(delivery);
+        } else {
+            self.deliveries.push(delivery);
+            self.settle_store();
+        }
+    }
+
+    fn hand_over(&mut self, delivery: Delivery) {
+        match delivery.to {
+            Recipient::Question(id, question) => {
+                let Some((object, memory, size)) = delivery.opened.into_iter().next() else { return };
+                if self.close_question(id, question).is_some() {
+                    self.answer(id, question, Answer::Stored(object, size), vec![memory]);
+                } else {
+                    let now = self.now();
+                    self.store.release(now, id, object);
+                }
+            }
+            Recipient::Call(id, mut run) => {
+                let mut files = Vec::new();
+                let mut opened = delivery.opened;
+                let given = run.function.iter_mut().chain(&mut run.needs);
+                for (object, value) in given.filter(|(_, value)| matches!(value, Given::Stored(_))) {
+                    if let Some(place) = opened.iter().position(|(id, _, _)| id == object) {
+                        let (_, memory, size) = opened.remove(place);
+                        *value = Given::Stored(size);
+                        files.push(memory);
+                    }
+                }
+                self.send(id, &ToClient::Run(run), files);
+            }
+        }
+    }
+
+    /// An object cannot be had: what needs it fails, or asks again for one that can be made anew.
+    fn give_up(&mut self, delivery: Delivery, object: ObjectId, why: &str, is_gone: bool) {
+        let (id, now) = (delivery.to.client(), self.now());
+        for (opened, _, _) in &delivery.opened {
+            self.store.release(now, id, *opened);
+        }
+        match delivery.to {
+            Recipient::Question(id, question) if is_gone => self.post(Event::Get(id, question, object)),
+            Recipient::Question(id, question) => {
+                if self.close_question(id, question).is_some() {
+                    self.answer(id, question, Answer::Refused(why.to_string(), false), Vec::new());
+                }
+            }
+            Recipient::Call(id, run) => {
+                self.forget_functions(id);
+                let crashed = Failure::Crashed(format!("{object} could not be had: {why}").into());
+                self.call_ended(id, run.attempt, Outcome::Failed(crashed));
+            }
+        }
+    }
+
+    /// Does what the store wants done.
+    pub(super) fn settle_store(&mut self) {
+        loop {
+            let actions = self.store.take_actions();
+            if actions.is_empty() {
+                return;
+            }
+            for action in actions {
+                match action {
+                    StoreAction::Spill(_, _, _) | StoreAction::ReadBack(_, _) => self.disk.take(action),
+                    StoreAction::Granted(id, question) => self.answer(id, question, Answer::Ready, Vec::new()),
+                    StoreAction::Refused(id, question, why, is_disk) => {
+                        self.answer(id, question, Answer::Refused(why, is_disk), Vec::new());
+                    }
+                    StoreAction::Here(object) => {
+                        for delivery in self.deliveries_of(object) {
+                            self.go_on(delivery);
+                        }
+                    }
+                    StoreAction::NotHere(object, why) => self.not_here(object, &why),
+                }
+            }
+        }
+    }
+
+    fn not_here(&mut self, object: ObjectId, why: &str) {
+        let is_gone = !self.store.has(object);
+        if is_gone {
+            self.lines.say(why.to_string());
+            self.post(Event::Evicted(object));
+        }
+        for delivery in self.deliveries_of(object) {
+            self.give_up(delivery, object, why, is_gone);
+        }
+    }
+
+    fn deliveries_of(&mut self, object: ObjectId) -> Vec<Delivery> {
+        let (ready, rest) =
+            std::mem::take(&mut self.deliveries).into_iter().partition(|delivery| delivery.missing.contains(&object));
+        self.deliveries = rest;
+        ready
+    }
+
+    /// A call is not to be started after all; says whether it was not.
+    pub(super) fn withdraw(&mut self, attempt: Attempt) -> bool {
+        let is_it = |delivery: &Delivery| matches!(&delivery.to, Recipient::Call(_, run) if run.attempt == attempt);
+        let Some(place) = self.deliveries.iter().position(is_it) else { return false };
+        let delivery = self.deliveries.remove(place);
+        let (id, now) = (delivery.to.client(), self.now());
+        for (opened, _, _) in &delivery.opened {
+            self.store.release(now, id, *opened);
+        }
+        true
+    }
+}

@@ -1,0 +1,512 @@
+//! The worker processes: which there are, what each runs, and what is done when one ends.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::OpenOptions;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::signal::Signal;
+use nix::unistd::pipe2;
+
+use super::gpus::Taken;
+use super::output::{Pipe, Record};
+use super::requests::Payload;
+use super::shell::{Shell, Source};
+use super::values::Recipient;
+use super::zygote::Said;
+use crate::env::Moment;
+use crate::ids::{Attempt, ClientId, ObjectId};
+use crate::resources::{CPU, GPU};
+use crate::schedule::{Event, Failure, Kind, Outcome, TaskSpec};
+use crate::wire::{Given, Run, ToClient};
+
+/// How long a worker beyond the number of CPUs may have nothing to do, in milliseconds.
+const IDLE_TIME: u64 = 2_000;
+/// How long a worker that was asked to end may take, in milliseconds.
+const ENDING_TIME: u64 = 1_000;
+/// How long the end of a worker whose socket is closed may be waited for, in milliseconds: then it is killed.
+const EXIT_TIME: u64 = 1_000;
+/// Workers that are started before there is work for them.
+const PREPARED: usize = 8;
+
+/// A worker process.
+#[derive(Debug)]
+pub(super) struct Worker {
+    /// `None` until the process is there.
+    pid: Option<u32>,
+    env: String,
+    /// What it ran last.
+    name: String,
+    /// What it runs: one call of a function, or any number of its actor's.
+    running: BTreeSet<Attempt>,
+    /// The actor that it is, or makes.
+    pub(super) actor: Option<ObjectId>,
+    /// Whether what it runs waits for objects.
+    is_blocked: bool,
+    /// Functions that it was sent.
+    functions: BTreeSet<ObjectId>,
+    /// How often it ran each function of which it may run only so many calls.
+    calls: BTreeMap<ObjectId, u32>,
+    /// It runs nothing more after this.
+    is_spent: bool,
+    /// What is to be said of the attempt for which it is killed.
+    killed_for: Option<Attempt>,
+    idle_since: Moment,
+    /// When it is killed, should it not have ended by itself.
+    ends_by: Option<Moment>,
+    has_hung_up: bool,
+    gpus: Taken,
+    pipes: [Option<Pipe>; 2],
+    record: Record,
+}
+
+impl Worker {
+    /// Counts a call of a function of which a worker may run only so many.
+    fn count(&mut self, spec: &TaskSpec, max_calls: u32) {
+        if let (Some(function), true) = (spec.needs.first(), max_calls > 0) {
+            let calls = self.calls.entry(*function).or_default();
+            *calls += 1;
+            self.is_spent |= *calls >= max_calls;
+        }
+    }
+}
+
+impl Shell {
+    /// Starts some workers before there is work for them.
+    pub(super) fn prepare_workers(&mut self) {
+        let count = (self.options.resources.amount(CPU) as usize).min(PREPARED);
+        for _ in 0..count {
+            if let Some(id) = self.add_worker("") {
+                self.idle.entry(String::new()).or_default().push(id);
+            }
+        }
+        self.write_all();
+    }
+
+    fn add_worker(&mut self, env: &str) -> Option<ClientId> {
+        let id = self.next_client();
+        match self.fork_worker(id, env) {
+            Ok(worker) => {
+                self.workers.insert(id, worker);
+                Some(id)
+            }
+            Err(error) => {
+                self.remove_client(id);
+                self.lines.say(format!("a worker cannot be started: {error}"));
+                None
+            }
+        }
+    }
+
+    fn fork_worker(&mut self, id: ClientId, env: &str) -> std::io::Result<Worker> {
+        let (here, there) = UnixStream::pair()?;
+        let (output, to_output) = pipe()?;
+        let (errors, to_errors) = pipe()?;
+        let zygote =
+            self.zygote.as_ref().ok_or_else(|| std::io::Error::other("the process that forks them is gone"))?;
+        zygote.fork(id.0, env, &[there.into(), to_output, to_errors])?;
+        self.add_client(id, here);
+        let pipes = [Pipe::new(output, false), Pipe::new(errors, true)];
+        self.watch(pipes[0].as_fd(), Source::Output(id))?;
+        self.watch(pipes[1].as_fd(), Source::Errors(id))?;
+        Ok(Worker {
+            pid: None,
+            env: env.to_string(),
+            name: String::new(),
+            running: BTreeSet::new(),
+            actor: None,
+            is_blocked: false,
+            functions: BTreeSet::new(),
+            calls: BTreeMap::new(),
+            is_spent: false,
+            killed_for: None,
+            idle_since: self.now(),
+            ends_by: None,
+            has_hung_up: false,
+            gpus: Taken::default(),
+            pipes: pipes.map(Some),
+            record: Record::default(),
+        })
+    }
+
+    /// Hands an attempt to a worker.
+    pub(super) fn start(&mut self, attempt: Attempt, spec: &Arc<TaskSpec>, values: Vec<(ObjectId, Option<Bytes>)>) {
+        let payload: Payload = match postcard::from_bytes(&spec.payload) {
+            Ok(payload) => payload,
+            Err(error) => return self.cannot_start(attempt, &format!("its arguments cannot be read: {error}")),
+        };
+        let worker = match spec.call() {
+            Some((actor, _)) => self.actors.get(&actor).copied(),
+            None => {
+                self.idle.get_mut(&payload.work.env).and_then(Vec::pop).or_else(|| self.add_worker(&payload.work.env))
+            }
+        };
+        let Some(id) = worker else { return self.cannot_start(attempt, "there is no worker for it") };
+        let (actor, held) = match &spec.kind {
+            Kind::Actor { held, .. } => (Some(attempt.task.result(0)), held.amount(GPU)),
+            _ => (None, 0.0),
+        };
+        self.running.insert(attempt, id);
+        let gpus = if spec.call().is_none() {
+            self.gpus.take(spec.shape.demand.amount(GPU).max(held))
+        } else {
+            Taken::default()
+        };
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        worker.running.insert(attempt);
+        worker.count(spec, payload.work.max_calls);
+        worker.name.clone_from(&payload.work.name);
+        if spec.call().is_none() {
+            (worker.actor, worker.gpus) = (actor, gpus);
+        }
+        let (run, stored) = as_run(attempt, spec, payload, values, worker);
+        self.deliver(Recipient::Call(id, Box::new(run)), stored);
+    }
+
+    fn cannot_start(&mut self, attempt: Attempt, why: &str) {
+        self.post(Event::Ended(attempt, Outcome::Failed(Failure::Crashed(why.into()))));
+    }
+
+    /// A call ended by itself.
+    pub(super) fn call_ended(&mut self, id: ClientId, attempt: Attempt, outcome: Outcome) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        if !worker.running.remove(&attempt) {
+            return;
+        }
+        self.running.remove(&attempt);
+        let is_actor = match worker.actor {
+            Some(actor) if actor == attempt.task.result(0) => {
+                if matches!(outcome, Outcome::Values(_)) {
+                    self.actors.insert(actor, id);
+                    true
+                } else {
+                    // What its constructor left behind is nobody else's.
+                    (worker.actor, worker.is_spent) = (None, true);
+                    false
+                }
+            }
+            actor => actor.is_some(),
+        };
+        if !is_actor {
+            self.set_idle(id);
+        }
+        self.post(Event::Ended(attempt, outcome));
+    }
+
+    /// A worker has nothing to do; one that has done enough ends.
+    fn set_idle(&mut self, id: ClientId) {
+        let now = self.now();
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        worker.is_blocked = false;
+        worker.idle_since = now;
+        self.gpus.give(&std::mem::take(&mut worker.gpus));
+        let (env, is_spent, is_ending) = (worker.env.clone(), worker.is_spent, worker.ends_by.is_some());
+        if let Some(client) = self.clients.get_mut(&id) {
+            client.children.clear();
+        }
+        if is_spent {
+            self.retire(id);
+        } else if !is_ending {
+            self.idle.entry(env).or_default().push(id);
+        }
+    }
+
+    /// Tells the node whether what a worker runs waits for objects.
+    pub(super) fn tell_blocked(&mut self, id: ClientId) {
+        let (Some(client), Some(worker)) = (self.clients.get(&id), self.workers.get_mut(&id)) else { return };
+        let is_blocked = client.blocking > 0;
+        if worker.is_blocked == is_blocked {
+            return;
+        }
+        worker.is_blocked = is_blocked;
+        for attempt in worker.running.clone() {
+            self.post(if is_blocked { Event::Blocked(attempt) } else { Event::Unblocked(attempt) });
+        }
+    }
+
+    /// Lets a worker end.
+    fn retire(&mut self, id: ClientId) {
+        let ends_by = self.now() + ENDING_TIME;
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        worker.ends_by = Some(ends_by);
+        if let Some(idle) = self.idle.get_mut(&worker.env) {
+            idle.retain(|other| *other != id);
+        }
+        self.send(id, &ToClient::Exit, Vec::new());
+    }
+
+    fn kill(&mut self, id: ClientId) {
+        let Some(worker) = self.workers.get(&id) else { return };
+        if let (Some(pid), Some(zygote)) = (worker.pid, &self.zygote)
+            && let Err(error) = zygote.kill(pid)
+        {
+            self.lines.say(format!("worker {pid} cannot be killed: {error}"));
+        }
+    }
+
+    /// A call was not handed over: its function may be unknown to the worker.
+    pub(super) fn forget_functions(&mut self, id: ClientId) {
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.functions.clear();
+        }
+    }
+
+    /// Kills the worker of an attempt that is to be stopped.
+    pub(super) fn kill_for(&mut self, id: ClientId, attempt: Attempt) {
+        if self.withdraw(attempt) {
+            self.forget_functions(id);
+            return self.call_ended(id, attempt, Outcome::Failed(Failure::Cancelled));
+        }
+        let now = self.now();
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.killed_for = Some(attempt);
+            // One that is not there yet is killed when it is.
+            worker.ends_by = Some(now);
+        }
+        self.kill(id);
+    }
+
+    /// Ends the worker of an actor.
+    pub(super) fn end_actor(&mut self, actor: ObjectId) {
+        let Some(id) = self.actors.remove(&actor) else { return };
+        let now = self.now();
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        let is_busy = !worker.running.is_empty();
+        for attempt in std::mem::take(&mut worker.running) {
+            self.running.remove(&attempt);
+        }
+        worker.actor = None;
+        if is_busy {
+            worker.ends_by = Some(now);
+            self.kill(id);
+        } else {
+            self.retire(id);
+        }
+    }
+
+    /// What a worker printed.
+    pub(super) fn read_output(&mut self, id: ClientId, is_error: bool) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        let place = usize::from(is_error);
+        let Some(pipe) = &mut worker.pipes[place] else { return };
+        let (record, lines) = (&mut worker.record, &self.lines);
+        let goes_on = pipe.read(worker.pid.unwrap_or(0), |line| {
+            record.note(&line);
+            lines.push(line);
+        });
+        if !goes_on {
+            worker.pipes[place] = None;
+        }
+    }
+
+    /// Hands on what workers printed without an end of line.
+    fn look_at_output(&mut self) {
+        for worker in self.workers.values_mut() {
+            let (record, lines, pid) = (&mut worker.record, &self.lines, worker.pid.unwrap_or(0));
+            for pipe in worker.pipes.iter_mut().flatten() {
+                pipe.look(pid, |line| {
+                    record.note(&line);
+                    lines.push(line);
+                });
+            }
+        }
+    }
+
+    /// A worker's socket is closed: its process ends, or is ended.
+    pub(super) fn worker_hung_up(&mut self, id: ClientId) {
+        let until = self.now() + EXIT_TIME;
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.has_hung_up = true;
+            worker.ends_by = Some(worker.ends_by.map_or(until, |by| by.min(until)));
+            let env = worker.env.clone();
+            if let Some(idle) = self.idle.get_mut(&env) {
+                idle.retain(|other| *other != id);
+            }
+        }
+    }
+
+    pub(super) fn hear_zygote(&mut self) {
+        let said = self.zygote.as_mut().map(super::zygote::Zygote::read);
+        match said {
+            Some(Ok(said)) => said.into_iter().for_each(|said| self.hear_of_worker(said)),
+            Some(Err(error)) => self.zygote_is_gone(&error),
+            None => {}
+        }
+        self.pump();
+    }
+
+    fn hear_of_worker(&mut self, said: Said) {
+        match said {
+            Said::Forked { forked, pid } => self.worker_is_there(ClientId(forked), pid),
+            Said::Failed { failed, error } => {
+                let id = ClientId(failed);
+                let why: Arc<str> = Arc::from(error);
+                let running = self.workers.get(&id).map(|worker| worker.running.clone());
+                for attempt in running.unwrap_or_default() {
+                    self.call_ended(id, attempt, Outcome::Failed(Failure::Setup(Arc::clone(&why))));
+                }
+                self.worker_is_gone(id, &why);
+            }
+            Said::Exited { exited, status } => {
+                let worker = self.workers.iter().find(|(_, worker)| worker.pid == Some(exited)).map(|(id, _)| *id);
+                if let Some(id) = worker {
+                    // What it said last comes first.
+                    self.read_client(id);
+                    self.read_output(id, false);
+                    self.read_output(id, true);
+                    self.worker_is_gone(id, &format!("worker process {exited} {}", how_it_ended(status)));
+                }
+            }
+        }
+    }
+
+    fn worker_is_there(&mut self, id: ClientId, pid: u32) {
+        let log =
+            self.options.log_dir.as_ref().map(|folder| {
+                OpenOptions::new().create(true).append(true).open(folder.join(format!("worker-{pid}.log")))
+            });
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        worker.pid = Some(pid);
+        match log {
+            Some(Ok(file)) => worker.record.log_to(file),
+            Some(Err(error)) => self.lines.say(format!("the output of worker {pid} is not logged: {error}")),
+            None => {}
+        }
+        if self.workers.get(&id).is_some_and(|worker| worker.killed_for.is_some()) {
+            self.kill(id);
+        }
+    }
+
+    /// The process of a worker is gone: so are its client, and what it ran.
+    fn worker_is_gone(&mut self, id: ClientId, how: &str) {
+        self.remove_client(id);
+        let Some(worker) = self.workers.remove(&id) else { return };
+        if let Some(idle) = self.idle.get_mut(&worker.env) {
+            idle.retain(|other| *other != id);
+        }
+        self.gpus.give(&worker.gpus);
+        let why: Arc<str> =
+            Arc::from(format!("{} ended with its process: {how}{}", worker.name, told(&worker.record.last_lines())));
+        let alive = worker.actor.filter(|actor| self.actors.get(actor) == Some(&id));
+        for attempt in &worker.running {
+            self.running.remove(attempt);
+            let failure = match (worker.killed_for == Some(*attempt), worker.actor) {
+                (true, _) => Failure::Cancelled,
+                (false, Some(_)) => Failure::ActorDied(Arc::clone(&why)),
+                (false, None) => Failure::Crashed(Arc::clone(&why)),
+            };
+            self.withdraw(*attempt);
+            if alive.is_none() {
+                self.post(Event::Ended(*attempt, Outcome::Failed(failure)));
+            }
+        }
+        if let Some(actor) = alive {
+            self.actors.remove(&actor);
+            self.post(Event::ActorGone(actor, Failure::ActorDied(why)));
+        }
+    }
+
+    fn zygote_is_gone(&mut self, error: &std::io::Error) {
+        self.lines.say(format!("the process of the workers is gone ({error}); a new one is started"));
+        if let Some(zygote) = self.zygote.take() {
+            zygote.end();
+        }
+        for id in self.workers.keys().copied().collect::<Vec<_>>() {
+            self.worker_is_gone(id, "its worker ended with the process that forked it");
+        }
+        match super::zygote::Zygote::start(&self.options.command) {
+            Ok(zygote) => {
+                if let Err(error) = self.watch(&zygote.socket, Source::Zygote) {
+                    self.lines.say(format!("the process of the workers cannot be heard: {error}"));
+                }
+                self.zygote = Some(zygote);
+            }
+            Err(error) => self.lines.say(error.to_string()),
+        }
+    }
+
+    /// Ends workers that nobody needs, and those that should have ended.
+    pub(super) fn look_after_workers(&mut self) {
+        let now = self.now();
+        self.look_at_output();
+        let late = |worker: &Worker| worker.ends_by.is_some_and(|by| by <= now);
+        for id in self.workers.iter().filter(|(_, worker)| late(worker)).map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.kill(id);
+        }
+        let keep = self.options.resources.amount(CPU).max(1.0) as usize;
+        let mut idle: Vec<(Moment, ClientId)> =
+            (self.idle.values().flatten()).filter_map(|id| Some((self.workers.get(id)?.idle_since, *id))).collect();
+        idle.sort_unstable();
+        let extra = idle.len().saturating_sub(keep);
+        for (since, id) in idle.into_iter().take(extra) {
+            if now.since(since) >= IDLE_TIME {
+                self.retire(id);
+            }
+        }
+    }
+}
+
+/// The ends of a pipe: the one to read does not block.
+fn pipe() -> std::io::Result<(OwnedFd, OwnedFd)> {
+    let (here, there) = pipe2(OFlag::O_CLOEXEC)?;
+    fcntl(&here, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    Ok((here, there))
+}
+
+/// An attempt as its worker is told of it, and what it needs out of the store.
+fn as_run(
+    attempt: Attempt,
+    spec: &TaskSpec,
+    payload: Payload,
+    values: Vec<(ObjectId, Option<Bytes>)>,
+    worker: &mut Worker,
+) -> (Run, Vec<ObjectId>) {
+    let mut values: BTreeMap<ObjectId, Option<Bytes>> = values.into_iter().collect();
+    let (function, needs) = spec.needs.split_at(usize::from(payload.has_function));
+    let mut stored = Vec::new();
+    let mut given = |object: ObjectId, is_known: bool| {
+        let value = match values.remove(&object) {
+            Some(_) if is_known => Given::Known,
+            Some(Some(bytes)) => Given::Inline(bytes.to_vec().into()),
+            Some(None) => {
+                stored.push(object);
+                Given::Stored(0)
+            }
+            // An argument that was given before.
+            None => Given::Known,
+        };
+        (object, value)
+    };
+    let function = function.first().map(|object| given(*object, !worker.functions.insert(*object)));
+    let run = Run {
+        attempt,
+        actor: spec.call().map(|(actor, _)| (actor, payload.method.unwrap_or_default())),
+        makes_actor: match &spec.kind {
+            Kind::Actor { concurrency, .. } => Some(*concurrency),
+            _ => None,
+        },
+        function,
+        needs: needs.iter().map(|object| given(*object, false)).collect(),
+        arguments: payload.arguments,
+        returns: spec.returns,
+        gpus: worker.gpus.ids.clone(),
+        work: payload.work,
+    };
+    (run, stored)
+}
+
+/// What `waitpid` says, in words.
+fn how_it_ended(status: i32) -> String {
+    let (signal, code) = (status & 0x7f, (status >> 8) & 0xff);
+    match Signal::try_from(signal) {
+        Ok(name) => format!("was killed by signal {signal} ({name})"),
+        Err(_) => format!("ended with exit code {code}"),
+    }
+}
+
+fn told(last_lines: &str) -> String {
+    if last_lines.is_empty() { String::new() } else { format!("; it printed last:{last_lines}") }
+}

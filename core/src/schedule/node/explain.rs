@@ -1,0 +1,63 @@
+//! Why something waits, told to people.
+
+use super::Node;
+use super::objects::Value;
+use super::tasks::State;
+use crate::ids::{ObjectId, TaskId};
+use crate::schedule::message::{Shape, TaskSpec};
+
+/// Objects that are named at the most.
+const NAMED: usize = 5;
+
+impl Node {
+    /// What there is to say of an object of this node's: whether it is ready, and what it waits for if it is not.
+    #[must_use]
+    pub fn explain(&self, object: ObjectId) -> String {
+        if object.owner() != self.id {
+            return format!("{object} belongs to {}", object.owner());
+        }
+        let Some(owned) = self.owned.get(&object) else { return format!("{object} is freed") };
+        match &owned.value {
+            Value::Inline(bytes) => format!("{object} is ready: {} bytes", bytes.len()),
+            Value::Stored if owned.copies.is_empty() => format!("{object} is lost; it is made again when it is needed"),
+            Value::Stored => format!("{object} is ready, in the store of {:?}", owned.copies),
+            Value::Failed(_) => format!("{object} has an error for its value"),
+            Value::Dropped => format!("nobody holds the value of {object}"),
+            Value::Pending => format!("{object} is not ready: {}", self.explain_task(object.task)),
+        }
+    }
+
+    /// The first task that waits for resources of a shape.
+    #[must_use]
+    pub fn first_waiting(&self, shape: &Shape) -> Option<&TaskSpec> {
+        let queue = &self.backlogs.get(shape)?.queue;
+        queue.iter().find_map(|attempt| Some(&*self.tasks.get(&attempt.task)?.spec))
+    }
+
+    fn explain_task(&self, id: TaskId) -> String {
+        let Some(task) = self.tasks.get(&id) else { return format!("{id} is over") };
+        match &task.state {
+            State::Waiting(missing) => {
+                let named: Vec<String> = missing.iter().take(NAMED).map(ToString::to_string).collect();
+                let more = missing.len().saturating_sub(NAMED);
+                let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+                format!("{id} waits for {}{rest}", named.join(", "))
+            }
+            State::Queued => match task.spec.call() {
+                Some((actor, _)) => format!("{id} waits until the actor {actor} lives, or for calls before it"),
+                None => self.explain_queued(id, &task.spec.shape),
+            },
+            State::Running(_) => format!("{id} runs, attempt {}", task.attempt),
+            State::Called => format!("{id} was sent to its actor, attempt {}", task.attempt),
+            State::Done => format!("{id} ended"),
+        }
+    }
+
+    fn explain_queued(&self, id: TaskId, shape: &Shape) -> String {
+        let demand = &shape.demand;
+        match self.unplaceable.get(shape) {
+            Some(missing) => format!("{id} waits for {demand}: no node has {missing}"),
+            None => format!("{id} waits for {demand}; free on {} are {}", self.id, self.ledger.free()),
+        }
+    }
+}

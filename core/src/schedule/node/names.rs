@@ -1,0 +1,67 @@
+//! Names of actors, which the head keeps, and actors that live without a handle.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::references::Count;
+use super::{Action, Node};
+use crate::ids::{ClientId, ObjectId};
+use crate::schedule::message::{NameAnswer, NameRequest, ToHead};
+
+/// What this node knows of names.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    /// Questions that the head has not answered, and the actor for which a name is claimed.
+    asked: BTreeMap<u64, (ClientId, u64, Option<ObjectId>)>,
+    next: u64,
+    /// Actors of this node's that have a name.
+    named: BTreeSet<ObjectId>,
+    /// Those that live until they are ended.
+    detached: BTreeSet<ObjectId>,
+}
+
+#[cfg(test)]
+impl Names {
+    pub(super) fn len(&self) -> usize {
+        self.asked.len() + self.named.len() + self.detached.len()
+    }
+}
+
+impl Node {
+    pub(super) fn ask_for_name(&mut self, client: ClientId, question: u64, request: NameRequest) {
+        let actor = match &request {
+            NameRequest::Claim(_, actor, _) => Some(*actor),
+            NameRequest::LookUp(_) | NameRequest::List(_) => None,
+        };
+        self.names.next += 1;
+        self.names.asked.insert(self.names.next, (client, question, actor));
+        self.head.send(ToHead::Name(self.names.next, request));
+    }
+
+    pub(super) fn name_answered(&mut self, number: u64, answer: NameAnswer) {
+        let Some((client, question, actor)) = self.names.asked.remove(&number) else { return };
+        if let (Some(actor), NameAnswer::Claimed) = (actor, &answer) {
+            self.names.named.insert(actor);
+            if !self.is_alive(actor) {
+                self.is_nameless(actor);
+            }
+        }
+        self.actions.push(Action::Named(client, question, answer));
+    }
+
+    /// Holds an actor of this node's until it is ended.
+    pub(super) fn detach(&mut self, actor: ObjectId) {
+        if self.is_alive(actor) && self.names.detached.insert(actor) {
+            self.hold(actor, Count::Use);
+        }
+    }
+
+    /// An actor is over: nobody finds it any more, and nothing of this node's holds it.
+    pub(super) fn is_nameless(&mut self, actor: ObjectId) {
+        if self.names.named.remove(&actor) {
+            self.head.send(ToHead::Nameless(actor));
+        }
+        if self.names.detached.remove(&actor) {
+            self.release(actor, Count::Use);
+        }
+    }
+}

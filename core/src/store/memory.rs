@@ -1,0 +1,162 @@
+//! Shared memory: sealed files without a name, which are gone with the last process that has them open.
+
+use std::io::{self, ErrorKind};
+use std::num::NonZeroUsize;
+use std::ops::Deref;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::ptr::NonNull;
+use std::slice;
+
+use nix::errno::Errno;
+use nix::fcntl::{F_ADD_SEALS, F_GET_SEALS, FallocateFlags, SealFlag, fallocate, fcntl};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+use nix::sys::stat::fstat;
+use nix::sys::uio::pwrite;
+
+/// Nobody may write to what a reader has mapped, or cut it off under its feet.
+const SEALS: SealFlag =
+    SealFlag::F_SEAL_WRITE.union(SealFlag::F_SEAL_SHRINK).union(SealFlag::F_SEAL_GROW).union(SealFlag::F_SEAL_SEAL);
+
+/// Shared memory that is being written.
+#[derive(Debug)]
+pub struct Draft {
+    file: OwnedFd,
+}
+
+impl Draft {
+    /// Takes so many bytes of memory. All of it is there from now on: a machine that has too little says so here, and
+    /// does not end whoever touches a page later.
+    ///
+    /// # Errors
+    /// When there is not enough memory.
+    pub fn new(size: u64) -> io::Result<Self> {
+        let file = memfd_create(c"sheaf", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
+        if size > 0 {
+            fallocate(&file, FallocateFlags::empty(), 0, size as i64)?;
+        }
+        Ok(Self { file })
+    }
+
+    /// Writes bytes at a place. Writing does not map the pages, which takes half of the time.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn write(&self, mut bytes: &[u8], mut at: u64) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match pwrite(&self.file, bytes, at as i64) {
+                Ok(count) => {
+                    bytes = &bytes[count..];
+                    at += count as u64;
+                }
+                Err(Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the writing, for everybody and for good.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn seal(self) -> io::Result<OwnedFd> {
+        fcntl(&self.file, F_ADD_SEALS(SEALS))?;
+        Ok(self.file)
+    }
+}
+
+/// Shared memory that this process reads.
+#[derive(Debug)]
+pub struct Mapping {
+    start: Option<NonNull<u8>>,
+    length: usize,
+}
+
+impl Mapping {
+    /// Maps sealed memory.
+    ///
+    /// # Errors
+    /// When it is shorter than `length` or not sealed: reading it could then end this process.
+    #[expect(unsafe_code, reason = "mapping memory is unsafe")]
+    pub fn new(file: &impl AsFd, length: u64) -> io::Result<Self> {
+        let seals = SealFlag::from_bits_truncate(fcntl(file, F_GET_SEALS)?);
+        if !seals.contains(SEALS) || (fstat(file)?.st_size as u64) < length {
+            return Err(io::Error::new(ErrorKind::InvalidData, "the memory of an object is not sealed, or too short"));
+        }
+        let Some(size) = NonZeroUsize::new(length as usize) else { return Ok(Self { start: None, length: 0 }) };
+        // SAFETY: a new mapping of a file that cannot change or shrink any more.
+        let start = unsafe { mmap(None, size, ProtFlags::PROT_READ, MapFlags::MAP_SHARED, file, 0) }?;
+        Ok(Self { start: Some(start.cast()), length: size.get() })
+    }
+}
+
+impl Deref for Mapping {
+    type Target = [u8];
+
+    #[expect(unsafe_code, reason = "the memory is mapped as long as this lives")]
+    fn deref(&self) -> &[u8] {
+        match self.start {
+            // SAFETY: `length` bytes are mapped there, and nobody can write to them.
+            Some(start) => unsafe { slice::from_raw_parts(start.as_ptr(), self.length) },
+            None => &[],
+        }
+    }
+}
+
+impl Drop for Mapping {
+    #[expect(unsafe_code, reason = "the mapping is this one's alone")]
+    fn drop(&mut self) {
+        if let Some(start) = self.start {
+            // SAFETY: nothing borrows from a mapping that is dropped.
+            let _ = unsafe { munmap(start.cast(), self.length) };
+        }
+    }
+}
+
+#[expect(unsafe_code, reason = "it is memory that nobody writes to")]
+// SAFETY: the memory is read only, and is not bound to a thread.
+unsafe impl Send for Mapping {}
+#[expect(unsafe_code, reason = "it is memory that nobody writes to")]
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+/// Reads all of a file of shared memory, in parts.
+pub(super) fn read_parts(file: &OwnedFd, size: u64, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    let mut part = vec![0; 1 << 20];
+    let mut at = 0;
+    while at < size {
+        let room = part.len().min((size - at) as usize);
+        match nix::sys::uio::pread(file, &mut part[..room], at as i64) {
+            Ok(0) => return Err(io::Error::new(ErrorKind::UnexpectedEof, format!("{} is cut off", file.as_raw_fd()))),
+            Ok(count) => {
+                take(&part[..count])?;
+                at += count as u64;
+            }
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sealed_can_be_read_and_not_written() {
+        let draft = Draft::new(10_000).unwrap();
+        draft.write(b"first", 0).unwrap();
+        draft.write(b"last", 9_996).unwrap();
+        assert!(Mapping::new(&draft.file, 10_000).is_err(), "it is not sealed yet");
+        let file = draft.seal().unwrap();
+        let mapping = Mapping::new(&file, 10_000).unwrap();
+        assert_eq!((&mapping[..5], &mapping[9_996..], mapping[5_000]), (&b"first"[..], &b"last"[..], 0));
+        assert!(pwrite(&file, b"x", 0).is_err());
+        assert!(Mapping::new(&file, 10_001).is_err(), "it is too short");
+        drop(file);
+        assert_eq!(&mapping[..5], b"first");
+        assert!(Mapping::new(&Draft::new(0).unwrap().seal().unwrap(), 0).unwrap().is_empty());
+    }
+}

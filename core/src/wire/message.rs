@@ -1,0 +1,284 @@
+//! What a node and its clients say to each other.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use crate::ids::{Attempt, ClientId, NodeId, ObjectId, TaskId};
+
+/// What a call asks for; a client says it once and then names it by a number.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CallOptions {
+    /// Amounts of resources that are held while it runs.
+    pub resources: BTreeMap<String, f64>,
+    /// Where it may run.
+    pub place: Where,
+    /// How many results it has.
+    pub returns: u32,
+    /// How often it may run again when a process or machine dies, or it raises what is to be tried again.
+    pub max_retries: u32,
+    /// For actors: what they hold as long as they live.
+    pub held: BTreeMap<String, f64>,
+    /// For actors: calls that run at once.
+    pub concurrency: u32,
+    /// What the worker has to know.
+    pub work: Work,
+}
+
+/// Where a call may run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Where {
+    /// Wherever it suits best.
+    Anywhere,
+    /// Where there is most room.
+    Spread,
+    /// On a node; if `true`, elsewhere when that cannot be.
+    Node(NodeId, bool),
+    /// On nodes with these labels.
+    Labels(BTreeMap<String, String>),
+}
+
+/// The part of a call that its worker needs, whichever its arguments are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct Work {
+    /// Shown to people.
+    pub name: String,
+    /// Only workers that were made for this environment run it.
+    pub env: String,
+    /// A worker ends after so many calls; 0 for never.
+    pub max_calls: u32,
+    /// For the language of the worker.
+    pub extra: ByteBuf,
+}
+
+/// A call's arguments as the client wrote them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Arguments {
+    /// They are small.
+    Inline(ByteBuf),
+    /// They were put, and are the last of the objects that the call needs.
+    Stored,
+}
+
+/// A call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Submission {
+    /// Its name.
+    pub task: TaskId,
+    /// What it asks for.
+    pub options: u32,
+    /// The actor that it calls, and the method.
+    pub actor: Option<(ObjectId, String)>,
+    /// Whether it makes an actor.
+    pub makes_actor: bool,
+    /// The function, as it was put.
+    pub function: Option<ObjectId>,
+    /// Objects whose values are arguments.
+    pub needs: Vec<ObjectId>,
+    /// Objects that are within the arguments as references.
+    pub refs: Vec<ObjectId>,
+    /// The other arguments.
+    pub arguments: Arguments,
+}
+
+/// A value that a client made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MadeHere {
+    /// A small one.
+    Inline(ByteBuf),
+    /// So many bytes of shared memory, for which room was reserved by that question; the file comes along.
+    Stored(u64, u64),
+}
+
+/// How a worker's call ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ending {
+    /// With these results and the references within each.
+    Values(Vec<(MadeHere, Vec<ObjectId>)>),
+    /// With an error, and whether another try may help.
+    Raised(ByteBuf, bool),
+    /// It was asked to stop, and did.
+    Cancelled,
+    /// It could not be begun, and why.
+    NotBegun(String),
+}
+
+/// From a client to its node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum ToNode {
+    /// The number stands for these options from now on.
+    Define(u32, CallOptions),
+    /// Run this; the client holds a reference to each result.
+    Submit(Submission),
+    /// Keep this; the client holds a reference to it. Room for it was reserved.
+    Put(ObjectId, MadeHere, Vec<ObjectId>),
+    /// The client holds one reference more.
+    AddRef(ObjectId),
+    /// One less.
+    DropRef(ObjectId),
+    /// Questions for these objects, numbered from the first.
+    Get {
+        /// The number of the first question.
+        first: u64,
+        /// One question for each.
+        objects: Vec<ObjectId>,
+        /// Whether the value is wanted, or only that it is there.
+        wants_value: bool,
+        /// Whether the client's work stands still meanwhile.
+        blocks: bool,
+    },
+    /// The answers to these questions are not waited for any more.
+    Forget {
+        /// The number of the first question.
+        first: u64,
+        /// How many there are.
+        count: u64,
+    },
+    /// A question: keep so much room in the store.
+    Reserve(u64, u64),
+    /// Reserved room that is not needed after all.
+    Unreserve(u64),
+    /// The client does not read that object any more.
+    Release(ObjectId),
+    /// Stop a task: with its worker, and with the tasks it submitted.
+    Cancel(TaskId, bool, bool),
+    /// End an actor; if `true`, for good.
+    Kill(ObjectId, bool),
+    /// A call of this worker's ended.
+    Ended(Attempt, Ending),
+    /// A question: let this be the actor's name, with what others need to call it; if `true`, it needs no handle to live.
+    ClaimName(u64, String, ObjectId, ByteBuf, bool),
+    /// A question: who has this name?
+    LookUp(u64, String),
+    /// A question: which names begin so?
+    Names(u64, String),
+    /// A question that is answered after all that was asked before and could be answered at once.
+    Ping(u64),
+    /// A question: which nodes are there?
+    Nodes(u64),
+    /// A question: why is that object not ready?
+    Explain(u64, ObjectId),
+    /// A question: what is in the store?
+    Objects(u64),
+    /// The actor of this worker ends for good.
+    ExitActor,
+}
+
+/// Why an object has no value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reason {
+    /// The user's code raised; as the worker wrote it.
+    Raised(ByteBuf),
+    /// The worker or its node died.
+    Crashed(String),
+    /// The actor died.
+    ActorDied(String),
+    /// The environment of its worker could not be set up.
+    Setup(String),
+    /// It was cancelled.
+    Cancelled,
+    /// The value was there and is not any more.
+    Lost(String),
+}
+
+/// A node, as the head knows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NodeInfo {
+    /// Its name.
+    pub id: NodeId,
+    /// All it has.
+    pub total: BTreeMap<String, f64>,
+    /// What of it is free.
+    pub free: BTreeMap<String, f64>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// An object in the store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectInfo {
+    /// Its name.
+    pub id: ObjectId,
+    /// Its bytes.
+    pub size: u64,
+    /// Whether it lies on disk.
+    pub is_spilled: bool,
+    /// Processes that read it.
+    pub readers: u32,
+}
+
+/// An answer to a question.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Answer {
+    /// Yes; it is there; it is done.
+    Ready,
+    /// A small value.
+    Inline(ByteBuf),
+    /// An object of so many bytes in shared memory; the file comes along. The client says when it does not read it any
+    /// more.
+    Stored(ObjectId, u64),
+    /// There is no value.
+    Failed(Reason),
+    /// It cannot be done, and why; `true` when a disk is full.
+    Refused(String, bool),
+    /// The actor that has a name, and what is needed to call it.
+    Named(ObjectId, ByteBuf),
+    /// Nobody has the name.
+    Nobody,
+    /// Words.
+    Texts(Vec<String>),
+    /// Nodes.
+    Nodes(Vec<NodeInfo>),
+    /// Objects.
+    Objects(Vec<ObjectInfo>),
+}
+
+/// The value of an argument.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Given {
+    /// A small one.
+    Inline(ByteBuf),
+    /// So many bytes of shared memory; the file comes along.
+    Stored(u64),
+    /// The worker was given it before.
+    Known,
+}
+
+/// A call for a worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// Which attempt it is.
+    pub attempt: Attempt,
+    /// What the worker has to know.
+    pub work: Work,
+    /// The actor that is called, and the method.
+    pub actor: Option<(ObjectId, String)>,
+    /// Whether it makes an actor, and how many calls that runs at once.
+    pub makes_actor: Option<u32>,
+    /// The function.
+    pub function: Option<(ObjectId, Given)>,
+    /// The values of its arguments.
+    pub needs: Vec<(ObjectId, Given)>,
+    /// The other arguments.
+    pub arguments: Arguments,
+    /// How many results are asked for.
+    pub returns: u32,
+    /// The GPUs that are its own, or its actor's.
+    pub gpus: Vec<u32>,
+}
+
+/// From a node to a client.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum ToClient {
+    /// Its name, and that of its node.
+    Welcome(NodeId, ClientId),
+    /// The answer to a question.
+    Answer(u64, Answer),
+    /// Run this.
+    Run(Box<Run>),
+    /// Stop that.
+    Stop(Attempt),
+    /// End, when nothing runs.
+    Exit,
+}

@@ -1,0 +1,196 @@
+"""``@remote`` on classes: each instance is an actor, a process of its own that runs its methods."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn, TypeVar
+
+from sheaf._runtime import actor_handle, arguments, environment, options, process
+from sheaf._runtime.actor_handle import ActorHandle, Interface, Method
+from sheaf._runtime.arguments import Signature
+from sheaf._runtime.context import Terms
+from sheaf._runtime.definition import Definition
+from sheaf._sheaf import CallOptions
+from sheaf.exceptions import ActorAlreadyExistsError
+
+_WHAT = "actor classes"
+
+# As Ray: calls that an async actor runs at once.
+_ASYNC_CONCURRENCY = 1000
+
+_OPTIONS_OF_METHOD = "__sheaf_method__"
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def method(**given: Any) -> Callable[[F], F]:
+    """Options of a method of an actor, such as ``num_returns``.
+
+    >>> import sheaf
+    >>> @sheaf.remote
+    ... class Pair:
+    ...     @sheaf.method(num_returns=2)
+    ...     def both(self):
+    ...         return 1, 2
+    >>> pair = Pair.remote()
+    >>> sheaf.get(pair.both.remote())
+    [1, 2]
+    """
+    if not given:
+        raise ValueError("method() needs an option, such as num_returns")
+    options.check(given, options.METHOD, "methods of actors")
+
+    def note(function: F) -> F:
+        setattr(function, _OPTIONS_OF_METHOD, given)
+        return function
+
+    return note
+
+
+class ActorClass:
+    """A class whose instances are actors; ``remote`` of the module makes it.
+
+    >>> import sheaf
+    >>> @sheaf.remote
+    ... class Counter:
+    ...     def __init__(self, start):
+    ...         self.count = start
+    ...     def add(self, by=1):
+    ...         self.count += by
+    ...         return self.count
+    >>> counter = Counter.remote(10)
+    >>> sheaf.get([counter.add.remote(), counter.add.remote(5)])
+    [11, 16]
+    """
+
+    def __init__(self, cls: type, given: Mapping[str, Any]) -> None:
+        options.check(given, options.ACTOR, _WHAT)
+        self._set(Definition(cls, cls.__name__), dict(given))
+        functools.update_wrapper(self, cls, updated=())
+
+    def _set(self, definition: Definition, given: dict[str, Any]) -> None:
+        self._definition = definition
+        self._given = given
+        self._parts: tuple[Signature, dict[str, Method], bool] | None = None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        name = self._definition.name
+        raise TypeError(f"Actors cannot be instantiated directly. Instead of '{name}()', use '{name}.remote()'.")
+
+    def __mro_entries__(self, bases: tuple[Any, ...]) -> NoReturn:
+        raise TypeError(
+            f"{self._definition.name} is an actor class, from which others cannot inherit\n"
+            "  help: put remote() on the class that inherits, and leave the other one plain"
+        )
+
+    def options(self, **changed: Any) -> ActorClass:
+        """The same class with other options for the actors that are made through the result."""
+        options.check(changed, options.ACTOR, _WHAT)
+        same = ActorClass.__new__(ActorClass)
+        same._set(self._definition, {**self._given, **changed})
+        same._parts = self._parts
+        functools.update_wrapper(same, self._definition.value, updated=())
+        return same
+
+    def remote(self, *args: Any, **kwargs: Any) -> ActorHandle:
+        """Start an actor. Returns its handle at once; what its constructor raises, the first call tells."""
+        client = process.client()
+        given = {name: value for name, value in self._given.items() if value is not None}
+        name, namespace = given.get("name"), given.get("namespace") or process.namespace()
+        if name == "":
+            raise ValueError("the name of an actor cannot be empty")
+        if given.get("get_if_exists"):
+            if name is None:
+                raise ValueError("get_if_exists needs the name of the actor")
+            if (found := actor_handle.look_up(name, namespace)) is not None:
+                return found
+        signature, methods, is_async = self._described()
+        signature.check(args, kwargs)
+        terms = self._terms(given, is_async)
+        packed, needs = arguments.pack(self._definition.name, args, kwargs)
+        ref = client.create_actor(
+            self._call_options(given, terms),
+            self._definition.ref(),
+            packed.data,
+            packed.buffers,
+            packed.contained,
+            needs,
+        )
+        handle = ActorHandle(ref, Interface(self._definition.name, methods, terms, given.get("max_task_retries", 0)))
+        return self._named(handle, given, namespace)
+
+    def _named(self, handle: ActorHandle, given: Mapping[str, Any], namespace: str) -> ActorHandle:
+        """The handle of whoever has the name: this one, or with ``get_if_exists`` one that was first."""
+        detached = given.get("lifetime") == "detached"
+        # The table of names is what keeps a detached actor: one without a name goes under its id.
+        name = given.get("name") or (handle._actor_id if detached else None)
+        if name is None:
+            return handle
+        meta = actor_handle.dump_interface(handle._interface)
+        if process.client().claim_name(name, namespace, handle._ref, meta, detached) is None:
+            return handle
+        if given.get("get_if_exists"):
+            return actor_handle.get_actor(name, namespace)
+        raise ActorAlreadyExistsError(
+            f"an actor with the name {name!r} lives in the namespace {namespace!r} already\n"
+            "  help: sheaf.get_actor(name) finds it; options(get_if_exists=True) takes whichever there is"
+        )
+
+    def _terms(self, given: Mapping[str, Any], is_async: bool) -> Terms:
+        return Terms(
+            job_id=process.job_id(),
+            namespace=process.namespace(),
+            env=environment.normalise(given.get("runtime_env"), process.env()),
+            resources=options.resources(given, default_cpus=1 if options.names_resources(given) else 0),
+            is_async=is_async,
+            actor_name=given.get("name", ""),
+        )
+
+    def _call_options(self, given: Mapping[str, Any], terms: Terms) -> CallOptions:
+        name = self._definition.name
+        return CallOptions(
+            f"{name}.__init__",
+            # Unless it asks for something: one CPU to be placed, and none for life.
+            resources=options.resources(given, default_cpus=1),
+            held=terms.resources,
+            max_retries=given.get("max_restarts", 0),
+            strategy=options.strategy(given),
+            env=terms.env,
+            concurrency=given.get("max_concurrency", _ASYNC_CONCURRENCY if terms.is_async else 1),
+            extra=terms.dumps(),
+        )
+
+    def _described(self) -> tuple[Signature, dict[str, Method], bool]:
+        """How the class is constructed, its methods, and whether it is async."""
+        if self._parts is None:
+            cls = self._definition.value
+            own = {name for base in cls.__mro__ if base is not object for name in vars(base)}
+            functions = {name: value for name, value in inspect.getmembers(cls, inspect.isroutine) if name in own}
+            methods = {name: _method(cls, name, value) for name, value in functions.items()}
+            is_async = any(
+                inspect.iscoroutinefunction(value) or inspect.isasyncgenfunction(value) for value in functions.values()
+            )
+            self._parts = Signature(cls, self._definition.name), methods, is_async
+        return self._parts
+
+    # By state and not by arguments: the class may refer to this.
+    def __getstate__(self) -> tuple[Definition, dict[str, Any]]:
+        return self._definition, self._given
+
+    def __setstate__(self, state: tuple[Definition, dict[str, Any]]) -> None:
+        self._set(*state)
+
+    def __repr__(self) -> str:
+        return f"ActorClass({self._definition.name})"
+
+
+def _method(cls: type, name: str, function: Any) -> Method:
+    # Class methods are bound already, static ones take no instance.
+    takes_self = not isinstance(inspect.getattr_static(cls, name), staticmethod | classmethod)
+    return Method(
+        Signature(function, f"{cls.__name__}.{name}", skip_first=takes_self),
+        getattr(function, _OPTIONS_OF_METHOD, {}),
+        inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function),
+    )

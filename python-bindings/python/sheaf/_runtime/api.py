@@ -1,0 +1,250 @@
+"""The functions of the module for tasks, actors and objects, under Ray's names and with Ray's checks."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, overload
+
+from sheaf._runtime import process, serialization
+from sheaf._runtime.actor_class import ActorClass, method
+from sheaf._runtime.actor_handle import exit_actor, get_actor, kill
+from sheaf._runtime.context import get_gpu_ids, get_runtime_context
+from sheaf._runtime.process import is_initialized, shutdown
+from sheaf._runtime.remote_function import RemoteFunction
+from sheaf._runtime.start import init
+from sheaf._sheaf import ObjectRef
+from sheaf.exceptions import GetTimeoutError
+
+__all__ = [
+    "ObjectRef",
+    "available_resources",
+    "cancel",
+    "cluster_resources",
+    "exit_actor",
+    "explain",
+    "get",
+    "get_actor",
+    "get_gpu_ids",
+    "get_runtime_context",
+    "init",
+    "is_initialized",
+    "kill",
+    "method",
+    "nodes",
+    "put",
+    "remote",
+    "shutdown",
+    "wait",
+]
+
+
+@overload
+def remote(function_or_class: type, /) -> ActorClass: ...  # type: ignore[overload-overlap]
+@overload
+def remote(function_or_class: Callable[..., Any], /) -> RemoteFunction: ...
+@overload
+def remote(**options: Any) -> Callable[[Any], Any]: ...
+def remote(*given: Any, **options: Any) -> Any:
+    """Let the calls of a function be tasks, or the instances of a class be actors.
+
+    Args:
+        given: The function or class, where the decorator has no arguments.
+        options: ``num_cpus``, ``num_gpus``, ``memory``, ``resources``, ``runtime_env``, ``scheduling_strategy``,
+            ``name``; of functions ``num_returns``, ``max_retries``, ``retry_exceptions``, ``max_calls``; of classes
+            ``max_restarts``, ``max_task_retries``, ``max_concurrency``, ``lifetime``, ``namespace``, ``get_if_exists``.
+
+    >>> import sheaf
+    >>> @sheaf.remote(num_cpus=1)
+    ... def add(a, b):
+    ...     return a + b
+    >>> sheaf.get(add.remote(1, add.remote(2, 3)))
+    6
+    """
+    if len(given) == 1 and not options and callable(given[0]):
+        return _made_remote(given[0], {})
+    if given or not options:
+        raise TypeError("remote is used as @remote, as @remote(num_cpus=1) with options by name, or as remote(f)")
+    return lambda function_or_class: _made_remote(function_or_class, options)
+
+
+def _made_remote(what: Any, options: dict[str, Any]) -> RemoteFunction | ActorClass:
+    if isinstance(what, RemoteFunction | ActorClass):
+        raise TypeError(f"{what!r} is remote already\n  help: change its options with .options()")
+    if inspect.isclass(what):
+        return ActorClass(what, options)
+    if callable(what):
+        return RemoteFunction(what, options)
+    raise TypeError(f"remote is for functions and classes, and not for {type(what).__name__}")
+
+
+@overload
+def get(object_refs: ObjectRef, *, timeout: float | None = None) -> Any: ...
+@overload
+def get(object_refs: Sequence[ObjectRef], *, timeout: float | None = None) -> list[Any]: ...
+def get(object_refs: Any, *, timeout: float | None = None) -> Any:
+    """The value of a reference, or the list of those of a list; waits until they are there.
+
+    Args:
+        object_refs: A reference or a list of them.
+        timeout: Seconds after which ``GetTimeoutError`` is raised; 0 does not wait at all.
+
+    Raises what the task raised, as a ``TaskError`` that is also of the type raised.
+
+    >>> import sheaf
+    >>> sheaf.get([sheaf.put(1), sheaf.put("two")])
+    [1, 'two']
+    """
+    if isinstance(object_refs, ObjectRef):
+        return _values([object_refs], timeout)[0]
+    if not isinstance(object_refs, list):
+        raise TypeError(f"get() takes an ObjectRef or a list of them, and not a {type(object_refs).__name__}")
+    _check_refs("get", object_refs)
+    return _values(object_refs, timeout) if object_refs else []
+
+
+def _values(refs: list[ObjectRef], timeout: float | None) -> list[Any]:
+    client = process.client()
+    values = client.get(refs, timeout)
+    if values is None:
+        ready = client.wait(refs, len(refs), 0)
+        late = [ref for ref, is_ready in zip(refs, ready, strict=True) if not is_ready] or refs[:1]
+        raise GetTimeoutError(
+            f"{len(late)} of {len(refs)} objects were not there after {timeout} s; "
+            f"{late[0]!r}: {client.explain(late[0])}"
+        )
+    return [serialization.load(value) for value in values]
+
+
+def put(value: Any) -> ObjectRef:
+    """Store a value once, to be passed to many tasks.
+
+    >>> import sheaf
+    >>> sheaf.get(sheaf.put({"a": 1}))
+    {'a': 1}
+    """
+    if isinstance(value, ObjectRef):
+        raise TypeError(
+            "put() of an ObjectRef is not allowed: it is stored\n  help: put it in a list where it has to be"
+        )
+    packed = serialization.dumps(value)
+    return process.client().put(packed.data, packed.buffers, packed.contained)
+
+
+def wait(
+    object_refs: list[ObjectRef], *, num_returns: int = 1, timeout: float | None = None, fetch_local: bool = True
+) -> tuple[list[ObjectRef], list[ObjectRef]]:
+    """Wait until so many of the objects are there: those that are, at most so many, and the others.
+
+    Args:
+        object_refs: Each at most once.
+        num_returns: How many to wait for.
+        timeout: Seconds after which it returns with fewer.
+        fetch_local: Whether an object has to be on this node to count as there; on one node it always is.
+
+    >>> import sheaf
+    >>> ready, others = sheaf.wait([sheaf.put(1), sheaf.put(2)], num_returns=1)
+    >>> len(ready), len(others)
+    (1, 1)
+    """
+    if not isinstance(object_refs, list):
+        raise TypeError(f"wait() takes a list of ObjectRefs, and not a {type(object_refs).__name__}")
+    if timeout is not None and timeout < 0:
+        raise ValueError(f"timeout is {timeout}, and cannot be negative")
+    _check_refs("wait", object_refs)
+    if not object_refs:
+        return [], []
+    if len(object_refs) != len(set(object_refs)):
+        raise ValueError("wait() takes each ObjectRef once; the list has one twice")
+    if not 0 < num_returns <= len(object_refs):
+        raise ValueError(
+            f"num_returns is {num_returns}, and has to be from 1 to {len(object_refs)}, the number of refs"
+        )
+    is_ready = process.client().wait(object_refs, num_returns, timeout)
+    ready: list[ObjectRef] = []
+    others: list[ObjectRef] = []
+    for ref, there in zip(object_refs, is_ready, strict=True):
+        (ready if there and len(ready) < num_returns else others).append(ref)
+    return ready, others
+
+
+def cancel(object_ref: ObjectRef, *, force: bool = False, recursive: bool = True) -> None:
+    """Stop the task that makes this object, where it has not ended; its ``get`` raises ``TaskCancelledError``.
+
+    Args:
+        object_ref: What the task was to make.
+        force: Whether the worker is killed, and not only interrupted.
+        recursive: Whether the tasks that it started are cancelled too.
+
+    >>> import sheaf, time
+    >>> @sheaf.remote
+    ... def sleep():
+    ...     time.sleep(60)
+    >>> sleeping = sleep.remote()
+    >>> sheaf.cancel(sleeping)
+    >>> try:
+    ...     sheaf.get(sleeping)
+    ... except sheaf.exceptions.TaskCancelledError:
+    ...     print("cancelled")
+    cancelled
+    """
+    if not isinstance(object_ref, ObjectRef):
+        raise TypeError(
+            f"cancel() is for an ObjectRef, and not for {type(object_ref).__name__}\n  help: actors are ended by kill()"
+        )
+    process.client().cancel(object_ref, force, recursive)
+
+
+def nodes() -> list[dict[str, Any]]:
+    """The nodes of the cluster, under Ray's names: id, whether it lives, resources and labels.
+
+    >>> import sheaf
+    >>> [node["Alive"] for node in sheaf.nodes()]
+    [True]
+    """
+    return [
+        {"NodeID": node_id, "Alive": alive, "alive": alive, "Resources": total, "Labels": labels}
+        for node_id, alive, total, _, labels in process.client().nodes()
+    ]
+
+
+def cluster_resources() -> dict[str, float]:
+    """What all nodes have together.
+
+    >>> import sheaf
+    >>> sheaf.cluster_resources()["CPU"] >= 1
+    True
+    """
+    return _sum([total for _, alive, total, _, _ in process.client().nodes() if alive])
+
+
+def available_resources() -> dict[str, float]:
+    """What of it is free now.
+
+    >>> import sheaf
+    >>> sheaf.available_resources()["CPU"] <= sheaf.cluster_resources()["CPU"]
+    True
+    """
+    return _sum([free for _, alive, _, free, _ in process.client().nodes() if alive])
+
+
+def explain(object_ref: ObjectRef) -> str:
+    """Why an object is not there yet: what its task waits for, or which node has what it asks for.
+
+    >>> import sheaf
+    >>> isinstance(sheaf.explain(sheaf.put(1)), str)
+    True
+    """
+    _check_refs("explain", [object_ref])
+    return process.client().explain(object_ref)
+
+
+def _check_refs(name: str, refs: list[Any]) -> None:
+    for ref in refs:
+        if not isinstance(ref, ObjectRef):
+            raise TypeError(f"{name}() was given a {type(ref).__name__}, which is not an ObjectRef: {ref!r:.100}")
+
+
+def _sum(parts: list[dict[str, float]]) -> dict[str, float]:
+    names = sorted({name for part in parts for name in part})
+    return {name: sum(part.get(name, 0.0) for part in parts) for name in names}

@@ -1,0 +1,135 @@
+"""``@remote`` on functions: each call is a task that a worker runs."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sheaf._runtime import arguments, environment, options, process
+from sheaf._runtime.arguments import Signature
+from sheaf._runtime.context import Terms
+from sheaf._runtime.definition import Definition
+from sheaf._sheaf import CallOptions
+from sheaf.errors import UnsupportedError
+
+_WHAT = "remote functions"
+_RETRIES = 3
+
+
+class RemoteFunction:
+    """A function whose calls run elsewhere; ``remote`` of the module makes it.
+
+    >>> import sheaf
+    >>> @sheaf.remote
+    ... def double(x):
+    ...     return 2 * x
+    >>> sheaf.get(double.remote(4))
+    8
+    """
+
+    def __init__(self, function: Callable[..., Any], given: Mapping[str, Any]) -> None:
+        if inspect.iscoroutinefunction(function):
+            raise ValueError(
+                f"{function.__qualname__} is an async function, which tasks cannot be\n"
+                "  help: call asyncio.run inside a plain function, or make it a method of an actor"
+            )
+        options.check(given, options.TASK, _WHAT)
+        name = getattr(function, "__name__", type(function).__name__)
+        self._set(Definition(function, name), dict(given))
+        functools.update_wrapper(self, function, updated=())
+
+    def _set(self, definition: Definition, given: dict[str, Any]) -> None:
+        self._definition = definition
+        self._given = given
+        self._prepared: tuple[int, CallOptions] | None = None
+        self._signature: Signature | None = None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        name = self._definition.name
+        raise TypeError(
+            f"Remote functions cannot be called directly. Instead of running '{name}()', try '{name}.remote()'."
+        )
+
+    def remote(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function elsewhere.
+
+        Returns at once: an ``ObjectRef``, a list of them for several returns, ``None`` for no return.
+        """
+        client = process.client()
+        if self._signature is None:
+            self._signature = Signature(self._definition.value, self._definition.name)
+        self._signature.check(args, kwargs)
+        function = self._definition.ref()
+        prepared = self._prepared
+        if prepared is None or prepared[0] != process.number():
+            prepared = self._prepared = (process.number(), self._call_options())
+        packed, needs = arguments.pack(self._definition.name, args, kwargs)
+        return returned(client.submit(prepared[1], function, packed.data, packed.buffers, packed.contained, needs))
+
+    def options(self, **changed: Any) -> RemoteFunction:
+        """The same function with other options for the calls that are made through the result.
+
+        >>> import sheaf
+        >>> @sheaf.remote
+        ... def two():
+        ...     return 1, 2
+        >>> sheaf.get(two.options(num_returns=2).remote())
+        [1, 2]
+        """
+        options.check(changed, options.TASK, _WHAT)
+        if "max_calls" in changed:
+            raise ValueError("max_calls goes with the function: give it to remote() and not to options()")
+        same = RemoteFunction.__new__(RemoteFunction)
+        same._set(self._definition, {**self._given, **changed})
+        same._signature = self._signature
+        functools.update_wrapper(same, self._definition.value, updated=())
+        return same
+
+    def _call_options(self) -> CallOptions:
+        given = {name: value for name, value in self._given.items() if value is not None}
+        name = given.get("name") or self._definition.name
+        if "num_returns" not in given and inspect.isgeneratorfunction(self._definition.value):
+            raise UnsupportedError(
+                f"{name} is a generator, and generators that stream are not there yet\n"
+                "  help: return a list, or say how many values it yields: remote(num_returns=...)"
+            )
+        resources = options.resources(given, default_cpus=1)
+        env = environment.normalise(given.get("runtime_env"), process.env())
+        retry_exceptions = given.get("retry_exceptions", False)
+        terms = Terms(
+            job_id=process.job_id(),
+            namespace=process.namespace(),
+            env=env,
+            resources=resources,
+            retry_exceptions=retry_exceptions if isinstance(retry_exceptions, bool) else tuple(retry_exceptions),
+        )
+        return CallOptions(
+            name,
+            resources=resources,
+            num_returns=given.get("num_returns", 1),
+            max_retries=given.get("max_retries", _RETRIES),
+            strategy=options.strategy(given),
+            env=env,
+            # A process that used a GPU gives its memory back by ending.
+            max_calls=given.get("max_calls", 1 if given.get("num_gpus") else 0),
+            extra=terms.dumps(),
+        )
+
+    # By state and not by arguments: the function may refer to this, as recursive ones do.
+    def __getstate__(self) -> tuple[Definition, dict[str, Any]]:
+        return self._definition, self._given
+
+    def __setstate__(self, state: tuple[Definition, dict[str, Any]]) -> None:
+        self._set(*state)
+
+    def __repr__(self) -> str:
+        return f"RemoteFunction({self._definition.name})"
+
+
+def returned(refs: list[Any]) -> Any:
+    """What ``remote`` returns: the one reference, the list of several, or ``None``."""
+    if len(refs) == 1:
+        return refs[0]
+    return refs or None

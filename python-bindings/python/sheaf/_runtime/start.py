@@ -1,0 +1,162 @@
+"""``init``: its arguments as users and programs for Ray give them, checked, and the session that they start."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Any
+
+from sheaf._runtime import environment, machine, options, process
+from sheaf.errors import UnsupportedError
+
+# What Ray's init takes and what has no meaning here; any other name is refused as a slip.
+_WITHOUT_MEANING = """
+allow_multiple bind_to_localhost cgroup_path configure_logging dashboard_agent_listen_port dashboard_host
+dashboard_port driver_object_store_memory enable_object_reconstruction enable_resource_isolation include_dashboard
+job_config lru_evict logging_config logging_format local_mode_safe_globals object_ref_seed proxy_server_url
+redis_max_memory storage system_reserved_cpu system_reserved_memory _driver_object_store_memory
+_enable_object_reconstruction _metrics_export_port _node_ip_address _node_name _plasma_directory
+_redis_max_memory _redis_password _redis_username _system_config _tracing_startup_hook _cluster_id
+""".split()  # noqa: SIM905
+
+
+class Context(Mapping[str, Any]):
+    """What ``init`` returns: where the runtime is. As a context manager it shuts it down at the end."""
+
+    dashboard_url = ""
+
+    def __init__(self) -> None:
+        from sheaf._sheaf import VERSION
+
+        self.python_version = ".".join(str(part) for part in sys.version_info[:3])
+        self.sheaf_version = self.ray_version = VERSION
+        self.address_info: dict[str, Any] = {
+            "address": "local",
+            "node_id": process.client().node_id,
+            "node_ip_address": "127.0.0.1",
+        }
+
+    def __getitem__(self, key: str) -> Any:
+        return self.address_info[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.address_info)
+
+    def __len__(self) -> int:
+        return len(self.address_info)
+
+    def __enter__(self) -> Context:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.disconnect()
+
+    def __repr__(self) -> str:
+        return f"Context(node_id={self.address_info['node_id']!r}, sheaf_version={self.sheaf_version!r})"
+
+    def disconnect(self) -> None:
+        """Shut the runtime down."""
+        process.shutdown()
+
+
+def init(
+    address: str | None = None,
+    *,
+    num_cpus: float | None = None,
+    num_gpus: float | None = None,
+    resources: Mapping[str, float] | None = None,
+    labels: Mapping[str, str] | None = None,
+    object_store_memory: int | None = None,
+    spill_dir: str | os.PathLike[str] | None = None,
+    namespace: str | None = None,
+    runtime_env: Mapping[str, Any] | None = None,
+    ignore_reinit_error: bool = False,
+    local_mode: bool = False,
+    log_to_driver: bool = True,
+    logging_level: int | str | None = None,
+    _memory: int | None = None,
+    _temp_dir: str | os.PathLike[str] | None = None,
+    **kwargs: Any,
+) -> Context:
+    """Start the runtime for tasks, actors and objects: inside this process, with worker processes beside it.
+
+    The first task, actor or ``put`` starts it where ``init`` was not called. All of it is gone with this process.
+
+    Args:
+        address: ``None``, ``"local"`` or ``"auto"``: a runtime of this process' own.
+        num_cpus: CPUs for tasks and actors; by default those that this process may use.
+        num_gpus: GPUs; by default those of ``CUDA_VISIBLE_DEVICES``, or all.
+        resources: What else there is, under names of your own.
+        labels: Of the node, for strategies that choose by them.
+        object_store_memory: Bytes of shared memory that objects may take; by default 30 % of the memory.
+        spill_dir: The folder for objects beyond that.
+        namespace: Of the names of actors; by default one that nobody else has.
+        runtime_env: For all tasks and actors: ``env_vars``, ``working_dir`` and the like.
+        ignore_reinit_error: Whether a second ``init`` returns the runtime that is there.
+        local_mode: Not supported: ``UnsupportedError``.
+        log_to_driver: Whether what workers print appears here.
+        logging_level: Of the logger ``"sheaf"``.
+
+    >>> import sheaf
+    >>> with sheaf.init(num_cpus=2, ignore_reinit_error=True) as context:
+    ...     context.address_info["address"]
+    'local'
+    """
+    if process.is_initialized():
+        if ignore_reinit_error:
+            logging.getLogger("sheaf").info("init: the runtime runs already; nothing is changed")
+            return Context()
+        raise RuntimeError(
+            "init was called twice: the runtime runs already in this process\n"
+            "  help: call sheaf.shutdown() first, or init(ignore_reinit_error=True) to go on with it"
+        )
+    if address not in (None, "local", "auto"):
+        raise UnsupportedError(
+            f"init(address={address!r}): clusters are not there yet\n  help: without an address it runs here"
+        )
+    if local_mode:
+        raise UnsupportedError("init(local_mode=True) is not there yet")
+    _check_names(kwargs)
+    if logging_level is not None:
+        logging.getLogger("sheaf").setLevel(logging_level.upper() if isinstance(logging_level, str) else logging_level)
+    process.start_session(
+        resources=_resources(num_cpus, num_gpus, _memory, resources),
+        labels=labels or {},
+        object_store_memory=None if object_store_memory is None else int(object_store_memory),
+        spill_dir=None if spill_dir is None else os.fspath(spill_dir),
+        log_dir=None if _temp_dir is None else os.fspath(_temp_dir),
+        shown=log_to_driver,
+        namespace=namespace,
+        env=environment.normalise(runtime_env),
+    )
+    return Context()
+
+
+def _check_names(given: Mapping[str, Any]) -> None:
+    for name in given:
+        if name not in _WITHOUT_MEANING:
+            raise TypeError(options.unknown("init", name, ["address", *(init.__kwdefaults__ or ())]))
+    # Ray's own defaults say nothing.
+    named = sorted(name for name, value in given.items() if value not in (None, False))
+    if named:
+        warnings.warn(f"init: without a meaning in Sheaf: {', '.join(named)}", stacklevel=3)
+
+
+def _resources(
+    cpus: float | None, gpus: float | None, memory: int | None, named: Mapping[str, float] | None
+) -> dict[str, float]:
+    options.check_resources(named)
+    every = {
+        "CPU": machine.cpus() if cpus is None else cpus,
+        "GPU": machine.gpus() if gpus is None else gpus,
+        "memory": machine.memory() if memory is None else memory,
+    }
+    for name, value in every.items():
+        options.check_amount(name, value)
+    return {name: float(value) for name, value in (every | dict(named or {})).items() if value or name == "CPU"}

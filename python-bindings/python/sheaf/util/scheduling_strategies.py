@@ -1,0 +1,117 @@
+"""Where tasks and actors are to run, for the option ``scheduling_strategy``.
+
+>>> import sheaf
+>>> from sheaf.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+>>> @sheaf.remote
+... def where():
+...     return sheaf.get_runtime_context().get_node_id()
+>>> [node] = [node["NodeID"] for node in sheaf.nodes()]
+>>> strategy = NodeAffinitySchedulingStrategy(node, soft=False)
+>>> sheaf.get(where.options(scheduling_strategy=strategy).remote()) == node
+True
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sheaf.errors import UnsupportedError
+
+__all__ = ["DoesNotExist", "Exists", "In", "NodeAffinitySchedulingStrategy", "NodeLabelSchedulingStrategy", "NotIn"]
+
+
+@dataclass(frozen=True)
+class NodeAffinitySchedulingStrategy:
+    """On one node.
+
+    Args:
+        node_id: Which one, as ``nodes()`` names it.
+        soft: Whether another will do when it is gone or can never run the task.
+    """
+
+    node_id: str
+    soft: bool
+
+    def __post_init__(self) -> None:
+        try:
+            known = bool(bytes.fromhex(self.node_id))
+        except (TypeError, ValueError):
+            known = False
+        if not known:
+            raise ValueError(
+                f"Invalid node_id {self.node_id!r}: it has to be hexadecimal\n  help: sheaf.nodes() tells the ids"
+            )
+
+
+class _Operator:
+    def __init__(self, *values: str) -> None:
+        name = type(self).__name__
+        if not values:
+            raise ValueError(f'{name} needs values to compare with: {name}("value1", "value2")')
+        for value in values:
+            if not isinstance(value, str):
+                raise ValueError(f"{name} compares text, and not {value!r}, a {type(value).__name__}")
+        self.values = list(values)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(map(repr, self.values))})"
+
+
+class In(_Operator):
+    """A label with one of these values."""
+
+
+class NotIn(_Operator):
+    """A label with none of these values, or no such label."""
+
+
+class Exists:
+    """A label with any value."""
+
+
+class DoesNotExist:
+    """No such label."""
+
+
+class NodeLabelSchedulingStrategy:
+    """On a node with certain labels.
+
+    Args:
+        hard: The values of labels that it has to have.
+        soft: Those that are only preferred.
+
+    >>> from sheaf.util.scheduling_strategies import In, NodeLabelSchedulingStrategy
+    >>> NodeLabelSchedulingStrategy({"zone": In("b")}).hard
+    {'zone': 'b'}
+    """
+
+    def __init__(self, hard: Mapping[str, Any] | None, *, soft: Mapping[str, Any] | None = None) -> None:
+        if not hard and not soft:
+            raise ValueError("The `hard` and `soft` parameter of NodeLabelSchedulingStrategy cannot both be empty.")
+        if soft:
+            raise UnsupportedError("NodeLabelSchedulingStrategy: preferred labels (soft) are not there yet")
+        self.hard = {_name(name): _value(name, operator) for name, operator in (hard or {}).items()}
+
+
+def _name(name: object) -> str:
+    if not isinstance(name, str):
+        raise ValueError(f"NodeLabelSchedulingStrategy: {name!r} is not the name of a label, which is text")
+    return name
+
+
+def _value(name: str, operator: object) -> str:
+    """The one value that the operator lets through: nodes compare labels for equality."""
+    if isinstance(operator, str):
+        return operator
+    if isinstance(operator, In) and len(operator.values) == 1:
+        return operator.values[0]
+    if isinstance(operator, In | NotIn | Exists | DoesNotExist):
+        raise UnsupportedError(
+            f"NodeLabelSchedulingStrategy: {name}: {operator!r} is not there yet\n  help: name one value: In('value')"
+        )
+    raise ValueError(
+        f"NodeLabelSchedulingStrategy: {name}: {operator!r} is not an operator\n"
+        "  help: there are In, NotIn, Exists and DoesNotExist"
+    )

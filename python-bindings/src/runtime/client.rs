@@ -1,0 +1,391 @@
+//! What a driver or worker process says to its node.
+
+use std::collections::BTreeMap;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList};
+use sheaf::core::client::{Batch, Client, Host, NewCall, Next};
+use sheaf::core::env;
+use sheaf::core::ids::{ObjectId, TaskId};
+
+use super::call::PyCall;
+use super::options::CallOptions;
+use super::reference::{ObjectRef, bytes_of, hex};
+use super::value::{Parts, reply_to_python};
+use super::{Connection, IntoRuntimeResult};
+
+/// How long a wait may be deaf to signals.
+const SLICE: Duration = Duration::from_millis(50);
+/// What ends the namespace in the head's table of names.
+const SEPARATOR: char = '\0';
+
+static CONNECTION: Mutex<Option<Connection>> = Mutex::new(None);
+
+/// The connection of this process.
+pub(super) fn connection(py: Python<'_>) -> PyResult<Connection> {
+    if let Some(client) = CONNECTION.lock().as_ref().filter(|client| client.is_here()) {
+        return Ok(Arc::clone(client));
+    }
+    // Whoever reads a reference before `init` starts the runtime by that.
+    py.import(intern!(py, "sheaf._runtime.process"))?.call_method0(intern!(py, "client"))?;
+    let connected = CONNECTION.lock().clone();
+    connected.ok_or_else(|| PyRuntimeError::new_err("the runtime is not started; call sheaf.init()"))
+}
+
+/// What this process does when its node is gone or stops one of its calls.
+struct Process {
+    is_worker: bool,
+}
+
+impl Host for Process {
+    #[expect(unsafe_code, reason = "a worker without its node ends at once, whatever it runs")]
+    fn node_is_gone(&self) {
+        if self.is_worker {
+            // SAFETY: it ends the process and runs no code of ours.
+            unsafe { libc::_exit(1) };
+        }
+    }
+
+    #[expect(unsafe_code, reason = "a signal is sent to a thread of this process")]
+    fn stop(&self, task: TaskId, is_function: bool) {
+        if is_function {
+            let process = std::process::id();
+            // SAFETY: the thread that the process began with is there as long as the process.
+            unsafe { libc::syscall(libc::SYS_tgkill, process, process, libc::SIGINT) };
+            return;
+        }
+        // Python may be busy, and what the node says is to be heard meanwhile.
+        let stopping = env::thread("sheaf-stop", move || {
+            Python::attach(|py| {
+                let name = hex(&bytes_of(task.result(0))[..16]);
+                let told = py
+                    .import(intern!(py, "sheaf._runtime.worker"))
+                    .and_then(|worker| worker.call_method1(intern!(py, "cancel"), (name,)));
+                if let Err(error) = told {
+                    error.print(py);
+                }
+            });
+        });
+        // Without a thread for it the call goes on: it may end as if it had not been stopped.
+        drop(stopping);
+    }
+}
+
+/// The connection of a process to its node.
+#[pyclass(module = "sheaf._sheaf", frozen)]
+pub(crate) struct RuntimeClient(Connection);
+
+impl RuntimeClient {
+    /// Speaks through a socket, for all of this process.
+    pub(super) fn over(py: Python<'_>, socket: UnixStream, is_worker: bool) -> PyResult<Self> {
+        let client = py.detach(|| Client::new(socket, Process { is_worker })).runtime(py)?;
+        *CONNECTION.lock() = Some(Arc::clone(&client));
+        Ok(Self(client))
+    }
+
+    /// The name of a reference, which has to be of this connection.
+    fn id_of(&self, reference: &ObjectRef) -> PyResult<ObjectId> {
+        if !reference.is_of(&self.0) {
+            let text = format!("{} is of a runtime that has ended; what it stood for is gone", reference.shown());
+            return Err(PyRuntimeError::new_err(text));
+        }
+        Ok(reference.id())
+    }
+
+    fn ids(&self, refs: &[Bound<'_, ObjectRef>]) -> PyResult<Vec<ObjectId>> {
+        refs.iter().map(|reference| self.id_of(reference.get())).collect()
+    }
+
+    fn refs(&self, py: Python<'_>, task: TaskId, count: u32) -> PyResult<Vec<Py<ObjectRef>>> {
+        (0..count).map(|index| Py::new(py, ObjectRef::counted(task.result(index), &self.0))).collect()
+    }
+}
+
+/// Waits until so many questions are answered, with the GIL free and signals heard; says whether they are in time.
+fn wait(py: Python<'_>, client: &Client, batch: &Batch, count: usize, timeout: Option<f64>) -> PyResult<bool> {
+    let end = timeout
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok())
+        .map(|patience| Instant::now() + patience);
+    loop {
+        let slice = end.map_or(SLICE, |end| end.saturating_duration_since(Instant::now()).min(SLICE));
+        if py.detach(|| batch.wait(count, slice)) {
+            return Ok(true);
+        }
+        py.check_signals()?;
+        if end.is_some_and(|end| Instant::now() >= end) {
+            // What could be answered at once is in time, however short that is.
+            return py.detach(|| client.ping().map(|()| batch.wait(count, Duration::ZERO))).runtime(py);
+        }
+    }
+}
+
+type Buffers<'py> = Vec<Bound<'py, PyAny>>;
+type Refs<'py> = Vec<Bound<'py, ObjectRef>>;
+
+impl RuntimeClient {
+    #[expect(clippy::too_many_arguments, reason = "they are those of three methods of Python's")]
+    fn send_call(
+        &self,
+        py: Python<'_>,
+        options: &CallOptions,
+        actor: Option<(ObjectId, String)>,
+        makes_actor: bool,
+        function: Option<ObjectId>,
+        value: (&Bound<'_, PyBytes>, &Buffers<'_>),
+        contained: &Refs<'_>,
+        needs: &Refs<'_>,
+    ) -> PyResult<TaskId> {
+        let options = options.number(py, &self.0)?;
+        let parts = Parts::new(value.0, value.1)?;
+        let (needs, refs) = (self.ids(needs)?, self.ids(contained)?);
+        py.detach(|| {
+            let parts = parts.slices();
+            self.0.submit(NewCall { options, actor, makes_actor, function, needs, refs, parts: &parts })
+        })
+        .runtime(py)
+    }
+}
+
+#[pymethods]
+impl RuntimeClient {
+    #[getter]
+    fn node_id(&self) -> String {
+        format!("{:016x}", self.0.node().0)
+    }
+
+    #[getter]
+    fn client_id(&self) -> u64 {
+        self.0.id().0
+    }
+
+    fn put(
+        &self,
+        py: Python<'_>,
+        data: Bound<'_, PyBytes>,
+        buffers: Buffers<'_>,
+        contained: Refs<'_>,
+    ) -> PyResult<ObjectRef> {
+        let parts = Parts::new(&data, &buffers)?;
+        let contained = self.ids(&contained)?;
+        let object = py.detach(|| self.0.put(&parts.slices(), contained)).runtime(py)?;
+        Ok(ObjectRef::counted(object, &self.0))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "Python's method has them")]
+    fn submit(
+        &self,
+        py: Python<'_>,
+        options: &CallOptions,
+        function: &ObjectRef,
+        data: Bound<'_, PyBytes>,
+        buffers: Buffers<'_>,
+        contained: Refs<'_>,
+        needs: Refs<'_>,
+    ) -> PyResult<Vec<Py<ObjectRef>>> {
+        let function = Some(self.id_of(function)?);
+        let task = self.send_call(py, options, None, false, function, (&data, &buffers), &contained, &needs)?;
+        self.refs(py, task, options.returns())
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "Python's method has them")]
+    fn create_actor(
+        &self,
+        py: Python<'_>,
+        options: &CallOptions,
+        function: &ObjectRef,
+        data: Bound<'_, PyBytes>,
+        buffers: Buffers<'_>,
+        contained: Refs<'_>,
+        needs: Refs<'_>,
+    ) -> PyResult<ObjectRef> {
+        let function = Some(self.id_of(function)?);
+        let task = self.send_call(py, options, None, true, function, (&data, &buffers), &contained, &needs)?;
+        Ok(ObjectRef::counted(task.result(0), &self.0))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "Python's method has them")]
+    fn call(
+        &self,
+        py: Python<'_>,
+        actor: &ObjectRef,
+        options: &CallOptions,
+        method: String,
+        data: Bound<'_, PyBytes>,
+        buffers: Buffers<'_>,
+        contained: Refs<'_>,
+        needs: Refs<'_>,
+    ) -> PyResult<Vec<Py<ObjectRef>>> {
+        let actor = Some((self.id_of(actor)?, method));
+        let task = self.send_call(py, options, actor, false, None, (&data, &buffers), &contained, &needs)?;
+        self.refs(py, task, options.returns())
+    }
+
+    #[pyo3(signature = (refs, timeout))]
+    fn get<'py>(&self, py: Python<'py>, refs: Refs<'py>, timeout: Option<f64>) -> PyResult<Option<Bound<'py, PyList>>> {
+        let objects = self.ids(&refs)?;
+        let batch = self.0.ask(&objects, true, true).runtime(py)?;
+        if !wait(py, &self.0, &batch, objects.len(), timeout)? {
+            return Ok(None);
+        }
+        let values = PyList::empty(py);
+        for reply in batch.take().into_iter().flatten() {
+            values.append(reply_to_python(py, reply)?)?;
+        }
+        Ok(Some(values))
+    }
+
+    #[pyo3(signature = (refs, count, timeout))]
+    fn wait(&self, py: Python<'_>, refs: Refs<'_>, count: usize, timeout: Option<f64>) -> PyResult<Vec<bool>> {
+        let batch = self.0.ask(&self.ids(&refs)?, false, true).runtime(py)?;
+        wait(py, &self.0, &batch, count, timeout)?;
+        Ok(batch.ready())
+    }
+
+    fn when_ready(&self, py: Python<'_>, r#ref: Py<ObjectRef>, callback: Py<PyAny>) -> PyResult<()> {
+        let object = self.id_of(r#ref.get())?;
+        let then = move |reply| {
+            Python::attach(|py| {
+                let called = reply_to_python(py, reply).and_then(|value| callback.call1(py, (value,)));
+                if let Err(error) = called {
+                    error.write_unraisable(py, None);
+                }
+                drop(r#ref);
+            });
+        };
+        self.0.when_ready(object, then).runtime(py)
+    }
+
+    fn cancel(&self, py: Python<'_>, r#ref: &ObjectRef, force: bool, recursive: bool) -> PyResult<()> {
+        self.0.cancel(self.id_of(r#ref)?, force, recursive).runtime(py)
+    }
+
+    fn kill_actor(&self, py: Python<'_>, actor: &ObjectRef, no_restart: bool) -> PyResult<()> {
+        self.0.kill(self.id_of(actor)?, no_restart).runtime(py)
+    }
+
+    fn claim_name<'py>(
+        &self,
+        py: Python<'py>,
+        name: &str,
+        namespace: &str,
+        actor: &ObjectRef,
+        meta: &[u8],
+        detached: bool,
+    ) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let name = format!("{namespace}{SEPARATOR}{name}");
+        let taken = py.detach(|| self.0.claim_name(&name, actor.id(), meta, detached)).runtime(py)?;
+        Ok(taken.map(|(_, meta)| PyBytes::new(py, &meta)))
+    }
+
+    fn look_up<'py>(
+        &self,
+        py: Python<'py>,
+        name: &str,
+        namespace: &str,
+    ) -> PyResult<Option<(ObjectRef, Bound<'py, PyBytes>)>> {
+        let name = format!("{namespace}{SEPARATOR}{name}");
+        match py.detach(|| self.0.look_up(&name)).runtime(py)? {
+            Some((actor, meta)) => Ok(Some((ObjectRef::new(py, actor, &self.0)?, PyBytes::new(py, &meta)))),
+            None => Ok(None),
+        }
+    }
+
+    #[pyo3(signature = (namespace))]
+    fn names(&self, py: Python<'_>, namespace: Option<&str>) -> PyResult<Vec<(String, String)>> {
+        let prefix = namespace.map_or_else(String::new, |namespace| format!("{namespace}{SEPARATOR}"));
+        let names = py.detach(|| self.0.names(&prefix)).runtime(py)?;
+        let split =
+            |name: &String| name.split_once(SEPARATOR).map(|(space, name)| (space.to_string(), name.to_string()));
+        Ok(names.iter().filter_map(split).collect())
+    }
+
+    #[expect(clippy::type_complexity, reason = "a list of tuples is what Python gets")]
+    fn nodes(
+        &self,
+        py: Python<'_>,
+    ) -> PyResult<Vec<(String, bool, BTreeMap<String, f64>, BTreeMap<String, f64>, BTreeMap<String, String>)>> {
+        let nodes = py.detach(|| self.0.nodes()).runtime(py)?;
+        let told =
+            nodes.into_iter().map(|node| (format!("{:016x}", node.id.0), true, node.total, node.free, node.labels));
+        Ok(told.collect())
+    }
+
+    fn explain(&self, py: Python<'_>, r#ref: &ObjectRef) -> PyResult<String> {
+        py.detach(|| self.0.explain(r#ref.id())).runtime(py)
+    }
+
+    fn objects(&self, py: Python<'_>) -> PyResult<Vec<(String, u64, &'static str, u32)>> {
+        let objects = py.detach(|| self.0.objects()).runtime(py)?;
+        let place = |is_spilled| if is_spilled { "spilled" } else { "memory" };
+        let told = objects
+            .into_iter()
+            .map(|object| (hex(&bytes_of(object.id)), object.size, place(object.is_spilled), object.readers));
+        Ok(told.collect())
+    }
+
+    /// The connection of a worker, through a socket that it was started with.
+    #[staticmethod]
+    #[expect(unsafe_code, reason = "the descriptor is handed over as a number")]
+    fn from_fd(py: Python<'_>, fd: RawFd) -> PyResult<Self> {
+        // SAFETY: whoever calls gives the descriptor away.
+        let socket = UnixStream::from(unsafe { OwnedFd::from_raw_fd(fd) });
+        Self::over(py, socket, true)
+    }
+
+    fn next_call(&self, py: Python<'_>) -> PyResult<Option<PyCall>> {
+        loop {
+            match py.detach(|| self.0.next_call(SLICE)).runtime(py)? {
+                Next::Call(call) => return Ok(Some(PyCall::new(py, *call, &self.0)?)),
+                Next::Nothing => py.check_signals()?,
+                Next::End => return Ok(None),
+            }
+        }
+    }
+
+    fn finish(
+        &self,
+        py: Python<'_>,
+        call: &PyCall,
+        returns: Vec<(Bound<'_, PyBytes>, Buffers<'_>, Refs<'_>)>,
+    ) -> PyResult<()> {
+        let mut values = Vec::with_capacity(returns.len());
+        for (data, buffers, contained) in &returns {
+            values.push((Parts::new(data, buffers)?, self.ids(contained)?));
+        }
+        py.detach(|| {
+            let results: Vec<_> = values.iter().map(|(parts, contained)| (parts.slices(), contained.clone())).collect();
+            self.0.finish(call.attempt, &results)
+        })
+        .runtime(py)
+    }
+
+    /// References within an error are not kept: whoever raises one keeps what it needs itself.
+    fn fail(
+        &self,
+        py: Python<'_>,
+        call: &PyCall,
+        error: Vec<u8>,
+        contained: Bound<'_, PyList>,
+        retry: bool,
+    ) -> PyResult<()> {
+        let told = py.detach(|| self.0.fail(call.attempt, error, retry)).runtime(py);
+        drop(contained);
+        told
+    }
+
+    fn exit_actor(&self, py: Python<'_>) -> PyResult<()> {
+        self.0.exit_actor().runtime(py)?;
+        // The node ends this process.
+        loop {
+            py.detach(|| std::thread::sleep(SLICE));
+            py.check_signals()?;
+        }
+    }
+}

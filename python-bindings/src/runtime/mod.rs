@@ -1,0 +1,104 @@
+//! The runtime as Python holds it: a head and node in this process, and what drivers and workers say to them.
+
+mod call;
+mod client;
+mod options;
+mod reference;
+mod value;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pyo3::prelude::*;
+use sheaf::core::host;
+use sheaf::core::local::{Local, LocalOptions};
+use sheaf::core::resources::Resources;
+use sheaf::{Error, ErrorKind};
+
+use crate::errors::{IntoPyResult, to_py};
+
+pub(crate) use call::PyCall;
+pub(crate) use client::RuntimeClient;
+pub(crate) use options::CallOptions;
+pub(crate) use reference::{ObjectRef, start_recording, stop_recording};
+
+/// How long a wait for output may be deaf to signals.
+const PATIENCE: Duration = Duration::from_millis(200);
+/// The part of the machine's memory that objects may have, unless it is told otherwise.
+const STORE_PART: f64 = 0.3;
+/// Where a machine does not say how much memory it has.
+const STORE_BYTES: u64 = 1 << 30;
+
+/// The embedded head and node of a driver.
+#[pyclass(module = "sheaf._sheaf", frozen)]
+pub(crate) struct Runtime(Local);
+
+#[pymethods]
+impl Runtime {
+    #[new]
+    #[pyo3(signature = (*, resources, labels, object_store_memory, spill_dir, command, log_dir))]
+    fn new(
+        py: Python<'_>,
+        resources: HashMap<String, f64>,
+        labels: BTreeMap<String, String>,
+        object_store_memory: Option<u64>,
+        spill_dir: Option<PathBuf>,
+        command: Vec<String>,
+        log_dir: Option<PathBuf>,
+    ) -> PyResult<Self> {
+        let resources = Resources::new(resources.iter().map(|(name, amount)| (&**name, *amount))).py(py)?;
+        let part = || host::memory_bytes().map_or(STORE_BYTES, |bytes| (bytes as f64 * STORE_PART) as u64);
+        let options = LocalOptions {
+            resources,
+            labels,
+            store_bytes: object_store_memory.unwrap_or_else(part),
+            spill_dir: spill_dir.unwrap_or_else(std::env::temp_dir),
+            command,
+            log_dir,
+        };
+        Ok(Self(py.detach(|| Local::start(options)).py(py)?))
+    }
+
+    /// A connection, which becomes that of the process.
+    fn connect(&self, py: Python<'_>) -> PyResult<RuntimeClient> {
+        let socket = self.0.connect().py(py)?;
+        RuntimeClient::over(py, socket, false)
+    }
+
+    /// Lines that were printed, waiting for the first one; `None` when there will be no more.
+    fn next_output(&self, py: Python<'_>) -> Option<Vec<(String, u32, bool, String)>> {
+        let lines = py.detach(|| self.0.output(PATIENCE))?;
+        Some(lines.into_iter().map(|line| (line.name, line.pid, line.is_error, line.text)).collect())
+    }
+
+    /// Ends all processes and frees all objects.
+    fn shutdown(&self, py: Python<'_>) {
+        py.detach(|| self.0.shutdown());
+    }
+}
+
+/// The exception for an error of the runtime: a store without room has classes of its own.
+fn runtime_error(py: Python<'_>, error: &Error) -> PyErr {
+    let class = match error.kind() {
+        ErrorKind::MemoryLimit => "ObjectStoreFullError",
+        ErrorKind::DiskFull => "OutOfDiskError",
+        _ => return to_py(py, error),
+    };
+    let made = py.import("sheaf.exceptions").and_then(|module| module.getattr(class)?.call1((error.to_string(),)));
+    made.map_or_else(|failed| failed, PyErr::from_value)
+}
+
+trait IntoRuntimeResult<T> {
+    fn runtime(self, py: Python<'_>) -> PyResult<T>;
+}
+
+impl<T> IntoRuntimeResult<T> for sheaf::Result<T> {
+    fn runtime(self, py: Python<'_>) -> PyResult<T> {
+        self.map_err(|error| runtime_error(py, &error))
+    }
+}
+
+/// A connection that is shared by all that came from it.
+type Connection = Arc<sheaf::core::client::Client>;

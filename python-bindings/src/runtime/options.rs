@@ -1,0 +1,96 @@
+//! What calls ask for, checked once and told to the node once.
+
+use std::collections::BTreeMap;
+use std::sync::Weak;
+
+use parking_lot::Mutex;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+use sheaf::core::client::Client;
+use sheaf::core::ids::NodeId;
+use sheaf::core::resources::Resources;
+use sheaf::core::wire::{self, Where, Work};
+
+use super::{Connection, IntoRuntimeResult};
+use crate::errors::IntoPyResult;
+
+/// What a call asks for; made once for a remote function, actor class or method with its options.
+#[pyclass(module = "sheaf._sheaf", frozen)]
+pub(crate) struct CallOptions {
+    options: wire::CallOptions,
+    /// The number under which a node knows them.
+    defined: Mutex<Option<(Weak<Client>, u32)>>,
+}
+
+fn place(strategy: &Bound<'_, PyTuple>) -> PyResult<Where> {
+    let kind: String = strategy.get_item(0)?.extract()?;
+    match kind.as_str() {
+        "DEFAULT" => Ok(Where::Anywhere),
+        "SPREAD" => Ok(Where::Spread),
+        "NODE" => {
+            let name: String = strategy.get_item(1)?.extract()?;
+            let number = u64::from_str_radix(&name, 16)
+                .map_err(|_| PyValueError::new_err(format!("{name:?} is not the id of a node")))?;
+            Ok(Where::Node(NodeId(number), strategy.get_item(2)?.extract()?))
+        }
+        "LABELS" => Ok(Where::Labels(strategy.get_item(1)?.extract()?)),
+        other => Err(PyValueError::new_err(format!("{other:?} is no scheduling strategy"))),
+    }
+}
+
+#[pymethods]
+impl CallOptions {
+    #[new]
+    #[expect(clippy::too_many_arguments, reason = "each is an option of its own, by keyword")]
+    #[pyo3(signature = (name, *, resources, num_returns=1, max_retries=0, strategy=None, env=String::new(), max_calls=0,
+        held=None, concurrency=1, extra=Vec::new()))]
+    fn new(
+        py: Python<'_>,
+        name: String,
+        resources: BTreeMap<String, f64>,
+        num_returns: u32,
+        max_retries: i64,
+        strategy: Option<Bound<'_, PyTuple>>,
+        env: String,
+        max_calls: u32,
+        held: Option<BTreeMap<String, f64>>,
+        concurrency: u32,
+        extra: Vec<u8>,
+    ) -> PyResult<Self> {
+        let held = held.unwrap_or_default();
+        for amounts in [&resources, &held] {
+            Resources::new(amounts.iter().map(|(name, amount)| (&**name, *amount))).py(py)?;
+        }
+        let options = wire::CallOptions {
+            resources,
+            place: strategy.as_ref().map_or(Ok(Where::Anywhere), place)?,
+            returns: num_returns,
+            // -1 is for ever, in Ray's words.
+            max_retries: u32::try_from(max_retries).unwrap_or(u32::MAX),
+            held,
+            concurrency,
+            work: Work { name, env, max_calls, extra: extra.into() },
+        };
+        Ok(Self { options, defined: Mutex::new(None) })
+    }
+}
+
+impl CallOptions {
+    pub(super) fn returns(&self) -> u32 {
+        self.options.returns
+    }
+
+    /// The number under which the node of this client knows them.
+    pub(super) fn number(&self, py: Python<'_>, client: &Connection) -> PyResult<u32> {
+        let mut defined = self.defined.lock();
+        if let Some((known, number)) = &*defined
+            && std::ptr::eq(known.as_ptr(), std::sync::Arc::as_ptr(client))
+        {
+            return Ok(*number);
+        }
+        let number = client.define(self.options.clone()).runtime(py)?;
+        *defined = Some((std::sync::Arc::downgrade(client), number));
+        Ok(number)
+    }
+}
