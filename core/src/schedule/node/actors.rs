@@ -9,11 +9,15 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
+use super::runs::Run;
 use super::tasks::State;
 use super::{Action, Node};
 use crate::ids::{Attempt, ClientId, NodeId, ObjectId, TaskId};
 use crate::resources::Resources;
 use crate::schedule::message::{Failure, Kind, Known, Lost, NodeMessage, Outcome, Stop, TaskSpec};
+
+/// Calls that an actor's process is handed beyond those that it runs, so that it never waits for the next one.
+const AHEAD: usize = 32;
 
 /// Where an actor is, which of its lives it is, or why there will be none any more.
 pub(super) type Place = Result<Option<(NodeId, u32)>, Failure>;
@@ -37,6 +41,26 @@ pub(super) struct Calls {
     queue: BTreeMap<(ClientId, u64), TaskId>,
     /// Sent and not answered, and to which life.
     sent: BTreeMap<TaskId, (NodeId, u32)>,
+    /// How many of them to each life.
+    sent_to: BTreeMap<u32, usize>,
+}
+
+impl Calls {
+    fn send(&mut self, task: TaskId, place: (NodeId, u32)) {
+        self.sent.insert(task, place);
+        *self.sent_to.entry(place.1).or_default() += 1;
+    }
+
+    fn answered(&mut self, task: TaskId) -> Option<(NodeId, u32)> {
+        let place = self.sent.remove(&task)?;
+        if let Some(count) = self.sent_to.get_mut(&place.1) {
+            *count -= 1;
+            if *count == 0 {
+                self.sent_to.remove(&place.1);
+            }
+        }
+        Some(place)
+    }
 }
 
 /// A life of an actor on this node.
@@ -133,7 +157,8 @@ impl Node {
     /// Puts a call in its place, by the order of submission.
     pub(super) fn line_up(&mut self, actor: ObjectId, order: (ClientId, u64), task: TaskId) {
         let is_first = !self.calls.contains_key(&actor);
-        let none = || Calls { place: Ok(None), queue: BTreeMap::new(), sent: BTreeMap::new() };
+        let none =
+            || Calls { place: Ok(None), queue: BTreeMap::new(), sent: BTreeMap::new(), sent_to: BTreeMap::new() };
         self.calls.entry(actor).or_insert_with(none).queue.insert(order, task);
         if is_first && self.dead.contains(&actor.owner()) {
             self.actor_at(actor, Err(Failure::Lost(Lost::OwnerDied)));
@@ -181,12 +206,12 @@ impl Node {
             Ok(Some(place)) => place,
             Ok(None) => return false,
         };
-        let earlier = calls.sent.values().any(|(_, sent)| *sent != life);
+        let earlier = calls.sent_to.keys().any(|sent| *sent != life);
         if earlier || task.state != State::Queued {
             return false;
         }
         calls.queue.remove(&order);
-        calls.sent.insert(id, (node, life));
+        calls.send(id, (node, life));
         task.state = State::Called;
         let (attempt, spec) = (task.last_attempt(), Arc::clone(&task.spec));
         let known = std::mem::take(&mut task.known);
@@ -198,7 +223,7 @@ impl Node {
     /// A call was answered. One that could not run says that its life of the actor is over: the owner will say more.
     pub(super) fn call_answered(&mut self, actor: ObjectId, task: TaskId, has_run: bool) {
         if let Some(calls) = self.calls.get_mut(&actor) {
-            let sent = calls.sent.remove(&task);
+            let sent = calls.answered(task);
             if !has_run && matches!((&calls.place, sent), (Ok(Some(place)), Some(sent)) if *place == sent) {
                 calls.place = Ok(None);
             }
@@ -217,7 +242,7 @@ impl Node {
             let sent = calls.sent.iter().filter(|(_, (to, _))| *to == node).map(|(task, _)| *task);
             for task in sent.collect::<Vec<_>>() {
                 if let Some(calls) = self.calls.get_mut(&actor) {
-                    calls.sent.remove(&task);
+                    calls.answered(task);
                 }
                 if let Some(attempt) = self.tasks.get(&task).map(super::tasks::Task::last_attempt) {
                     self.abandon(node, attempt);
@@ -282,28 +307,23 @@ impl Node {
         }
     }
 
-    /// Starts the calls that are next. One that waits for its arguments holds up only later ones of the same caller.
+    /// Hands on the calls that are next. One that waits for its arguments holds up only later ones of the same caller.
     pub(super) fn start_calls(&mut self, actor: ObjectId) {
-        let queue = self.residents.get(&actor).map(|resident| resident.queue.iter().copied().collect::<Vec<_>>());
-        queue.unwrap_or_default().into_iter().for_each(|attempt| self.fetch_lost_again(attempt));
-        let Some(resident) = self.residents.get(&actor) else { return };
-        let (mut held_up, mut next) = (BTreeSet::new(), Vec::new());
-        let room = (resident.concurrency as usize).saturating_sub(resident.running.len());
-        for attempt in &resident.queue {
-            if next.len() >= room {
-                break;
-            }
-            let Some(run) = self.runs.get(attempt) else { continue };
-            let caller = (attempt.task.owner, run.caller());
-            if !run.is_ready() || held_up.contains(&caller) {
+        let (mut held_up, mut at) = (BTreeSet::new(), 0);
+        while let Some(resident) = self.residents.get(&actor)
+            && resident.running.len() < resident.concurrency as usize + AHEAD
+            && let Some(attempt) = resident.queue.get(at).copied()
+        {
+            self.fetch_lost_again(attempt);
+            let run = self.runs.get(&attempt);
+            let caller = (attempt.task.owner, run.and_then(Run::caller));
+            if run.is_none_or(|run| !run.is_ready()) || held_up.contains(&caller) {
                 held_up.insert(caller);
-            } else {
-                next.push(*attempt);
+                at += 1;
+                continue;
             }
-        }
-        for attempt in next {
             if let Some(resident) = self.residents.get_mut(&actor) {
-                resident.queue.retain(|queued| *queued != attempt);
+                resident.queue.remove(at);
                 resident.running.insert(attempt);
             }
             self.begin(attempt);
@@ -313,8 +333,9 @@ impl Node {
     /// A call ended here.
     pub(super) fn call_ended(&mut self, actor: ObjectId, attempt: Attempt) {
         if let Some(resident) = self.residents.get_mut(&actor) {
-            resident.queue.retain(|queued| *queued != attempt);
-            resident.running.remove(&attempt);
+            if !resident.running.remove(&attempt) {
+                resident.queue.retain(|queued| *queued != attempt);
+            }
             self.start_calls(actor);
         }
     }
