@@ -80,6 +80,7 @@ fn queued() {
             needs: Vec::new(),
             refs: Vec::new(),
             returns: 1,
+            streams: false,
             max_retries: 3,
             payload: Bytes::from(vec![0; 100]),
         };

@@ -46,7 +46,9 @@ mod _sheaf {
     #[pymodule_export]
     use crate::functions::{PyFunctionInfo, call_function, lambda_function, lambda_variable, list_functions};
     #[pymodule_export]
-    use crate::runtime::{CallOptions, ObjectRef, PyCall, Runtime, RuntimeClient, start_recording, stop_recording};
+    use crate::runtime::{
+        CallOptions, ItemStream, ObjectRef, PyCall, Runtime, RuntimeClient, start_recording, stop_recording,
+    };
     #[pymodule_export]
     use crate::session::{PySession, is_built_for_this_cpu, remove_spill_folders};
     #[pymodule_export]

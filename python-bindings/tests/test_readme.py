@@ -42,6 +42,12 @@ def test_python_block_runs(folder: Path) -> None:
     ]
 
 
+def test_runtime_block_runs(folder: Path) -> None:
+    text = (REPOSITORY / "README.md").read_text()
+    [program] = re.findall(r"```python\n(import sheaf as ray\n.*?)```", text, re.DOTALL)
+    assert run([sys.executable, "-c", program], folder) == "[0, 1, 5, 14]\n"
+
+
 def test_sql_block_runs(folder: Path) -> None:
     (folder / "query.sql").write_text(block("sql"))
     command = str(Path(sys.executable).with_name("sheaf"))

@@ -31,6 +31,8 @@ pub struct Call {
     pub arguments: Value,
     /// How many results are asked for.
     pub returns: u32,
+    /// Whether more are to be told one by one.
+    pub streams: bool,
     /// The GPUs that are its own.
     pub gpus: Vec<u32>,
 }
@@ -120,6 +122,15 @@ impl Client {
         matches!(self.calls.state.lock().running.get(&attempt), Some((_, true)))
     }
 
+    /// A call made the result of this index, in parts, and the references within it.
+    ///
+    /// # Errors
+    /// As [`Client::finish`].
+    pub fn yield_item(&self, attempt: Attempt, index: u32, parts: &[&[u8]], contains: Vec<ObjectId>) -> Result<()> {
+        let (made, files) = self.make(parts)?;
+        self.send(&ToNode::Yielded(attempt, index, made, contains), files)
+    }
+
     /// A call ended with these results, each in parts, and the references within each.
     ///
     /// # Errors
@@ -206,6 +217,7 @@ pub(super) fn take(run: Run, inbox: &mut Inbox, client: &Weak<Client>, calls: &C
         needs,
         arguments,
         returns: run.returns,
+        streams: run.streams,
         gpus: run.gpus,
     }))
 }

@@ -6,6 +6,7 @@
 mod answers;
 mod calls;
 mod packing;
+mod streams;
 
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -30,6 +31,8 @@ use calls::Calls;
 pub use calls::{Call, Next};
 use packing::Layout;
 pub use packing::parts_of;
+pub use streams::Item;
+use streams::Streams;
 
 /// Questions that the node answers at once are answered by then.
 const AT_ONCE: Duration = Duration::from_secs(60);
@@ -58,6 +61,7 @@ pub struct Client {
     writer: Mutex<Writer>,
     answers: Arc<Answers>,
     calls: Arc<Calls>,
+    streams: Arc<Streams>,
     next_question: AtomicU64,
     next_number: AtomicU64,
     next_options: AtomicU32,
@@ -93,18 +97,20 @@ impl Client {
             writer: Mutex::new(Writer { socket: Some(socket), outbox: Outbox::default() }),
             answers: Arc::default(),
             calls: Arc::default(),
+            streams: Arc::default(),
             next_question: AtomicU64::new(1),
             next_number: AtomicU64::new(1),
             next_options: AtomicU32::new(1),
         });
         let listening = Arc::downgrade(&client);
-        let (answers, calls) = (Arc::clone(&client.answers), Arc::clone(&client.calls));
+        let (answers, calls, streams) =
+            (Arc::clone(&client.answers), Arc::clone(&client.calls), Arc::clone(&client.streams));
         env::thread("sheaf-client", move || {
             // What came with the welcome is heard before more is read.
             let mut listen = || -> std::io::Result<()> {
                 loop {
                     while let Some(message) = inbox.message::<ToClient>()? {
-                        hear(message, &mut inbox, &listening, &answers, &calls, &host)?;
+                        hear(message, &mut inbox, &listening, (&answers, &calls, &streams), &host)?;
                     }
                     inbox.read(&reader)?;
                 }
@@ -113,6 +119,7 @@ impl Client {
             let _ = listen();
             answers.end();
             calls.end();
+            streams.end();
             if let Some(client) = listening.upgrade() {
                 client.close();
             }
@@ -187,7 +194,10 @@ impl Client {
     /// [`ErrorKind::MemoryLimit`] or [`ErrorKind::DiskFull`] when large arguments find no room in the store.
     pub fn submit(&self, call: NewCall<'_>) -> Result<TaskId> {
         let task = self.new_task();
-        let NewCall { options, actor, makes_actor, function, mut needs, mut refs, parts } = call;
+        let NewCall { options, actor, makes_actor, streams, function, mut needs, mut refs, parts } = call;
+        if streams {
+            self.streams.open(task);
+        }
         let layout = Layout::of(parts);
         let mut put = None;
         let arguments = if layout.size <= INLINE_BYTES {
@@ -417,6 +427,8 @@ pub struct NewCall<'a> {
     pub actor: Option<(ObjectId, String)>,
     /// Whether it makes an actor, whose handle is its one result.
     pub makes_actor: bool,
+    /// Whether its results come one by one: [`Client::next_item`] has them.
+    pub streams: bool,
     /// The function or class.
     pub function: Option<ObjectId>,
     /// Objects whose values are arguments.
@@ -432,8 +444,7 @@ fn hear(
     message: ToClient,
     inbox: &mut Inbox,
     client: &std::sync::Weak<Client>,
-    answers: &Arc<Answers>,
-    calls: &Calls,
+    (answers, calls, streams): (&Arc<Answers>, &Calls, &Streams),
     host: &impl Host,
 ) -> std::io::Result<()> {
     match message {
@@ -443,6 +454,12 @@ fn hear(
                 _ => None,
             };
             answers.arrived(client, question, answer, file);
+        }
+        ToClient::Item(object) => {
+            // One for which nobody waits any more is let go of.
+            if let (false, Some(client)) = (streams.arrived(object), client.upgrade()) {
+                client.drop_ref(object);
+            }
         }
         ToClient::Run(run) => {
             if let Some(call) = calls::take(*run, inbox, client, calls)? {

@@ -20,6 +20,7 @@ impl Shell {
                 self.settle_store();
             }
             Action::Answer(id, question, answer) => self.answer_get(id, question, answer),
+            Action::Item(id, object) => self.send(id, &ToClient::Item(object), Vec::new()),
             Action::Named(id, question, answer) => {
                 let answer = match answer {
                     NameAnswer::Claimed => Answer::Ready,

@@ -70,6 +70,10 @@ impl Shell {
             }
             ToNode::Cancel(task, force, recursive) => self.post(Event::Cancel(task, Stop { force, recursive })),
             ToNode::Kill(actor, for_good) => self.post(Event::Kill(actor, !for_good)),
+            ToNode::Yielded(attempt, index, made, contains) => {
+                let made = self.made(id, attempt.task.result(index), made)?;
+                self.post(Event::Yielded(attempt, index, Returned { made, contains }));
+            }
             ToNode::Ended(attempt, ending) => self.ended(id, attempt, ending)?,
             ToNode::ExitActor => {
                 if let Some(actor) = self.workers.get(&id).and_then(|worker| worker.actor) {
@@ -157,6 +161,7 @@ impl Shell {
             needs: call.function.into_iter().chain(call.needs).collect(),
             refs: call.refs,
             returns: if call.makes_actor { 1 } else { options.returns },
+            streams: options.streams && !call.makes_actor,
             max_retries: options.max_retries,
             payload: Bytes::from(postcard::to_stdvec(&payload).map_err(io::Error::other)?),
         };

@@ -492,6 +492,7 @@ fn as_run(
         needs: needs.iter().map(|object| given(*object, false)).collect(),
         arguments: payload.arguments,
         returns: spec.returns,
+        streams: spec.streams,
         gpus: worker.gpus.ids.clone(),
         work: payload.work,
     };

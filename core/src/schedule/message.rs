@@ -57,6 +57,8 @@ pub struct TaskSpec {
     pub refs: Vec<ObjectId>,
     /// How many results it has.
     pub returns: u32,
+    /// It makes more results while it runs, one after the other: they come after the first ones.
+    pub streams: bool,
     /// How often it may run again after a worker or node died, or to make a lost result anew.
     pub max_retries: u32,
     /// The function and its other arguments, for the worker.
@@ -217,6 +219,8 @@ pub enum NodeMessage {
     Execute(LeaseId, Attempt, Arc<TaskSpec>, Vec<(ObjectId, Known)>),
     /// To the node that runs it: stop.
     Cancel(Attempt, Stop),
+    /// To the owner: an attempt that streams made a result of that index.
+    Yielded(Attempt, u32, Returned),
     /// To the owner: an attempt ended.
     Finished(Attempt, Outcome),
     /// To the node that ran it: the owner has the references within the results, and keeps the results or does not.

@@ -93,6 +93,8 @@ struct World {
     handles: BTreeSet<ObjectId>,
     /// Questions about names that are not answered.
     asked_names: BTreeSet<(NodeId, ClientId, u64)>,
+    /// The number of the next result of each attempt that streams.
+    items: BTreeMap<(NodeId, Attempt), u32>,
     /// Tasks that asked for another try.
     raised: BTreeSet<TaskId>,
     /// How often calls of actors began.
@@ -127,6 +129,7 @@ impl World {
             running: BTreeSet::new(),
             handles: BTreeSet::new(),
             asked_names: BTreeSet::new(),
+            items: BTreeMap::new(),
             raised: BTreeSet::new(),
             begun: BTreeMap::new(),
             last_call: BTreeMap::new(),
@@ -343,6 +346,7 @@ impl World {
             }
             Action::Answer(client, question, answer) => self.answered(id, client, question, answer),
             Action::Named(client, question, answer) => self.named(id, client, question, &answer),
+            Action::Item(client, object) => self.item(id, client, object),
             Action::Done(task) => {
                 if !self.running.remove(&task) {
                     self.broken(&format!("{task} ended twice"));

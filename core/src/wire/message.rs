@@ -16,6 +16,8 @@ pub struct CallOptions {
     pub place: Where,
     /// How many results it has.
     pub returns: u32,
+    /// Whether more results come one by one while it runs.
+    pub streams: bool,
     /// How often it may run again when a process or machine dies, or it raises what is to be tried again.
     pub max_retries: u32,
     /// For actors: what they hold as long as they live.
@@ -145,6 +147,8 @@ pub enum ToNode {
     Cancel(TaskId, bool, bool),
     /// End an actor; if `true`, for good.
     Kill(ObjectId, bool),
+    /// A call of this worker's made the result of that index, and the references within it.
+    Yielded(Attempt, u32, MadeHere, Vec<ObjectId>),
     /// A call of this worker's ended.
     Ended(Attempt, Ending),
     /// A question: let this be the actor's name, with what others need to call it; if `true`, it needs no handle to live.
@@ -264,6 +268,8 @@ pub struct Run {
     pub arguments: Arguments,
     /// How many results are asked for.
     pub returns: u32,
+    /// Whether more are to be told one by one.
+    pub streams: bool,
     /// The GPUs that are its own, or its actor's.
     pub gpus: Vec<u32>,
 }
@@ -275,6 +281,8 @@ pub enum ToClient {
     Welcome(NodeId, ClientId),
     /// The answer to a question.
     Answer(u64, Answer),
+    /// A result that a task made while it runs; the client holds a reference to it.
+    Item(ObjectId),
     /// Run this.
     Run(Box<Run>),
     /// Stop that.

@@ -24,6 +24,7 @@ if _TYPE_CHECKING:
     from sheaf import exceptions, functions
     from sheaf._runtime.api import (
         ObjectRef,
+        ObjectRefGenerator,
         available_resources,
         cancel,
         cluster_resources,
@@ -74,7 +75,16 @@ _HOMES = {
     "sheaf.session": {"Session"},
     "sheaf.writers": {"WriteReport"},
     "sheaf._runtime.api": {
-        *("ObjectRef", "available_resources", "cancel", "cluster_resources", "exit_actor", "explain", "get"),
+        *(
+            "ObjectRef",
+            "ObjectRefGenerator",
+            "available_resources",
+            "cancel",
+            "cluster_resources",
+            "exit_actor",
+            "explain",
+            "get",
+        ),
         *("get_actor", "get_gpu_ids", "get_runtime_context", "init", "is_initialized", "kill", "method", "nodes"),
         *("put", "remote", "shutdown", "wait"),
     },
@@ -128,6 +138,7 @@ __all__ = [
     "Expr",
     "GroupedDataset",
     "ObjectRef",
+    "ObjectRefGenerator",
     "Session",
     "SortKey",
     "WriteReport",

@@ -243,12 +243,14 @@ class ObjectRef:
     def __hash__(self) -> int: ...
 
 class CallOptions:
+    streams: bool
     def __init__(
         self,
         name: str,
         *,
         resources: dict[str, float],
         num_returns: int = 1,
+        streams: bool = False,
         max_retries: int = 0,
         strategy: tuple[Any, ...] = ("DEFAULT",),
         env: str = "",
@@ -271,6 +273,7 @@ class Call:
     buffers: list[Any]
     needs: list[ObjectValue]
     num_returns: int
+    streams: bool
     concurrency: int
     gpu_ids: list[int]
     extra: bytes
@@ -322,9 +325,18 @@ class RuntimeClient:
     @staticmethod
     def from_fd(fd: int) -> RuntimeClient: ...
     def next_call(self) -> Call | None: ...
+    def yield_item(
+        self, call: Call, index: int, data: bytes, buffers: list[memoryview], contained: list[ObjectRef]
+    ) -> None: ...
+    def stream(self, first: ObjectRef) -> ItemStream: ...
     def finish(self, call: Call, returns: list[tuple[bytes, list[memoryview], list[ObjectRef]]]) -> None: ...
     def fail(self, call: Call, error: bytes, contained: list[ObjectRef], retry: bool) -> None: ...
     def exit_actor(self) -> None: ...
+
+class ItemStream:
+    @property
+    def first(self) -> ObjectRef: ...
+    def next(self) -> ObjectRef | None: ...
 
 class Runtime:
     def __init__(

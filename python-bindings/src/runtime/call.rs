@@ -38,6 +38,8 @@ pub(crate) struct PyCall {
     #[pyo3(get)]
     num_returns: u32,
     #[pyo3(get)]
+    streams: bool,
+    #[pyo3(get)]
     concurrency: u32,
     #[pyo3(get)]
     gpu_ids: Vec<u32>,
@@ -71,6 +73,7 @@ impl PyCall {
             buffers: arguments.get_item(2)?.unbind(),
             needs: needs.unbind(),
             num_returns: call.returns,
+            streams: call.streams,
             concurrency: call.makes_actor.unwrap_or(1),
             gpu_ids: call.gpus,
             extra: PyBytes::new(py, &call.work.extra).unbind(),

@@ -18,11 +18,12 @@ use sheaf::core::ids::{ObjectId, TaskId};
 use super::call::PyCall;
 use super::options::CallOptions;
 use super::reference::{ObjectRef, bytes_of, hex};
+use super::stream::ItemStream;
 use super::value::{Parts, reply_to_python};
 use super::{Connection, IntoRuntimeResult};
 
 /// How long a wait may be deaf to signals.
-const SLICE: Duration = Duration::from_millis(50);
+pub(super) const SLICE: Duration = Duration::from_millis(50);
 /// What ends the namespace in the head's table of names.
 const SEPARATOR: char = '\0';
 
@@ -142,12 +143,13 @@ impl RuntimeClient {
         contained: &Refs<'_>,
         needs: &Refs<'_>,
     ) -> PyResult<TaskId> {
+        let streams = options.streams();
         let options = options.number(py, &self.0)?;
         let parts = Parts::new(value.0, value.1)?;
         let (needs, refs) = (self.ids(needs)?, self.ids(contained)?);
         py.detach(|| {
             let parts = parts.slices();
-            self.0.submit(NewCall { options, actor, makes_actor, function, needs, refs, parts: &parts })
+            self.0.submit(NewCall { options, actor, makes_actor, streams, function, needs, refs, parts: &parts })
         })
         .runtime(py)
     }
@@ -347,6 +349,29 @@ impl RuntimeClient {
                 Next::End => return Ok(None),
             }
         }
+    }
+
+    /// A result of a call that streams; the first one is 0.
+    fn yield_item(
+        &self,
+        py: Python<'_>,
+        call: &PyCall,
+        index: u32,
+        data: Bound<'_, PyBytes>,
+        buffers: Buffers<'_>,
+        contained: Refs<'_>,
+    ) -> PyResult<()> {
+        let parts = Parts::new(&data, &buffers)?;
+        let contained = self.ids(&contained)?;
+        // The call's own result stands before them.
+        py.detach(|| self.0.yield_item(call.attempt, index + 1, &parts.slices(), contained)).runtime(py)
+    }
+
+    /// The results of a task that streams, as they come. `first` is its own result.
+    fn stream(&self, py: Python<'_>, first: Py<ObjectRef>) -> PyResult<ItemStream> {
+        let task = self.id_of(first.get())?.task;
+        py.detach(|| self.0.watch_stream(task)).runtime(py)?;
+        Ok(ItemStream { client: Arc::clone(&self.0), first, task })
     }
 
     fn finish(

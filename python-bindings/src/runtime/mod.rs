@@ -4,6 +4,7 @@ mod call;
 mod client;
 mod options;
 mod reference;
+mod stream;
 mod value;
 
 use std::collections::{BTreeMap, HashMap};
@@ -23,6 +24,7 @@ pub(crate) use call::PyCall;
 pub(crate) use client::RuntimeClient;
 pub(crate) use options::CallOptions;
 pub(crate) use reference::{ObjectRef, start_recording, stop_recording};
+pub(crate) use stream::ItemStream;
 
 /// How long a wait for output may be deaf to signals.
 const PATIENCE: Duration = Duration::from_millis(200);

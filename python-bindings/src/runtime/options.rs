@@ -43,13 +43,14 @@ fn place(strategy: &Bound<'_, PyTuple>) -> PyResult<Where> {
 impl CallOptions {
     #[new]
     #[expect(clippy::too_many_arguments, reason = "each is an option of its own, by keyword")]
-    #[pyo3(signature = (name, *, resources, num_returns=1, max_retries=0, strategy=None, env=String::new(), max_calls=0,
+    #[pyo3(signature = (name, *, resources, num_returns=1, streams=false, max_retries=0, strategy=None, env=String::new(), max_calls=0,
         held=None, concurrency=1, extra=Vec::new()))]
     fn new(
         py: Python<'_>,
         name: String,
         resources: BTreeMap<String, f64>,
         num_returns: u32,
+        streams: bool,
         max_retries: i64,
         strategy: Option<Bound<'_, PyTuple>>,
         env: String,
@@ -65,7 +66,9 @@ impl CallOptions {
         let options = wire::CallOptions {
             resources,
             place: strategy.as_ref().map_or(Ok(Where::Anywhere), place)?,
-            returns: num_returns,
+            // The first result of a stream is the number of the others.
+            returns: if streams { 1 } else { num_returns },
+            streams,
             // -1 is for ever, in Ray's words.
             max_retries: u32::try_from(max_retries).unwrap_or(u32::MAX),
             held,
@@ -73,6 +76,12 @@ impl CallOptions {
             work: Work { name, env, max_calls, extra: extra.into() },
         };
         Ok(Self { options, defined: Mutex::new(None) })
+    }
+
+    /// Whether results come one by one.
+    #[getter]
+    pub(super) fn streams(&self) -> bool {
+        self.options.streams
     }
 }
 

@@ -14,6 +14,7 @@ GONE_SECONDS = 5
 @pytest.fixture(scope="module")
 def nothing_left() -> Iterator[None]:
     """After the shutdown no process, thread or open file is left that was not there before."""
+    ray.shutdown()
     before = processes.held()
     yield
     processes.becomes_true(lambda: processes.held() <= before, GONE_SECONDS)
@@ -23,7 +24,6 @@ def nothing_left() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def runtime(nothing_left: None) -> Iterator[None]:
     """Two CPUs, whatever the machine has."""
-    ray.shutdown()
     ray.init(num_cpus=2)
     yield
     workers = processes.descendants()

@@ -61,8 +61,8 @@ def test_a_crash_tells_its_cause_and_the_last_lines(end: Callable[[], None], tol
     @ray.remote(max_retries=0)
     def crash() -> None:
         for line in range(1_000):
-            print("line", line)
-        print("said before the end", file=sys.stderr, flush=True)
+            print("line", line, file=sys.stderr)
+        print("said before the end", file=sys.stderr)
         end()
 
     with pytest.raises(WorkerCrashedError) as raised:

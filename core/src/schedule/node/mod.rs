@@ -1,7 +1,7 @@
 //! `Node`: the state machine of one node. It owns the tasks and objects of its clients, and runs what it lends to.
 //!
 //! One topic in each file: `actors` have their calls, `references` counts, `objects` are those this node owns, `fetches` bring values here,
-//! `tasks` are those this node owns, `leases` are what they run on, `runs` are the attempts that run here, `deaths`
+//! `tasks` are those this node owns, `streams` their results that come one by one, `leases` are what they run on, `runs` are the attempts that run here, `deaths`
 //! is what the end of another node means, `names` are those of actors, and `explain` says why something waits.
 
 mod actors;
@@ -13,6 +13,7 @@ mod names;
 mod objects;
 mod references;
 mod runs;
+mod streams;
 mod tasks;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -79,6 +80,8 @@ pub enum Event {
     Blocked(Attempt),
     /// It goes on.
     Unblocked(Attempt),
+    /// An attempt that streams made the next of its results; one that is `Stored` lies in this node's store already.
+    Yielded(Attempt, u32, Returned),
     /// A worker is done with an attempt; results that are `Stored` lie in this node's store already.
     Ended(Attempt, Outcome),
     /// The value of an object came into this node's store.
@@ -110,6 +113,8 @@ pub enum Action {
     Answer(ClientId, u64, Result<(Option<Bytes>, Vec<ObjectId>), Failure>),
     /// Answer a client's question about names.
     Named(ClientId, u64, NameAnswer),
+    /// Tell the client that submitted a task of a result that came while it runs, to which it holds a reference.
+    Item(ClientId, ObjectId),
     /// A task ended.
     Done(TaskId),
     /// A task that ended runs again, for a result was lost.
@@ -289,6 +294,7 @@ impl Node {
             Event::ActorGone(actor, why) => self.move_out(actor, &why),
             Event::Blocked(attempt) => self.blocked(attempt, true),
             Event::Unblocked(attempt) => self.blocked(attempt, false),
+            Event::Yielded(attempt, index, item) => self.yielded(attempt, index, item),
             Event::Ended(attempt, outcome) => self.ended(attempt, outcome),
             Event::Fetched(object) => self.fetched(object),
             Event::FetchFailed(object, from) => self.fetch_failed(object, from),
@@ -317,6 +323,7 @@ impl Node {
             NodeMessage::ReturnLease(lease) => self.lease_returned(lease),
             NodeMessage::Execute(lease, attempt, spec, known) => self.execute(lease, attempt, spec, known),
             NodeMessage::Cancel(attempt, stop) => self.cancel_run(attempt, stop),
+            NodeMessage::Yielded(attempt, index, item) => self.item(from, attempt, index, item),
             NodeMessage::Finished(attempt, outcome) => self.finished(from, attempt, outcome),
             NodeMessage::Committed(attempt, kept) => self.forget_run(attempt, kept),
             NodeMessage::Borrow(object, hold) => self.borrow_by(from, object, hold),

@@ -97,6 +97,11 @@ impl Node {
         self.settle(object);
     }
 
+    /// Whether a client holds a reference to it.
+    pub(super) fn is_held_by(&self, object: ObjectId, client: ClientId) -> bool {
+        self.interests.get(&object).is_some_and(|interest| interest.clients.contains_key(&client))
+    }
+
     /// What this node wants of an object.
     pub(super) fn level(&self, object: ObjectId) -> Hold {
         self.interests.get(&object).map_or(Hold::None, Interest::level)

@@ -21,9 +21,9 @@ pub(super) struct Run {
     /// The values of what it needs, as far as they are here.
     values: BTreeMap<ObjectId, Option<Bytes>>,
     /// The references within its results, held until the owner of the task holds them.
-    contains: Vec<ObjectId>,
+    pub(super) contains: Vec<ObjectId>,
     /// Its results in this node's store.
-    made: Vec<ObjectId>,
+    pub(super) made: Vec<ObjectId>,
 }
 
 /// How far it is.
@@ -45,6 +45,11 @@ impl Run {
     /// Whether it runs no more, and is there only for what is to be said of it.
     pub(super) fn has_ended(&self) -> bool {
         matches!(self.stage, Stage::Reporting(_, _) | Stage::Reported)
+    }
+
+    /// Whether a worker has it.
+    pub(super) fn is_running(&self) -> bool {
+        matches!(self.stage, Stage::Running)
     }
 
     /// Whether it is a call that has all it needs.
@@ -179,6 +184,9 @@ impl Node {
     }
 
     pub(super) fn end(&mut self, attempt: Attempt, outcome: Outcome) {
+        // Those that it made while it ran come first.
+        let before =
+            self.runs.get_mut(&attempt).map(|run| (std::mem::take(&mut run.made), std::mem::take(&mut run.contains)));
         let (mut made, mut contains) = (Vec::new(), Vec::new());
         if let Outcome::Values(values) = &outcome {
             for (index, value) in (0..).zip(values) {
@@ -190,6 +198,9 @@ impl Node {
             }
         }
         contains.iter().for_each(|object| self.hold(*object, Count::Use));
+        let (made_before, contained_before) = before.unwrap_or_default();
+        made.extend(made_before);
+        contains.extend(contained_before);
         if let Some(lease) = self.runs.get(&attempt).and_then(|run| run.lease) {
             self.set_blocked(lease, false);
         }

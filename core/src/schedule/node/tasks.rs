@@ -23,11 +23,15 @@ pub(super) struct Task {
     retries: u32,
     pub(super) state: State,
     /// Results that are not freed.
-    results: u32,
+    pub(super) results: u32,
+    /// Results that came while it ran.
+    pub(super) items: u32,
+    /// The references in them that their owners may not know of.
+    pub(super) within_items: Vec<ObjectId>,
     /// What is known of the objects it needs that others own.
     pub(super) known: BTreeMap<ObjectId, Known>,
     /// Its place among all tasks: by who submitted it, and when.
-    order: (ClientId, u64),
+    pub(super) order: (ClientId, u64),
 }
 
 /// Where a task is on its way.
@@ -67,6 +71,12 @@ impl Task {
         Attempt { task: self.spec.id, number: self.attempt }
     }
 
+    /// All results that there were so far.
+    pub(super) fn all_results(&self) -> impl Iterator<Item = ObjectId> + use<> {
+        let id = self.spec.id;
+        (0..self.spec.returns + self.items).map(move |index| id.result(index))
+    }
+
     fn makes_an_actor(&self) -> bool {
         matches!(self.spec.kind, Kind::Actor { .. })
     }
@@ -96,6 +106,8 @@ impl Node {
             retries: spec.max_retries,
             state: State::Done,
             results: spec.returns,
+            items: 0,
+            within_items: Vec::new(),
             known: BTreeMap::new(),
             order: (client, self.submitted),
             spec,
@@ -218,7 +230,7 @@ impl Node {
             // A handle has no value that could be lost.
             values = vec![Returned { made: Made::Inline(Bytes::new()), contains: Vec::new() }];
         }
-        let mut within = BTreeSet::new();
+        let mut within = self.within_items(attempt.task);
         for (index, value) in (0..).zip(values) {
             let object = attempt.task.result(index);
             if self.is_pending(object) || planted(Flaw::DoubleCommit) {
@@ -232,6 +244,7 @@ impl Node {
         if makes_an_actor {
             self.actor_lives(node, attempt);
         }
+        self.fail_missing_items(attempt.task);
         self.ended_well(attempt.task);
         within.retain(|object| self.is_unconfirmed(*object));
         if within.is_empty() {
@@ -265,10 +278,11 @@ impl Node {
             // It keeps its arguments: it may have to be made anew at any time.
             return self.actions.push(Action::Done(id));
         }
-        let (retries, returns, refs) = (task.retries, task.spec.returns, task.refs());
+        let (retries, results, refs) = (task.retries, task.all_results(), task.refs());
         // A call changed its actor: it is not made again for a lost result.
-        let keep =
-            retries > 0 && task.actor().is_none() && (0..returns).any(|index| self.can_be_lost(id.result(index)));
+        let is_call = task.actor().is_some();
+        let mut results = results;
+        let keep = retries > 0 && !is_call && results.any(|result| self.can_be_lost(result));
         self.actions.push(Action::Done(id));
         for object in refs {
             if keep {
@@ -378,8 +392,7 @@ impl Node {
         if let State::Waiting(missing) = &task.state {
             missing.iter().for_each(|object| self.unwant(*object, Waiter::Task(id)));
         }
-        for index in 0..task.spec.returns {
-            let object = id.result(index);
+        for object in task.all_results() {
             if self.is_pending(object) {
                 self.set_failed(object, failure.clone());
             }
@@ -422,11 +435,10 @@ impl Node {
             return self.set_failed(object, Failure::Lost(Lost::RetriesUsedUp));
         }
         task.retries -= 1;
-        let (refs, returns, bytes) = (task.refs(), task.spec.returns, task.bytes());
+        let (refs, results, bytes) = (task.refs(), task.all_results(), task.bytes());
         self.lineage_bytes -= bytes;
         self.actions.push(Action::Again(object.task));
-        for index in 0..returns {
-            let result = object.task.result(index);
+        for result in results {
             if result == object || self.is_missed(result) {
                 self.await_again(result);
             }

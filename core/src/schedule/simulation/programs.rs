@@ -249,6 +249,7 @@ impl World {
         let spec = TaskSpec {
             id: task,
             returns: if kind == Kind::Function { 1 + self.random.below(2) as u32 } else { 1 },
+            streams: !matches!(kind, Kind::Actor { .. }) && self.random.below(4) == 0,
             kind,
             shape: Arc::new(Shape { demand, strategy }),
             needs,
@@ -398,6 +399,12 @@ impl World {
             // It goes on when it has what it asked for.
             return self.soon(200, Coming::Worker(node, attempt));
         }
+        let streams = host.workers.get(&attempt).is_some_and(|(spec, _)| spec.streams);
+        if streams && self.random.below(3) > 0 {
+            self.yield_one(node, attempt);
+            return self.soon(200, Coming::Worker(node, attempt));
+        }
+        let Some(host) = self.hosts.get_mut(&node) else { return };
         let Some((spec, id)) = host.workers.remove(&attempt) else { return };
         let outcome = if self.random.below(20) == 0 {
             match self.random.below(2) {
@@ -425,6 +432,26 @@ impl World {
         }
         self.step_node(node, Event::Ended(attempt, outcome));
         self.let_go(node, id);
+    }
+
+    /// A worker makes one more result of what it runs.
+    fn yield_one(&mut self, node: NodeId, attempt: Attempt) {
+        let Some(host) = self.hosts.get_mut(&node) else { return };
+        let Some((spec, id)) = host.workers.get(&attempt).cloned() else { return };
+        let index = self.items.entry((node, attempt)).or_insert(spec.returns);
+        *index += 1;
+        let index = *index - 1;
+        let object = attempt.task.result(index);
+        let item = self.value(node, id, &format!("item {object}"), object);
+        self.step_node(node, Event::Yielded(attempt, index, item));
+    }
+
+    /// A result of a task that streams came to whom submitted it.
+    pub(super) fn item(&mut self, node: NodeId, id: ClientId, object: ObjectId) {
+        // The node may not have heard yet that the client is gone.
+        if let Some(client) = self.client(node, id) {
+            client.refs.push(object);
+        }
     }
 
     /// The worker's process ends, or it keeps for a while what it was handed.

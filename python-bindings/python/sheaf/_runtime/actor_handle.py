@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sheaf._runtime import arguments, context, marks, options, process, serialization
+from sheaf._runtime import arguments, context, marks, options, process, serialization, streams
 from sheaf._runtime.arguments import Signature
 from sheaf._runtime.context import Terms
 from sheaf._runtime.remote_function import returned
 from sheaf._sheaf import CallOptions, ObjectRef
-from sheaf.errors import UnsupportedError
 
 
 def _ready(instance: Any) -> bool:
@@ -129,9 +128,8 @@ class ActorMethod:
             if not self._changed:
                 self._handle._prepared[self._name] = prepared
         packed, needs = arguments.pack(self._name, args, kwargs)
-        return returned(
-            client.call(self._handle._ref, prepared, self._name, packed.data, packed.buffers, packed.contained, needs)
-        )
+        ref, given = self._handle._ref, (packed.data, packed.buffers, packed.contained, needs)
+        return returned(client.call(ref, prepared, self._name, *given), streamed=prepared.streams)
 
     def options(self, **changed: Any) -> ActorMethod:
         """The same method with other options, such as ``num_returns``, for calls made through the result."""
@@ -142,11 +140,6 @@ class ActorMethod:
         interface = self._handle._interface
         every = {**self._method.given, **self._changed}
         given = {name: value for name, value in every.items() if value is not None}
-        if self._method.is_generator and "num_returns" not in given:
-            raise UnsupportedError(
-                f"{interface.name}.{self._name} is a generator, and generators that stream are not there yet\n"
-                "  help: return a list, or say how many values it yields: @method(num_returns=...)"
-            )
         retry_exceptions = given.get("retry_exceptions", False)
         terms = Terms(
             **{name: getattr(interface.terms, name) for name in Terms.__slots__}
@@ -155,7 +148,7 @@ class ActorMethod:
         return CallOptions(
             given.get("name") or f"{interface.name}.{self._name}",
             resources={},
-            num_returns=given.get("num_returns", 1),
+            **streams.returns(given, self._method.is_generator),
             max_retries=given.get("max_task_retries", interface.max_task_retries),
             env=interface.terms.env,
             extra=terms.dumps(),

@@ -13,11 +13,13 @@ from sheaf._runtime.context import get_gpu_ids, get_runtime_context
 from sheaf._runtime.process import is_initialized, shutdown
 from sheaf._runtime.remote_function import RemoteFunction
 from sheaf._runtime.start import init
+from sheaf._runtime.streams import ObjectRefGenerator
 from sheaf._sheaf import ObjectRef
 from sheaf.exceptions import GetTimeoutError
 
 __all__ = [
     "ObjectRef",
+    "ObjectRefGenerator",
     "available_resources",
     "cancel",
     "cluster_resources",
@@ -168,7 +170,7 @@ def wait(
     return ready, others
 
 
-def cancel(object_ref: ObjectRef, *, force: bool = False, recursive: bool = True) -> None:
+def cancel(object_ref: ObjectRef | ObjectRefGenerator, *, force: bool = False, recursive: bool = True) -> None:
     """Stop the task that makes this object, where it has not ended; its ``get`` raises ``TaskCancelledError``.
 
     Args:
@@ -188,6 +190,8 @@ def cancel(object_ref: ObjectRef, *, force: bool = False, recursive: bool = True
     ...     print("cancelled")
     cancelled
     """
+    if isinstance(object_ref, ObjectRefGenerator):
+        object_ref = object_ref.completed()
     if not isinstance(object_ref, ObjectRef):
         raise TypeError(
             f"cancel() is for an ObjectRef, and not for {type(object_ref).__name__}\n  help: actors are ended by kill()"

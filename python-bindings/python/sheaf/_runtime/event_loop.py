@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import inspect
 import threading
+from collections.abc import AsyncGenerator
 from typing import Any
 
-from sheaf._runtime import context
+from sheaf._runtime import context, serialization
 from sheaf._runtime.execution import Execution, Load
 from sheaf._runtime.interrupts import Cancelled
 from sheaf._sheaf import Call, RuntimeClient
@@ -53,13 +54,26 @@ class EventLoop:
                 async with self._free:
                     if call.is_cancelled():
                         raise Cancelled
-                    returns = execution.packed(await _awaited(execution.value()))
+                    value = execution.value()
+                    if call.streams and inspect.isasyncgen(value):
+                        returns = [serialization.dumps(await _send_on(execution, value))]
+                    else:
+                        returns = execution.packed(await _awaited(value))
             except asyncio.CancelledError as error:
                 execution.fail(Cancelled() if call.is_cancelled() else error)
             except BaseException as error:
                 execution.fail(error)
             else:
                 execution.end(returns)
+
+
+async def _send_on(execution: Execution, items: AsyncGenerator[Any, None]) -> int:
+    count = 0
+    async with contextlib.aclosing(items):
+        async for item in items:
+            execution.send(count, item)
+            count += 1
+    return count
 
 
 async def _awaited(value: Any) -> Any:

@@ -38,10 +38,26 @@ class Execution:
         return function(*args, **kwargs)
 
     def packed(self, value: Any) -> list[Packed]:
-        """What the function returned, as one result or several."""
+        """What the function returned, as one result or several; a stream's are sent on as they come."""
+        if self._call.streams:
+            return [serialization.dumps(self._send_on(value))]
         values = split(self._call.name, value, self._call.num_returns)
         self._in_user_code = False
         return [_packed(self._call.name, each) for each in values]
+
+    def send(self, index: int, item: Any) -> None:
+        """Tell the node of one result of a stream."""
+        self._client.yield_item(self._call, index, *_packed(self._call.name, item))
+
+    def _send_on(self, items: Any) -> int:
+        if not hasattr(items, "__iter__"):
+            kind = type(items).__name__
+            raise TypeError(f"{self._call.name}() returned a value of {kind}, and has to yield, as num_returns says")
+        count = 0
+        for item in items:
+            self.send(count, item)
+            count += 1
+        return count
 
     def end(self, returns: list[Packed]) -> None:
         """Tell the node of the results."""

@@ -7,12 +7,12 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sheaf._runtime import arguments, environment, options, process
+from sheaf._runtime import arguments, environment, options, process, streams
 from sheaf._runtime.arguments import Signature
 from sheaf._runtime.context import Terms
 from sheaf._runtime.definition import Definition
+from sheaf._runtime.streams import ObjectRefGenerator
 from sheaf._sheaf import CallOptions
-from sheaf.errors import UnsupportedError
 
 _WHAT = "remote functions"
 _RETRIES = 3
@@ -66,7 +66,8 @@ class RemoteFunction:
         if prepared is None or prepared[0] != process.number():
             prepared = self._prepared = (process.number(), self._call_options())
         packed, needs = arguments.pack(self._definition.name, args, kwargs)
-        return returned(client.submit(prepared[1], function, packed.data, packed.buffers, packed.contained, needs))
+        refs = client.submit(prepared[1], function, packed.data, packed.buffers, packed.contained, needs)
+        return returned(refs, streamed=prepared[1].streams)
 
     def options(self, **changed: Any) -> RemoteFunction:
         """The same function with other options for the calls that are made through the result.
@@ -90,11 +91,6 @@ class RemoteFunction:
     def _call_options(self) -> CallOptions:
         given = {name: value for name, value in self._given.items() if value is not None}
         name = given.get("name") or self._definition.name
-        if "num_returns" not in given and inspect.isgeneratorfunction(self._definition.value):
-            raise UnsupportedError(
-                f"{name} is a generator, and generators that stream are not there yet\n"
-                "  help: return a list, or say how many values it yields: remote(num_returns=...)"
-            )
         resources = options.resources(given, default_cpus=1)
         env = environment.normalise(given.get("runtime_env"), process.env())
         retry_exceptions = given.get("retry_exceptions", False)
@@ -108,7 +104,7 @@ class RemoteFunction:
         return CallOptions(
             name,
             resources=resources,
-            num_returns=given.get("num_returns", 1),
+            **streams.returns(given, inspect.isgeneratorfunction(self._definition.value)),
             max_retries=given.get("max_retries", _RETRIES),
             strategy=options.strategy(given),
             env=env,
@@ -128,8 +124,10 @@ class RemoteFunction:
         return f"RemoteFunction({self._definition.name})"
 
 
-def returned(refs: list[Any]) -> Any:
-    """What ``remote`` returns: the one reference, the list of several, or ``None``."""
+def returned(refs: list[Any], *, streamed: bool) -> Any:
+    """What ``remote`` returns: the one reference, the list of several, or ``None``; or the results as they come."""
+    if streamed:
+        return ObjectRefGenerator(refs[0])
     if len(refs) == 1:
         return refs[0]
     return refs or None

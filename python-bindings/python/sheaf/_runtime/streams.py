@@ -1,0 +1,79 @@
+"""Results that come one by one while a generator runs elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from sheaf._runtime import options, process
+from sheaf._sheaf import ObjectRef
+
+
+def returns(given: Mapping[str, Any], is_generator: bool) -> dict[str, Any]:
+    """What ``CallOptions`` is told of the results of a call with these options."""
+    asked = given.get("num_returns", "streaming" if is_generator else 1)
+    return {"streams": True} if asked in options.STREAMING else {"num_returns": asked}
+
+
+class ObjectRefGenerator:
+    """References to what a generator yields, each as soon as it is there. What the generator raises is raised by
+    ``get`` of the last one.
+
+    >>> import sheaf
+    >>> @sheaf.remote
+    ... def count(n):
+    ...     yield from range(n)
+    >>> [sheaf.get(ref) for ref in count.remote(3)]
+    [0, 1, 2]
+    """
+
+    def __init__(self, first: ObjectRef) -> None:
+        self._stream = process.client().stream(first)
+        self._is_over = False
+
+    def __iter__(self) -> ObjectRefGenerator:
+        return self
+
+    def __next__(self) -> ObjectRef:
+        """The next reference, waiting until it is there."""
+        if self._is_over:
+            raise StopIteration
+        ref = self._stream.next()
+        if ref is not None:
+            return ref
+        self._is_over = True
+        if self._has_failed():
+            return self._stream.first
+        raise StopIteration
+
+    def __aiter__(self) -> ObjectRefGenerator:
+        return self
+
+    async def __anext__(self) -> ObjectRef:
+        """The same for event loops."""
+        try:
+            # An exception of this kind cannot come out of a future.
+            ref = await asyncio.get_running_loop().run_in_executor(None, next, self, None)
+        except StopIteration:
+            ref = None
+        if ref is None:
+            raise StopAsyncIteration
+        return ref
+
+    def completed(self) -> ObjectRef:
+        """A reference that is ready when the generator has ended: it is the number of its values, or its error."""
+        return self._stream.first
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            "the results of a generator cannot be passed on as a whole\n"
+            "  help: pass the references that it gives, or what list() makes of it"
+        )
+
+    def __repr__(self) -> str:
+        return f"ObjectRefGenerator({self._stream.first.hex()})"
+
+    def _has_failed(self) -> bool:
+        values = process.client().get([self._stream.first], None)
+        return values is None or values[0][0] != 0
