@@ -85,8 +85,8 @@ _HOMES = {
             "explain",
             "get",
         ),
-        *("get_actor", "get_gpu_ids", "get_runtime_context", "init", "is_initialized", "kill", "method", "nodes"),
-        *("put", "remote", "shutdown", "wait"),
+        *("get_actor", "get_gpu_ids", "get_runtime_context", "init", "is_initialized", "kill"),
+        *("method", "nodes", "put", "remote", "shutdown", "wait"),
     },
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -67,7 +67,7 @@ class EventLoop:
                 execution.end(returns)
 
 
-async def _send_on(execution: Execution, items: AsyncGenerator[Any, None]) -> int:
+async def _send_on(execution: Execution, items: AsyncGenerator[Any, Any]) -> int:
     count = 0
     async with contextlib.aclosing(items):
         async for item in items:
