@@ -36,6 +36,8 @@ use streams::Streams;
 
 /// Questions that the node answers at once are answered by then.
 const AT_ONCE: Duration = Duration::from_secs(60);
+/// How long the node may take to say who it is.
+const WELCOME: Duration = Duration::from_secs(10);
 /// Room for the tasks of one client among the numbers of its node.
 const NUMBER_BITS: u32 = 40;
 
@@ -80,16 +82,18 @@ impl Client {
     /// [`ErrorKind::Io`] when nobody answers.
     pub fn new(socket: UnixStream, host: impl Host) -> Result<Arc<Self>> {
         let failed = |error: std::io::Error| Error::new(ErrorKind::Io, format!("cannot speak to the node: {error}"));
-        socket.set_nonblocking(false).map_err(failed)?;
+        socket.set_nonblocking(false).and_then(|()| socket.set_read_timeout(Some(WELCOME))).map_err(failed)?;
         let reader = socket.try_clone().map_err(failed)?;
         let mut inbox = Inbox::default();
         let (node, id) = loop {
             match inbox.message::<ToClient>().map_err(failed)? {
                 Some(ToClient::Welcome(node, id)) => break (node, id),
                 Some(_) => return Err(Error::internal("the node did not say who it is")),
-                None => inbox.read(&reader).map_err(failed)?,
-            };
+                None if inbox.read(&reader).map_err(failed)? => {}
+                None => return Err(Error::new(ErrorKind::Io, "the node does not answer")),
+            }
         };
+        socket.set_read_timeout(None).map_err(failed)?;
         let client = Arc::new(Self {
             node,
             id,

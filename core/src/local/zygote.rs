@@ -88,12 +88,13 @@ impl Zygote {
     /// A socket of this kind takes a short message whole, or not at all.
     fn send(&self, text: &str, control: &[ControlMessage<'_>]) -> std::io::Result<()> {
         let parts = [std::io::IoSlice::new(text.as_bytes())];
+        let until = Instant::now() + ENDING;
         loop {
             match sendmsg::<()>(self.socket.as_raw_fd(), &parts, control, MsgFlags::MSG_NOSIGNAL, None) {
                 Ok(_) => return Ok(()),
                 Err(nix::errno::Errno::EINTR) => {}
                 // It forks as fast as it can, and reads its socket between any two.
-                Err(nix::errno::Errno::EAGAIN) => std::thread::sleep(PAUSE),
+                Err(nix::errno::Errno::EAGAIN) if Instant::now() < until => std::thread::sleep(PAUSE),
                 Err(error) => return Err(error.into()),
             }
         }
