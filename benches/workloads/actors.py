@@ -1,5 +1,6 @@
 """Actors: their calls from one driver, from actors to actors, and the making of many."""
 
+import contextlib
 import os
 from typing import Any
 
@@ -101,5 +102,14 @@ def actors_100(ray: Any, settings: Settings) -> dict[str, list[float]]:
     for _ in range(SAMPLES):
         seconds.append(duration(work))
         # The handles went with the end of `work`, and the actors with them.
-        psutil.wait_procs([psutil.Process(pid) for pid in processes if psutil.pid_exists(pid)], timeout=GONE_SECONDS)
+        psutil.wait_procs(alive(processes), timeout=GONE_SECONDS)
     return {"time": seconds}
+
+
+def alive(processes: list[int]) -> list[psutil.Process]:
+    """Those of these processes that are still there."""
+    found = []
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found.append(psutil.Process(process))
+    return found
