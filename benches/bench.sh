@@ -1,9 +1,16 @@
 #!/usr/bin/env bash
 # `make bench`: the peers' environment, the TPC-H data, Sheaf's wheel if one is given, then the measurement.
 #   benches/bench.sh [--wheel FILE] [arguments of run.py, see benches/run.py --help]
+# `make bench-runtime`: the same for the runtime, which needs no data.
+#   benches/bench.sh --runtime [--wheel FILE] [arguments of runtime.py, see benches/runtime.py --help]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+script=run.py
+if [ "${1:-}" = "--runtime" ]; then
+    script=runtime.py
+    shift
+fi
 wheel=""
 if [ "${1:-}" = "--wheel" ]; then
     wheel=$2
@@ -30,8 +37,8 @@ fi
 
 # The dev profile, with the selection of packages and features that the tests have: what they built serves here too, and
 # a minute of writing at scale 1 is less than building the test dependencies once more in release.
-if [ ! -e "bench-data/tpch-sf$scale/lineitem.parquet" ]; then
+if [ "$script" = run.py ] && [ ! -e "bench-data/tpch-sf$scale/lineitem.parquet" ]; then
     cargo bench --quiet --locked --profile dev --workspace --exclude sheaf-python --features polars \
         --bench tpch_data -- --scale "$scale" --out "$PWD/bench-data/tpch-sf$scale"
 fi
-exec "$python" benches/run.py "$@"
+exec "$python" "benches/$script" "$@"

@@ -1,4 +1,4 @@
-"""The peak resident size of a process and of all that it started, as the kernel kept it."""
+"""The resident size of a process and of all that it started: its peak as the kernel kept it, and what it is now."""
 
 import os
 import resource
@@ -30,3 +30,21 @@ def high_water_mark(process: int) -> int:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     return 0
+
+
+def shared_out_bytes() -> int:
+    """What this process and its living descendants hold now; a page that several share counts once."""
+    return sum(share_bytes(process) for process in [psutil.Process(), *psutil.Process().children(recursive=True)])
+
+
+def own_share_bytes() -> int:
+    """What this process holds of it; of a page that several share, its part."""
+    return share_bytes(psutil.Process())
+
+
+def share_bytes(process: psutil.Process) -> int:
+    """The kernel's proportional set size of one process; nothing when it has ended."""
+    try:
+        return int(process.memory_full_info().pss)
+    except psutil.NoSuchProcess:
+        return 0

@@ -46,22 +46,29 @@ def run_child(
     engine: str, case: Case, scratch: Path, *, runs: int, warm_up: bool, timeout: float, rows: Path
 ) -> dict[str, Any]:
     """The child's result: `seconds` and `peak_bytes`, or `error`."""
+    request = {"engine": engine, "case": asdict(case), "warm_up": warm_up, "runs": runs, "rows": str(rows)}
+    environment = child_environment(case.threads, os.environ)
+    return answer("child.py", request, scratch, threads=case.threads, timeout=timeout, environment=environment)
+
+
+def answer(
+    script: str, question: dict[str, Any], scratch: Path, *, threads: int, timeout: float, environment: dict[str, str]
+) -> dict[str, Any]:
+    """What a script of this folder leaves as JSON for a question in JSON, or `error`."""
     request, result, log = (scratch / name for name in ("request.json", "result.json", "child.log"))
-    request.write_text(
-        json.dumps({"engine": engine, "case": asdict(case), "warm_up": warm_up, "runs": runs, "rows": str(rows)})
-    )
+    request.write_text(json.dumps(question))
     result.unlink(missing_ok=True)
     with log.open("wb") as output:
         child = subprocess.Popen(
-            [sys.executable, str(HERE / "child.py"), str(request), str(result)],
+            [sys.executable, str(HERE / script), str(request), str(result)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=scratch,
-            env=child_environment(case.threads, os.environ),
+            env=environment,
         )
         try:
-            limit_cores(child.pid, case.threads)
+            limit_cores(child.pid, threads)
             status = child.wait(timeout=timeout)
         except subprocess.TimeoutExpired:
             return {"error": f"stopped after {timeout:.0f} s"}

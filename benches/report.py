@@ -11,6 +11,8 @@ from outcomes import Row, best_peer, ratio
 
 BEGIN = "<!-- speed table: begin, written by `make bench` -->"
 END = "<!-- speed table: end -->"
+RUNTIME_BEGIN = "<!-- runtime table: begin, written by `make bench-runtime` -->"
+RUNTIME_END = "<!-- runtime table: end -->"
 
 
 def as_json(
@@ -53,10 +55,10 @@ def summary(host: dict[str, Any], settings: dict[str, Any]) -> str:
     )
 
 
-def with_table(readme: str, text: str) -> str:
+def with_table(readme: str, text: str, begin: str = BEGIN, end: str = END) -> str:
     """README's text with what stands between the markers replaced."""
-    before, begin, rest = readme.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"README.md has no place for the speed table: it needs the lines {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n{text}\n{END}{after}"
+    before, found, rest = readme.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise ValueError(f"README.md has no place for the table: it needs the lines {begin} and {end}")
+    return f"{before}{begin}\n{text}\n{end}{after}"

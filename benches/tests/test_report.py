@@ -25,7 +25,7 @@ def test_readme_keeps_all_but_the_table() -> None:
 @pytest.mark.parametrize("readme", ["# Sheaf\n", f"{BEGIN}\n", f"{END}\n{BEGIN}\n"])
 def test_a_readme_without_markers_is_refused(readme: str) -> None:
     """Nothing is appended somewhere."""
-    with pytest.raises(ValueError, match="no place for the speed table"):
+    with pytest.raises(ValueError, match="no place for the table"):
         with_table(readme, "new")
 
 

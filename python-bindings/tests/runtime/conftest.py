@@ -11,6 +11,10 @@ from . import processes
 GONE_SECONDS = 5
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak", action="store_true", help="run the soak of the runtime in full, some minutes")
+
+
 @pytest.fixture(scope="module")
 def nothing_left() -> Iterator[None]:
     """After the shutdown no process, thread or open file is left that was not there before."""
