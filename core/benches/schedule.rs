@@ -82,6 +82,7 @@ fn queued() {
             returns: 1,
             streams: false,
             max_retries: 3,
+            common: Bytes::new(),
             payload: Bytes::from(vec![0; 100]),
         };
         node.step(Moment(number / 1_000), Event::Submit(ClientId(1), Arc::new(spec)));

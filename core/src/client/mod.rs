@@ -4,6 +4,7 @@
 //! was forked from a driver or worker every method fails: the socket is the parent's.
 
 mod answers;
+mod cache;
 mod calls;
 mod packing;
 mod streams;
@@ -27,6 +28,7 @@ use crate::{Error, ErrorKind, Result, env};
 
 use answers::{Answers, Shared};
 pub use answers::{Batch, Reply, Value};
+use cache::Cache;
 use calls::Calls;
 pub use calls::{Call, Next};
 use packing::Layout;
@@ -64,6 +66,7 @@ pub struct Client {
     answers: Arc<Answers>,
     calls: Arc<Calls>,
     streams: Arc<Streams>,
+    cache: Mutex<Cache>,
     next_question: AtomicU64,
     next_number: AtomicU64,
     next_options: AtomicU32,
@@ -102,6 +105,7 @@ impl Client {
             answers: Arc::default(),
             calls: Arc::default(),
             streams: Arc::default(),
+            cache: Mutex::default(),
             next_question: AtomicU64::new(1),
             next_number: AtomicU64::new(1),
             next_options: AtomicU32::new(1),
@@ -314,6 +318,17 @@ impl Client {
         let first = self.questions(1);
         self.answers.call_back(first, object, Box::new(then))?;
         self.send(&ToNode::Get { first, objects: vec![object], wants_value: true, blocks: false }, Vec::new())
+    }
+
+    /// The value of an object that this process has had and still has: objects never change.
+    #[must_use]
+    pub fn cached(&self, object: ObjectId) -> Option<Value> {
+        self.cache.lock().get(object)
+    }
+
+    /// Keeps a value for the next one who asks.
+    pub fn remember(&self, object: ObjectId, value: &Value) {
+        self.cache.lock().insert(object, value);
     }
 
     /// Stops the task that makes an object: `force` with its worker, `recursive` with the tasks it submitted.

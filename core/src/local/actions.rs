@@ -1,11 +1,10 @@
 //! What the node wants done.
 
-use super::requests::Payload;
 use super::shell::Shell;
 use super::values::Recipient;
 use crate::ids::{Attempt, ClientId};
 use crate::schedule::{Action, Event, Failure, HeadEvent, Lost, NameAnswer, Stop};
-use crate::wire::{Answer, Reason, ToClient};
+use crate::wire::{Answer, Reason, ToClient, Work};
 
 impl Shell {
     pub(super) fn act(&mut self, action: Action) {
@@ -31,10 +30,8 @@ impl Shell {
                 self.answer(id, question, answer, Vec::new());
             }
             Action::Warn(shape, missing) => {
-                let payload =
-                    self.node.first_waiting(&shape).map(|spec| postcard::from_bytes::<Payload>(&spec.payload));
-                let name =
-                    payload.and_then(Result::ok).map_or_else(|| "a task".to_string(), |payload| payload.work.name);
+                let work = self.node.first_waiting(&shape).map(|spec| postcard::from_bytes::<Work>(&spec.common));
+                let name = work.and_then(Result::ok).map_or_else(|| "a task".to_string(), |work| work.name);
                 self.lines.say(format!(
                     "{name} asks for {} and waits: no node has {missing}. It starts when one comes that has; \
                      explain(ref) tells what a result waits for",

@@ -5,6 +5,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::shell::{Shell, Source};
 use crate::ids::{ClientId, ObjectId, TaskId};
 use crate::resources::Resources;
@@ -19,6 +21,8 @@ const MESSAGES: usize = 1_000;
 pub(super) struct Prepared {
     pub(super) shape: Arc<Shape>,
     pub(super) held: Resources,
+    /// What their worker has to know, as it is kept with each call.
+    pub(super) work: Bytes,
     pub(super) options: CallOptions,
 }
 
@@ -167,5 +171,6 @@ pub(super) fn prepare(options: CallOptions) -> crate::Result<Prepared> {
         }
     };
     let shape = Arc::new(Shape { demand: amounts(&options.resources)?, strategy });
-    Ok(Prepared { shape, held: amounts(&options.held)?, options })
+    let work = postcard::to_stdvec(&options.work).map_err(|error| crate::Error::internal(error.to_string()))?;
+    Ok(Prepared { shape, held: amounts(&options.held)?, work: Bytes::from(work), options })
 }

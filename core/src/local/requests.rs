@@ -10,12 +10,11 @@ use super::clients::{Question, prepare};
 use super::shell::Shell;
 use crate::ids::{Attempt, ClientId, ObjectId};
 use crate::schedule::{Event, Failure, Kind, Made, NameRequest, Outcome, Returned, Stop, TaskSpec};
-use crate::wire::{Answer, Arguments, Ending, MadeHere, NodeInfo, Submission, ToNode, Work};
+use crate::wire::{Answer, Arguments, Ending, MadeHere, NodeInfo, Submission, ToNode};
 
 /// What of a call only its worker understands, as the node carries it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Payload {
-    pub(super) work: Work,
     pub(super) method: Option<String>,
     pub(super) has_function: bool,
     pub(super) arguments: Arguments,
@@ -147,12 +146,7 @@ impl Shell {
             }
             None => Kind::Function,
         };
-        let payload = Payload {
-            work: options.work.clone(),
-            method,
-            has_function: call.function.is_some(),
-            arguments: call.arguments,
-        };
+        let payload = Payload { method, has_function: call.function.is_some(), arguments: call.arguments };
         let spec = TaskSpec {
             id: call.task,
             kind,
@@ -163,6 +157,7 @@ impl Shell {
             returns: if call.makes_actor { 1 } else { options.returns },
             streams: options.streams && !call.makes_actor,
             max_retries: options.max_retries,
+            common: prepared.work.clone(),
             payload: Bytes::from(postcard::to_stdvec(&payload).map_err(io::Error::other)?),
         };
         self.post(Event::Submit(id, Arc::new(spec)));

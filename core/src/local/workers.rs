@@ -21,7 +21,7 @@ use crate::env::Moment;
 use crate::ids::{Attempt, ClientId, ObjectId};
 use crate::resources::{CPU, GPU};
 use crate::schedule::{Event, Failure, Kind, Outcome, TaskSpec};
-use crate::wire::{Given, Run, ToClient};
+use crate::wire::{Given, Run, ToClient, Work};
 
 /// How long a worker beyond the number of CPUs may have nothing to do, in milliseconds.
 const IDLE_TIME: u64 = 2_000;
@@ -134,15 +134,17 @@ impl Shell {
 
     /// Hands an attempt to a worker.
     pub(super) fn start(&mut self, attempt: Attempt, spec: &Arc<TaskSpec>, values: Vec<(ObjectId, Option<Bytes>)>) {
-        let payload: Payload = match postcard::from_bytes(&spec.payload) {
-            Ok(payload) => payload,
+        let read = postcard::from_bytes::<Payload>(&spec.payload).and_then(|payload| {
+            let work = postcard::from_bytes::<Work>(&spec.common)?;
+            Ok((payload, work))
+        });
+        let (payload, work) = match read {
+            Ok(read) => read,
             Err(error) => return self.cannot_start(attempt, &format!("its arguments cannot be read: {error}")),
         };
         let worker = match spec.call() {
             Some((actor, _)) => self.actors.get(&actor).copied(),
-            None => {
-                self.idle.get_mut(&payload.work.env).and_then(Vec::pop).or_else(|| self.add_worker(&payload.work.env))
-            }
+            None => self.idle.get_mut(&work.env).and_then(Vec::pop).or_else(|| self.add_worker(&work.env)),
         };
         let Some(id) = worker else { return self.cannot_start(attempt, "there is no worker for it") };
         let (actor, held) = match &spec.kind {
@@ -157,12 +159,12 @@ impl Shell {
         };
         let Some(worker) = self.workers.get_mut(&id) else { return };
         worker.running.insert(attempt);
-        worker.count(spec, payload.work.max_calls);
-        worker.name.clone_from(&payload.work.name);
+        worker.count(spec, work.max_calls);
+        worker.name.clone_from(&work.name);
         if spec.call().is_none() {
             (worker.actor, worker.gpus) = (actor, gpus);
         }
-        let (run, stored) = as_run(attempt, spec, payload, values, worker);
+        let (run, stored) = as_run(attempt, spec, (payload, work), values, worker);
         self.deliver(Recipient::Call(id, Box::new(run)), stored);
     }
 
@@ -460,7 +462,7 @@ fn pipe() -> std::io::Result<(OwnedFd, OwnedFd)> {
 fn as_run(
     attempt: Attempt,
     spec: &TaskSpec,
-    payload: Payload,
+    (payload, work): (Payload, Work),
     values: Vec<(ObjectId, Option<Bytes>)>,
     worker: &mut Worker,
 ) -> (Run, Vec<ObjectId>) {
@@ -494,7 +496,7 @@ fn as_run(
         returns: spec.returns,
         streams: spec.streams,
         gpus: worker.gpus.ids.clone(),
-        work: payload.work,
+        work,
     };
     (run, stored)
 }

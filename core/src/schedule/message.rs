@@ -61,6 +61,8 @@ pub struct TaskSpec {
     pub streams: bool,
     /// How often it may run again after a worker or node died, or to make a lost result anew.
     pub max_retries: u32,
+    /// What all calls with the same options share, for the worker.
+    pub common: Bytes,
     /// The function and its other arguments, for the worker.
     pub payload: Bytes,
 }

@@ -11,7 +11,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
-use sheaf::core::client::{Batch, Client, Host, NewCall, Next};
+use sheaf::core::client::{Batch, Client, Host, NewCall, Next, Reply, Value};
 use sheaf::core::env;
 use sheaf::core::ids::{ObjectId, TaskId};
 
@@ -232,12 +232,24 @@ impl RuntimeClient {
     #[pyo3(signature = (refs, timeout))]
     fn get<'py>(&self, py: Python<'py>, refs: Refs<'py>, timeout: Option<f64>) -> PyResult<Option<Bound<'py, PyList>>> {
         let objects = self.ids(&refs)?;
-        let batch = self.0.ask(&objects, true, true).runtime(py)?;
-        if !wait(py, &self.0, &batch, objects.len(), timeout)? {
-            return Ok(None);
+        let had: Vec<Option<Value>> = objects.iter().map(|object| self.0.cached(*object)).collect();
+        let missing: Vec<ObjectId> =
+            objects.iter().zip(&had).filter(|(_, value)| value.is_none()).map(|(object, _)| *object).collect();
+        let mut replies = Vec::new();
+        if !missing.is_empty() {
+            let batch = self.0.ask(&missing, true, true).runtime(py)?;
+            if !wait(py, &self.0, &batch, missing.len(), timeout)? {
+                return Ok(None);
+            }
+            replies = batch.take();
         }
+        let mut replies = replies.into_iter().flatten();
         let values = PyList::empty(py);
-        for reply in batch.take().into_iter().flatten() {
+        for (object, had) in objects.iter().zip(had) {
+            let reply = had.map(Reply::Value).or_else(|| replies.next()).unwrap_or(Reply::Ended);
+            if let Reply::Value(value) = &reply {
+                self.0.remember(*object, value);
+            }
             values.append(reply_to_python(py, reply)?)?;
         }
         Ok(Some(values))

@@ -255,6 +255,7 @@ impl World {
             needs,
             refs,
             max_retries: self.random.below(4) as u32,
+            common: Bytes::new(),
             payload: Bytes::new(),
         };
         if let Some(client) = self.client(node, id) {

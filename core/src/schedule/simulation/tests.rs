@@ -59,6 +59,7 @@ fn a_demand_that_nobody_can_meet_is_told_and_stays_until_someone_can() {
         returns: 1,
         streams: false,
         max_retries: 0,
+        common: Bytes::new(),
         payload: Bytes::new(),
     };
     world.running.insert(task);
@@ -125,6 +126,7 @@ fn a_long_chain_of_tasks_is_kept_for_its_last_result_and_goes_with_it() {
             returns: 1,
             streams: false,
             max_retries: 3,
+            common: Bytes::new(),
             payload,
         };
         step(&mut node, Event::Submit(client, Arc::new(spec)));
@@ -172,7 +174,18 @@ fn calls_go_to_a_new_life_only_when_those_to_the_old_one_are_answered() {
         let id = TaskId { owner: NodeId(1), number };
         let kind = Kind::Call { actor, caller: client };
         let (needs, refs, shape, payload) = (vec![], vec![], Arc::default(), Bytes::new());
-        let spec = TaskSpec { id, kind, shape, needs, refs, returns: 1, streams: false, max_retries: 0, payload };
+        let spec = TaskSpec {
+            id,
+            kind,
+            shape,
+            needs,
+            refs,
+            returns: 1,
+            streams: false,
+            max_retries: 0,
+            common: Bytes::new(),
+            payload,
+        };
         Some(Event::Submit(client, Arc::new(spec)))
     };
     let at = |node, life| Some(NodeMessage::ActorAt(actor, Ok(Some((NodeId(node), life)))));
