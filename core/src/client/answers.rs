@@ -240,7 +240,13 @@ impl Answers {
             },
             (Answer::Inline(bytes), _, _) => Reply::Value(Value::Inline(Arc::new(bytes.into_vec()))),
             (Answer::Failed(reason), _, _) => Reply::Failed(reason),
-            (Answer::Ready, Some(_), _) => Reply::Ready,
+            (Answer::There(object), _, _) => {
+                // Also when whoever asked has gone on: the next one need not ask.
+                if let Some(client) = client.upgrade() {
+                    client.cache.lock().set_ready(object);
+                }
+                Reply::Ready
+            }
             (Answer::Refused(why, is_disk), Some(_), _) => Reply::Refused(why, is_disk),
             (answer, _, _) => Reply::Other(answer),
         };

@@ -43,6 +43,12 @@ const WELCOME: Duration = Duration::from_secs(10);
 /// Room for the tasks of one client among the numbers of its node.
 const NUMBER_BITS: u32 = 40;
 
+/// The client that submitted a task: it is in the task's number.
+#[must_use]
+pub fn submitter(task: TaskId) -> ClientId {
+    ClientId(task.number >> NUMBER_BITS)
+}
+
 /// What a process does when its node is gone, or stops one of its calls.
 pub trait Host: Send + Sync + 'static {
     /// The node is gone.
@@ -232,6 +238,10 @@ impl Client {
     pub fn put(&self, parts: &[&[u8]], contains: Vec<ObjectId>) -> Result<ObjectId> {
         let object = self.new_task().result(0);
         let (made, files) = self.make(parts)?;
+        if let MadeHere::Inline(bytes) = &made {
+            self.remember(object, &Value::Inline(Arc::new(bytes.to_vec())));
+        }
+        self.cache.lock().set_ready(object);
         self.send(&ToNode::Put(object, made, contains), files)?;
         Ok(object)
     }
@@ -324,6 +334,12 @@ impl Client {
     #[must_use]
     pub fn cached(&self, object: ObjectId) -> Option<Value> {
         self.cache.lock().get(object)
+    }
+
+    /// Whether an object is known to be there, or to have failed.
+    #[must_use]
+    pub fn is_known_ready(&self, object: ObjectId) -> bool {
+        self.cache.lock().is_ready(object)
     }
 
     /// Keeps a value for the next one who asks.

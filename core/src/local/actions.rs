@@ -2,6 +2,7 @@
 
 use super::shell::Shell;
 use super::values::Recipient;
+use crate::client::submitter;
 use crate::ids::{Attempt, ClientId};
 use crate::schedule::{Action, Event, Failure, HeadEvent, Lost, NameAnswer, Stop};
 use crate::wire::{Answer, Reason, ToClient, Work};
@@ -32,14 +33,23 @@ impl Shell {
             Action::Warn(shape, missing) => {
                 let work = self.node.first_waiting(&shape).map(|spec| postcard::from_bytes::<Work>(&spec.common));
                 let name = work.and_then(Result::ok).map_or_else(|| "a task".to_string(), |work| work.name);
+                let lack = match missing.is_empty() {
+                    true => "its scheduling strategy allows none of the nodes that are there".to_string(),
+                    false => format!("no node has {missing}"),
+                };
                 self.lines.say(format!(
-                    "{name} asks for {} and waits: no node has {missing}. It starts when one comes that has; \
+                    "{name} asks for {} and waits: {lack}. It starts when one comes that has; \
                      explain(ref) tells what a result waits for",
                     shape.demand
                 ));
             }
             // There are no other nodes, and the head of this process declares no node dead.
-            Action::ToNode(_, _) | Action::Fetch(_, _) | Action::Reset | Action::Done(_) | Action::Again(_) => {}
+            Action::ToNode(_, _) | Action::Fetch(_, _) | Action::Reset | Action::Again(_) => {}
+            Action::Done(task) => {
+                if let Some(client) = self.clients.get_mut(&submitter(task)) {
+                    client.children.remove(&task);
+                }
+            }
         }
     }
 
@@ -53,8 +63,8 @@ impl Shell {
             return;
         };
         let answer = match answer {
+            _ if !asked.wants_value => Answer::There(asked.object),
             Err(failure) => Answer::Failed(reason(failure)),
-            Ok(_) if !asked.wants_value => Answer::Ready,
             Ok((Some(bytes), _)) => Answer::Inline(bytes.to_vec().into()),
             Ok((None, _)) => return self.deliver(Recipient::Question(id, question), vec![asked.object]),
         };
@@ -69,7 +79,7 @@ impl Shell {
             && let Some(client) = self.clients.get_mut(&id)
             && self.workers.get(&id).is_some_and(|worker| worker.actor.is_none())
         {
-            for child in std::mem::take(&mut client.children) {
+            for child in client.children.clone() {
                 self.post(Event::Cancel(child, stop));
             }
         }
@@ -88,6 +98,7 @@ pub(super) fn reason(failure: Failure) -> Reason {
         Failure::Crashed(why) => Reason::Crashed(why.to_string()),
         Failure::ActorDied(why) => Reason::ActorDied(why.to_string()),
         Failure::Setup(why) => Reason::Setup(why.to_string()),
+        Failure::NoRoom(why) => Reason::NoRoom(why.to_string()),
         Failure::Cancelled => Reason::Cancelled,
         Failure::Lost(Lost::OwnerDied) => Reason::Lost("the node that owned it died".to_string()),
         Failure::Lost(Lost::NoLineage) => Reason::Lost(

@@ -1,6 +1,6 @@
 //! The sockets of drivers and workers, and what each of them waits for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -45,8 +45,8 @@ pub(super) struct Client {
     pub(super) questions: BTreeMap<u64, Question>,
     /// How many of the questions keep its work from going on.
     pub(super) blocking: usize,
-    /// Tasks that it submitted while it ran what it runs.
-    pub(super) children: Vec<TaskId>,
+    /// Tasks that it submitted while it ran what it runs, and that have not ended.
+    pub(super) children: BTreeSet<TaskId>,
 }
 
 impl Shell {
@@ -64,7 +64,7 @@ impl Shell {
             options: BTreeMap::new(),
             questions: BTreeMap::new(),
             blocking: 0,
-            children: Vec::new(),
+            children: BTreeSet::new(),
         };
         self.clients.insert(id, client);
         self.send(id, &ToClient::Welcome(self.node.id(), id), Vec::new());
@@ -123,6 +123,7 @@ impl Shell {
 
     /// A client's socket is closed: what it held and asked for is over.
     fn hung_up(&mut self, id: ClientId) {
+        self.cancel_children(id);
         self.remove_client(id);
         self.worker_hung_up(id);
         self.pump();

@@ -136,7 +136,7 @@ impl Shell {
         let Some(prepared) = client.options.get(&call.options).cloned() else {
             return Err(unknown("a call with options that were not told"));
         };
-        client.children.push(call.task);
+        client.children.insert(call.task);
         let options = &prepared.options;
         let (actor, method) = call.actor.map_or((None, None), |(actor, method)| (Some(actor), Some(method)));
         let kind = match actor {

@@ -32,6 +32,15 @@ const LOOK_EVERY: u64 = 500;
 /// What is ready at once.
 const EVENTS: usize = 128;
 
+/// The open files that objects may take: half of what this process may have, which is raised as far as it may be.
+fn files_for_objects() -> usize {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return usize::MAX };
+    // Where it may not be raised it stays as it is.
+    let limit = setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map_or(soft, |()| hard);
+    usize::try_from(limit / 2).unwrap_or(usize::MAX)
+}
+
 /// What comes from other threads of this process.
 #[derive(Debug)]
 pub(super) enum Input {
@@ -129,7 +138,7 @@ impl Shell {
             poll,
             node: Node::new(NodeId::draw(), options.resources.clone(), labels),
             head: Head::new(HeadLimits::default()),
-            store: Store::new(options.store_bytes),
+            store: Store::new(options.store_bytes).with_most(files_for_objects()),
             disk: Disk::start(options.spill_dir.clone(), results, Arc::clone(&waker))?,
             gpus: Gpus::new(options.resources.amount(GPU)),
             zygote: Some(zygote),

@@ -37,7 +37,12 @@ impl Recipient {
 impl Shell {
     /// Opens objects for someone, and hands them over when all are there.
     pub(super) fn deliver(&mut self, to: Recipient, objects: Vec<ObjectId>) {
-        self.go_on(Delivery { to, missing: objects, opened: Vec::new() });
+        let delivery = Delivery { to, missing: objects, opened: Vec::new() };
+        if let (Recipient::Call(_, _), Err(why)) = (&delivery.to, self.store.could_hold(&delivery.missing)) {
+            let first = delivery.missing.first().copied();
+            return first.into_iter().for_each(|object| self.give_up_for_room(&delivery.to, object, &why));
+        }
+        self.go_on(delivery);
     }
 
     fn go_on(&mut self, mut delivery: Delivery) {
@@ -103,11 +108,21 @@ impl Shell {
                     self.answer(id, question, Answer::Refused(why.to_string(), false), Vec::new());
                 }
             }
+            to @ Recipient::Call(_, _) if !is_gone => self.give_up_for_room(&to, object, why),
             Recipient::Call(id, run) => {
                 self.forget_functions(id);
                 let crashed = Failure::Crashed(format!("{object} could not be had: {why}").into());
                 self.call_ended(id, run.attempt, Outcome::Failed(crashed));
             }
+        }
+    }
+
+    /// A call cannot have its arguments in memory.
+    fn give_up_for_room(&mut self, to: &Recipient, object: ObjectId, why: &str) {
+        if let Recipient::Call(id, run) = to {
+            self.forget_functions(*id);
+            let no_room = Failure::NoRoom(format!("{} needs {object}: {why}", run.work.name).into());
+            self.call_ended(*id, run.attempt, Outcome::Failed(no_room));
         }
     }
 

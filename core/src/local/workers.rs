@@ -20,7 +20,7 @@ use super::zygote::Said;
 use crate::env::Moment;
 use crate::ids::{Attempt, ClientId, ObjectId};
 use crate::resources::{CPU, GPU};
-use crate::schedule::{Event, Failure, Kind, Outcome, TaskSpec};
+use crate::schedule::{Event, Failure, Kind, Outcome, Stop, TaskSpec};
 use crate::wire::{Given, Run, ToClient, Work};
 
 /// How long a worker beyond the number of CPUs may have nothing to do, in milliseconds.
@@ -46,6 +46,8 @@ pub(super) struct Worker {
     pub(super) actor: Option<ObjectId>,
     /// Whether what it runs waits for objects.
     is_blocked: bool,
+    /// It makes an actor that holds no CPU: one has to be there for it to be placed, and none is kept.
+    lends_cpu: bool,
     /// Functions that it was sent.
     functions: BTreeSet<ObjectId>,
     /// How often it ran each function of which it may run only so many calls.
@@ -119,6 +121,7 @@ impl Shell {
             running: BTreeSet::new(),
             actor: None,
             is_blocked: false,
+            lends_cpu: false,
             functions: BTreeSet::new(),
             calls: BTreeMap::new(),
             is_spent: false,
@@ -164,7 +167,11 @@ impl Shell {
         if spec.call().is_none() {
             (worker.actor, worker.gpus) = (actor, gpus);
         }
+        if let Kind::Actor { held, .. } = &spec.kind {
+            worker.lends_cpu = held.amount(CPU) == 0.0;
+        }
         let (run, stored) = as_run(attempt, spec, (payload, work), values, worker);
+        self.tell_blocked(id);
         self.deliver(Recipient::Call(id, Box::new(run)), stored);
     }
 
@@ -183,6 +190,7 @@ impl Shell {
             Some(actor) if actor == attempt.task.result(0) => {
                 if matches!(outcome, Outcome::Values(_)) {
                     self.actors.insert(actor, id);
+                    (worker.is_blocked, worker.lends_cpu) = (false, false);
                     true
                 } else {
                     // What its constructor left behind is nobody else's.
@@ -202,7 +210,7 @@ impl Shell {
     fn set_idle(&mut self, id: ClientId) {
         let now = self.now();
         let Some(worker) = self.workers.get_mut(&id) else { return };
-        worker.is_blocked = false;
+        (worker.is_blocked, worker.lends_cpu) = (false, false);
         worker.idle_since = now;
         self.gpus.give(&std::mem::take(&mut worker.gpus));
         let (env, is_spent, is_ending) = (worker.env.clone(), worker.is_spent, worker.ends_by.is_some());
@@ -219,7 +227,7 @@ impl Shell {
     /// Tells the node whether what a worker runs waits for objects.
     pub(super) fn tell_blocked(&mut self, id: ClientId) {
         let (Some(client), Some(worker)) = (self.clients.get(&id), self.workers.get_mut(&id)) else { return };
-        let is_blocked = client.blocking > 0;
+        let is_blocked = client.blocking > 0 || worker.lends_cpu;
         if worker.is_blocked == is_blocked {
             return;
         }
@@ -281,8 +289,13 @@ impl Shell {
             self.running.remove(&attempt);
         }
         worker.actor = None;
+        // Its resources are free for the next one, whose ledger is ahead of the end of this process.
+        let gpus = std::mem::take(&mut worker.gpus);
+        self.gpus.give(&gpus);
         if is_busy {
-            worker.ends_by = Some(now);
+            if let Some(worker) = self.workers.get_mut(&id) {
+                worker.ends_by = Some(now);
+            }
             self.kill(id);
         } else {
             self.retire(id);
@@ -384,6 +397,7 @@ impl Shell {
 
     /// The process of a worker is gone: so are its client, and what it ran.
     fn worker_is_gone(&mut self, id: ClientId, how: &str) {
+        self.cancel_children(id);
         self.remove_client(id);
         let Some(worker) = self.workers.remove(&id) else { return };
         if let Some(idle) = self.idle.get_mut(&worker.env) {
@@ -408,6 +422,17 @@ impl Shell {
         if let Some(actor) = alive {
             self.actors.remove(&actor);
             self.post(Event::ActorGone(actor, Failure::ActorDied(why)));
+        }
+    }
+
+    /// Stops what a worker has submitted and nobody waits for any more.
+    pub(super) fn cancel_children(&mut self, id: ClientId) {
+        if !self.workers.contains_key(&id) {
+            return;
+        }
+        let children = self.clients.get_mut(&id).map(|client| std::mem::take(&mut client.children));
+        for child in children.into_iter().flatten() {
+            self.post(Event::Cancel(child, Stop { force: true, recursive: true }));
         }
     }
 

@@ -209,7 +209,9 @@ impl Head {
                 if count == 0 {
                     self.wants.remove(&key);
                 } else {
-                    self.wants.insert(key.clone(), Want { count, near, warned: false });
+                    // A wish that is told again is not complained of again.
+                    let warned = self.wants.get(&key).is_some_and(|want| want.warned);
+                    self.wants.insert(key.clone(), Want { count, near, warned });
                     self.grant(&key);
                 }
             }

@@ -94,6 +94,8 @@ pub enum Failure {
     ActorDied(Arc<str>),
     /// The environment that its worker needs could not be set up: it is not tried again.
     Setup(Arc<str>),
+    /// The store has no room for its arguments: it is not tried again.
+    NoRoom(Arc<str>),
     /// The task was cancelled.
     Cancelled,
     /// The value was there and is not any more.

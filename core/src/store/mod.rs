@@ -85,6 +85,8 @@ struct Waiting {
 #[derive(Debug)]
 pub struct Store {
     limit: u64,
+    /// How many objects there may be: each has an open file.
+    most: usize,
     /// Bytes in memory, those that are leaving and those that are returning too.
     used: u64,
     /// Bytes that are leaving.
@@ -106,6 +108,7 @@ impl Store {
     pub fn new(limit: u64) -> Self {
         Self {
             limit,
+            most: usize::MAX,
             used: 0,
             leaving: 0,
             reserved: BTreeMap::new(),
@@ -118,6 +121,13 @@ impl Store {
         }
     }
 
+    /// The same, for so many objects at the most.
+    #[must_use]
+    pub fn with_most(mut self, most: usize) -> Self {
+        self.most = most;
+        self
+    }
+
     /// What is to be done about all that was said.
     pub fn take_actions(&mut self) -> Vec<StoreAction> {
         std::mem::take(&mut self.actions)
@@ -127,6 +137,14 @@ impl Store {
     pub fn reserve(&mut self, now: Moment, client: ClientId, question: u64, bytes: u64) {
         if bytes > self.limit {
             let why = format!("an object of {bytes} bytes is larger than the object store, which has {}", self.limit);
+            return self.actions.push(StoreAction::Refused(client, question, why, false));
+        }
+        if self.entries.len() + self.reserved.len() + self.waiting.len() >= self.most {
+            let why = format!(
+                "the object store has {} objects of more than 100 KiB, and a process may have no more open files; raise \
+                 the limit (ulimit -n), or put more into each object",
+                self.entries.len()
+            );
             return self.actions.push(StoreAction::Refused(client, question, why, false));
         }
         self.waiting.push_back(Waiting { request: Request::Reserve(client, question), bytes, until: now + PATIENCE });
@@ -320,6 +338,18 @@ impl Store {
         let mut objects: Vec<ObjectInfo> = self.entries.iter().map(|(id, entry)| entry.info(*id)).collect();
         objects.sort_by_key(|object| std::cmp::Reverse(object.size));
         objects
+    }
+
+    /// Whether all of these can be in memory at once.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn could_hold(&self, objects: &[ObjectId]) -> Result<(), String> {
+        let size: u64 = objects.iter().filter_map(|object| Some(self.entries.get(object)?.size)).sum();
+        match size > self.limit {
+            true => Err(format!("{size} bytes together are more than the object store, which has {}", self.limit)),
+            false => Ok(()),
+        }
     }
 
     /// Whether an object is in the store, in memory or on disk.

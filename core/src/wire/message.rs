@@ -180,6 +180,8 @@ pub enum Reason {
     ActorDied(String),
     /// The environment of its worker could not be set up.
     Setup(String),
+    /// The store has no room for its arguments.
+    NoRoom(String),
     /// It was cancelled.
     Cancelled,
     /// The value was there and is not any more.
@@ -215,8 +217,10 @@ pub struct ObjectInfo {
 /// An answer to a question.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Answer {
-    /// Yes; it is there; it is done.
+    /// Yes; it is done.
     Ready,
+    /// The object is there.
+    There(ObjectId),
     /// A small value.
     Inline(ByteBuf),
     /// An object of so many bytes in shared memory; the file comes along. The client says when it does not read it any

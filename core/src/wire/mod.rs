@@ -120,6 +120,8 @@ pub struct Inbox {
     bytes: Vec<u8>,
     taken: usize,
     files: VecDeque<OwnedFd>,
+    /// What one read brings.
+    part: Vec<u8>,
 }
 
 impl Inbox {
@@ -128,22 +130,23 @@ impl Inbox {
     /// # Errors
     /// [`ErrorKind::UnexpectedEof`] when the other end is gone.
     pub fn read(&mut self, socket: &impl AsRawFd) -> io::Result<bool> {
-        let end = self.bytes.len();
-        self.bytes.resize(end + READ_BYTES, 0);
-        let read = self.receive(socket, end);
-        self.bytes.truncate(end + *read.as_ref().unwrap_or(&0));
-        match read {
+        // Cleared once, and not before each read.
+        self.part.resize(READ_BYTES, 0);
+        match self.receive(socket) {
             Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
-            Ok(_) => Ok(true),
+            Ok(count) => {
+                self.bytes.extend_from_slice(&self.part[..count]);
+                Ok(true)
+            }
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    fn receive(&mut self, socket: &impl AsRawFd, end: usize) -> io::Result<usize> {
+    fn receive(&mut self, socket: &impl AsRawFd) -> io::Result<usize> {
         let mut control = nix::cmsg_space!([RawFd; FILES_AT_ONCE]);
         loop {
-            let mut parts = [IoSliceMut::new(&mut self.bytes[end..])];
+            let mut parts = [IoSliceMut::new(&mut self.part)];
             let flags = MsgFlags::MSG_CMSG_CLOEXEC;
             let message = match recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut control), flags) {
                 Ok(message) => message,
@@ -174,10 +177,10 @@ impl Inbox {
             if rest.len() < length {
                 break;
             }
-            let message = rest[..length].to_vec();
+            let message = &rest[..length];
             self.taken += 4 + length;
             if length > 0 {
-                let message = postcard::from_bytes(&message);
+                let message = postcard::from_bytes(message);
                 return message.map(Some).map_err(|error| io::Error::new(ErrorKind::InvalidData, error));
             }
         }

@@ -257,9 +257,20 @@ impl RuntimeClient {
 
     #[pyo3(signature = (refs, count, timeout))]
     fn wait(&self, py: Python<'_>, refs: Refs<'_>, count: usize, timeout: Option<f64>) -> PyResult<Vec<bool>> {
-        let batch = self.0.ask(&self.ids(&refs)?, false, true).runtime(py)?;
-        wait(py, &self.0, &batch, count, timeout)?;
-        Ok(batch.ready())
+        let objects = self.ids(&refs)?;
+        let mut ready: Vec<bool> = objects.iter().map(|object| self.0.is_known_ready(*object)).collect();
+        let known = ready.iter().filter(|is_ready| **is_ready).count();
+        if known < count {
+            let asked: Vec<ObjectId> =
+                objects.iter().zip(&ready).filter(|(_, known)| !**known).map(|(object, _)| *object).collect();
+            let batch = self.0.ask(&asked, false, true).runtime(py)?;
+            wait(py, &self.0, &batch, count.saturating_sub(known).min(asked.len()), timeout)?;
+            let mut answered = batch.ready().into_iter();
+            for is_ready in ready.iter_mut().filter(|is_ready| !**is_ready) {
+                *is_ready = answered.next().unwrap_or(false);
+            }
+        }
+        Ok(ready)
     }
 
     fn when_ready(&self, py: Python<'_>, r#ref: Py<ObjectRef>, callback: Py<PyAny>) -> PyResult<()> {

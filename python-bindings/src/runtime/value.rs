@@ -92,6 +92,7 @@ pub(super) fn reply_to_python<'py>(py: Python<'py>, reply: Reply) -> PyResult<Bo
         Reply::Failed(Reason::Setup(why)) => text(status::SETUP, &why),
         Reply::Failed(Reason::Cancelled) => text(status::CANCELLED, "the task was cancelled"),
         Reply::Failed(Reason::Lost(why)) => text(status::LOST, &format!("the object is lost: {why}")),
+        Reply::Failed(Reason::NoRoom(why)) => text(status::STORE_FULL, &why),
         Reply::Refused(why, false) => text(status::STORE_FULL, &why),
         Reply::Refused(why, true) => text(status::DISK_FULL, &why),
         Reply::Ready | Reply::Other(_) | Reply::Ended => text(status::ENDED, "the runtime has ended; call init again"),

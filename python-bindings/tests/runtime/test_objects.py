@@ -266,3 +266,9 @@ def test_threads_share_a_driver() -> None:
     for thread in threads:
         thread.join(timeout=40)
     assert sorted(found) == sorted(number * 100 + step for number in range(4) for step in range(20))
+
+
+def test_a_value_that_is_held_is_had_again_without_another_copy() -> None:
+    ref = ray.put(np.zeros(MEGABYTE))
+    first = ray.get(ref)
+    assert np.shares_memory(first, ray.get(ref))

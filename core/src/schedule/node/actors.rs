@@ -360,7 +360,10 @@ impl Node {
     pub(super) fn end_actor(&mut self, actor: ObjectId, life: u32) {
         if self.residents.get(&actor).is_some_and(|resident| resident.life == life) {
             self.actions.push(Action::KillActor(actor, life));
-            self.move_out(actor, &Failure::ActorDied(Arc::from("it was ended")));
+            self.move_out(
+                actor,
+                &Failure::ActorDied(Arc::from("it was ended: by kill or exit_actor, or with its last handle")),
+            );
         }
     }
 

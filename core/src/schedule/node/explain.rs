@@ -44,6 +44,9 @@ impl Node {
                 format!("{id} waits for {}{rest}", named.join(", "))
             }
             State::Queued => match task.spec.call() {
+                Some((actor, _)) if self.tasks.get(&actor.task).is_some_and(|maker| maker.state != State::Done) => {
+                    format!("{id} waits for its actor: {}", self.explain_task(actor.task))
+                }
                 Some((actor, _)) => format!("{id} waits until the actor {actor} lives, or for calls before it"),
                 None => self.explain_queued(id, &task.spec.shape),
             },

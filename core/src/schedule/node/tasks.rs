@@ -382,6 +382,8 @@ impl Node {
     /// Ends a task that has not ended with a failure for each of its results.
     pub(super) fn fail(&mut self, id: TaskId, failure: &Failure) {
         let Some(task) = self.tasks.remove(&id) else { return };
+        let never = Failure::ActorDied(Arc::from("it was ended before it was made"));
+        let failure = if task.makes_an_actor() && *failure == Failure::Cancelled { &never } else { failure };
         if task.state != State::Done {
             self.actions.push(Action::Done(id));
         }

@@ -93,6 +93,7 @@ class Zygote:
             signal.set_wakeup_fd(-1)
             for pid in self._workers:
                 os.kill(pid, signal.SIGKILL)
+                _kill_group(pid)
 
     def _hear(self) -> None:
         self._send()
@@ -157,6 +158,7 @@ class Zygote:
                 return
             self._hear_worker(pid)
             del self._workers[pid]
+            _kill_group(pid)
             if pid in self._failed:
                 self._failed.remove(pid)
             else:
@@ -176,6 +178,8 @@ class Zygote:
     def _become_worker(self, env: str, files: list[int], setup: int) -> NoReturn:
         """In the child: be a worker. The frames below stay as they are, so that nothing of the zygote is freed."""
         try:
+            # What it starts ends with it.
+            os.setpgid(0, 0)
             # From here on it is killed with the zygote, unless that is gone already.
             self._libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
             if os.getppid() != self._own:
@@ -215,6 +219,12 @@ def _take_files(files: list[int], setup: int) -> None:
 
 def _lines_to(file: int) -> io.TextIOWrapper:
     return open(file, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+
+
+def _kill_group(worker: int) -> None:
+    """End the processes that a worker has started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(worker, signal.SIGKILL)
 
 
 def _close(*files: int) -> None:
