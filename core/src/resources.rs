@@ -184,6 +184,12 @@ impl Ledger {
         }
     }
 
+    /// Whether more is taken than there is.
+    #[must_use]
+    pub fn is_overdrawn(&self) -> bool {
+        !self.owed.is_empty()
+    }
+
     /// All there is.
     #[must_use]
     pub fn total(&self) -> &Resources {
@@ -241,7 +247,7 @@ mod tests {
         assert!(ledger.take(&resources(&[(CPU, 2.0)])));
         ledger.take_anyhow(&resources(&[(CPU, 1.5)]));
         ledger.give(&resources(&[(CPU, 1.0)]));
-        assert!(ledger.free().is_empty());
+        assert!(ledger.free().is_empty() && ledger.is_overdrawn());
         ledger.give(&resources(&[(CPU, 1.0)]));
         assert_eq!(ledger.free(), &resources(&[(CPU, 0.5)]));
         ledger.give(&resources(&[(CPU, 1.5)]));

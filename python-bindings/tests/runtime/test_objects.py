@@ -269,6 +269,6 @@ def test_threads_share_a_driver() -> None:
 
 
 def test_a_value_that_is_held_is_had_again_without_another_copy() -> None:
-    ref = ray.put(np.zeros(MEGABYTE))
+    ref = ray.put(np.zeros(1_000_000))
     first = ray.get(ref)
     assert np.shares_memory(first, ray.get(ref))

@@ -209,7 +209,12 @@ impl Node {
         let Some(lease) = self.leases.get_mut(&id) else { return };
         lease.running = None;
         let shape = Arc::clone(&lease.shape);
-        if lease.node != self.id && lease.until <= self.now {
+        // What was taken while a task waited is paid back before anything new begins.
+        let is_due = match lease.node == self.id {
+            true => self.ledger.is_overdrawn(),
+            false => lease.until <= self.now,
+        };
+        if is_due {
             self.give_back(id);
         } else {
             self.backlogs.entry(Arc::clone(&shape)).or_default().idle.push(id);
