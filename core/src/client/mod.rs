@@ -302,6 +302,7 @@ impl Client {
     /// One reference less is held here.
     pub fn drop_ref(&self, object: ObjectId) {
         if self.is_here() {
+            self.cache.lock().forget(object);
             // A node that is gone holds nothing.
             let _ = self.send(&ToNode::DropRef(object), Vec::new());
         }
