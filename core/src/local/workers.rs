@@ -305,10 +305,12 @@ impl Shell {
     /// What a worker printed.
     pub(super) fn read_output(&mut self, id: ClientId, is_error: bool) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
+        // Without its number a line would pass for the runtime's own: it is told in a moment.
+        let Some(pid) = worker.pid else { return };
         let place = usize::from(is_error);
         let Some(pipe) = &mut worker.pipes[place] else { return };
         let (record, lines) = (&mut worker.record, &self.lines);
-        let goes_on = pipe.read(worker.pid.unwrap_or(0), |line| {
+        let goes_on = pipe.read(pid, |line| {
             record.note(&line);
             lines.push(line);
         });
