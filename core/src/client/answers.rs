@@ -201,16 +201,17 @@ impl Answers {
         let mut open = self.open.lock();
         if open.1 {
             drop(open);
-            self.run(&callbacks, then, Reply::Ended);
+            drop(callbacks);
+            self.run(then, Reply::Ended);
         } else {
             open.0.insert(question, Target::Then(object, then));
         }
         Ok(())
     }
 
-    #[expect(clippy::unused_self, reason = "the thread is this one's")]
-    fn run(&self, callbacks: &Option<Sender<(Then, Reply)>>, then: Then, reply: Reply) {
-        if let Some(callbacks) = callbacks {
+    /// Calls back from the thread that is there for it.
+    fn run(&self, then: Then, reply: Reply) {
+        if let Some(callbacks) = &*self.callbacks.lock() {
             // The thread lives as long as the sender.
             let _ = callbacks.send((then, reply));
         }
@@ -252,7 +253,7 @@ impl Answers {
         };
         match target {
             Some(Target::Batch(shared, index)) => shared.arrive(index, reply),
-            Some(Target::Then(_, then)) => self.run(&self.callbacks.lock(), then, reply),
+            Some(Target::Then(_, then)) => self.run(then, reply),
             None => {}
         }
     }
@@ -267,7 +268,7 @@ impl Answers {
         for target in targets.into_values() {
             match target {
                 Target::Batch(shared, index) => shared.arrive(index, Reply::Ended),
-                Target::Then(_, then) => self.run(&self.callbacks.lock(), then, Reply::Ended),
+                Target::Then(_, then) => self.run(then, Reply::Ended),
             }
         }
         // Its thread ends after the last one.

@@ -237,14 +237,19 @@ impl Shell {
         }
     }
 
+    /// Nothing more is given to a worker that may have waited for it.
+    fn is_not_idle(&mut self, id: ClientId) {
+        if let Some(idle) = self.workers.get(&id).and_then(|worker| self.idle.get_mut(&worker.env)) {
+            idle.retain(|other| *other != id);
+        }
+    }
+
     /// Lets a worker end.
     fn retire(&mut self, id: ClientId) {
         let ends_by = self.now() + ENDING_TIME;
         let Some(worker) = self.workers.get_mut(&id) else { return };
         worker.ends_by = Some(ends_by);
-        if let Some(idle) = self.idle.get_mut(&worker.env) {
-            idle.retain(|other| *other != id);
-        }
+        self.is_not_idle(id);
         self.send(id, &ToClient::Exit, Vec::new());
     }
 
@@ -338,10 +343,7 @@ impl Shell {
         if let Some(worker) = self.workers.get_mut(&id) {
             worker.has_hung_up = true;
             worker.ends_by = Some(worker.ends_by.map_or(until, |by| by.min(until)));
-            let env = worker.env.clone();
-            if let Some(idle) = self.idle.get_mut(&env) {
-                idle.retain(|other| *other != id);
-            }
+            self.is_not_idle(id);
         }
     }
 
@@ -401,10 +403,8 @@ impl Shell {
     fn worker_is_gone(&mut self, id: ClientId, how: &str) {
         self.cancel_children(id);
         self.remove_client(id);
+        self.is_not_idle(id);
         let Some(worker) = self.workers.remove(&id) else { return };
-        if let Some(idle) = self.idle.get_mut(&worker.env) {
-            idle.retain(|other| *other != id);
-        }
         self.gpus.give(&worker.gpus);
         let why: Arc<str> =
             Arc::from(format!("{} ended with its process: {how}{}", worker.name, told(&worker.record.last_lines())));
