@@ -25,6 +25,12 @@ pub fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
+/// GPUs of this machine: those of NVIDIA's driver.
+#[must_use]
+pub fn gpus() -> usize {
+    fs::read_dir("/proc/driver/nvidia/gpus").map_or(0, Iterator::count)
+}
+
 /// Bytes that are resident for this process now, or `None` where the system does not say.
 #[must_use]
 pub fn resident_bytes() -> Option<u64> {

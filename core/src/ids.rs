@@ -48,6 +48,16 @@ pub struct TaskId {
     pub number: u64,
 }
 
+impl std::str::FromStr for NodeId {
+    type Err = crate::Error;
+
+    /// Reads what `Display` writes.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let number = text.strip_prefix("node-").and_then(|hex| u64::from_str_radix(hex, 16).ok());
+        number.map(Self).ok_or_else(|| crate::Error::invalid(format!("{text:?} is no name of a node")))
+    }
+}
+
 impl NodeId {
     /// A name that no other life of a node has.
     #[must_use]
@@ -129,6 +139,8 @@ mod tests {
     fn names_tell_who_owns() {
         let task = TaskId { owner: NodeId(0xab), number: 7 };
         assert_eq!(task.result(2).owner(), NodeId(0xab));
+        assert_eq!("node-ab".parse::<NodeId>().unwrap(), NodeId(0xab));
+        assert!("ab".parse::<NodeId>().is_err());
         assert_eq!(task.result(2).to_string(), "object-ab-7-2");
         assert_eq!(format!("{:?}", Attempt { task, number: 1 }), "task-ab-7#1");
         assert_eq!(LeaseId { granted_by: None, number: 5 }.to_string(), "lease-0-5");

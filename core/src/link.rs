@@ -7,6 +7,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use serde::{Deserialize, Serialize};
+
 use crate::env::Moment;
 use crate::flaw::{Flaw, planted};
 
@@ -17,7 +19,7 @@ const RESEND_AFTER: u64 = 200;
 const WINDOW: usize = 1024;
 
 /// What goes over the network: some messages in order, and what has arrived of the peer's.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Frame<M> {
     /// The number of the first message.
     pub first: u64,
@@ -25,6 +27,20 @@ pub struct Frame<M> {
     pub messages: Vec<M>,
     /// All messages of the peer with lower numbers have arrived.
     pub arrived: u64,
+}
+
+impl<M: Clone> Frame<M> {
+    /// Two frames that say the same, if it has more than one message.
+    #[must_use]
+    pub fn halves(&self) -> Option<(Self, Self)> {
+        let middle = self.messages.len() / 2;
+        let (first, second) = (self.messages.get(..middle)?.to_vec(), self.messages.get(middle..)?.to_vec());
+        let next = self.first + middle as u64;
+        (middle > 0).then_some((
+            Self { first: self.first, messages: first, arrived: self.arrived },
+            Self { first: next, messages: second, arrived: self.arrived },
+        ))
+    }
 }
 
 /// One end of a link.

@@ -4,6 +4,8 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::ids::NodeId;
 use crate::resources::Resources;
 
@@ -12,7 +14,7 @@ use crate::resources::Resources;
 const PACK_UNTIL: f64 = 0.5;
 
 /// Where the user wants a task to run.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub enum Strategy {
     /// Near its arguments, then on nodes in use up to their half, then wherever there is most room.
     #[default]

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::flaw::{Flaw, planted};
 use crate::{Error, Result};
 
@@ -18,7 +20,7 @@ pub const MEMORY: &str = "memory";
 const PARTS: f64 = 10_000.0;
 
 /// Amounts of named resources. A name that is not there has the amount 0.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Resources(BTreeMap<Arc<str>, u64>);
 
 impl Resources {

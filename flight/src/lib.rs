@@ -3,6 +3,7 @@
 //! This crate moves record batches and errors. It knows nothing of plans and operators.
 
 pub mod client;
+pub mod cluster;
 pub mod compact;
 pub mod server;
 pub mod status;

@@ -60,10 +60,10 @@ fn pieces(batch: &RecordBatch) -> impl Iterator<Item = RecordBatch> {
     (0..batch.num_rows().max(1)).step_by(rows).map(move |start| batch.slice(start, rows.min(batch.num_rows() - start)))
 }
 
-type Reply<T> = Pin<Box<dyn Stream<Item = std::result::Result<T, Status>> + Send + 'static>>;
+pub(crate) type Reply<T> = Pin<Box<dyn Stream<Item = std::result::Result<T, Status>> + Send + 'static>>;
 
-fn not_offered<T>(call: &str) -> std::result::Result<Response<T>, Status> {
-    Err(Status::unimplemented(format!("{call} is not offered here: this endpoint serves partitions by DoGet")))
+pub(crate) fn not_offered<T>(call: &str) -> std::result::Result<Response<T>, Status> {
+    Err(Status::unimplemented(format!("{call} is not offered here")))
 }
 
 #[async_trait]

@@ -7,6 +7,7 @@ use clap::{Arg, ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 use sheaf_core::Result;
 use sheaf_core::settings::{KEYS, Options};
 
+use super::cluster::{HeadArguments, NodeArguments, ShowArguments};
 use super::exit::EXIT_CODES;
 use super::output::Format;
 
@@ -28,6 +29,19 @@ pub(super) enum Command {
     Schema(SchemaArguments),
     /// Convert files from one format to another.
     Convert(ConvertArguments),
+    /// Run the head of a cluster, which is a node too.
+    Head(HeadArguments),
+    /// Run a node of a cluster.
+    Node(NodeArguments),
+    /// Print what a cluster has, and what of it is free.
+    Status(ShowArguments),
+    /// List the nodes of a cluster.
+    Nodes(ShowArguments),
+    /// List the worker processes of a cluster, and what they run.
+    Workers(ShowArguments),
+    /// List the objects in the stores of a cluster.
+    #[command(alias = "memory")]
+    Objects(ShowArguments),
 }
 
 #[derive(Debug, Args)]

@@ -1,7 +1,8 @@
-//! The command line: `sheaf sql`, `sheaf schema`, `sheaf convert`. The binary and the Python console script both call
+//! The command line: `sheaf sql`, `sheaf schema`, `sheaf convert`, and those of a cluster. The binary and the Python console script both call
 //! [`run`]. Nothing here knows how a query is run; it reads arguments, asks the session and prints.
 
 mod args;
+mod cluster;
 mod console;
 mod convert;
 mod exit;
@@ -17,6 +18,7 @@ use std::ffi::OsString;
 use clap::Parser;
 
 use self::args::{Arguments, Command};
+use self::cluster::What;
 use self::console::Console;
 use self::exit::{Stop, report};
 
@@ -43,10 +45,16 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
 }
 
 fn execute(arguments: Arguments) -> Result<(), Stop> {
-    let console = Console::start(arguments.settings.options()?)?;
+    let options = arguments.settings.options()?;
     match arguments.command {
-        Command::Sql(sql) => sql::run(&console, &sql),
-        Command::Schema(schema) => schema::run(&console, &schema),
-        Command::Convert(convert) => convert::run(&console, &convert),
+        Command::Sql(sql) => sql::run(&Console::start(options)?, &sql),
+        Command::Schema(schema) => schema::run(&Console::start(options)?, &schema),
+        Command::Convert(convert) => convert::run(&Console::start(options)?, &convert),
+        Command::Head(head) => cluster::head(&head),
+        Command::Node(node) => cluster::node(&node),
+        Command::Status(show) => cluster::show(What::Status, &show),
+        Command::Nodes(show) => cluster::show(What::Nodes, &show),
+        Command::Workers(show) => cluster::show(What::Workers, &show),
+        Command::Objects(show) => cluster::show(What::Objects, &show),
     }
 }

@@ -6,6 +6,7 @@
 mod answers;
 mod cache;
 mod calls;
+mod lines;
 mod packing;
 mod streams;
 
@@ -21,7 +22,7 @@ use serde_bytes::ByteBuf;
 use crate::ids::{ClientId, NodeId, ObjectId, TaskId};
 use crate::store::memory::Draft;
 use crate::wire::{
-    Answer, Arguments, CallOptions, INLINE_BYTES, Inbox, MadeHere, NodeInfo, ObjectInfo, Outbox, Submission, ToClient,
+    Answer, Arguments, CallOptions, INLINE_BYTES, Inbox, Line, MadeHere, NodeInfo, ObjectInfo, Outbox, Submission, ToClient,
     ToNode,
 };
 use crate::{Error, ErrorKind, Result, env};
@@ -30,6 +31,7 @@ use answers::{Answers, Shared};
 pub use answers::{Batch, Reply, Value};
 use cache::Cache;
 use calls::Calls;
+pub(crate) use lines::Lines;
 pub use calls::{Call, Next};
 use packing::Layout;
 pub use packing::parts_of;
@@ -72,6 +74,7 @@ pub struct Client {
     answers: Arc<Answers>,
     calls: Arc<Calls>,
     streams: Arc<Streams>,
+    lines: Arc<Lines>,
     cache: Mutex<Cache>,
     next_question: AtomicU64,
     next_number: AtomicU64,
@@ -111,29 +114,32 @@ impl Client {
             answers: Arc::default(),
             calls: Arc::default(),
             streams: Arc::default(),
+            lines: Arc::default(),
             cache: Mutex::default(),
             next_question: AtomicU64::new(1),
             next_number: AtomicU64::new(1),
             next_options: AtomicU32::new(1),
         });
         let listening = Arc::downgrade(&client);
-        let (answers, calls, streams) =
-            (Arc::clone(&client.answers), Arc::clone(&client.calls), Arc::clone(&client.streams));
+        let ways = Ways {
+            answers: Arc::clone(&client.answers),
+            calls: Arc::clone(&client.calls),
+            streams: Arc::clone(&client.streams),
+            lines: Arc::clone(&client.lines),
+        };
         env::thread("sheaf-client", move || {
             // What came with the welcome is heard before more is read.
             let mut listen = || -> std::io::Result<()> {
                 loop {
                     while let Some(message) = inbox.message::<ToClient>()? {
-                        hear(message, &mut inbox, &listening, (&answers, &calls, &streams), &host)?;
+                        hear(message, &mut inbox, &listening, &ways, &host)?;
                     }
                     inbox.read(&reader)?;
                 }
             };
             // It ends when the socket does, or when what is said makes no sense.
             let _ = listen();
-            answers.end();
-            calls.end();
-            streams.end();
+            ways.end();
             if let Some(client) = listening.upgrade() {
                 client.close();
             }
@@ -289,6 +295,13 @@ impl Client {
             Some(Reply::Ended) => Err(has_ended()),
             _ => Err(Error::new(ErrorKind::Io, "the node does not answer")),
         }
+    }
+
+    /// Lines that workers printed for this driver, on whichever node, waiting for the first one; `None` when the node
+    /// is gone and all are read. An embedded node keeps them itself.
+    #[must_use]
+    pub fn output(&self, patience: Duration) -> Option<Vec<Line>> {
+        self.lines.take(patience)
     }
 
     /// One reference more is held here.
@@ -475,12 +488,30 @@ pub struct NewCall<'a> {
     pub parts: &'a [&'a [u8]],
 }
 
+/// What is on its way to those who wait in this process.
+struct Ways {
+    answers: Arc<Answers>,
+    calls: Arc<Calls>,
+    streams: Arc<Streams>,
+    lines: Arc<Lines>,
+}
+
+impl Ways {
+    /// Nothing more comes.
+    fn end(&self) {
+        self.answers.end();
+        self.calls.end();
+        self.streams.end();
+        self.lines.end();
+    }
+}
+
 /// Takes in what the node says; `Err` when it does not keep to the protocol.
 fn hear(
     message: ToClient,
     inbox: &mut Inbox,
     client: &std::sync::Weak<Client>,
-    (answers, calls, streams): (&Arc<Answers>, &Calls, &Streams),
+    Ways { answers, calls, streams, lines }: &Ways,
     host: &impl Host,
 ) -> std::io::Result<()> {
     match message {
@@ -507,6 +538,7 @@ fn hear(
                 host.stop(attempt.task, is_function);
             }
         }
+        ToClient::Lines(printed) => printed.into_iter().for_each(|line| lines.push(line)),
         ToClient::Exit => calls.end(),
         ToClient::Welcome(_, _) => {}
     }

@@ -4,13 +4,33 @@ use super::shell::Shell;
 use super::values::Recipient;
 use crate::client::submitter;
 use crate::ids::{Attempt, ClientId};
-use crate::schedule::{Action, Event, Failure, HeadEvent, Lost, NameAnswer, Stop};
+use crate::network::{Parcel, Peer};
+use crate::schedule::{Action, Event, Failure, HeadEvent, Lost, NameAnswer, Packet, Stop};
 use crate::wire::{Answer, Reason, ToClient, Work};
 
 impl Shell {
     pub(super) fn act(&mut self, action: Action) {
         match action {
-            Action::ToHead(frame) => self.step_head(HeadEvent::Arrived(self.node.id(), frame)),
+            Action::ToHead(frame) if self.head.is_some() => self.step_head(HeadEvent::Arrived(self.node.id(), frame)),
+            Action::ToHead(frame) => self.send_parcel(Peer::Head, Parcel::ToHead(self.node.id(), frame)),
+            Action::ToNode(to, frame) => {
+                self.send_parcel(Peer::Node(to), Parcel::ToNode(Packet::Node(self.node.id(), frame)));
+            }
+            Action::Fetch(object, from) => match &mut self.network {
+                Some(network) => network.fetch(object, from),
+                None => self.post(Event::FetchFailed(object, from)),
+            },
+            Action::Meet(node, address) => {
+                if let Some(network) = &mut self.network {
+                    network.meet(node, &address);
+                }
+            }
+            Action::Part(node) => {
+                if let Some(network) = &mut self.network {
+                    network.part(node);
+                }
+            }
+            Action::Reset => self.begin_anew(),
             Action::Start(attempt, spec, values) => self.start(attempt, &spec, values),
             Action::Kill(attempt, stop) => self.stop(attempt, stop),
             Action::KillActor(actor, _) => self.end_actor(actor),
@@ -30,6 +50,10 @@ impl Shell {
                 };
                 self.answer(id, question, answer, Vec::new());
             }
+            Action::Members(id, question, members) => {
+                let nodes = self.as_told(members);
+                self.answer(id, question, Answer::Nodes(nodes), Vec::new());
+            }
             Action::Warn(shape, missing) => {
                 let work = self.node.first_waiting(&shape).map(|spec| postcard::from_bytes::<Work>(&spec.common));
                 let name = work.and_then(Result::ok).map_or_else(|| "a task".to_string(), |work| work.name);
@@ -43,8 +67,7 @@ impl Shell {
                     shape.demand
                 ));
             }
-            // There are no other nodes, and the head of this process declares no node dead.
-            Action::ToNode(_, _) | Action::Fetch(_, _) | Action::Reset | Action::Again(_) => {}
+            Action::Again(_) => {}
             Action::Done(task) => {
                 if let Some(client) = self.clients.get_mut(&submitter(task)) {
                     client.children.remove(&task);

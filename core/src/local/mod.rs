@@ -7,8 +7,12 @@
 mod actions;
 mod clients;
 mod disk;
+mod door;
 mod gpus;
+mod inlet;
+mod inquiry;
 mod output;
+mod peers;
 mod requests;
 mod shell;
 mod values;
@@ -19,24 +23,56 @@ use std::collections::BTreeMap;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use parking_lot::Mutex;
 
+use crate::client::Lines;
 use crate::env;
+use crate::network::Network;
 use crate::resources::Resources;
 use crate::{Error, ErrorKind, Result};
 
-pub use output::Line;
-use output::Lines;
-use shell::{Input, Shell};
+pub use door::knock;
+pub use inlet::{Fetched, Inlet, Reading, Room};
+pub use inquiry::Inquiry;
+
+pub use crate::wire::Line;
+use shell::{Input, Outside, Shell};
+
+/// What a node is to others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Role {
+    /// There are no others: it is its own head.
+    Alone,
+    /// It is the head too, and others reach it there.
+    Head(String),
+    /// Its head is another node; others reach it there.
+    Member(String),
+}
+
+impl Role {
+    /// Where others reach the node.
+    #[must_use]
+    pub fn address(&self) -> Option<&str> {
+        match self {
+            Self::Alone => None,
+            Self::Head(address) | Self::Member(address) => Some(address),
+        }
+    }
+
+    fn has_head(&self) -> bool {
+        !matches!(self, Self::Member(_))
+    }
+}
 
 /// What a runtime is given.
 #[derive(Debug, Clone)]
 pub struct LocalOptions {
+    /// What it is to others.
+    pub role: Role,
     /// What tasks may ask for.
     pub resources: Resources,
     /// Labels of the node.
@@ -54,8 +90,7 @@ pub struct LocalOptions {
 /// A runtime in this process; it ends when it is dropped.
 #[derive(Debug)]
 pub struct Local {
-    inputs: Sender<Input>,
-    waker: Arc<EventFd>,
+    inlet: Inlet,
     lines: Arc<Lines>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -67,6 +102,17 @@ impl Local {
     /// [`ErrorKind::Io`] when the system refuses threads, sockets or the first process, or the folder for spilled
     /// objects cannot be written to.
     pub fn start(options: LocalOptions) -> Result<Self> {
+        Self::start_with(options, |_| Ok(None))
+    }
+
+    /// The same, with a network to other nodes, which is told by what it reaches this one.
+    ///
+    /// # Errors
+    /// As [`Local::start`], and those of the network.
+    pub fn start_with(
+        options: LocalOptions,
+        network: impl FnOnce(Inlet) -> Result<Option<Box<dyn Network>>>,
+    ) -> Result<Self> {
         let failed = |what: &str| {
             let what = what.to_string();
             move |error: &dyn std::fmt::Display| {
@@ -82,9 +128,24 @@ impl Local {
         );
         let (inputs, arriving) = std::sync::mpsc::channel();
         let lines = Arc::new(Lines::default());
-        let shell = Shell::new(options, arriving, inputs.clone(), Arc::clone(&waker), Arc::clone(&lines))?;
-        let thread = env::thread("sheaf-node", move || shell.run())?;
-        Ok(Self { inputs, waker, lines, thread: Mutex::new(Some(thread)) })
+        let inlet = Inlet::new(inputs.clone(), Arc::clone(&waker));
+        let network = network(inlet.clone())?;
+        let outside = Outside { inputs: arriving, results: inputs, waker, lines: Arc::clone(&lines), network };
+        let shell = Shell::new(options, outside)?;
+        let told = Arc::clone(&lines);
+        let thread = env::thread("sheaf-node", move || {
+            let mut life = Some(shell);
+            while let Some((options, outside)) = life.take().and_then(Shell::run) {
+                match Shell::new(options, outside) {
+                    Ok(shell) => life = Some(shell),
+                    Err(error) => {
+                        told.say(format!("the node cannot start anew: {error}"));
+                        told.end();
+                    }
+                }
+            }
+        })?;
+        Ok(Self { inlet, lines, thread: Mutex::new(Some(thread)) })
     }
 
     /// A socket that speaks for a new client.
@@ -94,7 +155,7 @@ impl Local {
     pub fn connect(&self) -> Result<UnixStream> {
         let refused = |error| Error::new(ErrorKind::Io, format!("cannot connect to the runtime: {error}"));
         let (here, there) = UnixStream::pair().map_err(refused)?;
-        self.tell(Input::Connect(there))
+        self.inlet.tell(Input::Connect(there))
             .then_some(here)
             .ok_or_else(|| Error::new(ErrorKind::Cancelled, "the runtime has ended"))
     }
@@ -108,17 +169,11 @@ impl Local {
 
     /// Ends all processes and frees all objects. Waits for at most some seconds.
     pub fn shutdown(&self) {
-        self.tell(Input::Shutdown);
+        self.inlet.tell(Input::Shutdown);
         if let Some(thread) = self.thread.lock().take() {
             // One that panicked has ended too.
             let _ = thread.join();
         }
-    }
-
-    fn tell(&self, input: Input) -> bool {
-        let told = self.inputs.send(input).is_ok();
-        let _ = self.waker.write(1);
-        told
     }
 }
 

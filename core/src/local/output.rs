@@ -4,68 +4,15 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use crate::wire::Line;
 
-/// Lines that wait for the driver: if it does not come for them the oldest go.
-const MAX_LINES: usize = 100_000;
 /// Lines of a worker that are told when it dies.
 const LAST_LINES: usize = 30;
 /// A line that is longer is cut in parts.
 const MAX_LINE_BYTES: usize = 64 << 10;
 /// Begins the line with which a worker says what it runs from now on.
 const MARK: u8 = 1;
-
-/// A line that a worker printed, or words of the runtime's own (`pid` 0).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
-    /// What ran.
-    pub name: String,
-    /// The process.
-    pub pid: u32,
-    /// Whether it went to the standard error.
-    pub is_error: bool,
-    /// Without the end of the line.
-    pub text: String,
-}
-
-/// Lines on their way to the driver.
-#[derive(Debug, Default)]
-pub(super) struct Lines {
-    waiting: Mutex<(VecDeque<Line>, bool)>,
-    arrived: Condvar,
-}
-
-impl Lines {
-    pub(super) fn push(&self, line: Line) {
-        let mut waiting = self.waiting.lock();
-        if waiting.0.len() == MAX_LINES {
-            waiting.0.pop_front();
-        }
-        waiting.0.push_back(line);
-        self.arrived.notify_one();
-    }
-
-    /// Words of the runtime's own.
-    pub(super) fn say(&self, text: String) {
-        self.push(Line { name: "sheaf".to_string(), pid: 0, is_error: true, text });
-    }
-
-    pub(super) fn end(&self) {
-        self.waiting.lock().1 = true;
-        self.arrived.notify_all();
-    }
-
-    pub(super) fn take(&self, patience: Duration) -> Option<Vec<Line>> {
-        let mut waiting = self.waiting.lock();
-        if waiting.0.is_empty() && !waiting.1 {
-            self.arrived.wait_for(&mut waiting, patience);
-        }
-        let lines: Vec<Line> = waiting.0.drain(..).collect();
-        (!lines.is_empty() || !waiting.1).then_some(lines)
-    }
-}
 
 /// One of the pipes of a worker.
 #[derive(Debug)]
@@ -143,7 +90,7 @@ impl Pipe {
 
 fn said(name: &str, pid: u32, is_error: bool, text: &[u8]) -> Line {
     let text = String::from_utf8_lossy(text);
-    Line { name: name.to_string(), pid, is_error, text: text.trim_end_matches('\r').to_string() }
+    Line { name: name.to_string(), pid, place: String::new(), is_error, text: text.trim_end_matches('\r').to_string() }
 }
 
 /// The last lines of a worker, and the file that has all of them.
@@ -192,15 +139,5 @@ mod tests {
         assert!(!pipe.read(7, |line| lines.push((line.name, line.text))));
         let expected = [("worker", "starts"), ("f", "first"), ("f", "second"), ("f", "part"), ("g", "no end")];
         assert_eq!(lines, expected.map(|(name, text)| (name.to_string(), text.to_string())));
-    }
-
-    #[test]
-    fn who_waits_for_lines_hears_of_the_end() {
-        let lines = Lines::default();
-        assert_eq!(lines.take(Duration::from_millis(1)), Some(Vec::new()));
-        lines.say("words".to_string());
-        lines.end();
-        assert_eq!(lines.take(Duration::ZERO).map(|lines| lines.len()), Some(1));
-        assert_eq!(lines.take(Duration::ZERO), None);
     }
 }

@@ -7,9 +7,11 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::clients::{Question, prepare};
+use super::Role;
 use super::shell::Shell;
-use crate::ids::{Attempt, ClientId, ObjectId};
-use crate::schedule::{Event, Failure, Kind, Made, NameRequest, Outcome, Returned, Stop, TaskSpec};
+use crate::ids::{Attempt, ClientId, NodeId, ObjectId};
+use crate::schedule::{Event, Failure, Kind, Made, Member, NameRequest, Outcome, Returned, Stop, TaskSpec};
+use crate::store::Content;
 use crate::wire::{Answer, Arguments, Ending, MadeHere, NodeInfo, Submission, ToNode};
 
 /// What of a call only its worker understands, as the node carries it.
@@ -29,7 +31,8 @@ impl Shell {
     /// When the client does not keep to the protocol.
     pub(super) fn request(&mut self, id: ClientId, message: ToNode) -> io::Result<()> {
         match message {
-            ToNode::Define(number, options) => {
+            ToNode::Define(number, mut options) => {
+                options.work.driver = self.driver_of(id);
                 let prepared = prepare(options).map_err(io::Error::other)?;
                 if let Some(client) = self.clients.get_mut(&id) {
                     client.options.insert(number, Arc::new(prepared));
@@ -101,10 +104,7 @@ impl Shell {
                 self.post(Event::Name(id, question, NameRequest::List(Arc::from(prefix))));
             }
             ToNode::Ping(question) => self.answer(id, question, Answer::Ready, Vec::new()),
-            ToNode::Nodes(question) => {
-                let nodes = self.nodes();
-                self.answer(id, question, Answer::Nodes(nodes), Vec::new());
-            }
+            ToNode::Nodes(question) => self.post(Event::Members(id, question)),
             ToNode::Explain(question, object) => {
                 let text = self.node.explain(object);
                 self.answer(id, question, Answer::Texts(vec![text]), Vec::new());
@@ -117,15 +117,25 @@ impl Shell {
         }
     }
 
-    fn nodes(&self) -> Vec<NodeInfo> {
-        let this = (self.node.id(), self.node.free());
+    /// The driver for which a client works; in a node that has but one, nobody asks.
+    fn driver_of(&self, id: ClientId) -> Option<(NodeId, ClientId)> {
+        match self.workers.get(&id) {
+            _ if self.options.role == Role::Alone => None,
+            Some(worker) => worker.pool.driver,
+            None => Some((self.node.id(), id)),
+        }
+    }
+
+    /// Nodes as clients are told of them.
+    pub(super) fn as_told(&self, members: Vec<Member>) -> Vec<NodeInfo> {
         let amounts =
             |of: &crate::resources::Resources| of.amounts().map(|(name, amount)| (name.to_string(), amount)).collect();
-        let told = self.head.members().map(|member| NodeInfo {
+        let told = members.into_iter().map(|member| NodeInfo {
             id: member.id,
-            total: amounts(member.total),
+            address: member.address.to_string(),
+            total: amounts(&member.total),
             // What this node knows of itself is newer.
-            free: amounts(if member.id == this.0 { this.1 } else { member.free }),
+            free: amounts(if member.id == self.node.id() { self.node.free() } else { &member.free }),
             labels: member.labels.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
         });
         told.collect()
@@ -172,7 +182,8 @@ impl Shell {
                 let Some(client) = self.clients.get_mut(&id) else { return Err(unknown("a client that is gone")) };
                 let memory = client.inbox.take_file()?;
                 let now = self.now();
-                self.store.insert(now, id, room, object, memory, size);
+                let content = Content { memory, size, edition: self.next_edition() };
+                self.store.insert(now, id, room, object, content);
                 self.settle_store();
                 Ok(Made::Stored { size })
             }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Instant;
@@ -10,19 +10,25 @@ use std::time::Instant;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::EventFd;
+use tokio::sync::oneshot;
 
 use super::LocalOptions;
 use super::clients::Client;
 use super::disk::Disk;
+use super::door;
 use super::gpus::Gpus;
-use super::output::Lines;
+use super::inlet::{Fetched, Inlet, Reading, Room};
+use super::inquiry::Inquiry;
+use super::peers::PEERS;
 use super::values::Delivery;
-use super::workers::Worker;
+use super::workers::{Pool, Worker};
 use super::zygote::Zygote;
+use crate::client::Lines;
 use crate::env::Moment;
 use crate::ids::{Attempt, ClientId, NodeId, ObjectId};
+use crate::network::{Network, Parcel};
 use crate::resources::GPU;
-use crate::schedule::{Event, Head, HeadEvent, HeadLimits, Node};
+use crate::schedule::{Event, Head, HeadAction, HeadEvent, HeadLimits, Node};
 use crate::store::Store;
 use crate::store::spill::Spilled;
 use crate::{Error, ErrorKind, Result};
@@ -47,6 +53,13 @@ pub(super) enum Input {
     Connect(UnixStream),
     Spilled(ObjectId, std::io::Result<Spilled>),
     Returned(ObjectId, std::io::Result<OwnedFd>),
+    Parcel(Parcel),
+    Room(u64, oneshot::Sender<std::result::Result<Room, String>>),
+    Unreserve(u64),
+    Fetched(ObjectId, NodeId, Fetched),
+    Open(ObjectId, oneshot::Sender<std::result::Result<Reading, String>>),
+    Close(ObjectId),
+    Inquire(Inquiry, oneshot::Sender<String>),
     Shutdown,
 }
 
@@ -55,6 +68,7 @@ pub(super) enum Input {
 pub(super) enum Source {
     Waker,
     Zygote,
+    Door,
     Client(ClientId),
     Output(ClientId),
     Errors(ClientId),
@@ -68,6 +82,7 @@ impl Source {
             Self::Client(id) => (2, id.0),
             Self::Output(id) => (3, id.0),
             Self::Errors(id) => (4, id.0),
+            Self::Door => (5, 0),
         };
         kind << 56 | number
     }
@@ -79,7 +94,8 @@ impl Source {
             1 => Self::Zygote,
             2 => Self::Client(id),
             3 => Self::Output(id),
-            _ => Self::Errors(id),
+            4 => Self::Errors(id),
+            _ => Self::Door,
         }
     }
 }
@@ -92,7 +108,20 @@ pub(super) struct Shell {
     waker: Arc<EventFd>,
     pub(super) poll: Epoll,
     pub(super) node: Node,
-    pub(super) head: Head,
+    /// `None` where the head is another node.
+    pub(super) head: Option<Head>,
+    /// `None` where there are no other nodes.
+    pub(super) network: Option<Box<dyn Network>>,
+    pub(super) inlet: Inlet,
+    door: Option<UnixListener>,
+    /// This node, as the drivers of others are told of it.
+    pub(super) place: String,
+    /// Requests of the network for room, by the numbers of their questions to the store.
+    pub(super) rooms: BTreeMap<u64, oneshot::Sender<std::result::Result<Room, String>>>,
+    /// Nodes that wait to read objects.
+    pub(super) readers: BTreeMap<u64, oneshot::Sender<std::result::Result<Reading, String>>>,
+    pub(super) next_question: u64,
+    editions: u64,
     pub(super) store: Store,
     pub(super) disk: Disk,
     pub(super) gpus: Gpus,
@@ -106,8 +135,8 @@ pub(super) struct Shell {
     pub(super) running: BTreeMap<Attempt, ClientId>,
     /// Which worker is which actor.
     pub(super) actors: BTreeMap<ObjectId, ClientId>,
-    /// Workers that have nothing to do, by environment.
-    pub(super) idle: BTreeMap<String, Vec<ClientId>>,
+    /// Workers that have nothing to do, by whom they work for.
+    pub(super) idle: BTreeMap<Pool, Vec<ClientId>>,
     /// What waits for objects that are on disk.
     pub(super) deliveries: Vec<Delivery>,
     /// Clients to which something is to be written.
@@ -115,29 +144,54 @@ pub(super) struct Shell {
     events: VecDeque<Event>,
     looked_at: Moment,
     is_over: bool,
+    begins_anew: bool,
+}
+
+/// What outlives a life of a node.
+pub(super) struct Outside {
+    pub(super) inputs: Receiver<Input>,
+    pub(super) results: Sender<Input>,
+    pub(super) waker: Arc<EventFd>,
+    pub(super) lines: Arc<Lines>,
+    pub(super) network: Option<Box<dyn Network>>,
 }
 
 impl Shell {
-    pub(super) fn new(
-        options: LocalOptions,
-        inputs: Receiver<Input>,
-        results: Sender<Input>,
-        waker: Arc<EventFd>,
-        lines: Arc<Lines>,
-    ) -> Result<Self> {
+    pub(super) fn new(options: LocalOptions, outside: Outside) -> Result<Self> {
+        let Outside { inputs, results, waker, lines, mut network } = outside;
         let failed = |error: Errno| Error::new(ErrorKind::Io, format!("cannot wait for sockets: {error}"));
         let poll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(failed)?;
         let zygote = Zygote::start(&options.command)?;
         let watch = |token: u64| EpollEvent::new(EpollFlags::EPOLLIN, token);
         poll.add(&*waker, watch(Source::Waker.token())).map_err(failed)?;
         poll.add(&zygote.socket, watch(Source::Zygote.token())).map_err(failed)?;
-        let labels = options.labels.iter().map(|(name, value)| (Arc::from(&**name), Arc::from(&**value))).collect();
+        let id = NodeId::draw();
+        let mut node = Node::new(id, options.resources.clone(), labels(&options));
+        let mut door = None;
+        if let (Some(network), Some(address)) = (&mut network, options.role.address()) {
+            network.begin(id);
+            node = node.reached_at(address);
+            let opened = door::open(id).map_err(|error| {
+                Error::new(ErrorKind::Io, format!("cannot open the socket for drivers of this machine: {error}"))
+            })?;
+            poll.add(&opened, watch(Source::Door.token())).map_err(failed)?;
+            door = Some(opened);
+        }
         Ok(Self {
             started: Instant::now(),
             inputs,
             poll,
-            node: Node::new(NodeId::draw(), options.resources.clone(), labels),
-            head: Head::new(HeadLimits::default()),
+            node,
+            head: options.role.has_head().then(|| Head::new(HeadLimits::default())),
+            network,
+            inlet: Inlet::new(results.clone(), Arc::clone(&waker)),
+            door,
+            place: options.role.address().map(place).unwrap_or_default(),
+            rooms: BTreeMap::new(),
+            readers: BTreeMap::new(),
+            // Numbers of another life mean nothing in this one.
+            next_question: id.0,
+            editions: id.0,
             store: Store::new(options.store_bytes).with_most(files_for_objects()),
             disk: Disk::start(options.spill_dir.clone(), results, Arc::clone(&waker))?,
             gpus: Gpus::new(options.resources.amount(GPU)),
@@ -155,6 +209,7 @@ impl Shell {
             events: VecDeque::new(),
             looked_at: Moment::default(),
             is_over: false,
+            begins_anew: false,
             options,
         })
     }
@@ -163,8 +218,8 @@ impl Shell {
         Moment::after(self.started)
     }
 
-    /// Runs until it is told to end.
-    pub(super) fn run(mut self) {
+    /// Runs until it is told to end, or has to begin anew: then with what it leaves.
+    pub(super) fn run(mut self) -> Option<(LocalOptions, Outside)> {
         self.prepare_workers();
         let mut ready = [EpollEvent::empty(); EVENTS];
         while !self.is_over {
@@ -183,11 +238,12 @@ impl Shell {
             self.look();
             self.write_all();
         }
-        self.end();
+        self.end()
     }
 
     fn wakes_at(&self) -> Moment {
-        let wakes = [Some(self.node.wakes_at()), Some(self.head.wakes_at()), self.store.wakes_at()];
+        let head = self.head.as_ref().map(Head::wakes_at);
+        let wakes = [Some(self.node.wakes_at()), head, self.store.wakes_at()];
         wakes.into_iter().flatten().fold(self.looked_at + LOOK_EVERY, Moment::min)
     }
 
@@ -200,6 +256,7 @@ impl Shell {
                 }
             }
             Source::Zygote => self.hear_zygote(),
+            Source::Door => self.answer_door(),
             Source::Client(id) => {
                 if events.contains(EpollFlags::EPOLLOUT) {
                     self.unwritten.insert(id);
@@ -228,9 +285,51 @@ impl Shell {
                 self.store.returned(now, object, outcome);
                 self.settle_store();
             }
+            Input::Parcel(parcel) => self.hear_parcel(parcel),
+            Input::Room(bytes, answer) => self.keep_room(bytes, answer),
+            Input::Unreserve(question) => {
+                self.store.unreserve(now, PEERS, question);
+                self.settle_store();
+            }
+            Input::Fetched(object, from, what) => self.fetch_ended(object, from, what),
+            Input::Open(object, answer) => self.open_for_peer(object, answer),
+            Input::Close(object) => self.close_for_peer(object),
+            Input::Inquire(inquiry, answer) => {
+                // Who does not wait any more needs no answer.
+                let _ = answer.send(self.inquired(inquiry));
+            }
             Input::Shutdown => self.is_over = true,
         }
         self.pump();
+    }
+
+    fn answer_door(&mut self) {
+        loop {
+            match self.door.as_ref().map(door::let_in) {
+                Some(Ok(Some(socket))) => {
+                    let id = self.next_client();
+                    self.add_client(id, socket);
+                }
+                Some(Err(error)) => return self.lines.say(format!("a driver is not let in: {error}")),
+                None | Some(Ok(None)) => return,
+            }
+        }
+    }
+
+    /// This node was declared dead: what it was is over.
+    pub(super) fn begin_anew(&mut self) {
+        self.lines.say(format!(
+            "the head had not heard of {} for too long and declared it dead: it ends its workers, drops its objects \
+             and starts under another name",
+            self.node.id()
+        ));
+        (self.is_over, self.begins_anew) = (true, true);
+    }
+
+    /// A number that no other content in the cluster has.
+    pub(super) fn next_edition(&mut self) -> u64 {
+        self.editions = self.editions.wrapping_add(1);
+        self.editions
     }
 
     /// Lets the state machines see that time passes.
@@ -239,7 +338,7 @@ impl Shell {
         if now >= self.node.wakes_at() {
             self.post(Event::Tick);
         }
-        if now >= self.head.wakes_at() {
+        if self.head.as_ref().is_some_and(|head| now >= head.wakes_at()) {
             self.step_head(HeadEvent::Tick);
         }
         if self.store.wakes_at().is_some_and(|at| now >= at) {
@@ -270,10 +369,9 @@ impl Shell {
 
     pub(super) fn step_head(&mut self, event: HeadEvent) {
         let now = self.now();
-        for action in self.head.step(now, event) {
-            // There is one node.
-            let crate::schedule::HeadAction::Send(_, packet) = action;
-            self.post(Event::Arrived(packet));
+        let Some(head) = &mut self.head else { return };
+        for HeadAction::Send(to, packet) in head.step(now, event) {
+            self.deliver_packet(to, packet);
         }
     }
 
@@ -282,7 +380,7 @@ impl Shell {
         ClientId(self.next_client)
     }
 
-    fn end(mut self) {
+    fn end(mut self) -> Option<(LocalOptions, Outside)> {
         self.clients.clear();
         if let Some(zygote) = self.zygote.take() {
             zygote.end();
@@ -291,8 +389,22 @@ impl Shell {
             self.read_output(id, false);
             self.read_output(id, true);
         }
-        self.lines.end();
+        if !self.begins_anew {
+            self.lines.end();
+            return None;
+        }
+        let Self { options, inputs, inlet, waker, lines, network, .. } = self;
+        Some((options, Outside { inputs, results: inlet.into_inputs(), waker, lines, network }))
     }
+}
+
+fn labels(options: &LocalOptions) -> BTreeMap<Arc<str>, Arc<str>> {
+    options.labels.iter().map(|(name, value)| (Arc::from(&**name), Arc::from(&**value))).collect()
+}
+
+/// The part of an address that people know a machine by.
+fn place(address: &str) -> String {
+    address.rsplit("://").next().unwrap_or(address).to_string()
 }
 
 impl Shell {

@@ -2,10 +2,12 @@
 
 use std::os::fd::OwnedFd;
 
+use super::inlet::{Reading, Room};
+use super::peers::PEERS;
 use super::shell::Shell;
 use crate::ids::{Attempt, ClientId, ObjectId};
 use crate::schedule::{Event, Failure, Outcome};
-use crate::store::{Opened, StoreAction};
+use crate::store::{Content, Opened, StoreAction};
 use crate::wire::{Answer, Given, Run, ToClient};
 
 /// Who wants objects out of the store.
@@ -15,6 +17,8 @@ pub(super) enum Recipient {
     Question(ClientId, u64),
     /// A worker, before a call.
     Call(ClientId, Box<Run>),
+    /// Another node.
+    Peer(u64),
 }
 
 /// Objects that someone waits for.
@@ -30,6 +34,7 @@ impl Recipient {
     fn client(&self) -> ClientId {
         match self {
             Self::Question(id, _) | Self::Call(id, _) => *id,
+            Self::Peer(_) => PEERS,
         }
     }
 }
@@ -79,6 +84,16 @@ impl Shell {
                     self.store.release(now, id, object);
                 }
             }
+            Recipient::Peer(question) => {
+                let Some((object, memory, size)) = delivery.opened.into_iter().next() else { return };
+                let edition = self.store.edition(object).unwrap_or_default();
+                let content = Content { memory, size, edition };
+                let reading = Reading { content, object, inlet: self.inlet.clone() };
+                if let Some(answer) = self.readers.remove(&question) {
+                    // One that is not wanted any more is closed as it is dropped.
+                    let _ = answer.send(Ok(reading));
+                }
+            }
             Recipient::Call(id, mut run) => {
                 let mut files = Vec::new();
                 let mut opened = delivery.opened;
@@ -106,6 +121,11 @@ impl Shell {
             Recipient::Question(id, question) => {
                 if self.close_question(id, question).is_some() {
                     self.answer(id, question, Answer::Refused(why.to_string(), false), Vec::new());
+                }
+            }
+            Recipient::Peer(question) => {
+                if let Some(answer) = self.readers.remove(&question) {
+                    let _ = answer.send(Err(why.to_string()));
                 }
             }
             to @ Recipient::Call(_, _) if !is_gone => self.give_up_for_room(&to, object, why),
@@ -136,6 +156,8 @@ impl Shell {
             for action in actions {
                 match action {
                     StoreAction::Spill(_, _, _) | StoreAction::ReadBack(_, _) => self.disk.take(action),
+                    StoreAction::Granted(PEERS, question) => self.room_answered(question, Ok(Room(question))),
+                    StoreAction::Refused(PEERS, question, why, _) => self.room_answered(question, Err(why)),
                     StoreAction::Granted(id, question) => self.answer(id, question, Answer::Ready, Vec::new()),
                     StoreAction::Refused(id, question, why, is_disk) => {
                         self.answer(id, question, Answer::Refused(why, is_disk), Vec::new());

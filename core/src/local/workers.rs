@@ -18,7 +18,7 @@ use super::shell::{Shell, Source};
 use super::values::Recipient;
 use super::zygote::Said;
 use crate::env::Moment;
-use crate::ids::{Attempt, ClientId, ObjectId};
+use crate::ids::{Attempt, ClientId, NodeId, ObjectId};
 use crate::resources::{CPU, GPU};
 use crate::schedule::{Event, Failure, Kind, Outcome, Stop, TaskSpec};
 use crate::wire::{Given, Run, ToClient, Work};
@@ -32,12 +32,21 @@ const EXIT_TIME: u64 = 1_000;
 /// Workers that are started before there is work for them.
 const PREPARED: usize = 8;
 
+/// Whom a worker works for: none sees what another one's left.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(super) struct Pool {
+    /// `None` for those that have not begun, and in a node that has one driver.
+    pub(super) driver: Option<(NodeId, ClientId)>,
+    /// Its environment.
+    pub(super) env: String,
+}
+
 /// A worker process.
 #[derive(Debug)]
 pub(super) struct Worker {
     /// `None` until the process is there.
     pid: Option<u32>,
-    env: String,
+    pub(super) pool: Pool,
     /// What it ran last.
     name: String,
     /// What it runs: one call of a function, or any number of its actor's.
@@ -65,7 +74,25 @@ pub(super) struct Worker {
     record: Record,
 }
 
+impl Pool {
+    fn of(work: &Work) -> Self {
+        Self { driver: work.driver, env: work.env.clone() }
+    }
+}
+
 impl Worker {
+    /// What it is and does, for people.
+    pub(super) fn as_json(&self, id: ClientId) -> serde_json::Value {
+        serde_json::json!({
+            "id": id.to_string(),
+            "pid": self.pid,
+            "name": self.name,
+            "actor": self.actor.map(|actor| actor.to_string()),
+            "running": self.running.iter().map(|attempt| attempt.task.to_string()).collect::<Vec<_>>(),
+            "is_blocked": self.is_blocked,
+        })
+    }
+
     /// Counts a call of a function of which a worker may run only so many.
     fn count(&mut self, spec: &TaskSpec, max_calls: u32) {
         if let (Some(function), true) = (spec.needs.first(), max_calls > 0) {
@@ -81,16 +108,16 @@ impl Shell {
     pub(super) fn prepare_workers(&mut self) {
         let count = (self.options.resources.amount(CPU) as usize).min(PREPARED);
         for _ in 0..count {
-            if let Some(id) = self.add_worker("") {
-                self.idle.entry(String::new()).or_default().push(id);
+            if let Some(id) = self.add_worker(Pool::default()) {
+                self.idle.entry(Pool::default()).or_default().push(id);
             }
         }
         self.write_all();
     }
 
-    fn add_worker(&mut self, env: &str) -> Option<ClientId> {
+    fn add_worker(&mut self, pool: Pool) -> Option<ClientId> {
         let id = self.next_client();
-        match self.fork_worker(id, env) {
+        match self.fork_worker(id, pool) {
             Ok(worker) => {
                 self.workers.insert(id, worker);
                 Some(id)
@@ -103,20 +130,20 @@ impl Shell {
         }
     }
 
-    fn fork_worker(&mut self, id: ClientId, env: &str) -> std::io::Result<Worker> {
+    fn fork_worker(&mut self, id: ClientId, pool: Pool) -> std::io::Result<Worker> {
         let (here, there) = UnixStream::pair()?;
         let (output, to_output) = pipe()?;
         let (errors, to_errors) = pipe()?;
         let zygote =
             self.zygote.as_ref().ok_or_else(|| std::io::Error::other("the process that forks them is gone"))?;
-        zygote.fork(id.0, env, &[there.into(), to_output, to_errors])?;
+        zygote.fork(id.0, &pool.env, &[there.into(), to_output, to_errors])?;
         self.add_client(id, here);
         let pipes = [Pipe::new(output, false), Pipe::new(errors, true)];
         self.watch(pipes[0].as_fd(), Source::Output(id))?;
         self.watch(pipes[1].as_fd(), Source::Errors(id))?;
         Ok(Worker {
             pid: None,
-            env: env.to_string(),
+            pool,
             name: String::new(),
             running: BTreeSet::new(),
             actor: None,
@@ -147,7 +174,7 @@ impl Shell {
         };
         let worker = match spec.call() {
             Some((actor, _)) => self.actors.get(&actor).copied(),
-            None => self.idle.get_mut(&work.env).and_then(Vec::pop).or_else(|| self.add_worker(&work.env)),
+            None => self.idle_worker(&work).or_else(|| self.add_worker(Pool::of(&work))),
         };
         let Some(id) = worker else { return self.cannot_start(attempt, "there is no worker for it") };
         let (actor, held) = match &spec.kind {
@@ -173,6 +200,20 @@ impl Shell {
         let (run, stored) = as_run(attempt, spec, (payload, work), values, worker);
         self.tell_blocked(id);
         self.deliver(Recipient::Call(id, Box::new(run)), stored);
+    }
+
+    /// A worker that has nothing to do and may do this: one of its own, or one that has not begun.
+    fn idle_worker(&mut self, work: &Work) -> Option<ClientId> {
+        let pool = Pool::of(work);
+        if let Some(id) = self.idle.get_mut(&pool).and_then(Vec::pop) {
+            return Some(id);
+        }
+        let unused = Pool { driver: None, env: pool.env.clone() };
+        let id = self.idle.get_mut(&unused).and_then(Vec::pop)?;
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.pool = pool;
+        }
+        Some(id)
     }
 
     fn cannot_start(&mut self, attempt: Attempt, why: &str) {
@@ -213,14 +254,14 @@ impl Shell {
         (worker.is_blocked, worker.lends_cpu) = (false, false);
         worker.idle_since = now;
         self.gpus.give(&std::mem::take(&mut worker.gpus));
-        let (env, is_spent, is_ending) = (worker.env.clone(), worker.is_spent, worker.ends_by.is_some());
+        let (pool, is_spent, is_ending) = (worker.pool.clone(), worker.is_spent, worker.ends_by.is_some());
         if let Some(client) = self.clients.get_mut(&id) {
             client.children.clear();
         }
         if is_spent {
             self.retire(id);
         } else if !is_ending {
-            self.idle.entry(env).or_default().push(id);
+            self.idle.entry(pool).or_default().push(id);
         }
     }
 
@@ -239,7 +280,7 @@ impl Shell {
 
     /// Nothing more is given to a worker that may have waited for it.
     fn is_not_idle(&mut self, id: ClientId) {
-        if let Some(idle) = self.workers.get(&id).and_then(|worker| self.idle.get_mut(&worker.env)) {
+        if let Some(idle) = self.workers.get(&id).and_then(|worker| self.idle.get_mut(&worker.pool)) {
             idle.retain(|other| *other != id);
         }
     }
@@ -314,7 +355,7 @@ impl Shell {
         let Some(pid) = worker.pid else { return };
         let place = usize::from(is_error);
         let Some(pipe) = &mut worker.pipes[place] else { return };
-        let (record, lines) = (&mut worker.record, &self.lines);
+        let (record, mut lines) = (&mut worker.record, Vec::new());
         let goes_on = pipe.read(pid, |line| {
             record.note(&line);
             lines.push(line);
@@ -322,19 +363,24 @@ impl Shell {
         if !goes_on {
             worker.pipes[place] = None;
         }
+        let driver = worker.pool.driver;
+        self.tell_driver(driver, lines);
     }
 
     /// Hands on what workers printed without an end of line.
     fn look_at_output(&mut self) {
+        let mut told = Vec::new();
         for worker in self.workers.values_mut() {
-            let (record, lines, pid) = (&mut worker.record, &self.lines, worker.pid.unwrap_or(0));
+            let (record, mut lines, pid) = (&mut worker.record, Vec::new(), worker.pid.unwrap_or(0));
             for pipe in worker.pipes.iter_mut().flatten() {
                 pipe.look(pid, |line| {
                     record.note(&line);
                     lines.push(line);
                 });
             }
+            told.push((worker.pool.driver, lines));
         }
+        told.into_iter().for_each(|(driver, lines)| self.tell_driver(driver, lines));
     }
 
     /// A worker's socket is closed: its process ends, or is ended.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::message::{FromHead, NameAnswer, NameRequest, Packet, Shape, ToHead};
+use super::message::{self, FromHead, NameAnswer, NameRequest, Packet, Shape, ToHead};
 use crate::env::Moment;
 use crate::flaw::{Flaw, planted};
 use crate::ids::{LeaseId, NodeId, ObjectId};
@@ -53,6 +53,8 @@ pub enum HeadAction {
 struct Member {
     link: Link<FromHead, ToHead>,
     heard_at: Moment,
+    /// Empty when no other node has to reach it.
+    address: Arc<str>,
     total: Resources,
     labels: BTreeMap<Arc<str>, Arc<str>>,
     /// What is free: what the node said, less what it was granted since.
@@ -67,6 +69,7 @@ impl Member {
         Self {
             link: Link::default(),
             heard_at: now,
+            address: Arc::from(""),
             total: Resources::default(),
             labels: BTreeMap::new(),
             free: Resources::default(),
@@ -203,6 +206,7 @@ impl Head {
                     self.send(from, FromHead::NodeDead(node));
                 }
             }
+            ToHead::At(address) => self.introduce(from, &address),
             ToHead::Beat(free, grants) => self.beat(from, free, grants),
             ToHead::Want(shape, count, near) => {
                 let key = (shape, from);
@@ -221,6 +225,23 @@ impl Head {
                 self.send(from, FromHead::Named(question, answer));
             }
             ToHead::Nameless(actor) => self.names.retain(|_, (named, _)| *named != actor),
+            ToHead::Members(question) => {
+                let members = self.members().collect();
+                self.send(from, FromHead::Members(question, members));
+            }
+        }
+    }
+
+    /// A node says where it is reached: all others are told, and it is told where they are.
+    fn introduce(&mut self, node: NodeId, address: &Arc<str>) {
+        let Some(member) = self.members.get_mut(&node) else { return };
+        member.address = Arc::clone(address);
+        let reached = |(id, other): (&NodeId, &Member)| (*id != node).then(|| (*id, Arc::clone(&other.address)));
+        for (other, its_address) in self.members.iter().filter_map(reached).collect::<Vec<_>>() {
+            self.send(other, FromHead::At(node, Arc::clone(address)));
+            if !its_address.is_empty() {
+                self.send(node, FromHead::At(other, its_address));
+            }
         }
     }
 
@@ -248,8 +269,14 @@ impl Head {
     }
 
     /// What the nodes have and what of it is free, as far as they have said, and their labels.
-    pub fn members(&self) -> impl Iterator<Item = Candidate<'_>> {
-        self.members.iter().map(|(id, member)| member.as_candidate(*id))
+    pub fn members(&self) -> impl Iterator<Item = message::Member> {
+        self.members.iter().map(|(id, member)| message::Member {
+            id: *id,
+            address: Arc::clone(&member.address),
+            total: member.total.clone(),
+            free: member.free.clone(),
+            labels: member.labels.clone(),
+        })
     }
 
     /// A node says what is free, and how many grants that takes account of.

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::ids::{Attempt, ClientId, LeaseId, NodeId, ObjectId, TaskId};
 use crate::link::Frame;
 use crate::placement::Strategy;
 use crate::resources::Resources;
+use crate::wire::as_bytes;
 
 /// What a task asks for: tasks of one shape take each other's places.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Shape {
     /// Held while the task runs.
     pub demand: Resources,
@@ -20,7 +22,7 @@ pub struct Shape {
 }
 
 /// What a task is for.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Kind {
     /// A call of a function.
     #[default]
@@ -43,7 +45,7 @@ pub enum Kind {
 }
 
 /// A task as its owner keeps it until nothing can be asked of it any more.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskSpec {
     /// Its name.
     pub id: TaskId,
@@ -62,8 +64,10 @@ pub struct TaskSpec {
     /// How often it may run again after a worker or node died, or to make a lost result anew.
     pub max_retries: u32,
     /// What all calls with the same options share, for the worker.
+    #[serde(with = "as_bytes")]
     pub common: Bytes,
     /// The function and its other arguments, for the worker.
+    #[serde(with = "as_bytes")]
     pub payload: Bytes,
 }
 
@@ -84,10 +88,10 @@ impl TaskSpec {
 }
 
 /// Why an object has no value.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Failure {
     /// The task raised: its error, as the worker wrote it.
-    Error(Bytes),
+    Error(#[serde(with = "as_bytes")] Bytes),
     /// The worker or its node died, and there are no retries left.
     Crashed(Arc<str>),
     /// The actor died, and will not live again.
@@ -110,7 +114,7 @@ impl Failure {
 }
 
 /// How a task is to be stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Stop {
     /// Its worker is ended with it.
     pub force: bool,
@@ -119,10 +123,10 @@ pub struct Stop {
 }
 
 /// What is asked of the head's table of names.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NameRequest {
     /// Let this be the name of an actor, with what others need to call it; the name goes with the actor.
-    Claim(Arc<str>, ObjectId, Bytes),
+    Claim(Arc<str>, ObjectId, #[serde(with = "as_bytes")] Bytes),
     /// Who has this name?
     LookUp(Arc<str>),
     /// Which names begin so?
@@ -130,12 +134,12 @@ pub enum NameRequest {
 }
 
 /// Its answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NameAnswer {
     /// The name is the actor's now.
     Claimed,
     /// This one has it.
-    Taken(ObjectId, Bytes),
+    Taken(ObjectId, #[serde(with = "as_bytes")] Bytes),
     /// Nobody has it.
     Free,
     /// These are there.
@@ -143,7 +147,7 @@ pub enum NameAnswer {
 }
 
 /// Why a value that was there cannot be had.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Lost {
     /// The node that owned the object died.
     OwnerDied,
@@ -156,10 +160,10 @@ pub enum Lost {
 }
 
 /// How an object's value is handed on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Made {
     /// A small value itself.
-    Inline(Bytes),
+    Inline(#[serde(with = "as_bytes")] Bytes),
     /// It lies in the store of the node where it was made.
     Stored {
         /// Its bytes.
@@ -168,7 +172,7 @@ pub enum Made {
 }
 
 /// One result of a task.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Returned {
     /// Its value.
     pub made: Made,
@@ -177,23 +181,23 @@ pub struct Returned {
 }
 
 /// How an attempt ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     /// With its results.
     Values(Vec<Returned>),
     /// Without.
     Failed(Failure),
     /// With an error of the user's that asks for another try.
-    Raised(Bytes),
+    Raised(#[serde(with = "as_bytes")] Bytes),
     /// It never began: its actor died before.
     NotStarted,
 }
 
 /// What an owner says of an object that is ready.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Known {
     /// The value itself, and the references within it.
-    Inline(Bytes, Vec<ObjectId>),
+    Inline(#[serde(with = "as_bytes")] Bytes, Vec<ObjectId>),
     /// The nodes that have it, and the references within it.
     Stored(Vec<NodeId>, Vec<ObjectId>),
     /// It has none.
@@ -201,7 +205,7 @@ pub enum Known {
 }
 
 /// What a node wants of an object that another one owns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub enum Hold {
     /// Nothing.
     #[default]
@@ -213,7 +217,7 @@ pub enum Hold {
 }
 
 /// From node to node.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NodeMessage {
     /// To an owner that asked the head: these resources of mine are yours.
     Leased(LeaseId, Arc<Shape>),
@@ -258,10 +262,12 @@ pub enum NodeMessage {
 }
 
 /// From a node to the head.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToHead {
     /// What the node has; its first message.
     Register(Resources, BTreeMap<Arc<str>, Arc<str>>),
+    /// Where other nodes reach it.
+    At(Arc<str>),
     /// What of it is free, with the grants that came so far taken off.
     Beat(Resources, u64),
     /// How many more leases of a shape the node wants, in place of what it wanted; and the bytes of arguments by node.
@@ -272,23 +278,44 @@ pub enum ToHead {
     Name(u64, NameRequest),
     /// An actor is over, and has no name any more.
     Nameless(ObjectId),
+    /// A question by its number: which nodes are there?
+    Members(u64),
+}
+
+/// A node, as the head knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Its name.
+    pub id: NodeId,
+    /// Where it is reached; empty when no other node has to.
+    pub address: Arc<str>,
+    /// All it has.
+    pub total: Resources,
+    /// What of it is free, as far as it has said.
+    pub free: Resources,
+    /// Its labels.
+    pub labels: BTreeMap<Arc<str>, Arc<str>>,
 }
 
 /// From the head to a node.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromHead {
     /// Lend this to that node.
     Grant(LeaseId, Arc<Shape>, NodeId),
+    /// Where that node is reached.
+    At(NodeId, Arc<str>),
     /// That node is no more: nothing it says may be heard.
     NodeDead(NodeId),
     /// The answer to a question about names.
     Named(u64, NameAnswer),
+    /// The nodes that are there.
+    Members(u64, Vec<Member>),
     /// No node that is there could ever run this: what of the demand none has.
     Unplaceable(Arc<Shape>, Resources),
 }
 
 /// What arrives at a node.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Packet {
     /// From the head.
     Head(Frame<FromHead>),

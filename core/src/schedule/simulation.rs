@@ -345,6 +345,7 @@ impl World {
                 }
             }
             Action::Answer(client, question, answer) => self.answered(id, client, question, answer),
+            Action::Members(_, _, _) | Action::Meet(_, _) | Action::Part(_) => {}
             Action::Named(client, question, answer) => self.named(id, client, question, &answer),
             Action::Item(client, object) => self.item(id, client, object),
             Action::Done(task) => {

@@ -121,6 +121,24 @@ unsafe impl Send for Mapping {}
 // SAFETY: as above.
 unsafe impl Sync for Mapping {}
 
+/// Reads so many bytes from a place.
+///
+/// # Errors
+/// When there are fewer.
+pub fn read_at(file: &impl AsFd, at: u64, length: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; length];
+    let mut done = 0;
+    while done < length {
+        match nix::sys::uio::pread(file, &mut bytes[done..], (at as usize + done) as i64) {
+            Ok(0) => return Err(io::Error::new(ErrorKind::UnexpectedEof, "the memory of an object is too short")),
+            Ok(count) => done += count,
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(bytes)
+}
+
 /// Reads all of a file of shared memory, in parts.
 pub(super) fn read_parts(file: &OwnedFd, size: u64, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
     let mut part = vec![0; 1 << 20];

@@ -50,6 +50,17 @@ pub enum Opened {
     Nowhere,
 }
 
+/// The bytes of an object.
+#[derive(Debug)]
+pub struct Content {
+    /// Sealed memory.
+    pub memory: OwnedFd,
+    /// How much of it they take.
+    pub size: u64,
+    /// Copies that have the same number have the same bytes: an object that was lost and made again may have others.
+    pub edition: u64,
+}
+
 #[derive(Debug)]
 enum Body {
     Memory(OwnedFd),
@@ -63,6 +74,7 @@ enum Body {
 #[derive(Debug)]
 struct Entry {
     size: u64,
+    edition: u64,
     body: Body,
     readers: BTreeMap<ClientId, u32>,
     used_at: u64,
@@ -161,20 +173,13 @@ impl Store {
     }
 
     /// An object is there, in the room that was reserved for it.
-    pub fn insert(
-        &mut self,
-        now: Moment,
-        client: ClientId,
-        question: u64,
-        object: ObjectId,
-        memory: OwnedFd,
-        size: u64,
-    ) {
+    pub fn insert(&mut self, now: Moment, client: ClientId, question: u64, object: ObjectId, content: Content) {
+        let Content { memory, size, edition } = content;
         self.reserved.remove(&(client, question));
         self.remove(now, object);
         self.used += size;
         self.clock += 1;
-        let entry = Entry { size, body: Body::Memory(memory), readers: BTreeMap::new(), used_at: self.clock };
+        let entry = Entry { size, edition, body: Body::Memory(memory), readers: BTreeMap::new(), used_at: self.clock };
         self.idle.insert((self.clock, object));
         self.entries.insert(object, entry);
         self.make_room(now);
@@ -356,6 +361,12 @@ impl Store {
     #[must_use]
     pub fn has(&self, object: ObjectId) -> bool {
         self.entries.contains_key(&object)
+    }
+
+    /// Which edition of an object is in the store.
+    #[must_use]
+    pub fn edition(&self, object: ObjectId) -> Option<u64> {
+        self.entries.get(&object).map(|entry| entry.edition)
     }
 
     /// Bytes in memory.

@@ -66,7 +66,8 @@ impl World {
         self.settle();
         let granted = self.answers.get(&number) == Some(&true);
         if granted {
-            self.store.insert(self.now, CLIENT, number, object(number), memory(size), size);
+            let content = Content { memory: memory(size), size, edition: number };
+            self.store.insert(self.now, CLIENT, number, object(number), content);
         }
         granted
     }

@@ -48,6 +48,8 @@ pub struct Work {
     pub name: String,
     /// Only workers that were made for this environment run it.
     pub env: String,
+    /// The driver for which it is done, which its node fills in.
+    pub driver: Option<(NodeId, ClientId)>,
     /// A worker ends after so many calls; 0 for never.
     pub max_calls: u32,
     /// For the language of the worker.
@@ -193,6 +195,8 @@ pub enum Reason {
 pub struct NodeInfo {
     /// Its name.
     pub id: NodeId,
+    /// Where it is reached; empty for one that is alone.
+    pub address: String,
     /// All it has.
     pub total: BTreeMap<String, f64>,
     /// What of it is free.
@@ -278,6 +282,21 @@ pub struct Run {
     pub gpus: Vec<u32>,
 }
 
+/// A line that a worker printed, or words of the runtime's own (`pid` 0).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// What ran.
+    pub name: String,
+    /// The process.
+    pub pid: u32,
+    /// The node, where that is not the driver's own.
+    pub place: String,
+    /// Whether it went to the standard error.
+    pub is_error: bool,
+    /// Without the end of the line.
+    pub text: String,
+}
+
 /// From a node to a client.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ToClient {
@@ -291,6 +310,8 @@ pub enum ToClient {
     Run(Box<Run>),
     /// Stop that.
     Stop(Attempt),
+    /// What the workers of this driver printed.
+    Lines(Vec<Line>),
     /// End, when nothing runs.
     Exit,
 }

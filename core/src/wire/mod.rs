@@ -3,6 +3,7 @@
 //! A frame is four bytes of length, then the message. Files travel with the first byte of their frame; those of a
 //! message with very many go ahead of it with empty frames.
 
+pub(crate) mod as_bytes;
 mod message;
 
 use std::collections::VecDeque;
@@ -15,7 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use message::{
-    Answer, Arguments, CallOptions, Ending, Given, MadeHere, NodeInfo, ObjectInfo, Reason, Run, Submission, ToClient,
+    Answer, Arguments, CallOptions, Ending, Given, Line, MadeHere, NodeInfo, ObjectInfo, Reason, Run, Submission, ToClient,
     ToNode, Where, Work,
 };
 

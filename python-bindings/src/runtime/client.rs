@@ -20,7 +20,7 @@ use super::options::CallOptions;
 use super::reference::{ObjectRef, bytes_of, hex};
 use super::stream::ItemStream;
 use super::value::{Parts, reply_to_python};
-use super::{Connection, IntoRuntimeResult};
+use super::{Connection, IntoRuntimeResult, PATIENCE, Printed, printed};
 
 /// How long a wait may be deaf to signals.
 pub(super) const SLICE: Duration = Duration::from_millis(50);
@@ -329,6 +329,16 @@ impl RuntimeClient {
         let split =
             |name: &String| name.split_once(SEPARATOR).map(|(space, name)| (space.to_string(), name.to_string()));
         Ok(names.iter().filter_map(split).collect())
+    }
+
+    /// Lines that were printed for this driver, waiting for the first one; `None` when there will be no more.
+    fn next_output(&self, py: Python<'_>) -> Option<Vec<Printed>> {
+        py.detach(|| self.0.output(PATIENCE)).map(printed)
+    }
+
+    /// Ends the conversation: what this process held is freed.
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| self.0.close());
     }
 
     #[expect(clippy::type_complexity, reason = "a list of tuples is what Python gets")]

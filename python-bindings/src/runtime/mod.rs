@@ -14,8 +14,10 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 use sheaf::core::host;
-use sheaf::core::local::{Local, LocalOptions};
+use sheaf::core::local::{Inquiry, Local, LocalOptions, Role, knock};
 use sheaf::core::resources::Resources;
+use sheaf::core::wire::Line;
+use sheaf::flight::cluster::{Access, ask, endpoint_of, node_names};
 use sheaf::{Error, ErrorKind};
 
 use crate::errors::{IntoPyResult, to_py};
@@ -53,6 +55,7 @@ impl Runtime {
         let resources = Resources::new(resources.iter().map(|(name, amount)| (&**name, *amount))).py(py)?;
         let part = || host::memory_bytes().map_or(STORE_BYTES, |bytes| (bytes as f64 * STORE_PART) as u64);
         let options = LocalOptions {
+            role: Role::Alone,
             resources,
             labels,
             store_bytes: object_store_memory.unwrap_or_else(part),
@@ -70,15 +73,40 @@ impl Runtime {
     }
 
     /// Lines that were printed, waiting for the first one; `None` when there will be no more.
-    fn next_output(&self, py: Python<'_>) -> Option<Vec<(String, u32, bool, String)>> {
-        let lines = py.detach(|| self.0.output(PATIENCE))?;
-        Some(lines.into_iter().map(|line| (line.name, line.pid, line.is_error, line.text)).collect())
+    fn next_output(&self, py: Python<'_>) -> Option<Vec<Printed>> {
+        py.detach(|| self.0.output(PATIENCE)).map(printed)
     }
 
     /// Ends all processes and frees all objects.
     fn shutdown(&self, py: Python<'_>) {
         py.detach(|| self.0.shutdown());
     }
+}
+
+/// A line: what printed it, its process, whether to the standard error, the text, and the node if it is another one.
+type Printed = (String, u32, bool, String, String);
+
+fn printed(lines: Vec<Line>) -> Vec<Printed> {
+    lines.into_iter().map(|line| (line.name, line.pid, line.is_error, line.text, line.place)).collect()
+}
+
+/// A connection to the node of a cluster that is on this machine, which becomes that of the process; and what the head
+/// says of all nodes, as JSON.
+#[pyfunction]
+#[pyo3(signature = (address, token))]
+pub(crate) fn join_cluster(py: Python<'_>, address: &str, token: Option<&str>) -> PyResult<(RuntimeClient, String)> {
+    let found = py.detach(|| {
+        let access = token.map_or_else(|| Ok(Access::default()), Access::with_token)?;
+        let nodes = ask(&endpoint_of(address, &access)?, &access, Inquiry::Nodes)?;
+        let socket = node_names(&nodes).find_map(|node| knock(node).ok());
+        let socket = socket.ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, format!("no node of the cluster at {address} runs on this machine"))
+                .with_hint("start one as the same user: sheaf node --num-cpus 0 --head HOST:PORT")
+        })?;
+        Ok::<_, Error>((socket, nodes))
+    });
+    let (socket, nodes) = found.py(py)?;
+    Ok((RuntimeClient::over(py, socket, false)?, nodes))
 }
 
 /// The exception for an error of the runtime: a store without room has classes of its own.

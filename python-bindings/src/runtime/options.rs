@@ -73,7 +73,7 @@ impl CallOptions {
             max_retries: u32::try_from(max_retries).unwrap_or(u32::MAX),
             held,
             concurrency,
-            work: Work { name, env, max_calls, extra: extra.into() },
+            work: Work { name, env, driver: None, max_calls, extra: extra.into() },
         };
         Ok(Self { options, defined: Mutex::new(None) })
     }

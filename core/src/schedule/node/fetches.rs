@@ -1,6 +1,7 @@
 //! Values that something here waits for: where they are is asked of their owners, and they are brought into the store.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::references::Count;
 use super::{Action, Node};
@@ -148,6 +149,22 @@ impl Node {
             self.send(object.owner(), NodeMessage::CopyLost(object, from));
             self.ask(object);
         }
+    }
+
+    /// There is no room for a value here: those who need it here do without, wherever else it is.
+    pub(super) fn fetch_refused(&mut self, object: ObjectId, why: Arc<str>) {
+        let Some(wanted) = self.wanted.get_mut(&object) else { return };
+        wanted.from = None;
+        let (without, others) = std::mem::take(&mut wanted.waiters).into_iter().partition(|by| by.needs_the_value());
+        wanted.waiters = others;
+        if wanted.waiters.is_empty() {
+            self.wanted.remove(&object);
+        } else {
+            self.ask(object);
+        }
+        let failed = Known::Failed(Failure::NoRoom(why));
+        let without: BTreeSet<Waiter> = without;
+        without.into_iter().for_each(|waiter| self.satisfy(waiter, object, &failed));
     }
 
     /// The store lost an object.

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::message::{
-    Failure, FromHead, NameAnswer, NameRequest, NodeMessage, Outcome, Packet, Returned, Shape, Stop, TaskSpec, ToHead,
+    Failure, FromHead, Member, NameAnswer, NameRequest, NodeMessage, Outcome, Packet, Returned, Shape, Stop, TaskSpec, ToHead,
 };
 use crate::env::Moment;
 use crate::flaw::{Flaw, planted};
@@ -70,6 +70,8 @@ pub enum Event {
     Cancel(TaskId, Stop),
     /// A client asks about names; the answer has the number of the question.
     Name(ClientId, u64, NameRequest),
+    /// A client asks which nodes there are; the answer has the number of the question.
+    Members(ClientId, u64),
     /// An actor of this node's lives until it is ended, whoever holds it.
     Detach(ObjectId),
     /// A client wants an actor ended: for good, or (`true`) to begin anew if it may.
@@ -88,6 +90,8 @@ pub enum Event {
     Fetched(ObjectId),
     /// It could not be had from that node.
     FetchFailed(ObjectId, NodeId),
+    /// This node's store has no room for it, and why.
+    FetchRefused(ObjectId, Arc<str>),
     /// This node's store has an object no more.
     Evicted(ObjectId),
 }
@@ -113,6 +117,12 @@ pub enum Action {
     Answer(ClientId, u64, Result<(Option<Bytes>, Vec<ObjectId>), Failure>),
     /// Answer a client's question about names.
     Named(ClientId, u64, NameAnswer),
+    /// Answer a client's question about nodes.
+    Members(ClientId, u64, Vec<Member>),
+    /// That node is reached there.
+    Meet(NodeId, Arc<str>),
+    /// That node is dead.
+    Part(NodeId),
     /// Tell the client that submitted a task of a result that came while it runs, to which it holds a reference.
     Item(ClientId, ObjectId),
     /// A task ended.
@@ -231,6 +241,13 @@ impl Node {
         self
     }
 
+    /// Tells the others by the head where this node is reached.
+    #[must_use]
+    pub fn reached_at(mut self, address: &str) -> Self {
+        self.head.send(ToHead::At(Arc::from(address)));
+        self
+    }
+
     /// Its name.
     #[must_use]
     pub fn id(&self) -> NodeId {
@@ -289,6 +306,7 @@ impl Node {
             Event::Forget(client, question, object) => self.forget_question(client, question, object),
             Event::Cancel(task, stop) => self.cancel(task, stop),
             Event::Name(client, question, request) => self.ask_for_name(client, question, request),
+            Event::Members(client, question) => self.ask_for_members(client, question),
             Event::Detach(actor) => self.detach(actor),
             Event::Kill(actor, may_restart) => self.send(actor.owner(), NodeMessage::KillActor(actor, may_restart)),
             Event::ActorGone(actor, why) => self.move_out(actor, &why),
@@ -298,6 +316,7 @@ impl Node {
             Event::Ended(attempt, outcome) => self.ended(attempt, outcome),
             Event::Fetched(object) => self.fetched(object),
             Event::FetchFailed(object, from) => self.fetch_failed(object, from),
+            Event::FetchRefused(object, why) => self.fetch_refused(object, why),
             Event::Evicted(object) => self.evicted(object),
         }
     }
@@ -308,7 +327,12 @@ impl Node {
                 self.grants += 1;
                 self.granted(lease, shape, owner);
             }
-            FromHead::NodeDead(node) => self.node_dead(node),
+            FromHead::At(node, address) => self.actions.push(Action::Meet(node, address)),
+            FromHead::NodeDead(node) => {
+                self.node_dead(node);
+                self.actions.push(Action::Part(node));
+            }
+            FromHead::Members(question, members) => self.members_told(question, members),
             FromHead::Named(question, answer) => self.name_answered(question, answer),
             FromHead::Unplaceable(shape, missing) => {
                 self.unplaceable.insert(Arc::clone(&shape), missing.clone());

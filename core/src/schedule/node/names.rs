@@ -1,11 +1,12 @@
-//! Names of actors, which the head keeps, and actors that live without a handle.
+//! What is asked of the head: names of actors, which it keeps, and the list of nodes; and actors that live without a
+//! handle.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::references::Count;
 use super::{Action, Node};
 use crate::ids::{ClientId, ObjectId};
-use crate::schedule::message::{NameAnswer, NameRequest, ToHead};
+use crate::schedule::message::{Member, NameAnswer, NameRequest, ToHead};
 
 /// What this node knows of names.
 #[derive(Debug, Default)]
@@ -35,6 +36,18 @@ impl Node {
         self.names.next += 1;
         self.names.asked.insert(self.names.next, (client, question, actor));
         self.head.send(ToHead::Name(self.names.next, request));
+    }
+
+    pub(super) fn ask_for_members(&mut self, client: ClientId, question: u64) {
+        self.names.next += 1;
+        self.names.asked.insert(self.names.next, (client, question, None));
+        self.head.send(ToHead::Members(self.names.next));
+    }
+
+    pub(super) fn members_told(&mut self, number: u64, members: Vec<Member>) {
+        if let Some((client, question, _)) = self.names.asked.remove(&number) {
+            self.actions.push(Action::Members(client, question, members));
+        }
     }
 
     pub(super) fn name_answered(&mut self, number: u64, answer: NameAnswer) {

@@ -51,12 +51,21 @@ def normalise(runtime_env: Mapping[str, Any] | None, inherited: str = "") -> str
     return json.dumps(whole, sort_keys=True) if whole else ""
 
 
+def with_path(env: str, path: list[str]) -> str:
+    """The same environment for workers on nodes that do not know the driver: they find what it can import."""
+    here = os.getcwd()
+    return json.dumps({**json.loads(env or "{}"), "path": [folder or here for folder in path]}, sort_keys=True)
+
+
 def apply(env: str) -> None:
     """Set this process up as the text of ``normalise`` says. Raises ``RuntimeEnvSetupError``."""
     if not env:
         return
     asked = json.loads(env)
     for key, value in asked.items():
+        if key == "path":
+            sys.path += [folder for folder in value if folder not in sys.path and os.path.exists(folder)]
+            continue
         if key not in _KEYS:
             raise RuntimeEnvSetupError(f"the environment asks for {key!r}, which this version of Sheaf does not know")
         try:

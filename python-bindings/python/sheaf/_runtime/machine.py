@@ -3,13 +3,34 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from sheaf.errors import UnsupportedError
 
 # The rest of the memory is the object store's.
 _MEMORY_SHARE = 0.7
 
 _GPUS = Path("/proc/driver/nvidia/gpus")
 _MEMORY_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+
+
+# The label that a node of a cluster has from the command ``sheaf node``.
+_PYTHON_LABEL = "sheaf/python"
+
+
+def check_pythons(address: str, nodes: list[Mapping[str, Any]]) -> None:
+    """Refuse a cluster whose workers are of another Python: what is pickled here may not be read there."""
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    for node in nodes:
+        there = node["labels"].get(_PYTHON_LABEL, here)
+        if there != here:
+            raise UnsupportedError(
+                f"this is Python {here}, and the workers of {node['address']}, of the cluster at {address}, are of "
+                f"Python {there}\n  help: run the driver and all nodes with the same version: sheaf node --python"
+            )
 
 
 def cpus() -> int:

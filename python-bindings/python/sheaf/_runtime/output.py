@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sheaf._sheaf import Runtime
+    from sheaf._sheaf import Runtime, RuntimeClient
 
 # As long as Ray: lines alike that come from several processes within it are told once, with their number.
 WINDOW_SECONDS = 5.0
@@ -22,7 +22,8 @@ _DIGIT = re.compile(r"\d")
 
 _log = logging.getLogger("sheaf")
 
-Line = tuple[str, int, bool, str]
+# Who printed it, its process, whether to standard error, the text, and the node where that is another one.
+Line = tuple[str, int, bool, str, str]
 
 
 @dataclass
@@ -40,7 +41,7 @@ class Folder:
     >>> lines = []
     >>> folder = Folder(lambda line: lines.append(line[3]), clock=lambda: 0.0)
     >>> for pid in range(4):
-    ...     folder.take(("f", pid, False, f"worker {pid} is ready"))
+    ...     folder.take(("f", pid, False, f"worker {pid} is ready", ""))
     >>> folder.flush()
     >>> lines
     ['worker 0 is ready', 'worker 3 is ready [repeated 3x across cluster]']
@@ -54,7 +55,7 @@ class Folder:
     def take(self, line: Line) -> None:
         """Pass this line on, now or as one of several."""
         self.tick()
-        _, pid, _, text = line
+        _, pid, _, text, _ = line
         key = " ".join(word for word in text.split() if not _DIGIT.search(word))
         known = self._patterns.get(key)
         if known is None:
@@ -86,17 +87,17 @@ class Folder:
         self._patterns.clear()
 
     def _tell(self, pattern: _Pattern) -> None:
-        name, pid, is_error, text = pattern.latest
+        name, pid, is_error, text, place = pattern.latest
         if pattern.held == 1:
             self._write(pattern.latest)
         elif pattern.held:
-            self._write((name, pid, is_error, f"{text} [repeated {pattern.held}x across cluster]"))
+            self._write((name, pid, is_error, f"{text} [repeated {pattern.held}x across cluster]", place))
 
 
 class Printer:
     """Threads that print what the workers of a runtime say, till its end."""
 
-    def __init__(self, runtime: Runtime, *, shown: bool) -> None:
+    def __init__(self, runtime: Runtime | RuntimeClient, *, shown: bool) -> None:
         self._runtime = runtime
         self._shown = shown
         self._folder = Folder(write)
@@ -134,12 +135,13 @@ class Printer:
 
 def write(line: Line) -> None:
     """Print a line under who printed it, where Python's streams point now: notebooks replace them."""
-    name, pid, is_error, text = line
+    name, pid, is_error, text, place = line
     stream = sys.stderr if is_error else sys.stdout
     if stream is None:
         return
     try:
-        stream.write(f"({name} pid={pid}) {text}\n")
+        where = f", ip={place}" if place else ""
+        stream.write(f"({name} pid={pid}{where}) {text}\n")
         stream.flush()
     except (OSError, ValueError):
         # Closed, or a pipe that nobody reads: the workers go on.

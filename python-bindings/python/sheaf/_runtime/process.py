@@ -6,6 +6,7 @@ import atexit
 import itertools
 import json
 import os
+import secrets
 import subprocess
 import sys
 import threading
@@ -14,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sheaf._runtime import context
+from sheaf._runtime import context, environment, machine
 
 if TYPE_CHECKING:
     from sheaf._runtime.output import Printer
@@ -32,7 +33,9 @@ _PRINTED_WITHIN_SECONDS = 2.0
 class _Session:
     """What lives from ``init`` to ``shutdown`` in a driver."""
 
-    runtime: Runtime
+    runtime: Runtime | None
+    """``None`` where the node is a process of its own."""
+    client: RuntimeClient
     printer: Printer
     job_id: str
     namespace: str
@@ -122,10 +125,8 @@ def start_session(
     env: str,
 ) -> None:
     """Start a head and node in this process and be their driver."""
-    from sheaf._runtime.output import Printer
     from sheaf._sheaf import Runtime
 
-    global _client, _number, _session
     _refuse_fork()
     with _lock:
         if _client is not None:
@@ -139,11 +140,38 @@ def start_session(
             log_dir=log_dir,
         )
         connected = runtime.connect()
-        _number = next(_numbers)
-        # Anonymous unless named: nobody else finds the names of this program.
-        chosen = namespace or str(uuid.uuid4())
-        _session = _Session(runtime, Printer(runtime, shown=shown), f"{_number:08x}", chosen, env)
-        _client = connected
+        _become_driver(connected, runtime, shown=shown, namespace=namespace, env=env)
+
+
+def join_session(address: str, token: str | None, *, shown: bool, namespace: str | None, env: str) -> None:
+    """Be a driver of a cluster, through the node of it that is on this machine."""
+    from sheaf._sheaf import join_cluster
+
+    _refuse_fork()
+    with _lock:
+        if _client is not None:
+            raise RuntimeError("another thread has called init meanwhile")
+        connected, nodes = join_cluster(address, token)
+        try:
+            machine.check_pythons(address, json.loads(nodes))
+        except BaseException:
+            connected.close()
+            raise
+        _become_driver(connected, None, shown=shown, namespace=namespace, env=environment.with_path(env, sys.path))
+
+
+def _become_driver(
+    connected: RuntimeClient, runtime: Runtime | None, *, shown: bool, namespace: str | None, env: str
+) -> None:
+    from sheaf._runtime.output import Printer
+
+    global _client, _number, _session
+    _number = next(_numbers)
+    # Anonymous unless named: nobody else finds the names of this program.
+    chosen = namespace or str(uuid.uuid4())
+    printer = Printer(runtime or connected, shown=shown)
+    _session = _Session(runtime, connected, printer, secrets.token_hex(4), chosen, env)
+    _client = connected
 
 
 def shutdown(_exiting_interpreter: bool = False) -> None:
@@ -159,7 +187,10 @@ def shutdown(_exiting_interpreter: bool = False) -> None:
         if _session is None:
             return
         ended, _session, _client = _session, None, None
-        ended.runtime.shutdown()
+        if ended.runtime is None:
+            ended.client.close()
+        else:
+            ended.runtime.shutdown()
         ended.printer.join(_PRINTED_WITHIN_SECONDS)
 
 

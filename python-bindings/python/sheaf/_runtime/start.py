@@ -7,6 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -29,13 +30,13 @@ class Context(Mapping[str, Any]):
 
     dashboard_url = ""
 
-    def __init__(self) -> None:
+    def __init__(self, address: str = "local") -> None:
         from sheaf._sheaf import VERSION
 
         self.python_version = ".".join(str(part) for part in sys.version_info[:3])
         self.sheaf_version = self.ray_version = VERSION
         self.address_info: dict[str, Any] = {
-            "address": "local",
+            "address": address,
             "node_id": process.client().node_id,
             "node_ip_address": "127.0.0.1",
         }
@@ -80,16 +81,21 @@ def init(
     local_mode: bool = False,
     log_to_driver: bool = True,
     logging_level: int | str | None = None,
+    token_file: str | os.PathLike[str] | None = None,
     _memory: int | None = None,
     _temp_dir: str | os.PathLike[str] | None = None,
     **kwargs: Any,
 ) -> Context:
-    """Start the runtime for tasks, actors and objects: inside this process, with worker processes beside it.
+    """Start the runtime for tasks, actors and objects, or join that of a cluster.
+
+    Without an address it runs inside this process, with worker processes beside it.
 
     The first task, actor or ``put`` starts it where ``init`` was not called. All of it is gone with this process.
 
     Args:
-        address: ``None``, ``"local"`` or ``"auto"``: a runtime of this process' own.
+        address: ``"sheaf://host:port"``: the cluster whose head is there, through the node of it that runs on this
+            machine. ``"local"``: a runtime of this process' own. ``None`` and ``"auto"``: what ``SHEAF_ADDRESS`` says,
+            else ``"local"``.
         num_cpus: CPUs for tasks and actors; by default those that this process may use.
         num_gpus: GPUs; by default those of ``CUDA_VISIBLE_DEVICES``, or all.
         resources: What else there is, under names of your own.
@@ -102,6 +108,7 @@ def init(
         local_mode: Not supported: ``UnsupportedError``.
         log_to_driver: Whether what workers print appears here.
         logging_level: Of the logger ``"sheaf"``.
+        token_file: The file whose first line is the secret of the cluster; by default what ``SHEAF_TOKEN_FILE`` says.
 
     >>> import sheaf
     >>> with sheaf.init(num_cpus=2, ignore_reinit_error=True) as context:
@@ -116,15 +123,31 @@ def init(
             "init was called twice: the runtime runs already in this process\n"
             "  help: call sheaf.shutdown() first, or init(ignore_reinit_error=True) to go on with it"
         )
-    if address not in (None, "local", "auto"):
-        raise UnsupportedError(
-            f"init(address={address!r}): clusters are not there yet\n  help: without an address it runs here"
-        )
+    address = _chosen(address)
     if local_mode:
         raise UnsupportedError("init(local_mode=True) is not there yet")
     _check_names(kwargs)
     if logging_level is not None:
         logging.getLogger("sheaf").setLevel(logging_level.upper() if isinstance(logging_level, str) else logging_level)
+    if address is not None:
+        _check_joining(
+            num_cpus=num_cpus,
+            num_gpus=num_gpus,
+            resources=resources,
+            labels=labels,
+            object_store_memory=object_store_memory,
+            spill_dir=spill_dir,
+            _memory=_memory,
+            _temp_dir=_temp_dir,
+        )
+        process.join_session(
+            address,
+            _token(token_file),
+            shown=log_to_driver,
+            namespace=namespace,
+            env=environment.normalise(runtime_env),
+        )
+        return Context(address)
     process.start_session(
         resources=_resources(num_cpus, num_gpus, _memory, resources),
         labels=labels or {},
@@ -136,6 +159,26 @@ def init(
         env=environment.normalise(runtime_env),
     )
     return Context()
+
+
+def _chosen(address: str | None) -> str | None:
+    """The address of a cluster, or ``None`` for a runtime of this process' own."""
+    if address in (None, "auto"):
+        return os.environ.get("SHEAF_ADDRESS")
+    return None if address == "local" else address
+
+
+def _check_joining(**given: Any) -> None:
+    if named := sorted(name for name, value in given.items() if value is not None):
+        raise ValueError(
+            f"init: {', '.join(named)} cannot be given for a cluster: its nodes have their own\n"
+            "  help: give them to the commands sheaf head and sheaf node"
+        )
+
+
+def _token(token_file: str | os.PathLike[str] | None) -> str | None:
+    path = token_file or os.environ.get("SHEAF_TOKEN_FILE")
+    return None if path is None else Path(path).read_text().partition("\n")[0].strip()
 
 
 def _check_names(given: Mapping[str, Any]) -> None:

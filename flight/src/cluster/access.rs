@@ -1,0 +1,112 @@
+//! Who may come: a token that all nodes of a cluster share.
+
+use std::path::Path;
+
+use sheaf_core::{Error, ErrorKind, Result};
+use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
+use tonic::transport::Endpoint;
+use tonic::{Request, Status};
+
+/// The header that carries the token.
+const HEADER: &str = "authorization";
+/// What a token must have, in characters: a shorter one can be guessed.
+const TOKEN_CHARACTERS: usize = 16;
+
+/// What a node shows and asks for. Without a token everybody may come.
+#[derive(Clone, Default)]
+pub struct Access {
+    token: Option<MetadataValue<Ascii>>,
+}
+
+impl std::fmt::Debug for Access {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.is_closed() { "Access with a token" } else { "Access for everybody" })
+    }
+}
+
+impl Access {
+    /// Only who has this token may come.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] for a token that is too short or has other than visible ASCII characters.
+    pub fn with_token(token: &str) -> Result<Self> {
+        if token.len() < TOKEN_CHARACTERS {
+            return Err(Error::invalid(format!("a token of {} characters can be guessed", token.len()))
+                .with_hint(format!("use at least {TOKEN_CHARACTERS}, such as those of `openssl rand -hex 32`")));
+        }
+        let mut value: MetadataValue<Ascii> = format!("Bearer {token}")
+            .parse()
+            .map_err(|_| Error::invalid("a token may have visible ASCII characters only"))?;
+        value.set_sensitive(true);
+        Ok(Self { token: Some(value) })
+    }
+
+    /// The token is the first line of a file.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] when it cannot be read, and those of [`Access::with_token`].
+    pub fn with_token_file(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Error::new(ErrorKind::Io, format!("the token cannot be read from {}: {error}", path.display()))
+        })?;
+        Self::with_token(text.lines().next().unwrap_or_default().trim())
+    }
+
+    /// Whether strangers are kept out.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.token.is_some()
+    }
+
+    pub(super) fn scheme(&self) -> &'static str {
+        "http"
+    }
+
+    #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "certificates will be refused here")]
+    pub(super) fn secure(&self, endpoint: Endpoint) -> Result<Endpoint> {
+        Ok(endpoint)
+    }
+
+    /// Shows the token.
+    pub(super) fn show<T>(&self, request: &mut Request<T>) {
+        if let Some(token) = &self.token {
+            request.metadata_mut().insert(HEADER, token.clone());
+        }
+    }
+
+    /// Asks for the token.
+    pub(super) fn check(&self, headers: &MetadataMap) -> std::result::Result<(), Status> {
+        let Some(expected) = &self.token else { return Ok(()) };
+        match headers.get(HEADER) {
+            Some(shown) if same(shown.as_encoded_bytes(), expected.as_encoded_bytes()) => Ok(()),
+            Some(_) => Err(Status::unauthenticated("the token is not that of this cluster")),
+            None => Err(Status::unauthenticated("this cluster asks for a token, and none was given")),
+        }
+    }
+}
+
+/// Compares in a time that tells nothing of where they differ.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_has_the_token_may_come() {
+        let access = Access::with_token("0123456789abcdef").unwrap();
+        let shown_by = |other: &Access| {
+            let mut request = Request::new(());
+            other.show(&mut request);
+            access.check(request.metadata())
+        };
+        assert!(shown_by(&access).is_ok());
+        for other in [Access::default(), Access::with_token("0123456789abcdee").unwrap()] {
+            assert_eq!(shown_by(&other).unwrap_err().code(), tonic::Code::Unauthenticated);
+        }
+        assert!(Access::with_token("short").is_err() && Access::with_token("0123456789abcde\u{fc}").is_err());
+        assert!(!format!("{access:?}").contains("0123"));
+    }
+}

@@ -1,0 +1,55 @@
+//! Questions of people, from the command line or a driver that looks for its node.
+
+use std::time::Duration;
+
+use arrow_flight::Action;
+use arrow_flight::flight_service_client::FlightServiceClient;
+use serde::Deserialize;
+use sheaf_core::env::Threads;
+use sheaf_core::ids::NodeId;
+use sheaf_core::local::Inquiry;
+use sheaf_core::{Error, ErrorKind, Result};
+use tonic::{Request, Status};
+
+use super::access::Access;
+use super::connect;
+use crate::status::from_status;
+
+/// The name of the action.
+pub(super) const ACTION: &str = "inquire";
+/// How long an answer may take.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// The names of the nodes in the answer to [`Inquiry::Nodes`], that of the head first.
+pub fn node_names(answer: &str) -> impl Iterator<Item = NodeId> + use<> {
+    #[derive(Deserialize)]
+    struct Named {
+        id: String,
+        is_head: bool,
+    }
+    let mut named: Vec<Named> = serde_json::from_str(answer).unwrap_or_default();
+    named.sort_by_key(|node| !node.is_head);
+    named.into_iter().filter_map(|node| node.id.parse().ok())
+}
+
+/// Asks the node at an address, and waits for the answer, a text in JSON.
+///
+/// # Errors
+/// [`ErrorKind::Io`] when nobody answers in time, [`ErrorKind::PermissionDenied`] without the right token.
+pub fn ask(address: &str, access: &Access, inquiry: Inquiry) -> Result<String> {
+    let threads = Threads::start(1)?;
+    threads.block_on(async {
+        let channel = connect(address, access).await?;
+        let body = postcard::to_stdvec(&inquiry).map_err(|error| Error::internal(error.to_string()))?;
+        let mut request = Request::new(Action { r#type: ACTION.to_string(), body: body.into() });
+        access.show(&mut request);
+        let asked = async {
+            let mut answers = FlightServiceClient::new(channel).do_action(request).await?.into_inner();
+            answers.message().await?.ok_or_else(|| Status::unavailable("the node did not answer"))
+        };
+        let late = |_| Error::new(ErrorKind::Io, format!("the node at {address} does not answer"));
+        let answer = tokio::time::timeout(ANSWER, asked).await.map_err(late)?.map_err(|status| from_status(&status))?;
+        String::from_utf8(answer.body.to_vec())
+            .map_err(|_| Error::new(ErrorKind::Io, format!("the node at {address} is not understood")))
+    })
+}

@@ -1,0 +1,139 @@
+//! The network of a cluster: what `sheaf_core::network::Network` promises, over Arrow Flight.
+//!
+//! One port for each node. `DoExchange` carries parcels between two nodes, both ways over one connection (`exchange`);
+//! `DoGet` brings objects, over connections of its own (`objects`); `DoAction` answers questions of the command line
+//! (`ask`). `service` is the server, `switchboard` knows which connection leads to whom, and `access` says who may come.
+
+mod access;
+mod ask;
+mod exchange;
+mod objects;
+mod service;
+mod switchboard;
+
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sheaf_core::env::Threads;
+use sheaf_core::local::Inlet;
+use sheaf_core::network::Network;
+use sheaf_core::{Error, ErrorKind, Result};
+use tonic::transport::{Channel, Endpoint};
+
+pub use access::Access;
+pub use ask::{ask, node_names};
+use switchboard::{FlightNetwork, Switchboard};
+
+/// How long a connection may take to come up.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How often an idle connection is looked at, and how long the answer may take: half of the time after which a silent
+/// node is given up.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// What one message may be, in bytes: the largest of ours have the small values of all arguments of a call.
+const MESSAGE_BYTES: usize = 1 << 30;
+/// Threads for all that goes in and out of a node.
+const THREADS: usize = 2;
+
+/// A port that is this process' own, before anything is served there.
+#[derive(Debug)]
+pub struct Port {
+    listener: TcpListener,
+    address: String,
+    access: Access,
+}
+
+impl Port {
+    /// Takes a port, such as `127.0.0.1:7070`; with port 0 one that is free. `advertised`: the host by which others
+    /// reach it, where that is not the one that is bound.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] for an address that is none, and for one that other machines reach while neither a
+    /// token nor certificates keep strangers out; [`ErrorKind::Io`] when the port is taken.
+    pub fn bind(address: &str, advertised: Option<&str>, access: Access) -> Result<Self> {
+        let address = resolved(address)?;
+        if !access.is_closed() && !address.ip().is_loopback() {
+            return Err(Error::invalid(format!(
+                "{address} is reached from other machines, and without a token or certificates anybody there could \
+                 run code here"
+            ))
+            .with_hint("give a token (--token-file) or certificates (--tls-cert, --tls-key, --tls-ca), or bind to 127.0.0.1"));
+        }
+        let failed = |error| Error::new(ErrorKind::Io, format!("cannot listen at {address}: {error}"));
+        let listener = TcpListener::bind(address).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        let bound = listener.local_addr().map_err(failed)?;
+        let host = advertised.map_or_else(|| bound.ip().to_string(), str::to_string);
+        let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host };
+        Ok(Self { listener, address: format!("{}://{host}:{}", access.scheme(), bound.port()), access })
+    }
+
+    /// Where others reach it, such as `http://127.0.0.1:7070`.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Serves the node behind the inlet, and carries its parcels. `head`: where the head is, unless it is here.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] when the system refuses threads.
+    pub fn open(self, inlet: Inlet, head: Option<String>) -> Result<Box<dyn Network>> {
+        let threads = Threads::start(THREADS)?;
+        let board = Arc::new(Switchboard::new(inlet, self.address, head, self.access, threads.handle().clone()));
+        let serving = threads.handle().spawn(service::serve(self.listener, Arc::clone(&board)));
+        Ok(Box::new(FlightNetwork::new(board, threads, serving.abort_handle())))
+    }
+}
+
+/// The address in the form of Sheaf's users, `sheaf://host:port`, as that of an endpoint.
+///
+/// # Errors
+/// [`ErrorKind::InvalidInput`] when it is none.
+pub fn endpoint_of(address: &str, access: &Access) -> Result<String> {
+    let rest = address.strip_prefix("sheaf://").unwrap_or(address);
+    let rest = rest.split("://").last().unwrap_or(rest).trim_end_matches('/');
+    match rest.rsplit_once(':') {
+        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => {
+            Ok(format!("{}://{rest}", access.scheme()))
+        }
+        _ => Err(Error::invalid(format!("{address:?} is no address of a cluster"))
+            .with_hint("write the head's host and port: sheaf://host:7070")),
+    }
+}
+
+fn resolved(address: &str) -> Result<SocketAddr> {
+    let wrong = |why: String| Error::invalid(format!("{address:?} is no address to listen at: {why}"));
+    let mut found = address.to_socket_addrs().map_err(|error| wrong(error.to_string()))?;
+    found.next().ok_or_else(|| wrong("no machine has that name".to_string()))
+}
+
+/// A connection to a node.
+async fn connect(address: &str, access: &Access) -> Result<Channel> {
+    let endpoint = Endpoint::from_shared(address.to_string())
+        .map_err(|error| Error::invalid(format!("{address:?} is not an address: {error}")))?
+        .connect_timeout(CONNECT)
+        .tcp_nodelay(true)
+        .initial_stream_window_size(4 << 20)
+        .initial_connection_window_size(8 << 20)
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE)
+        .keep_alive_while_idle(true);
+    let endpoint = access.secure(endpoint)?;
+    let connecting = endpoint.connect();
+    let failed = |why: String| Error::new(ErrorKind::Io, format!("cannot connect to the node at {address}: {why}"));
+    match tokio::time::timeout(CONNECT, connecting).await {
+        Ok(Ok(channel)) => Ok(channel),
+        Ok(Err(error)) => Err(failed(root(&error))),
+        Err(_) => Err(failed(format!("no answer within {} s", CONNECT.as_secs()))),
+    }
+}
+
+/// The cause that says most.
+fn root(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}

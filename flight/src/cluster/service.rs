@@ -1,0 +1,153 @@
+//! The server of a node: parcels, objects and questions, for who may come.
+
+use std::net::TcpListener;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use arrow_flight::flight_service_server::{FlightService, FlightServiceServer};
+use arrow_flight::{
+    Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest, HandshakeResponse,
+    PollInfo, PutResult, SchemaResult, Ticket,
+};
+use async_trait::async_trait;
+use futures::stream::{self, Stream, StreamExt};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tonic::transport::Server;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::exchange::{Hello, incoming, outgoing};
+use super::switchboard::Switchboard;
+use super::{KEEP_ALIVE, MESSAGE_BYTES, ask, objects};
+use crate::server::{Reply, not_offered};
+use crate::status::to_status;
+
+/// Serves until it is stopped.
+pub(super) async fn serve(listener: TcpListener, board: Arc<Switchboard>) {
+    let listener = match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => return log::error!("the node's port cannot be served: {error}"),
+    };
+    let service = FlightServiceServer::new(Service { board })
+        .max_decoding_message_size(MESSAGE_BYTES)
+        .max_encoding_message_size(MESSAGE_BYTES);
+    let served = Server::builder()
+        .tcp_nodelay(true)
+        .initial_stream_window_size(4 << 20)
+        .initial_connection_window_size(8 << 20)
+        .http2_keepalive_interval(Some(KEEP_ALIVE))
+        .http2_keepalive_timeout(Some(KEEP_ALIVE))
+        .add_service(service)
+        .serve_with_incoming(TcpListenerStream::new(listener))
+        .await;
+    if let Err(error) = served {
+        log::error!("the node's port is not served any more: {error}");
+    }
+}
+
+struct Service {
+    board: Arc<Switchboard>,
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+#[async_trait]
+impl FlightService for Service {
+    type HandshakeStream = Reply<HandshakeResponse>;
+    type ListFlightsStream = Reply<FlightInfo>;
+    type DoGetStream = Reply<FlightData>;
+    type DoPutStream = Reply<PutResult>;
+    type DoActionStream = Reply<arrow_flight::Result>;
+    type ListActionsStream = Reply<ActionType>;
+    type DoExchangeStream = Reply<FlightData>;
+
+    async fn do_get(&self, request: Request<Ticket>) -> Answer<Self::DoGetStream> {
+        self.board.access().check(request.metadata())?;
+        let chunks = objects::serve(self.board.inlet(), request.get_ref()).await?;
+        Ok(Response::new(chunks.boxed()))
+    }
+
+    async fn do_exchange(&self, request: Request<Streaming<FlightData>>) -> Answer<Self::DoExchangeStream> {
+        self.board.access().check(request.metadata())?;
+        let mut data = request.into_inner();
+        let first = data.message().await?.ok_or_else(|| Status::invalid_argument("nobody said who it is"))?;
+        let hello = Hello::decode(&first).map_err(|error| to_status(&error))?;
+        let here = self.board.node();
+        if hello.to.is_some_and(|to| to != here) {
+            return Err(Status::not_found(format!("this is {here}, and the node that was asked for is no more")));
+        }
+        let greeting = self.board.hello(Some(hello.node)).encode().map_err(|error| to_status(&error))?;
+        Ok(Response::new(self.converse(hello, greeting, data)))
+    }
+
+    async fn do_action(&self, request: Request<Action>) -> Answer<Self::DoActionStream> {
+        self.board.access().check(request.metadata())?;
+        let action = request.into_inner();
+        if action.r#type != ask::ACTION {
+            return not_offered(&format!("the action {:?}", action.r#type));
+        }
+        let inquiry =
+            postcard::from_bytes(&action.body).map_err(|_| Status::invalid_argument("the question is not understood"))?;
+        let answer =
+            self.board.inlet().inquire(inquiry).await.map_err(|_| Status::unavailable("the node ends"))?;
+        let answer = arrow_flight::Result { body: answer.into_bytes().into() };
+        Ok(Response::new(stream::iter([Ok(answer)]).boxed()))
+    }
+
+    async fn handshake(&self, _: Request<Streaming<HandshakeRequest>>) -> Answer<Self::HandshakeStream> {
+        not_offered("Handshake")
+    }
+
+    async fn list_flights(&self, _: Request<Criteria>) -> Answer<Self::ListFlightsStream> {
+        not_offered("ListFlights")
+    }
+
+    async fn get_flight_info(&self, _: Request<FlightDescriptor>) -> Answer<FlightInfo> {
+        not_offered("GetFlightInfo")
+    }
+
+    async fn poll_flight_info(&self, _: Request<FlightDescriptor>) -> Answer<PollInfo> {
+        not_offered("PollFlightInfo")
+    }
+
+    async fn get_schema(&self, _: Request<FlightDescriptor>) -> Answer<SchemaResult> {
+        not_offered("GetSchema")
+    }
+
+    async fn do_put(&self, _: Request<Streaming<FlightData>>) -> Answer<Self::DoPutStream> {
+        not_offered("DoPut")
+    }
+
+    async fn list_actions(&self, _: Request<Empty>) -> Answer<Self::ListActionsStream> {
+        not_offered("ListActions")
+    }
+}
+
+impl Service {
+    /// Takes in what a node says, in a task of its own; the answer is what is for that node.
+    fn converse(&self, hello: Hello, greeting: FlightData, data: Streaming<FlightData>) -> Reply<FlightData> {
+        let (sender, receiver) = mpsc::channel(1);
+        let board = Arc::clone(&self.board);
+        let from = hello.node;
+        // It is told its number when it is known to the board.
+        let (told, number) = tokio::sync::oneshot::channel::<u64>();
+        let listening = tokio::spawn(async move {
+            let Ok(number) = number.await else { return };
+            if let Err(error) = incoming(data, &board).await {
+                log::debug!("the connection from {from} ended: {error}");
+            }
+            board.hung_up(number);
+            // Its end ends the answer.
+            drop(sender);
+        });
+        let (number, queue) = self.board.accept(&hello, listening.abort_handle());
+        let _ = told.send(number);
+        let ends: Pin<Box<dyn Stream<Item = FlightData> + Send>> = ReceiverStream::new(receiver).boxed();
+        let parcels = match queue {
+            Some(queue) => outgoing(queue).boxed(),
+            None => stream::pending().boxed(),
+        };
+        let until_hung_up = parcels.take_until(ends.into_future());
+        stream::iter([greeting]).chain(until_hung_up).map(Ok).boxed()
+    }
+}

@@ -1,0 +1,254 @@
+//! Which connection leads to whom. Nothing here waits: a parcel for which there is no room is dropped, and sent again
+//! by the link that it belongs to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use sheaf_core::env::Threads;
+use sheaf_core::ids::{NodeId, ObjectId};
+use sheaf_core::local::Inlet;
+use sheaf_core::network::{Network, Parcel, Peer};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::task::AbortHandle;
+
+use super::access::Access;
+use super::exchange::{Hello, converse};
+use super::objects::{self, Partial};
+
+/// Parcels that wait for one connection.
+const QUEUE: usize = 256;
+/// Between two attempts to connect: the first, and the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+/// Objects that are fetched at once; more wait. Few are enough to fill a network, and each takes its room in the store
+/// before its bytes come.
+const FETCHES: usize = 8;
+
+/// A way to a peer.
+#[derive(Debug)]
+struct Way {
+    parcels: Sender<Parcel>,
+    /// What carries them, if this node began the connection.
+    task: Option<AbortHandle>,
+}
+
+impl Drop for Way {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
+#[derive(Debug)]
+struct State {
+    node: NodeId,
+    addresses: BTreeMap<NodeId, String>,
+    dead: BTreeSet<NodeId>,
+    ways: BTreeMap<Peer, Way>,
+    /// Connections that others began, by a number, and from whom.
+    accepted: BTreeMap<u64, (NodeId, AbortHandle)>,
+    next: u64,
+}
+
+/// All that is known of the other nodes, for every task of the network.
+pub(super) struct Switchboard {
+    inlet: Inlet,
+    address: String,
+    head: Option<String>,
+    access: Access,
+    handle: Handle,
+    state: Mutex<State>,
+    pub(super) fetching: Semaphore,
+    /// What came of objects whose sender was lost.
+    pub(super) partial: Mutex<BTreeMap<ObjectId, Partial>>,
+    pub(super) channels: Mutex<BTreeMap<String, tonic::transport::Channel>>,
+}
+
+impl Switchboard {
+    pub(super) fn new(inlet: Inlet, address: String, head: Option<String>, access: Access, handle: Handle) -> Self {
+        let state = State {
+            node: NodeId(0),
+            addresses: BTreeMap::new(),
+            dead: BTreeSet::new(),
+            ways: BTreeMap::new(),
+            accepted: BTreeMap::new(),
+            next: 0,
+        };
+        Self {
+            inlet,
+            address,
+            head,
+            access,
+            handle,
+            state: Mutex::new(state),
+            fetching: Semaphore::new(FETCHES),
+            partial: Mutex::default(),
+            channels: Mutex::default(),
+        }
+    }
+
+    pub(super) fn inlet(&self) -> &Inlet {
+        &self.inlet
+    }
+
+    pub(super) fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// This node.
+    pub(super) fn node(&self) -> NodeId {
+        self.state.lock().node
+    }
+
+    pub(super) fn hello(&self, to: Option<NodeId>) -> Hello {
+        Hello::new(self.node(), &self.address, to)
+    }
+
+    /// Where a peer is reached, as far as is known.
+    pub(super) fn address_of(&self, peer: Peer) -> Option<String> {
+        match peer {
+            Peer::Head => self.head.clone(),
+            Peer::Node(node) => self.state.lock().addresses.get(&node).cloned(),
+        }
+    }
+
+    fn send(self: &Arc<Self>, to: Peer, parcel: Parcel) {
+        let mut state = self.state.lock();
+        if let Some(way) = state.ways.get(&to)
+            && !way.parcels.is_closed()
+        {
+            // A queue that is full is that of a peer that does not read: it is sent again.
+            let _ = way.parcels.try_send(parcel);
+            return;
+        }
+        if matches!(to, Peer::Node(node) if state.dead.contains(&node)) {
+            return;
+        }
+        let (parcels, queue) = channel(QUEUE);
+        let _ = parcels.try_send(parcel);
+        let task = self.handle.spawn(Arc::clone(self).dial(to, queue)).abort_handle();
+        state.ways.insert(to, Way { parcels, task: Some(task) });
+    }
+
+    /// Keeps a connection to a peer, until nobody has anything for it.
+    async fn dial(self: Arc<Self>, peer: Peer, mut queue: Receiver<Parcel>) {
+        let mut pause = PAUSES.0;
+        loop {
+            let to = match peer {
+                Peer::Head => None,
+                Peer::Node(node) => Some(node),
+            };
+            if let Some(address) = self.address_of(peer) {
+                let (sender, receiver) = channel(QUEUE);
+                let hello = self.hello(to);
+                let conversation = converse(&self, &address, hello, receiver);
+                let feed = async {
+                    while let Some(parcel) = queue.recv().await {
+                        if sender.send(parcel).await.is_err() {
+                            break;
+                        }
+                    }
+                    // Nothing more is said, and what the other one says is not waited for.
+                };
+                let started = std::time::Instant::now();
+                tokio::select! {
+                    ended = conversation => {
+                        match ended {
+                            Ok(()) => log::debug!("the connection to {address} ended"),
+                            Err(error) => log::debug!("the connection to {address} ended: {error}"),
+                        }
+                    }
+                    () = feed => {}
+                }
+                if started.elapsed() > PAUSES.1 {
+                    pause = PAUSES.0;
+                }
+            }
+            tokio::time::sleep(pause).await;
+            pause = (2 * pause).min(PAUSES.1);
+            // What waited is old: it is sent again.
+            while queue.try_recv().is_ok() {}
+            if queue.is_closed() {
+                return;
+            }
+        }
+    }
+
+    /// A node began a connection: what is for it goes there from now on, unless this one began one too. `None` for a
+    /// node that is dead.
+    pub(super) fn accept(&self, hello: &Hello, task: AbortHandle) -> (u64, Option<Receiver<Parcel>>) {
+        let mut state = self.state.lock();
+        state.next += 1;
+        let number = state.next;
+        state.accepted.insert(number, (hello.node, task));
+        state.addresses.insert(hello.node, hello.address.clone());
+        let peer = Peer::Node(hello.node);
+        if state.ways.get(&peer).is_some_and(|way| way.task.is_some() && !way.parcels.is_closed()) {
+            return (number, None);
+        }
+        let (parcels, queue) = channel(QUEUE);
+        state.ways.insert(peer, Way { parcels, task: None });
+        (number, Some(queue))
+    }
+
+    /// A connection that another node began has ended.
+    pub(super) fn hung_up(&self, number: u64) {
+        self.state.lock().accepted.remove(&number);
+    }
+}
+
+/// The network that a node is given.
+pub(super) struct FlightNetwork {
+    board: Arc<Switchboard>,
+    serving: AbortHandle,
+    // The last to go: its tasks are those of the others.
+    _threads: Arc<Threads>,
+}
+
+impl FlightNetwork {
+    pub(super) fn new(board: Arc<Switchboard>, threads: Arc<Threads>, serving: AbortHandle) -> Self {
+        Self { board, serving, _threads: threads }
+    }
+}
+
+impl Drop for FlightNetwork {
+    fn drop(&mut self) {
+        self.serving.abort();
+        self.board.state.lock().ways.clear();
+    }
+}
+
+impl Network for FlightNetwork {
+    fn begin(&mut self, node: NodeId) {
+        let mut state = self.board.state.lock();
+        state.node = node;
+        state.ways.clear();
+        for (_, task) in std::mem::take(&mut state.accepted).into_values() {
+            task.abort();
+        }
+        self.board.partial.lock().clear();
+    }
+
+    fn send(&mut self, to: Peer, parcel: Parcel) {
+        self.board.send(to, parcel);
+    }
+
+    fn meet(&mut self, node: NodeId, address: &str) {
+        self.board.state.lock().addresses.insert(node, address.to_string());
+    }
+
+    fn part(&mut self, node: NodeId) {
+        let mut state = self.board.state.lock();
+        state.dead.insert(node);
+        state.addresses.remove(&node);
+        state.ways.remove(&Peer::Node(node));
+    }
+
+    fn fetch(&mut self, object: ObjectId, from: NodeId) {
+        self.board.handle.spawn(objects::fetch(Arc::clone(&self.board), object, from));
+    }
+}

@@ -1,0 +1,231 @@
+//! `sheaf head` and `sheaf node`: a node of a cluster as a process of its own, until it is told to end.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use clap::Args;
+use sheaf_core::local::{Local, LocalOptions, Role};
+use sheaf_core::resources::{CPU, GPU, MEMORY, Resources};
+use sheaf_core::{Error, ErrorKind, Result, env, host};
+use sheaf_flight::cluster::{Port, endpoint_of};
+use tokio::runtime::Builder;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::super::exit::Stop;
+use super::{AccessFlags, PORT};
+
+/// The part of the memory that objects may have; the rest is for tasks that ask for some.
+const STORE_PART: f64 = 0.3;
+/// Where a machine does not say how much memory it has.
+const MEMORY_BYTES: u64 = 4 << 30;
+/// How long a wait for words of the node lasts.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// What makes workers of a Python that has Sheaf. Its own folder is not on their path: that of a driver is.
+const ZYGOTE: &str = "from sheaf._runtime import zygote; zygote.main()";
+/// Says which Python it is, if it has Sheaf.
+const VERSION: &str = "import sys, sheaf; print('%d.%d' % sys.version_info[:2])";
+/// The label of a node that says which Python its workers are.
+const PYTHON_LABEL: &str = "sheaf/python";
+
+/// What a node has, and who may come.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct NodeFlags {
+    /// CPUs for tasks and actors [default: all].
+    #[arg(long, value_name = "COUNT")]
+    num_cpus: Option<f64>,
+    /// GPUs [default: all].
+    #[arg(long, value_name = "COUNT")]
+    num_gpus: Option<f64>,
+    /// Other resources, such as `{"disk": 2}`.
+    #[arg(long, value_name = "JSON", default_value = "{}", value_parser = amounts)]
+    resources: Amounts,
+    /// Labels, such as `{"zone": "a"}`.
+    #[arg(long, value_name = "JSON", default_value = "{}", value_parser = labels)]
+    labels: Labels,
+    /// Bytes of shared memory for objects [default: 30 % of the memory].
+    #[arg(long, value_name = "BYTES")]
+    object_store_memory: Option<u64>,
+    /// The folder for objects beyond that [default: that for temporary files].
+    #[arg(long, value_name = "FOLDER")]
+    spill_dir: Option<PathBuf>,
+    /// A folder for what workers print, one file for each.
+    #[arg(long, value_name = "FOLDER")]
+    log_dir: Option<PathBuf>,
+    /// The host name or address under which other machines reach this one [default: the one it listens at].
+    #[arg(long, value_name = "HOST")]
+    advertise: Option<String>,
+    /// The Python of the workers; it needs Sheaf.
+    #[arg(long, value_name = "PROGRAM", default_value = "python3")]
+    python: String,
+    #[command(flatten)]
+    access: AccessFlags,
+}
+
+type Amounts = BTreeMap<String, f64>;
+type Labels = BTreeMap<String, String>;
+
+fn amounts(text: &str) -> std::result::Result<Amounts, String> {
+    serde_json::from_str(text).map_err(|error| format!("{error}; write it as {{\"name\": 2}}"))
+}
+
+fn labels(text: &str) -> std::result::Result<Labels, String> {
+    serde_json::from_str(text).map_err(|error| format!("{error}; write it as {{\"name\": \"value\"}}"))
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Without a token it listens on 127.0.0.1 only.")]
+pub(in crate::cli) struct HeadArguments {
+    /// The address to listen at.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    host: String,
+    /// The port; 0 for one that is free.
+    #[arg(long, value_name = "PORT", default_value_t = PORT)]
+    port: u16,
+    #[command(flatten)]
+    node: NodeFlags,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Without a token it listens on 127.0.0.1 only.")]
+pub(in crate::cli) struct NodeArguments {
+    /// Where the head is.
+    #[arg(long, value_name = "HOST:PORT")]
+    head: String,
+    /// The address to listen at.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    host: String,
+    /// The port; 0 for one that is free.
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    port: u16,
+    #[command(flatten)]
+    node: NodeFlags,
+}
+
+/// Runs a head, which is a node too.
+pub(in crate::cli) fn head(arguments: &HeadArguments) -> Result<(), Stop> {
+    let port = bind(&arguments.host, arguments.port, &arguments.node)?;
+    let address = port.address().to_string();
+    let options = arguments.node.options(Role::Head(address.clone()))?;
+    let local = Local::start_with(options, |inlet| port.open(inlet, None).map(Some))?;
+    let place = address.rsplit('/').next().unwrap_or_default();
+    say(&format!(
+        "the head runs at sheaf://{place}\n  add nodes:  sheaf node --head {place}\n  \
+         connect:    sheaf.init(\"sheaf://{place}\")"
+    ))?;
+    serve(&local)
+}
+
+/// Runs a node that belongs to a head.
+pub(in crate::cli) fn node(arguments: &NodeArguments) -> Result<(), Stop> {
+    let head = endpoint_of(&arguments.head, &arguments.node.access.access()?)?;
+    let port = bind(&arguments.host, arguments.port, &arguments.node)?;
+    let address = port.address().to_string();
+    let options = arguments.node.options(Role::Member(address.clone()))?;
+    let local = Local::start_with(options, |inlet| port.open(inlet, Some(head)).map(Some))?;
+    say(&format!("the node runs at {address}"))?;
+    serve(&local)
+}
+
+fn bind(host: &str, port: u16, flags: &NodeFlags) -> Result<Port> {
+    Port::bind(&format!("{host}:{port}"), flags.advertise.as_deref(), flags.access.access()?)
+}
+
+impl NodeFlags {
+    fn options(&self, role: Role) -> Result<LocalOptions> {
+        let memory = host::memory_bytes().unwrap_or(MEMORY_BYTES) as f64;
+        let mut labels = self.labels.clone();
+        labels.insert(PYTHON_LABEL.to_string(), self.python_version()?);
+        Ok(LocalOptions {
+            role,
+            resources: self.all_resources(memory * (1.0 - STORE_PART))?,
+            labels,
+            store_bytes: self.object_store_memory.unwrap_or((memory * STORE_PART) as u64),
+            spill_dir: self.spill_dir.clone().unwrap_or_else(std::env::temp_dir),
+            command: [&self.python, "-P", "-c", ZYGOTE, "{fd}"].map(str::to_string).to_vec(),
+            log_dir: self.log_dir.clone(),
+        })
+    }
+
+    fn all_resources(&self, memory: f64) -> Result<Resources> {
+        let cpus = self.num_cpus.unwrap_or_else(|| host::threads() as f64);
+        let gpus = self.num_gpus.unwrap_or_else(|| host::gpus() as f64);
+        if let Some(name) = self.resources.keys().find(|name| [CPU, GPU, MEMORY].contains(&name.as_str())) {
+            return Err(Error::invalid(format!("--resources cannot have {name}"))
+                .with_hint("use --num-cpus and --num-gpus; memory is what objects leave"));
+        }
+        let own = [(CPU, cpus), (GPU, gpus), (MEMORY, memory.floor())];
+        let others = self.resources.iter().map(|(name, amount)| (&**name, *amount));
+        Resources::new(own.into_iter().chain(others))
+    }
+
+    /// Which Python the workers are.
+    fn python_version(&self) -> Result<String> {
+        let failed = |why: String| {
+            Error::new(ErrorKind::InvalidInput, format!("{} cannot run workers: {why}", self.python))
+                .with_hint("name a Python in which Sheaf is installed: --python")
+        };
+        let told = Command::new(&self.python).args(["-P", "-c", VERSION]).output();
+        let told = told.map_err(|error| failed(error.to_string()))?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_string();
+        if told.status.success() {
+            Ok(text(&told.stdout))
+        } else {
+            Err(failed(text(&told.stderr).lines().last().unwrap_or_default().to_string()))
+        }
+    }
+}
+
+/// Prints the words of the node until a signal ends it.
+fn serve(local: &Local) -> Result<(), Stop> {
+    let ended = ended_by_signal()?;
+    loop {
+        match local.output(PATIENCE) {
+            Some(lines) => {
+                for line in lines {
+                    warn(&line.text);
+                }
+            }
+            None => return Err(Error::new(ErrorKind::Io, "the node has ended").into()),
+        }
+        if ended.try_recv().is_ok() {
+            local.shutdown();
+            return Ok(());
+        }
+    }
+}
+
+/// A channel that says when Ctrl-C or SIGTERM came.
+fn ended_by_signal() -> Result<std::sync::mpsc::Receiver<()>> {
+    let failed = |error| Error::new(ErrorKind::Io, format!("cannot wait for signals: {error}"));
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    env::thread("sheaf-signals", move || {
+        runtime.block_on(async {
+            let (Ok(mut interrupt), Ok(mut terminate)) =
+                (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+            else {
+                return;
+            };
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            // Who does not listen any more has ended.
+            let _ = sender.send(());
+        });
+    })?;
+    Ok(receiver)
+}
+
+fn say(text: &str) -> Result<(), Stop> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{text}").and_then(|()| out.flush()).map_err(Stop::output)
+}
+
+fn warn(text: &str) {
+    // A log that nobody reads does not end a node.
+    let _ = writeln!(std::io::stderr().lock(), "sheaf: {text}");
+}
