@@ -2,14 +2,16 @@
 //! Their workers are left out; the whole is tested from Python.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use sheaf_core::client::{Client, Host, Reply};
 use sheaf_core::ids::{ObjectId, TaskId};
 use sheaf_core::local::{Inquiry, Local, LocalOptions, Role};
 use sheaf_core::resources::Resources;
-use sheaf_core::Result;
-use sheaf_flight::cluster::{Access, Port, ask};
+use sheaf_core::wire::Reason;
+use sheaf_core::{ErrorKind, Result};
+use sheaf_flight::cluster::{Access, Port, ask, node_names};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const TOKEN: &str = "a token for tests only";
@@ -23,7 +25,10 @@ impl Host for Nobody {
 
 /// A node without CPUs: it forks no workers.
 fn node(head: Option<&str>, store_bytes: u64) -> (Local, String) {
-    let access = Access::with_token(TOKEN).unwrap();
+    node_with(head, store_bytes, Access::with_token(TOKEN).unwrap())
+}
+
+fn node_with(head: Option<&str>, store_bytes: u64, access: Access) -> (Local, String) {
     let port = Port::bind("127.0.0.1:0", None, access).unwrap();
     let address = port.address().to_string();
     let options = LocalOptions {
@@ -32,7 +37,7 @@ fn node(head: Option<&str>, store_bytes: u64) -> (Local, String) {
         labels: BTreeMap::new(),
         store_bytes,
         spill_dir: std::env::temp_dir(),
-        command: ["sh", "-c", "cat <&{fd}"].map(str::to_string).to_vec(),
+        command: ["bash", "-c", "cat <&{fd}"].map(str::to_string).to_vec(),
         log_dir: None,
     };
     let head = head.map(str::to_string);
@@ -41,7 +46,7 @@ fn node(head: Option<&str>, store_bytes: u64) -> (Local, String) {
 
 fn nodes(address: &str) -> Result<usize> {
     let text = ask(address, &Access::with_token(TOKEN).unwrap(), Inquiry::Nodes)?;
-    Ok(serde_json::from_str::<Vec<serde_json::Value>>(&text).unwrap().len())
+    Ok(node_names(&text).count())
 }
 
 fn becomes_true(mut condition: impl FnMut() -> bool) {
@@ -70,8 +75,7 @@ fn objects_cross_from_node_to_node() {
     let (head, address) = node(None, 256 << 20);
     let (member, _) = node(Some(&address), 256 << 20);
     becomes_true(|| nodes(&address).unwrap() == 2);
-    let (here, there) =
-        (Client::new(head.connect().unwrap(), Nobody).unwrap(), Client::new(member.connect().unwrap(), Nobody).unwrap());
+    let [here, there] = [&head, &member].map(|node| Client::new(node.connect().unwrap(), Nobody).unwrap());
     let large: Vec<u8> = (0..50_000_000_u32).map(|n| (n % 251) as u8).collect();
     for value in [b"small".to_vec(), large] {
         let object = here.put(&[&value], Vec::new()).unwrap();
@@ -83,4 +87,71 @@ fn objects_cross_from_node_to_node() {
     // What nobody holds any more is in no store.
     let stored = |client: &Client| client.objects().unwrap().len();
     becomes_true(|| stored(&here) + stored(&there) == 0);
+}
+
+fn certificate(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/certificates").join(name)
+}
+
+fn certified(by: &str) -> Access {
+    let [shown, key] = ["pem", "key"].map(|kind| certificate(&format!("{by}.{kind}")));
+    Access::default().with_certificates(&shown, &key, &certificate("cluster-ca.pem")).unwrap()
+}
+
+#[test]
+fn strangers_are_kept_out_by_token_and_by_certificate() {
+    let (_head, address) = node(None, 1 << 20);
+    let nodes = |access: &Access| ask(&address, access, Inquiry::Nodes).map(|_| ()).map_err(|error| error.kind());
+    assert_eq!(nodes(&Access::with_token(TOKEN).unwrap()), Ok(()));
+    assert_eq!(nodes(&Access::default()), Err(ErrorKind::PermissionDenied));
+    assert_eq!(nodes(&Access::with_token("another token of tests").unwrap()), Err(ErrorKind::PermissionDenied));
+    assert_eq!(nodes(&certified("cluster")), Err(ErrorKind::Io));
+
+    let (_head, address) = node_with(None, 1 << 20, certified("cluster"));
+    assert!(address.starts_with("https://127.0.0.1:"), "{address}");
+    let nodes = |access: &Access| ask(&address, access, Inquiry::Nodes).map(|_| ()).map_err(|error| error.kind());
+    assert_eq!(nodes(&certified("cluster")), Ok(()));
+    assert_eq!(nodes(&certified("stranger")), Err(ErrorKind::Io));
+    assert_eq!(nodes(&Access::default()), Err(ErrorKind::Io));
+}
+
+#[test]
+fn nodes_speak_behind_certificates() {
+    let (head, address) = node_with(None, 64 << 20, certified("cluster"));
+    let (member, _) = node_with(Some(&address), 64 << 20, certified("cluster"));
+    let (_stranger, _) = node_with(Some(&address), 64 << 20, certified("stranger"));
+    let nodes = || ask(&address, &certified("cluster"), Inquiry::Nodes).unwrap();
+    becomes_true(|| node_names(&nodes()).count() == 2);
+    let [here, there] = [&head, &member].map(|node| Client::new(node.connect().unwrap(), Nobody).unwrap());
+    let value = vec![7; 3_000_000];
+    let object = here.put(&[&value], Vec::new()).unwrap();
+    there.add_ref(object).unwrap();
+    assert!(bytes(get(&there, object)).ends_with(&value));
+    assert_eq!(node_names(&nodes()).count(), 2, "the stranger has not come in");
+}
+
+#[test]
+fn who_is_reached_from_other_machines_keeps_strangers_out() {
+    let refused = Port::bind("0.0.0.0:0", None, Access::default()).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::InvalidInput);
+    assert!(refused.hint().unwrap().contains("--token-file"));
+    assert!(Port::bind("0.0.0.0:0", Some("name.example"), Access::with_token(TOKEN).unwrap()).is_ok());
+    let port = Port::bind("127.0.0.1:0", None, Access::default()).unwrap();
+    let taken = Port::bind(port.address().trim_start_matches("http://"), None, Access::default()).unwrap_err();
+    assert_eq!(taken.kind(), ErrorKind::Io);
+}
+
+#[test]
+fn what_does_not_fit_into_the_store_is_told() {
+    let (head, address) = node(None, 64 << 20);
+    let (member, _) = node(Some(&address), 1 << 20);
+    becomes_true(|| nodes(&address).unwrap() == 2);
+    let [here, there] = [&head, &member].map(|node| Client::new(node.connect().unwrap(), Nobody).unwrap());
+    let object = here.put(&[&vec![1; 2 << 20]], Vec::new()).unwrap();
+    there.add_ref(object).unwrap();
+    match get(&there, object) {
+        Reply::Failed(Reason::NoRoom(why)) => assert!(why.contains("larger than the object store"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(get(&here, object), Reply::Value(_)), "it is there for those who have room");
 }

@@ -127,6 +127,8 @@ pub(super) struct Shell {
     pub(super) gpus: Gpus,
     /// `None` only when it is gone.
     pub(super) zygote: Option<Zygote>,
+    /// When it may be started again.
+    pub(super) zygote_starts_at: Moment,
     pub(super) lines: Arc<Lines>,
     pub(super) clients: BTreeMap<ClientId, Client>,
     pub(super) workers: BTreeMap<ClientId, Worker>,
@@ -196,6 +198,7 @@ impl Shell {
             disk: Disk::start(options.spill_dir.clone(), results, Arc::clone(&waker))?,
             gpus: Gpus::new(options.resources.amount(GPU)),
             zygote: Some(zygote),
+            zygote_starts_at: Moment::default(),
             waker,
             lines,
             clients: BTreeMap::new(),

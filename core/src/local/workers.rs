@@ -29,6 +29,8 @@ const IDLE_TIME: u64 = 2_000;
 const ENDING_TIME: u64 = 1_000;
 /// How long the end of a worker whose socket is closed may be waited for, in milliseconds: then it is killed.
 const EXIT_TIME: u64 = 1_000;
+/// Between two starts of the process of the workers, in milliseconds.
+const ZYGOTE_PAUSE: u64 = 1_000;
 /// Workers that are started before there is work for them.
 const PREPARED: usize = 8;
 
@@ -492,6 +494,15 @@ impl Shell {
         for id in self.workers.keys().copied().collect::<Vec<_>>() {
             self.worker_is_gone(id, "its worker ended with the process that forked it");
         }
+        self.look_after_zygote();
+    }
+
+    /// Starts the process of the workers again if it ended; a while later if it ended as soon as it was there.
+    fn look_after_zygote(&mut self) {
+        if self.zygote.is_some() || self.now() < self.zygote_starts_at {
+            return;
+        }
+        self.zygote_starts_at = self.now() + ZYGOTE_PAUSE;
         match super::zygote::Zygote::start(&self.options.command) {
             Ok(zygote) => {
                 if let Err(error) = self.watch(&zygote.socket, Source::Zygote) {
@@ -506,6 +517,7 @@ impl Shell {
     /// Ends workers that nobody needs, and those that should have ended.
     pub(super) fn look_after_workers(&mut self) {
         let now = self.now();
+        self.look_after_zygote();
         self.look_at_output();
         let late = |worker: &Worker| worker.ends_by.is_some_and(|by| by <= now);
         for id in self.workers.iter().filter(|(_, worker)| late(worker)).map(|(id, _)| *id).collect::<Vec<_>>() {

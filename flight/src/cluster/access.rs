@@ -1,11 +1,12 @@
-//! Who may come: a token that all nodes of a cluster share.
+//! Who may come: who has the token that all nodes of a cluster share, and shows a certificate of their authority.
 
 use std::path::Path;
 
 use sheaf_core::{Error, ErrorKind, Result};
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
-use tonic::transport::Endpoint;
 use tonic::{Request, Status};
+
+use super::tls::Tls;
 
 /// The header that carries the token.
 const HEADER: &str = "authorization";
@@ -16,11 +17,12 @@ const TOKEN_CHARACTERS: usize = 16;
 #[derive(Clone, Default)]
 pub struct Access {
     token: Option<MetadataValue<Ascii>>,
+    tls: Option<Tls>,
 }
 
 impl std::fmt::Debug for Access {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.is_closed() { "Access with a token" } else { "Access for everybody" })
+        f.debug_struct("Access").field("token", &self.token.is_some()).field("tls", &self.tls.is_some()).finish()
     }
 }
 
@@ -38,7 +40,7 @@ impl Access {
             .parse()
             .map_err(|_| Error::invalid("a token may have visible ASCII characters only"))?;
         value.set_sensitive(true);
-        Ok(Self { token: Some(value) })
+        Ok(Self { token: Some(value), tls: None })
     }
 
     /// The token is the first line of a file.
@@ -52,19 +54,27 @@ impl Access {
         Self::with_token(text.lines().next().unwrap_or_default().trim())
     }
 
+    /// Only who has a certificate of this authority may come, and this certificate is shown to others: PEM files.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] for files that cannot be used.
+    pub fn with_certificates(mut self, certificate: &Path, key: &Path, authority: &Path) -> Result<Self> {
+        self.tls = Some(Tls::read(certificate, key, authority)?);
+        Ok(self)
+    }
+
     /// Whether strangers are kept out.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.token.is_some()
+        self.token.is_some() || self.tls.is_some()
     }
 
     pub(super) fn scheme(&self) -> &'static str {
-        "http"
+        if self.tls.is_some() { "https" } else { "http" }
     }
 
-    #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "certificates will be refused here")]
-    pub(super) fn secure(&self, endpoint: Endpoint) -> Result<Endpoint> {
-        Ok(endpoint)
+    pub(super) fn tls(&self) -> Option<&Tls> {
+        self.tls.as_ref()
     }
 
     /// Shows the token.

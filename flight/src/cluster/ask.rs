@@ -12,7 +12,7 @@ use sheaf_core::{Error, ErrorKind, Result};
 use tonic::{Request, Status};
 
 use super::access::Access;
-use super::connect;
+use super::{connect, root};
 use crate::status::from_status;
 
 /// The name of the action.
@@ -32,6 +32,15 @@ pub fn node_names(answer: &str) -> impl Iterator<Item = NodeId> + use<> {
     named.into_iter().filter_map(|node| node.id.parse().ok())
 }
 
+/// What a status means; a connection that broke is not the node's answer.
+fn told(address: &str, status: &Status) -> Error {
+    if std::error::Error::source(status).is_none() {
+        return from_status(status);
+    }
+    Error::new(ErrorKind::Io, format!("the connection to the node at {address} broke: {}", root(status)))
+        .with_hint("if the cluster has certificates, give one of the same authority")
+}
+
 /// Asks the node at an address, and waits for the answer, a text in JSON.
 ///
 /// # Errors
@@ -48,7 +57,7 @@ pub fn ask(address: &str, access: &Access, inquiry: Inquiry) -> Result<String> {
             answers.message().await?.ok_or_else(|| Status::unavailable("the node did not answer"))
         };
         let late = |_| Error::new(ErrorKind::Io, format!("the node at {address} does not answer"));
-        let answer = tokio::time::timeout(ANSWER, asked).await.map_err(late)?.map_err(|status| from_status(&status))?;
+        let answer = tokio::time::timeout(ANSWER, asked).await.map_err(late)?.map_err(|status| told(address, &status))?;
         String::from_utf8(answer.body.to_vec())
             .map_err(|_| Error::new(ErrorKind::Io, format!("the node at {address} is not understood")))
     })

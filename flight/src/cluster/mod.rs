@@ -10,20 +10,26 @@ mod exchange;
 mod objects;
 mod service;
 mod switchboard;
+mod tls;
 
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper_util::rt::TokioIo;
 use sheaf_core::env::Threads;
 use sheaf_core::local::Inlet;
 use sheaf_core::network::Network;
 use sheaf_core::{Error, ErrorKind, Result};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tonic::codegen::http::Uri;
 use tonic::transport::{Channel, Endpoint};
+use tower::service_fn;
 
 pub use access::Access;
 pub use ask::{ask, node_names};
 use switchboard::{FlightNetwork, Switchboard};
+use tls::Tls;
 
 /// How long a connection may take to come up.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -110,7 +116,8 @@ fn resolved(address: &str) -> Result<SocketAddr> {
 
 /// A connection to a node.
 async fn connect(address: &str, access: &Access) -> Result<Channel> {
-    let endpoint = Endpoint::from_shared(address.to_string())
+    // The scheme says what is around the connection; what is within it is the same.
+    let endpoint = Endpoint::from_shared(address.replacen("https://", "http://", 1))
         .map_err(|error| Error::invalid(format!("{address:?} is not an address: {error}")))?
         .connect_timeout(CONNECT)
         .tcp_nodelay(true)
@@ -119,14 +126,26 @@ async fn connect(address: &str, access: &Access) -> Result<Channel> {
         .http2_keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE)
         .keep_alive_while_idle(true);
-    let endpoint = access.secure(endpoint)?;
-    let connecting = endpoint.connect();
+    let connecting = async {
+        match access.tls() {
+            None => endpoint.connect().await,
+            Some(tls) => {
+                let tls = tls.clone();
+                endpoint.connect_with_connector(service_fn(move |uri: Uri| through(tls.clone(), uri))).await
+            }
+        }
+    };
     let failed = |why: String| Error::new(ErrorKind::Io, format!("cannot connect to the node at {address}: {why}"));
     match tokio::time::timeout(CONNECT, connecting).await {
         Ok(Ok(channel)) => Ok(channel),
         Ok(Err(error)) => Err(failed(root(&error))),
         Err(_) => Err(failed(format!("no answer within {} s", CONNECT.as_secs()))),
     }
+}
+
+async fn through(tls: Tls, uri: Uri) -> std::io::Result<TokioIo<impl AsyncRead + AsyncWrite + Unpin>> {
+    let host = uri.host().unwrap_or_default();
+    Ok(TokioIo::new(tls.connect(host, uri.port_u16().unwrap_or_default()).await?))
 }
 
 /// The cause that says most.

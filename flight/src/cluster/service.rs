@@ -28,18 +28,21 @@ pub(super) async fn serve(listener: TcpListener, board: Arc<Switchboard>) {
         Ok(listener) => listener,
         Err(error) => return log::error!("the node's port cannot be served: {error}"),
     };
-    let service = FlightServiceServer::new(Service { board })
+    let service = FlightServiceServer::new(Service { board: Arc::clone(&board) })
         .max_decoding_message_size(MESSAGE_BYTES)
         .max_encoding_message_size(MESSAGE_BYTES);
-    let served = Server::builder()
+    let tls = board.access().tls().cloned();
+    let server = Server::builder()
         .tcp_nodelay(true)
         .initial_stream_window_size(4 << 20)
         .initial_connection_window_size(8 << 20)
         .http2_keepalive_interval(Some(KEEP_ALIVE))
         .http2_keepalive_timeout(Some(KEEP_ALIVE))
-        .add_service(service)
-        .serve_with_incoming(TcpListenerStream::new(listener))
-        .await;
+        .add_service(service);
+    let served = match tls {
+        None => server.serve_with_incoming(TcpListenerStream::new(listener)).await,
+        Some(tls) => server.serve_with_incoming(tls.accept(listener)).await,
+    };
     if let Err(error) = served {
         log::error!("the node's port is not served any more: {error}");
     }

@@ -93,10 +93,19 @@ fn printed(lines: Vec<Line>) -> Vec<Printed> {
 /// A connection to the node of a cluster that is on this machine, which becomes that of the process; and what the head
 /// says of all nodes, as JSON.
 #[pyfunction]
-#[pyo3(signature = (address, token))]
-pub(crate) fn join_cluster(py: Python<'_>, address: &str, token: Option<&str>) -> PyResult<(RuntimeClient, String)> {
+#[pyo3(signature = (address, token_file, tls))]
+#[expect(clippy::needless_pass_by_value, reason = "as Python gives it")]
+pub(crate) fn join_cluster(
+    py: Python<'_>,
+    address: &str,
+    token_file: Option<PathBuf>,
+    tls: Option<(PathBuf, PathBuf, PathBuf)>,
+) -> PyResult<(RuntimeClient, String)> {
     let found = py.detach(|| {
-        let access = token.map_or_else(|| Ok(Access::default()), Access::with_token)?;
+        let mut access = token_file.as_deref().map_or_else(|| Ok(Access::default()), Access::with_token_file)?;
+        if let Some((certificate, key, authority)) = &tls {
+            access = access.with_certificates(certificate, key, authority)?;
+        }
         let nodes = ask(&endpoint_of(address, &access)?, &access, Inquiry::Nodes)?;
         let socket = node_names(&nodes).find_map(|node| knock(node).ok());
         let socket = socket.ok_or_else(|| {

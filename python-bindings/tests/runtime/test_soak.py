@@ -31,8 +31,10 @@ LARGE = 200_000
 # Between two kills; a worker lives for a few hundred tasks.
 KILL_SECONDS = (0.05, 0.35)
 SETTLED_SECONDS = 10
-# What the driver may grow by for so many tasks; fewer may take as much, since an allocator takes it in steps.
+# What the driver may grow by for so many tasks.
 GROWTH_BYTES, GROWTH_TASKS = 1_000_000, 10_000
+# Allocators take memory in steps, for each thread: less than some of these says nothing about a few tasks.
+STEP_BYTES = 4_000_000
 SEED = 3
 
 
@@ -157,7 +159,7 @@ def soak(tasks: int) -> None:
     assert processes.becomes_true(at_rest, SETTLED_SECONDS)
     print(f"{tasks} tasks, {killer.kills} kills, grown by {grown} bytes in the second half, and {files} files")
     assert killer.kills >= tasks // 1_000
-    assert grown < GROWTH_BYTES * max(1, tasks // 2 / GROWTH_TASKS)
+    assert grown < max(STEP_BYTES, GROWTH_BYTES * tasks // 2 // GROWTH_TASKS)
     # Three files for each worker, of which some are being started.
     assert files <= 3 * (ACTORS + 2)
 

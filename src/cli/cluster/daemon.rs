@@ -76,7 +76,7 @@ fn labels(text: &str) -> std::result::Result<Labels, String> {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Without a token it listens on 127.0.0.1 only.")]
+#[command(after_help = "Without a token or certificates it listens on 127.0.0.1 only.")]
 pub(in crate::cli) struct HeadArguments {
     /// The address to listen at.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
@@ -89,7 +89,7 @@ pub(in crate::cli) struct HeadArguments {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Without a token it listens on 127.0.0.1 only.")]
+#[command(after_help = "Without a token or certificates it listens on 127.0.0.1 only.")]
 pub(in crate::cli) struct NodeArguments {
     /// Where the head is.
     #[arg(long, value_name = "HOST:PORT")]

@@ -22,13 +22,26 @@ pub(in crate::cli) struct AccessFlags {
     /// A file whose first line is the secret that all nodes and drivers of the cluster share.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// The certificate that is shown to others, as PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_key", requires = "tls_ca")]
+    tls_cert: Option<PathBuf>,
+    /// Its key.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// The authority whose certificates others have to show.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_ca: Option<PathBuf>,
 }
 
 impl AccessFlags {
     fn access(&self) -> Result<Access> {
-        match &self.token_file {
-            Some(file) => Access::with_token_file(file),
-            None => Ok(Access::default()),
+        let access = match &self.token_file {
+            Some(file) => Access::with_token_file(file)?,
+            None => Access::default(),
+        };
+        match (&self.tls_cert, &self.tls_key, &self.tls_ca) {
+            (Some(certificate), Some(key), Some(authority)) => access.with_certificates(certificate, key, authority),
+            _ => Ok(access),
         }
     }
 }

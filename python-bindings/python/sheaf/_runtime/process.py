@@ -143,7 +143,15 @@ def start_session(
         _become_driver(connected, runtime, shown=shown, namespace=namespace, env=env)
 
 
-def join_session(address: str, token: str | None, *, shown: bool, namespace: str | None, env: str) -> None:
+def join_session(
+    address: str,
+    *,
+    token_file: str | None,
+    tls: tuple[str, str, str] | None,
+    shown: bool,
+    namespace: str | None,
+    env: str,
+) -> None:
     """Be a driver of a cluster, through the node of it that is on this machine."""
     from sheaf._sheaf import join_cluster
 
@@ -151,7 +159,7 @@ def join_session(address: str, token: str | None, *, shown: bool, namespace: str
     with _lock:
         if _client is not None:
             raise RuntimeError("another thread has called init meanwhile")
-        connected, nodes = join_cluster(address, token)
+        connected, nodes = join_cluster(address, token_file, tls)
         try:
             machine.check_pythons(address, json.loads(nodes))
         except BaseException:

@@ -7,7 +7,6 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -82,6 +81,9 @@ def init(
     log_to_driver: bool = True,
     logging_level: int | str | None = None,
     token_file: str | os.PathLike[str] | None = None,
+    tls_cert: str | os.PathLike[str] | None = None,
+    tls_key: str | os.PathLike[str] | None = None,
+    tls_ca: str | os.PathLike[str] | None = None,
     _memory: int | None = None,
     _temp_dir: str | os.PathLike[str] | None = None,
     **kwargs: Any,
@@ -109,6 +111,9 @@ def init(
         log_to_driver: Whether what workers print appears here.
         logging_level: Of the logger ``"sheaf"``.
         token_file: The file whose first line is the secret of the cluster; by default what ``SHEAF_TOKEN_FILE`` says.
+        tls_cert: The certificate that is shown to the cluster, as PEM; by default what ``SHEAF_TLS_CERT`` says.
+        tls_key: Its key; by default what ``SHEAF_TLS_KEY`` says.
+        tls_ca: The authority of the cluster's certificates; by default what ``SHEAF_TLS_CA`` says.
 
     >>> import sheaf
     >>> with sheaf.init(num_cpus=2, ignore_reinit_error=True) as context:
@@ -142,7 +147,8 @@ def init(
         )
         process.join_session(
             address,
-            _token(token_file),
+            token_file=_file(token_file, "SHEAF_TOKEN_FILE"),
+            tls=_certificates(tls_cert, tls_key, tls_ca),
             shown=log_to_driver,
             namespace=namespace,
             env=environment.normalise(runtime_env),
@@ -176,9 +182,21 @@ def _check_joining(**given: Any) -> None:
         )
 
 
-def _token(token_file: str | os.PathLike[str] | None) -> str | None:
-    path = token_file or os.environ.get("SHEAF_TOKEN_FILE")
-    return None if path is None else Path(path).read_text().partition("\n")[0].strip()
+def _file(path: str | os.PathLike[str] | None, variable: str) -> str | None:
+    return os.environ.get(variable) if path is None else os.fspath(path)
+
+
+def _certificates(
+    cert: str | os.PathLike[str] | None, key: str | os.PathLike[str] | None, ca: str | os.PathLike[str] | None
+) -> tuple[str, str, str] | None:
+    files = (_file(cert, "SHEAF_TLS_CERT"), _file(key, "SHEAF_TLS_KEY"), _file(ca, "SHEAF_TLS_CA"))
+    if files == (None, None, None):
+        return None
+    if None in files:
+        raise ValueError(
+            "init: of tls_cert, tls_key and tls_ca some are missing\n  help: a cluster with certificates needs all three"
+        )
+    return files  # type: ignore[return-value]
 
 
 def _check_names(given: Mapping[str, Any]) -> None:
