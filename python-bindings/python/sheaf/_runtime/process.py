@@ -25,6 +25,8 @@ _ZYGOTE = (
     "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); from sheaf._runtime import zygote; zygote.main()"
 )
 
+_ANONYMOUS = "anonymous-"
+
 _PRINTED_WITHIN_SECONDS = 2.0
 
 
@@ -95,6 +97,11 @@ def namespace() -> str:
     return "" if terms is None else terms.namespace
 
 
+def is_anonymous(namespace: str) -> bool:
+    """Whether a namespace is one that was made up for its program."""
+    return namespace.startswith(_ANONYMOUS)
+
+
 def env() -> str:
     """The environment that calls made here inherit, as ``CallOptions.env``."""
     if _session is not None:
@@ -141,7 +148,7 @@ def start_session(
         connected = runtime.connect()
         _number = next(_numbers)
         # Anonymous unless named: nobody else finds the names of this program.
-        chosen = namespace or str(uuid.uuid4())
+        chosen = namespace or f"{_ANONYMOUS}{uuid.uuid4()}"
         _session = _Session(runtime, Printer(runtime, shown=shown), f"{_number:08x}", chosen, env)
         _client = connected
 
