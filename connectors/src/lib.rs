@@ -1,6 +1,7 @@
 //! Everything outside the process that holds data: URLs to object stores, readers, writers, and the
 //! commit protocol that makes a write appear whole or not at all.
 
+pub mod blobs;
 pub mod error;
 pub mod fault;
 pub mod format;

@@ -23,6 +23,7 @@ from sheaf.errors import *  # noqa: E402, F403
 if _TYPE_CHECKING:
     from sheaf import exceptions, functions
     from sheaf._runtime.api import (
+        Durable,
         ObjectRef,
         ObjectRefGenerator,
         available_resources,
@@ -76,6 +77,7 @@ _HOMES = {
     "sheaf.writers": {"WriteReport"},
     "sheaf._runtime.api": {
         *(
+            "Durable",
             "ObjectRef",
             "ObjectRefGenerator",
             "available_resources",
@@ -135,6 +137,7 @@ def set_default_session(session: Session | None) -> None:
 
 __all__ = [
     "Dataset",
+    "Durable",
     "Expr",
     "GroupedDataset",
     "ObjectRef",

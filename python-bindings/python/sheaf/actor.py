@@ -8,5 +8,6 @@ TypeError: exit_actor() is for methods of actors; no actor runs in this process
 
 from sheaf._runtime.actor_class import ActorClass, method
 from sheaf._runtime.actor_handle import ActorHandle, ActorMethod, exit_actor
+from sheaf._runtime.durable.place import Durable
 
-__all__ = ["ActorClass", "ActorHandle", "ActorMethod", "exit_actor", "method"]
+__all__ = ["ActorClass", "ActorHandle", "ActorMethod", "Durable", "exit_actor", "method"]

@@ -25,6 +25,8 @@ __all__ = [
     "AsyncioActorExit",
     "AuthenticationError",
     "CrossLanguageError",
+    "DurableError",
+    "DurableFencedError",
     "GetTimeoutError",
     "LocalNodeDiedError",
     "LocalRayletDiedError",
@@ -215,6 +217,14 @@ class ActorUnavailableError(ActorError):
 
 class ActorAlreadyExistsError(SheafError, ValueError):
     """An actor of this name lives in the namespace already."""
+
+
+class DurableError(SheafError):
+    """The state of a durable actor cannot be saved or read: the text says of what, why, and what became of the call."""
+
+
+class DurableFencedError(DurableError):
+    """The durable actor goes on elsewhere, under a newer life of it, and this one is over."""
 
 
 class ActorHandleNotFoundError(SheafError, ValueError):

@@ -1,5 +1,6 @@
 //! The runtime as Python holds it: a head and node in this process, and what drivers and workers say to them.
 
+mod blobs;
 mod call;
 mod client;
 mod options;
@@ -22,6 +23,7 @@ use sheaf::{Error, ErrorKind};
 
 use crate::errors::{IntoPyResult, to_py};
 
+pub(crate) use blobs::Blobs;
 pub(crate) use call::PyCall;
 pub(crate) use client::RuntimeClient;
 pub(crate) use options::CallOptions;

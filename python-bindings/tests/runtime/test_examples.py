@@ -1,4 +1,4 @@
-"""The programs of `examples/runtime` print what they print under Ray."""
+"""The programs of `examples/runtime` print what they print under Ray, where that can run them."""
 
 import os
 import subprocess

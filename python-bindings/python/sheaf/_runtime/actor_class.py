@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, NoReturn, TypeVar
 
 from sheaf._runtime import actor_handle, arguments, environment, options, process
@@ -12,6 +13,7 @@ from sheaf._runtime.actor_handle import ActorHandle, Interface, Method
 from sheaf._runtime.arguments import Signature
 from sheaf._runtime.context import Terms
 from sheaf._runtime.definition import Definition
+from sheaf._runtime.durable.place import Place, place_of
 from sheaf._sheaf import CallOptions
 from sheaf.exceptions import ActorAlreadyExistsError
 
@@ -26,7 +28,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def method(**given: Any) -> Callable[[F], F]:
-    """Options of a method of an actor, such as ``num_returns``.
+    """Options of a method of an actor, such as ``num_returns``; of a durable actor also ``durable=False``, for a method
+    that changes nothing, so that nothing need be saved.
 
     >>> import sheaf
     >>> @sheaf.remote
@@ -40,13 +43,19 @@ def method(**given: Any) -> Callable[[F], F]:
     """
     if not given:
         raise ValueError("method() needs an option, such as num_returns")
-    options.check(given, options.METHOD, "methods of actors")
+    options.check(given, options.OWN_OF_METHOD, "methods of actors")
 
     def note(function: F) -> F:
         setattr(function, _OPTIONS_OF_METHOD, given)
         return function
 
     return note
+
+
+def options_of_method(function: Callable[..., Any]) -> Mapping[str, Any]:
+    """The options that ``method`` gave it."""
+    given: Mapping[str, Any] = getattr(function, _OPTIONS_OF_METHOD, {})
+    return given
 
 
 class ActorClass:
@@ -108,10 +117,14 @@ class ActorClass:
                 return found
         signature, methods, is_async = self._described()
         signature.check(args, kwargs)
+        place = self._place(given, namespace, is_async)
+        if place is not None:
+            # As tasks: a call that kills its process every time ends.
+            given = {"max_restarts": -1, "max_task_retries": 3} | given
         terms = self._terms(given, is_async)
         packed, needs = arguments.pack(self._definition.name, args, kwargs)
         ref = client.create_actor(
-            self._call_options(given, terms),
+            self._call_options(given, replace(terms, durable=place)),
             self._definition.ref(),
             packed.data,
             packed.buffers,
@@ -120,6 +133,22 @@ class ActorClass:
         )
         handle = ActorHandle(ref, Interface(self._definition.name, methods, terms, given.get("max_task_retries", 0)))
         return self._named(handle, given, namespace)
+
+    def _place(self, given: Mapping[str, Any], namespace: str, is_async: bool) -> Place | None:
+        """Where a durable actor is saved; ``None`` for others."""
+        if not given.get("durable"):
+            return None
+        if is_async or given.get("max_concurrency", 1) > 1:
+            kind = "async" if is_async else "threaded"
+            raise ValueError(
+                f"the actor {self._definition.name} is {kind}, and cannot be durable: its state would be saved in the "
+                "middle of calls\n  help: let it run one call at a time, without async methods and max_concurrency"
+            )
+        place = place_of(given["durable"], given.get("name"), namespace)
+        # Before there is a second one, which would take over from the first.
+        if actor_handle.look_up(given["name"], namespace) is not None:
+            raise _exists(given["name"], namespace)
+        return place
 
     def _named(self, handle: ActorHandle, given: Mapping[str, Any], namespace: str) -> ActorHandle:
         """The handle of whoever has the name: this one, or with ``get_if_exists`` one that was first."""
@@ -133,10 +162,7 @@ class ActorClass:
             return handle
         if given.get("get_if_exists"):
             return actor_handle.get_actor(name, namespace)
-        raise ActorAlreadyExistsError(
-            f"an actor with the name {name!r} lives in the namespace {namespace!r} already\n"
-            "  help: sheaf.get_actor(name) finds it; options(get_if_exists=True) takes whichever there is"
-        )
+        raise _exists(name, namespace)
 
     def _terms(self, given: Mapping[str, Any], is_async: bool) -> Terms:
         return Terms(
@@ -186,11 +212,18 @@ class ActorClass:
         return f"ActorClass({self._definition.name})"
 
 
+def _exists(name: str, namespace: str) -> ActorAlreadyExistsError:
+    return ActorAlreadyExistsError(
+        f"an actor with the name {name!r} lives in the namespace {namespace!r} already\n"
+        "  help: sheaf.get_actor(name) finds it; options(get_if_exists=True) takes whichever there is"
+    )
+
+
 def _method(cls: type, name: str, function: Any) -> Method:
     # Class methods are bound already, static ones take no instance.
     takes_self = not isinstance(inspect.getattr_static(cls, name), staticmethod | classmethod)
     return Method(
         Signature(function, f"{cls.__name__}.{name}", skip_first=takes_self),
-        getattr(function, _OPTIONS_OF_METHOD, {}),
+        options_of_method(function),
         inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function),
     )

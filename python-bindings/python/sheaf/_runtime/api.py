@@ -10,6 +10,7 @@ from sheaf._runtime import process, serialization
 from sheaf._runtime.actor_class import ActorClass, method
 from sheaf._runtime.actor_handle import exit_actor, get_actor, kill
 from sheaf._runtime.context import get_gpu_ids, get_runtime_context
+from sheaf._runtime.durable.place import Durable
 from sheaf._runtime.process import is_initialized, shutdown
 from sheaf._runtime.remote_function import RemoteFunction
 from sheaf._runtime.start import init
@@ -18,6 +19,7 @@ from sheaf._sheaf import ObjectRef
 from sheaf.exceptions import GetTimeoutError
 
 __all__ = [
+    "Durable",
     "ObjectRef",
     "ObjectRefGenerator",
     "available_resources",
@@ -54,7 +56,8 @@ def remote(*given: Any, **options: Any) -> Any:
         given: The function or class, where the decorator has no arguments.
         options: ``num_cpus``, ``num_gpus``, ``memory``, ``resources``, ``runtime_env``, ``scheduling_strategy``,
             ``name``; of functions ``num_returns``, ``max_retries``, ``retry_exceptions``, ``max_calls``; of classes
-            ``max_restarts``, ``max_task_retries``, ``max_concurrency``, ``lifetime``, ``namespace``, ``get_if_exists``.
+            ``max_restarts``, ``max_task_retries``, ``max_concurrency``, ``lifetime``, ``namespace``, ``get_if_exists``,
+            ``durable``.
 
     >>> import sheaf
     >>> @sheaf.remote(num_cpus=1)

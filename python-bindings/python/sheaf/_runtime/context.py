@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sheaf._runtime.durable.place import Place
     from sheaf._sheaf import Call
 
 
@@ -28,6 +29,8 @@ class Terms:
     is_async: bool = False
     """Of actors: whether its methods run on an event loop."""
     actor_name: str = ""
+    durable: Place | None = None
+    """Of the call that makes a durable actor: where it is saved."""
 
     def dumps(self) -> bytes:
         """The terms as bytes."""

@@ -6,12 +6,12 @@ import atexit
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from sheaf._runtime import arguments, context, interrupts, marks, process, serialization
 from sheaf._runtime.context import Running
 from sheaf._runtime.serialization import Packed
-from sheaf._sheaf import Call, RuntimeClient, start_recording, stop_recording
+from sheaf._sheaf import Call, ObjectRef, start_recording, stop_recording
 from sheaf.exceptions import TaskCancelledError
 
 _MAKES_ACTOR, _METHOD = 1, 2
@@ -20,10 +20,25 @@ Load = Callable[[], Callable[..., Any]]
 """Gives what a call runs; it may fail like the call itself."""
 
 
+class Told(Protocol):
+    """Who is told what becomes of a call: the native client, or what does something before it tells that."""
+
+    def yield_item(
+        self, call: Call, index: int, data: bytes, buffers: list[memoryview], contained: list[ObjectRef]
+    ) -> None:
+        """One result of a stream."""
+
+    def finish(self, call: Call, returns: list[tuple[bytes, list[memoryview], list[ObjectRef]]]) -> None:
+        """The results."""
+
+    def fail(self, call: Call, error: bytes, contained: list[ObjectRef], retry: bool) -> None:
+        """An error."""
+
+
 class Execution:
     """A call that runs here. ``value`` runs it, ``end`` or ``fail`` tells the node of it."""
 
-    def __init__(self, client: RuntimeClient, running: Running, load: Load) -> None:
+    def __init__(self, client: Told, running: Running, load: Load) -> None:
         self._client = client
         self._running = running
         self._call = running.call
@@ -89,7 +104,7 @@ class Execution:
         self._client.fail(self._call, told, contained, retry)
 
 
-def run(client: RuntimeClient, call: Call, load: Load) -> None:
+def run(client: Told, call: Call, load: Load) -> None:
     """Run a call in this thread."""
     with context.running(call) as running:
         execution = Execution(client, running, load)

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from sheaf._runtime.durable import place
 from sheaf.errors import UnsupportedError
 
 # The least part of a resource that is counted.
@@ -124,6 +125,7 @@ ACTOR = _COMMON | {
     "namespace": _kind(str),
     "lifetime": _lifetime,
     "get_if_exists": _kind(bool),
+    "durable": place.check,
     # Without a meaning here; harmless.
     "allow_out_of_order_execution": _kind(bool),
     "enable_tensor_transport": _kind(bool),
@@ -135,6 +137,8 @@ METHOD: dict[str, Check] = {
     "retry_exceptions": _exceptions,
     "enable_task_events": _kind(bool),
 }
+# Those that a method itself has, and not a call of it.
+OWN_OF_METHOD: dict[str, Check] = METHOD | {"durable": _kind(bool)}
 
 
 def check(given: Mapping[str, Any], known: Mapping[str, Check], what: str) -> None:

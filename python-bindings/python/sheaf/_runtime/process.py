@@ -26,6 +26,8 @@ _ZYGOTE = (
     "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); from sheaf._runtime import zygote; zygote.main()"
 )
 
+_ANONYMOUS = "anonymous-"
+
 _PRINTED_WITHIN_SECONDS = 2.0
 
 
@@ -96,6 +98,11 @@ def namespace() -> str:
         return _session.namespace
     terms = context.terms()
     return "" if terms is None else terms.namespace
+
+
+def is_anonymous(namespace: str) -> bool:
+    """Whether a namespace is one that was made up for its program."""
+    return namespace.startswith(_ANONYMOUS)
 
 
 def env() -> str:
@@ -176,7 +183,7 @@ def _become_driver(
     global _client, _number, _session
     _number = next(_numbers)
     # Anonymous unless named: nobody else finds the names of this program.
-    chosen = namespace or str(uuid.uuid4())
+    chosen = namespace or f"{_ANONYMOUS}{uuid.uuid4()}"
     printer = Printer(runtime or connected, shown=shown)
     _session = _Session(runtime, connected, printer, secrets.token_hex(4), chosen, env)
     _client = connected

@@ -56,6 +56,23 @@ def dumps_flat(value: Any, leaves: Iterable[Any]) -> Packed:
     return Packed(file.getvalue(), buffers, contained)
 
 
+def dumps_in_band(value: Any) -> tuple[bytes, list[ObjectRef]]:
+    """A value as one pickle with all its buffers, which can be changed after it is loaded, and the references in it.
+
+    >>> import pickle
+    >>> from sheaf._runtime import serialization
+    >>> data, references = serialization.dumps_in_band([bytearray(2)])
+    >>> pickle.loads(data), references
+    ([bytearray(b'\\x00\\x00')], [])
+    """
+    start_recording()
+    try:
+        data = _in_band(value)
+    finally:
+        contained = stop_recording()
+    return data, contained
+
+
 def load(value: tuple[int, Any, Sequence[Any]]) -> Any:
     """What the native client hands out, as the value that it is; a failure is raised."""
     status, data, buffers = value

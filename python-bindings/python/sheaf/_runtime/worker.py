@@ -49,6 +49,7 @@ class Worker:
         self._functions: dict[bytes, Any] = {}
         # The actor that this process is; empty until its constructor has ended well.
         self._actor: list[Any] = []
+        self._make: Callable[..., Any] = _new
 
     def serve(self) -> None:
         """Take calls in their order."""
@@ -78,7 +79,13 @@ class Worker:
         context.become_actor(call)
         marks.mark(call.name.removesuffix(".__init__"))
         self._allotment.show(call.gpu_ids, terms)
-        self._lane = lanes.for_actor(self._client, terms, call.concurrency)
+        if terms.durable is None:
+            self._lane = lanes.for_actor(self._client, terms, call.concurrency)
+        else:
+            from sheaf._runtime.durable.lane import Durable
+
+            self._lane = durable = Durable(self._client, terms.durable, self._actor)
+            self._make = durable.make
         # Only a loop is a place of its own also for the constructor, which may want to start tasks on it.
         first = self._lane if terms.is_async else Serial(self._client)
         first.take(call, partial(self._constructor, call))
@@ -87,7 +94,7 @@ class Worker:
         cls = self._function(call)
 
         def construct(*args: Any, **kwargs: Any) -> None:
-            instance = cls(*args, **kwargs)
+            instance = self._make(cls, *args, **kwargs)
             if cls.__repr__ is not object.__repr__:
                 # As Ray, so that actors of one class can be told apart. It may need what is not there yet.
                 with contextlib.suppress(Exception):
@@ -120,3 +127,7 @@ class Worker:
             )
             raise
         return loaded
+
+
+def _new(cls: type, /, *args: Any, **kwargs: Any) -> Any:
+    return cls(*args, **kwargs)
