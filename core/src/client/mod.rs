@@ -441,6 +441,31 @@ impl Client {
         }
     }
 
+    /// Whether the task that makes an object is a call of an actor, and whether no node has what it, or (`Some(true)`)
+    /// its actor, waits for.
+    ///
+    /// # Errors
+    /// As every method.
+    pub fn about(&self, object: ObjectId) -> Result<(bool, Option<bool>)> {
+        let question = self.questions(1);
+        match self.inquire(question, &ToNode::About(question, object))? {
+            Answer::About(is_call, lacks_a_node) => Ok((is_call, lacks_a_node)),
+            _ => Ok((false, None)),
+        }
+    }
+
+    /// How many calls of this process to an actor have not ended.
+    ///
+    /// # Errors
+    /// As every method.
+    pub fn pending_calls(&self, actor: ObjectId) -> Result<u64> {
+        let question = self.questions(1);
+        match self.inquire(question, &ToNode::PendingCalls(question, actor))? {
+            Answer::Count(count) => Ok(count),
+            _ => Ok(0),
+        }
+    }
+
     /// What is in the store of the node, the largest first.
     ///
     /// # Errors

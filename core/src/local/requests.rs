@@ -109,6 +109,14 @@ impl Shell {
                 let text = self.node.explain(object);
                 self.answer(id, question, Answer::Texts(vec![text]), Vec::new());
             }
+            ToNode::About(question, object) => {
+                let about = self.node.about(object);
+                self.answer(id, question, Answer::About(about.is_call, about.lacks_a_node), Vec::new());
+            }
+            ToNode::PendingCalls(question, actor) => {
+                let count = self.node.pending_calls(actor, id) as u64;
+                self.answer(id, question, Answer::Count(count), Vec::new());
+            }
             ToNode::Objects(question) => {
                 let objects = self.store.objects();
                 self.answer(id, question, Answer::Objects(objects), Vec::new());

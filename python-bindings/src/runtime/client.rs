@@ -346,6 +346,15 @@ impl RuntimeClient {
         py.detach(|| self.0.explain(r#ref.id())).runtime(py)
     }
 
+    /// Whether its task is a call of an actor, and what no node has room for: the task (`False`), its actor (`True`).
+    fn about(&self, py: Python<'_>, r#ref: &ObjectRef) -> PyResult<(bool, Option<bool>)> {
+        py.detach(|| self.0.about(r#ref.id())).runtime(py)
+    }
+
+    fn pending_calls(&self, py: Python<'_>, actor: &ObjectRef) -> PyResult<u64> {
+        py.detach(|| self.0.pending_calls(actor.id())).runtime(py)
+    }
+
     fn objects(&self, py: Python<'_>) -> PyResult<Vec<(String, u64, &'static str, u32)>> {
         let objects = py.detach(|| self.0.objects()).runtime(py)?;
         let place = |is_spilled| if is_spilled { "spilled" } else { "memory" };

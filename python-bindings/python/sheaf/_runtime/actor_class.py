@@ -12,7 +12,7 @@ from sheaf._runtime.actor_handle import ActorHandle, Interface, Method
 from sheaf._runtime.arguments import Signature
 from sheaf._runtime.context import Terms
 from sheaf._runtime.definition import Definition
-from sheaf._sheaf import CallOptions
+from sheaf._sheaf import CallOptions, ObjectRef
 from sheaf.exceptions import ActorAlreadyExistsError
 
 _WHAT = "actor classes"
@@ -118,7 +118,7 @@ class ActorClass:
             packed.contained,
             needs,
         )
-        handle = ActorHandle(ref, Interface(self._definition.name, methods, terms, given.get("max_task_retries", 0)))
+        handle = ActorHandle(ref, Interface(self._definition.name, methods, terms))
         return self._named(handle, given, namespace)
 
     def _named(self, handle: ActorHandle, given: Mapping[str, Any], namespace: str) -> ActorHandle:
@@ -146,6 +146,8 @@ class ActorClass:
             resources=options.resources(given, default_cpus=1 if options.names_resources(given) else 0),
             is_async=is_async,
             actor_name=given.get("name", ""),
+            max_task_retries=given.get("max_task_retries", 0),
+            max_pending_calls=given.get("max_pending_calls", -1),
         )
 
     def _call_options(self, given: Mapping[str, Any], terms: Terms) -> CallOptions:
@@ -166,13 +168,7 @@ class ActorClass:
         """How the class is constructed, its methods, and whether it is async."""
         if self._parts is None:
             cls = self._definition.value
-            own = {name for base in cls.__mro__ if base is not object for name in vars(base)}
-            functions = {name: value for name, value in inspect.getmembers(cls, inspect.isroutine) if name in own}
-            methods = {name: _method(cls, name, value) for name, value in functions.items()}
-            is_async = any(
-                inspect.iscoroutinefunction(value) or inspect.isasyncgenfunction(value) for value in functions.values()
-            )
-            self._parts = Signature(cls, self._definition.name), methods, is_async
+            self._parts = Signature(cls, self._definition.name), *_methods(cls)
         return self._parts
 
     # By state and not by arguments: the class may refer to this.
@@ -184,6 +180,21 @@ class ActorClass:
 
     def __repr__(self) -> str:
         return f"ActorClass({self._definition.name})"
+
+
+def handle_of(actor_id: bytes, cls: type, terms: Terms) -> ActorHandle:
+    """A new handle of the actor of this process, which is of that class."""
+    return ActorHandle(ObjectRef._restore(actor_id), Interface(cls.__name__, _methods(cls)[0], terms))
+
+
+def _methods(cls: type) -> tuple[dict[str, Method], bool]:
+    """The methods of a class, and whether its actors are async."""
+    own = {name for base in cls.__mro__ if base is not object for name in vars(base)}
+    functions = {name: value for name, value in inspect.getmembers(cls, inspect.isroutine) if name in own}
+    is_async = any(
+        inspect.iscoroutinefunction(value) or inspect.isasyncgenfunction(value) for value in functions.values()
+    )
+    return {name: _method(cls, name, value) for name, value in functions.items()}, is_async
 
 
 def _method(cls: type, name: str, function: Any) -> Method:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sheaf._runtime.actor_handle import ActorHandle
     from sheaf._sheaf import Call
 
 
@@ -28,6 +29,9 @@ class Terms:
     is_async: bool = False
     """Of actors: whether its methods run on an event loop."""
     actor_name: str = ""
+    max_task_retries: int = 0
+    max_pending_calls: int = -1
+    """Of actors: calls of one process that may be under way; none is too many below 1."""
 
     def dumps(self) -> bytes:
         """The terms as bytes."""
@@ -67,6 +71,8 @@ _running: ContextVar[Running | None] = ContextVar("sheaf_running", default=None)
 # In the process of an actor: what made it. Threads of the user's own, which no call of ours began, find it here.
 _made_by: Running | None = None
 
+_class: type | None = None
+
 # The terms of what this process ran last, for threads that outlive it.
 _latest: Terms | None = None
 
@@ -88,6 +94,12 @@ def become_actor(call: Call) -> None:
     """Note the call that makes the actor of this process, before it runs."""
     global _made_by
     _made_by = Running(call, terms_of(call.extra))
+
+
+def note_class(cls: type) -> None:
+    """Note of which class the actor of this process is."""
+    global _class
+    _class = cls
 
 
 def current() -> Running | None:
@@ -154,6 +166,15 @@ class RuntimeContext:
     def get_actor_name(self) -> str | None:
         """The actor's name, empty for one without; ``None`` in tasks and drivers."""
         return None if _made_by is None else _made_by.terms.actor_name
+
+    @property
+    def current_actor(self) -> ActorHandle:
+        """A handle of the actor that this process is."""
+        if _made_by is None or _made_by.call.actor_id is None or _class is None:
+            raise RuntimeError("This method is only available in an actor.")
+        from sheaf._runtime import actor_class
+
+        return actor_class.handle_of(_made_by.call.actor_id, _class, _made_by.terms)
 
     @property
     def was_current_actor_reconstructed(self) -> bool:

@@ -75,6 +75,11 @@ class Execution:
         marks.flush()
         if isinstance(error, interrupts.Cancelled):
             error = TaskCancelledError(f"{self._call.name} was cancelled while it ran")
+        elif isinstance(error, KeyboardInterrupt):
+            # As in Ray; of its own type it would end whoever gets it.
+            error = TaskCancelledError(f"{self._call.name} was interrupted: {error!r}").with_traceback(
+                error.__traceback__
+            )
         start_recording()
         try:
             told = serialization.dump_error(

@@ -46,12 +46,14 @@ _number = 0
 _client: RuntimeClient | None = None
 _session: _Session | None = None
 _forked: list[object] = []
+_is_exiting = False
 
 
 def client() -> RuntimeClient:
     """The connection of this process to its node; the first use in a driver starts the runtime."""
     if _client is not None:
         return _client
+    hold_at_exit()
     _refuse_fork()
     with _lock:
         if _client is None:
@@ -59,6 +61,14 @@ def client() -> RuntimeClient:
 
             start.init()
     return client()
+
+
+def hold_at_exit() -> None:
+    """Where the interpreter ends, let the threads go no further that it does not wait for: they would only report that
+    the runtime is gone.
+    """
+    if _is_exiting and threading.current_thread().daemon:
+        threading.Event().wait()
 
 
 def number() -> int:
@@ -163,6 +173,12 @@ def shutdown(_exiting_interpreter: bool = False) -> None:
         ended.printer.join(_PRINTED_WITHIN_SECONDS)
 
 
+def _at_exit() -> None:
+    global _is_exiting
+    _is_exiting = True
+    shutdown()
+
+
 def _zygote() -> list[str]:
     flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
     return [sys.executable, *flags, "-c", _ZYGOTE, json.dumps(sys.path), "{fd}"]
@@ -186,4 +202,4 @@ def _refuse_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
-atexit.register(shutdown)
+atexit.register(_at_exit)
