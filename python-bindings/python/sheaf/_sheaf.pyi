@@ -1,7 +1,7 @@
 import builtins
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import pyarrow as pa
 
@@ -232,6 +232,7 @@ def is_built_for_this_cpu() -> bool: ...
 ObjectValue = tuple[int, Any, list[Any]]
 
 class ObjectRef:
+    def __new__(cls, bytes: bytes, /) -> Self: ...
     def hex(self) -> str: ...
     def binary(self) -> bytes: ...
     def task_id(self) -> str: ...
@@ -241,8 +242,13 @@ class ObjectRef:
     def __await__(self) -> Generator[Any, None, Any]: ...
     def __eq__(self, other: object) -> bool: ...
     def __hash__(self) -> int: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
 
 class CallOptions:
+    name: str
+    num_returns: int
+    max_retries: int
+    extra: bytes
     streams: bool
     def __init__(
         self,

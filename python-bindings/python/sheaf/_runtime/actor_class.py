@@ -12,7 +12,7 @@ from sheaf._runtime.actor_handle import ActorHandle, Interface, Method
 from sheaf._runtime.arguments import Signature
 from sheaf._runtime.context import Terms
 from sheaf._runtime.definition import Definition
-from sheaf._sheaf import CallOptions, ObjectRef
+from sheaf._sheaf import CallOptions
 from sheaf.exceptions import ActorAlreadyExistsError
 
 _WHAT = "actor classes"
@@ -184,7 +184,7 @@ class ActorClass:
 
 def handle_of(actor_id: bytes, cls: type, terms: Terms) -> ActorHandle:
     """A new handle of the actor of this process, which is of that class."""
-    return ActorHandle(ObjectRef._restore(actor_id), Interface(cls.__name__, _methods(cls)[0], terms))
+    return ActorHandle(process.ref_of(actor_id), Interface(cls.__name__, _methods(cls)[0], terms))
 
 
 def _methods(cls: type) -> tuple[dict[str, Method], bool]:

@@ -59,6 +59,10 @@ class Running:
 
     call: Call
     terms: Terms
+    maker: Running | None = None
+    """What made the actor whose method this is, where actors have no process of their own."""
+    cls: type | None = None
+    """The class of that actor."""
 
     @property
     def actor_id(self) -> str | None:
@@ -83,9 +87,16 @@ def running(call: Call) -> Iterator[Running]:
     global _latest
     now = Running(call, terms_of(call.extra))
     _latest = now.terms
+    with running_as(now):
+        yield now
+
+
+@contextlib.contextmanager
+def running_as(now: Running) -> Iterator[None]:
+    """Let this thread or asyncio task be the one that runs this."""
     token = _running.set(now)
     try:
-        yield now
+        yield
     finally:
         _running.reset(token)
 
@@ -114,8 +125,9 @@ def terms() -> Terms | None:
 
 
 def actor() -> Running | None:
-    """What made the actor of this process; none where there is no actor."""
-    return _made_by
+    """What made the actor that runs here; none where there is no actor."""
+    now = _running.get()
+    return now.maker if now is not None and now.maker is not None else _made_by
 
 
 class RuntimeContext:
@@ -161,27 +173,32 @@ class RuntimeContext:
 
     def get_actor_id(self) -> str | None:
         """The actor that this process is; ``None`` in tasks and drivers."""
-        return None if _made_by is None else _made_by.actor_id
+        maker = actor()
+        return None if maker is None else maker.actor_id
 
     def get_actor_name(self) -> str | None:
         """The actor's name, empty for one without; ``None`` in tasks and drivers."""
-        return None if _made_by is None else _made_by.terms.actor_name
+        maker = actor()
+        return None if maker is None else maker.terms.actor_name
 
     @property
     def current_actor(self) -> ActorHandle:
         """A handle of the actor that this process is."""
-        if _made_by is None or _made_by.call.actor_id is None or _class is None:
+        maker, now = actor(), _running.get()
+        cls = _class if now is None or now.cls is None else now.cls
+        if maker is None or maker.call.actor_id is None or cls is None:
             raise RuntimeError("This method is only available in an actor.")
         from sheaf._runtime import actor_class
 
-        return actor_class.handle_of(_made_by.call.actor_id, _class, _made_by.terms)
+        return actor_class.handle_of(maker.call.actor_id, cls, maker.terms)
 
     @property
     def was_current_actor_reconstructed(self) -> bool:
         """Whether the actor that this process is has died before and was started again."""
-        if _made_by is None:
+        maker = actor()
+        if maker is None:
             raise RuntimeError("was_current_actor_reconstructed is for actors; no actor runs in this process")
-        return _made_by.call.attempt > 1
+        return maker.call.attempt > 1
 
     @property
     def namespace(self) -> str:
@@ -207,7 +224,7 @@ class RuntimeContext:
 
     def get_assigned_resources(self) -> dict[str, float]:
         """What the running task or actor holds."""
-        now = _made_by or current()
+        now = actor() or current()
         return {} if now is None else dict(now.terms.resources)
 
     def get_accelerator_ids(self) -> dict[str, list[str]]:
@@ -258,7 +275,7 @@ def get_gpu_ids() -> list[int]:
     """
     import os
 
-    now = _made_by or current()
+    now = actor() or current()
     if now is not None:
         return list(now.call.gpu_ids)
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")

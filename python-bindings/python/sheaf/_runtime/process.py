@@ -12,13 +12,14 @@ import threading
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from sheaf._runtime import context
 
 if TYPE_CHECKING:
+    from sheaf._runtime.inline.client import InlineClient
     from sheaf._runtime.output import Printer
-    from sheaf._sheaf import Runtime, RuntimeClient
+    from sheaf._sheaf import ObjectRef, Runtime, RuntimeClient
 
 # Workers import what the driver can import: the zygote starts with the driver's path.
 _ZYGOTE = (
@@ -32,8 +33,9 @@ _PRINTED_WITHIN_SECONDS = 2.0
 class _Session:
     """What lives from ``init`` to ``shutdown`` in a driver."""
 
-    runtime: Runtime
-    printer: Printer
+    runtime: Runtime | None
+    """None where calls run inline."""
+    printer: Printer | None
     job_id: str
     namespace: str
     env: str
@@ -85,6 +87,17 @@ def is_initialized() -> bool:
     True
     """
     return _client is not None
+
+
+def ref_of(name: bytes) -> ObjectRef:
+    """A reference to the object of this name, for whoever knows that it is there."""
+    if _session is not None and _session.runtime is None:
+        from sheaf._runtime.inline import reference
+
+        return reference.restore(name)
+    from sheaf._sheaf import ObjectRef
+
+    return ObjectRef._restore(name)
 
 
 def job_id() -> str:
@@ -156,6 +169,18 @@ def start_session(
         _client = connected
 
 
+def start_inline(stand_in: InlineClient, *, namespace: str | None, env: str) -> None:
+    """Be a driver whose calls run in this process, by what stands in for a connection."""
+    global _client, _number, _session
+    with _lock:
+        if _client is not None:
+            raise RuntimeError("another thread has called init meanwhile")
+        _number = next(_numbers)
+        _session = _Session(None, None, f"{_number:08x}", namespace or str(uuid.uuid4()), env)
+        # It has the methods that are called in a driver.
+        _client = cast("RuntimeClient", stand_in)
+
+
 def shutdown(_exiting_interpreter: bool = False) -> None:
     """End the runtime of this driver with all its workers, actors and objects. Twice is fine.
 
@@ -169,8 +194,10 @@ def shutdown(_exiting_interpreter: bool = False) -> None:
         if _session is None:
             return
         ended, _session, _client = _session, None, None
-        ended.runtime.shutdown()
-        ended.printer.join(_PRINTED_WITHIN_SECONDS)
+        if ended.runtime is not None:
+            ended.runtime.shutdown()
+        if ended.printer is not None:
+            ended.printer.join(_PRINTED_WITHIN_SECONDS)
 
 
 def _at_exit() -> None:

@@ -99,7 +99,8 @@ def init(
         namespace: Of the names of actors; by default one that nobody else has.
         runtime_env: For all tasks and actors: ``env_vars``, ``working_dir`` and the like.
         ignore_reinit_error: Whether a second ``init`` returns the runtime that is there.
-        local_mode: Not supported: ``UnsupportedError``.
+        local_mode: Whether tasks and methods run where they are called, in this thread, so that breakpoints work. No
+            process is started; resources and environments are checked and have no effect.
         log_to_driver: Whether what workers print appears here.
         logging_level: Of the logger ``"sheaf"``.
 
@@ -120,13 +121,19 @@ def init(
         raise UnsupportedError(
             f"init(address={address!r}): clusters are not there yet\n  help: without an address it runs here"
         )
-    if local_mode:
-        raise UnsupportedError("init(local_mode=True) is not there yet")
     _check_names(kwargs)
     if logging_level is not None:
         logging.getLogger("sheaf").setLevel(logging_level.upper() if isinstance(logging_level, str) else logging_level)
+    every = _resources(num_cpus, num_gpus, _memory, resources)
+    if local_mode:
+        from sheaf._runtime.inline.client import InlineClient
+
+        process.start_inline(
+            InlineClient(every, labels or {}), namespace=namespace, env=environment.normalise(runtime_env)
+        )
+        return Context()
     process.start_session(
-        resources=_resources(num_cpus, num_gpus, _memory, resources),
+        resources=every,
         labels=labels or {},
         object_store_memory=None if object_store_memory is None else int(object_store_memory),
         spill_dir=None if spill_dir is None else os.fspath(spill_dir),
