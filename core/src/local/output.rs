@@ -2,11 +2,13 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
+
+use super::logs::WorkerLog;
 
 /// Lines that wait for the driver: if it does not come for them the oldest go.
 const MAX_LINES: usize = 100_000;
@@ -146,16 +148,16 @@ fn said(name: &str, pid: u32, is_error: bool, text: &[u8]) -> Line {
     Line { name: name.to_string(), pid, is_error, text: text.trim_end_matches('\r').to_string() }
 }
 
-/// The last lines of a worker, and the file that has all of them.
+/// The last lines of a worker, and the log that has all of them.
 #[derive(Debug, Default)]
 pub(super) struct Record {
     last: VecDeque<String>,
-    file: Option<File>,
+    log: Option<WorkerLog>,
 }
 
 impl Record {
-    pub(super) fn log_to(&mut self, file: File) {
-        self.file = Some(file);
+    pub(super) fn log_to(&mut self, log: Option<WorkerLog>) {
+        self.log = log;
     }
 
     pub(super) fn note(&mut self, line: &Line) {
@@ -163,9 +165,8 @@ impl Record {
             self.last.pop_front();
         }
         self.last.push_back(line.text.clone());
-        if let Some(file) = &mut self.file {
-            // A log that cannot be written does not stop the work.
-            let _ = writeln!(file, "{}", line.text);
+        if let Some(log) = &self.log {
+            log.write(line.is_error, &line.text);
         }
     }
 
@@ -177,6 +178,8 @@ impl Record {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
 
     #[test]

@@ -15,6 +15,7 @@ use super::LocalOptions;
 use super::clients::Client;
 use super::disk::Disk;
 use super::gpus::Gpus;
+use super::logs::Logs;
 use super::output::Lines;
 use super::values::Delivery;
 use super::workers::Worker;
@@ -99,6 +100,7 @@ pub(super) struct Shell {
     /// `None` only when it is gone.
     pub(super) zygote: Option<Zygote>,
     pub(super) lines: Arc<Lines>,
+    pub(super) logs: Option<Logs>,
     pub(super) clients: BTreeMap<ClientId, Client>,
     pub(super) workers: BTreeMap<ClientId, Worker>,
     pub(super) next_client: u64,
@@ -143,6 +145,7 @@ impl Shell {
             gpus: Gpus::new(options.resources.amount(GPU)),
             zygote: Some(zygote),
             waker,
+            logs: options.log_dir.as_ref().map(|root| Logs::start(root, Arc::clone(&lines))).transpose()?,
             lines,
             clients: BTreeMap::new(),
             workers: BTreeMap::new(),
@@ -290,6 +293,10 @@ impl Shell {
         for id in self.workers.keys().copied().collect::<Vec<_>>() {
             self.read_output(id, false);
             self.read_output(id, true);
+        }
+        self.workers.clear();
+        if let Some(logs) = self.logs.take() {
+            logs.end();
         }
         self.lines.end();
     }

@@ -103,6 +103,8 @@ def init(
             process is started; resources and environments are checked and have no effect.
         log_to_driver: Whether what workers print appears here.
         logging_level: Of the logger ``"sheaf"``.
+        _temp_dir: A folder for files with what workers print, in ``session_latest/logs`` below it; by default there are
+            none.
 
     >>> import sheaf
     >>> with sheaf.init(num_cpus=2, ignore_reinit_error=True) as context:
