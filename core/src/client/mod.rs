@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 use serde_bytes::ByteBuf;
 
 use crate::ids::{ClientId, NodeId, ObjectId, TaskId};
+use crate::metrics::Update;
 use crate::store::memory::Draft;
 use crate::wire::{
     Answer, Arguments, CallOptions, INLINE_BYTES, Inbox, MadeHere, NodeInfo, ObjectInfo, Outbox, Submission, ToClient,
@@ -436,6 +437,26 @@ impl Client {
     pub fn explain(&self, object: ObjectId) -> Result<String> {
         let question = self.questions(1);
         match self.inquire(question, &ToNode::Explain(question, object))? {
+            Answer::Texts(mut texts) => Ok(texts.pop().unwrap_or_default()),
+            _ => Ok(String::new()),
+        }
+    }
+
+    /// Tells what happened to metrics of the user's.
+    ///
+    /// # Errors
+    /// As every method.
+    pub fn report_metrics(&self, updates: Vec<Update>) -> Result<()> {
+        self.send(&ToNode::Metrics(updates), Vec::new())
+    }
+
+    /// The metrics of the node, in the text form of Prometheus.
+    ///
+    /// # Errors
+    /// As every method.
+    pub fn metrics_text(&self) -> Result<String> {
+        let question = self.questions(1);
+        match self.inquire(question, &ToNode::MetricsText(question))? {
             Answer::Texts(mut texts) => Ok(texts.pop().unwrap_or_default()),
             _ => Ok(String::new()),
         }

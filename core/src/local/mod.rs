@@ -2,13 +2,15 @@
 //!
 //! One thread performs what [`crate::schedule`] decides: `shell` is its loop, `clients` are the sockets, `requests`
 //! takes in what clients say, `actions` does what the node wants done, `values` hands objects out of the store,
-//! `workers` are the processes, which the `zygote` forks, `output` is what they print, and `logs` are files with it.
+//! `workers` are the processes, which the `zygote` forks, `output` is what they print, `logs` are files with it,
+//! and `metrics` what there is to measure.
 
 mod actions;
 mod clients;
 mod disk;
 mod gpus;
 mod logs;
+mod metrics;
 mod output;
 mod requests;
 mod shell;

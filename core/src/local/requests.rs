@@ -74,6 +74,7 @@ impl Shell {
                 self.post(Event::Yielded(attempt, index, Returned { made, contains }));
             }
             ToNode::Ended(attempt, ending) => self.ended(id, attempt, ending)?,
+            ToNode::Metrics(updates) => self.take_metrics(updates),
             ToNode::ExitActor => {
                 if let Some(actor) = self.workers.get(&id).and_then(|worker| worker.actor) {
                     self.post(Event::Kill(actor, false));
@@ -112,6 +113,10 @@ impl Shell {
             ToNode::About(question, object) => {
                 let about = self.node.about(object);
                 self.answer(id, question, Answer::About(about.is_call, about.lacks_a_node), Vec::new());
+            }
+            ToNode::MetricsText(question) => {
+                let text = self.metrics_text();
+                self.answer(id, question, Answer::Texts(vec![text]), Vec::new());
             }
             ToNode::PendingCalls(question, actor) => {
                 let count = self.node.pending_calls(actor, id) as u64;

@@ -22,6 +22,7 @@ use super::workers::Worker;
 use super::zygote::Zygote;
 use crate::env::Moment;
 use crate::ids::{Attempt, ClientId, NodeId, ObjectId};
+use crate::metrics::Metrics;
 use crate::resources::GPU;
 use crate::schedule::{Event, Head, HeadEvent, HeadLimits, Node};
 use crate::store::Store;
@@ -101,6 +102,7 @@ pub(super) struct Shell {
     pub(super) zygote: Option<Zygote>,
     pub(super) lines: Arc<Lines>,
     pub(super) logs: Option<Logs>,
+    pub(super) metrics: Metrics,
     pub(super) clients: BTreeMap<ClientId, Client>,
     pub(super) workers: BTreeMap<ClientId, Worker>,
     pub(super) next_client: u64,
@@ -147,6 +149,7 @@ impl Shell {
             waker,
             logs: options.log_dir.as_ref().map(|root| Logs::start(root, Arc::clone(&lines))).transpose()?,
             lines,
+            metrics: Metrics::default(),
             clients: BTreeMap::new(),
             workers: BTreeMap::new(),
             next_client: 0,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::ids::{Attempt, ClientId, NodeId, ObjectId, TaskId};
+use crate::metrics::Update;
 
 /// What a call asks for; a client says it once and then names it by a number.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -165,6 +166,10 @@ pub enum ToNode {
     Explain(u64, ObjectId),
     /// A question: what is in the store?
     Objects(u64),
+    /// What happened to metrics of the user's in this process.
+    Metrics(Vec<Update>),
+    /// A question: the metrics of this node as text.
+    MetricsText(u64),
     /// A question: what is known of the task that makes that object?
     About(u64, ObjectId),
     /// A question: how many calls of this client to that actor have not ended?

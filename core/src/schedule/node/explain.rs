@@ -1,9 +1,12 @@
 //! Why something waits, told to people.
 
+use std::collections::BTreeMap;
+
 use super::Node;
 use super::objects::Value;
 use super::tasks::State;
 use crate::ids::{ObjectId, TaskId};
+use crate::resources::Resources;
 use crate::schedule::message::{Shape, TaskSpec};
 
 /// Objects that are named at the most.
@@ -48,6 +51,34 @@ impl Node {
             Value::Dropped => format!("nobody holds the value of {object}"),
             Value::Pending => format!("{object} is not ready: {}", self.explain_task(object.task)),
         }
+    }
+
+    /// How many of this node's tasks are in each state; of those that ended, those that are kept to run again.
+    #[must_use]
+    pub fn tasks_by_state(&self) -> BTreeMap<&'static str, usize> {
+        let mut counts = BTreeMap::from(["waiting", "queued", "running", "ended"].map(|state| (state, 0)));
+        for task in self.tasks.values() {
+            let state = match task.state {
+                State::Waiting(_) => "waiting",
+                State::Queued => "queued",
+                State::Running(_) | State::Called => "running",
+                State::Done => "ended",
+            };
+            *counts.entry(state).or_default() += 1;
+        }
+        counts
+    }
+
+    /// All resources of this node.
+    #[must_use]
+    pub fn total(&self) -> &Resources {
+        self.ledger.total()
+    }
+
+    /// How many actors live on this node.
+    #[must_use]
+    pub fn actors_here(&self) -> usize {
+        self.residents.len()
     }
 
     /// The first task that waits for resources of a shape.

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, cast
 from sheaf._runtime import context
 
 if TYPE_CHECKING:
+    from sheaf._runtime.exporter import Exporter
     from sheaf._runtime.inline.client import InlineClient
     from sheaf._runtime.output import Printer
     from sheaf._sheaf import ObjectRef, Runtime, RuntimeClient
@@ -39,6 +40,7 @@ class _Session:
     job_id: str
     namespace: str
     env: str
+    exporter: Exporter | None = None
 
 
 # One lock for starts and ends; reading is free, since each name is set at once.
@@ -181,6 +183,21 @@ def start_inline(stand_in: InlineClient, *, namespace: str | None, env: str) -> 
         _client = cast("RuntimeClient", stand_in)
 
 
+def export_metrics(port: int) -> None:
+    """Serve the metrics of this driver's node on this port."""
+    from sheaf._runtime.exporter import Exporter
+
+    with _lock:
+        if _session is not None:
+            _session.exporter = Exporter(port)
+
+
+def metrics_port() -> int | None:
+    """Where this driver serves the metrics of its node."""
+    exporter = None if _session is None else _session.exporter
+    return None if exporter is None else exporter.port
+
+
 def shutdown(_exiting_interpreter: bool = False) -> None:
     """End the runtime of this driver with all its workers, actors and objects. Twice is fine.
 
@@ -194,6 +211,8 @@ def shutdown(_exiting_interpreter: bool = False) -> None:
         if _session is None:
             return
         ended, _session, _client = _session, None, None
+        if ended.exporter is not None:
+            ended.exporter.close()
         if ended.runtime is not None:
             ended.runtime.shutdown()
         if ended.printer is not None:

@@ -19,7 +19,7 @@ allow_multiple bind_to_localhost cgroup_path configure_logging dashboard_agent_l
 dashboard_port driver_object_store_memory enable_object_reconstruction enable_resource_isolation include_dashboard
 job_config lru_evict logging_config logging_format local_mode_safe_globals object_ref_seed proxy_server_url
 redis_max_memory storage system_reserved_cpu system_reserved_memory _driver_object_store_memory
-_enable_object_reconstruction _metrics_export_port _node_ip_address _node_name _plasma_directory
+_enable_object_reconstruction _node_ip_address _node_name _plasma_directory
 _redis_max_memory _redis_password _redis_username _system_config _tracing_startup_hook _cluster_id
 """.split()  # noqa: SIM905
 
@@ -38,6 +38,7 @@ class Context(Mapping[str, Any]):
             "address": "local",
             "node_id": process.client().node_id,
             "node_ip_address": "127.0.0.1",
+            "metrics_export_port": process.metrics_port(),
         }
 
     def __getitem__(self, key: str) -> Any:
@@ -81,6 +82,7 @@ def init(
     log_to_driver: bool = True,
     logging_level: int | str | None = None,
     _memory: int | None = None,
+    _metrics_export_port: int | None = None,
     _temp_dir: str | os.PathLike[str] | None = None,
     **kwargs: Any,
 ) -> Context:
@@ -103,6 +105,8 @@ def init(
             process is started; resources and environments are checked and have no effect.
         log_to_driver: Whether what workers print appears here.
         logging_level: Of the logger ``"sheaf"``.
+        _metrics_export_port: Of this machine alone, on which ``/metrics`` is served for Prometheus; 0 for any that is
+            free, which ``address_info`` tells. By default they are not served.
         _temp_dir: A folder for files with what workers print, in ``session_latest/logs`` below it; by default there are
             none.
 
@@ -144,6 +148,12 @@ def init(
         namespace=namespace,
         env=environment.normalise(runtime_env),
     )
+    if _metrics_export_port is not None:
+        try:
+            process.export_metrics(_metrics_export_port)
+        except BaseException:
+            process.shutdown()
+            raise
     return Context()
 
 

@@ -177,6 +177,13 @@ class InlineClient:
         """Nothing is in a store."""
         return []
 
+    def report_metrics(self, updates: list[Any]) -> None:
+        """Nobody reads them."""
+
+    def metrics_text(self) -> str:
+        """There are none."""
+        return ""
+
     def _name(self) -> bytes:
         return self._session + next(self._numbers).to_bytes(_NAME_BYTES, "big") + bytes(4)
 
