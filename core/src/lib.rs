@@ -12,6 +12,7 @@ pub mod ids;
 pub mod link;
 pub mod local;
 pub mod memory;
+pub mod metrics;
 pub mod network;
 pub mod placement;
 pub mod resources;

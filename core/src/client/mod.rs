@@ -20,6 +20,7 @@ use parking_lot::Mutex;
 use serde_bytes::ByteBuf;
 
 use crate::ids::{ClientId, NodeId, ObjectId, TaskId};
+use crate::metrics::Update;
 use crate::store::memory::Draft;
 use crate::wire::{
     Answer, Arguments, CallOptions, INLINE_BYTES, Inbox, Line, MadeHere, NodeInfo, ObjectInfo, Outbox, Submission, ToClient,
@@ -451,6 +452,51 @@ impl Client {
         match self.inquire(question, &ToNode::Explain(question, object))? {
             Answer::Texts(mut texts) => Ok(texts.pop().unwrap_or_default()),
             _ => Ok(String::new()),
+        }
+    }
+
+    /// Tells what happened to metrics of the user's.
+    ///
+    /// # Errors
+    /// As every method.
+    pub fn report_metrics(&self, updates: Vec<Update>) -> Result<()> {
+        self.send(&ToNode::Metrics(updates), Vec::new())
+    }
+
+    /// The metrics of the node, in the text form of Prometheus.
+    ///
+    /// # Errors
+    /// As every method.
+    pub fn metrics_text(&self) -> Result<String> {
+        let question = self.questions(1);
+        match self.inquire(question, &ToNode::MetricsText(question))? {
+            Answer::Texts(mut texts) => Ok(texts.pop().unwrap_or_default()),
+            _ => Ok(String::new()),
+        }
+    }
+
+    /// Whether the task that makes an object is a call of an actor, and whether no node has what it, or (`Some(true)`)
+    /// its actor, waits for.
+    ///
+    /// # Errors
+    /// As every method.
+    pub fn about(&self, object: ObjectId) -> Result<(bool, Option<bool>)> {
+        let question = self.questions(1);
+        match self.inquire(question, &ToNode::About(question, object))? {
+            Answer::About(is_call, lacks_a_node) => Ok((is_call, lacks_a_node)),
+            _ => Ok((false, None)),
+        }
+    }
+
+    /// How many calls of this process to an actor have not ended.
+    ///
+    /// # Errors
+    /// As every method.
+    pub fn pending_calls(&self, actor: ObjectId) -> Result<u64> {
+        let question = self.questions(1);
+        match self.inquire(question, &ToNode::PendingCalls(question, actor))? {
+            Answer::Count(count) => Ok(count),
+            _ => Ok(0),
         }
     }
 

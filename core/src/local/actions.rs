@@ -1,5 +1,7 @@
 //! What the node wants done.
 
+use std::sync::Arc;
+
 use super::shell::Shell;
 use super::values::Recipient;
 use crate::client::submitter;
@@ -122,6 +124,8 @@ pub(super) fn reason(failure: Failure) -> Reason {
         Failure::ActorDied(why) => Reason::ActorDied(why.to_string()),
         Failure::Setup(why) => Reason::Setup(why.to_string()),
         Failure::NoRoom(why) => Reason::NoRoom(why.to_string()),
+        Failure::Unschedulable(is_actor, why) => Reason::Unschedulable(is_actor, why.to_string()),
+        Failure::NotMade(failure) => Reason::NotMade(Box::new(reason(Arc::unwrap_or_clone(failure)))),
         Failure::Cancelled => Reason::Cancelled,
         Failure::Lost(Lost::OwnerDied) => Reason::Lost("the node that owned it died".to_string()),
         Failure::Lost(Lost::NoLineage) => Reason::Lost(

@@ -2,7 +2,8 @@
 //!
 //! One thread performs what [`crate::schedule`] decides: `shell` is its loop, `clients` are the sockets, `requests`
 //! takes in what clients say, `actions` does what the node wants done, `values` hands objects out of the store,
-//! `workers` are the processes, which the `zygote` forks, and `output` is what they print.
+//! `workers` are the processes, which the `zygote` forks, `output` is what they print, `logs` are files with it,
+//! and `metrics` what there is to measure.
 
 mod actions;
 mod clients;
@@ -11,6 +12,8 @@ mod door;
 mod gpus;
 mod inlet;
 mod inquiry;
+mod logs;
+mod metrics;
 mod output;
 mod peers;
 mod requests;
@@ -83,7 +86,7 @@ pub struct LocalOptions {
     pub spill_dir: PathBuf,
     /// The command that starts the process from which workers are forked; `{fd}` stands for the number of its socket.
     pub command: Vec<String>,
-    /// Where a file for each worker's output is written, if anywhere.
+    /// Below which a folder for the logs of this session is made, if anywhere.
     pub log_dir: Option<PathBuf>,
 }
 

@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::wire::Line;
+
+use super::logs::WorkerLog;
 
 /// Lines of a worker that are told when it dies.
 const LAST_LINES: usize = 30;
@@ -93,16 +95,16 @@ fn said(name: &str, pid: u32, is_error: bool, text: &[u8]) -> Line {
     Line { name: name.to_string(), pid, place: String::new(), is_error, text: text.trim_end_matches('\r').to_string() }
 }
 
-/// The last lines of a worker, and the file that has all of them.
+/// The last lines of a worker, and the log that has all of them.
 #[derive(Debug, Default)]
 pub(super) struct Record {
     last: VecDeque<String>,
-    file: Option<File>,
+    log: Option<WorkerLog>,
 }
 
 impl Record {
-    pub(super) fn log_to(&mut self, file: File) {
-        self.file = Some(file);
+    pub(super) fn log_to(&mut self, log: Option<WorkerLog>) {
+        self.log = log;
     }
 
     pub(super) fn note(&mut self, line: &Line) {
@@ -110,9 +112,8 @@ impl Record {
             self.last.pop_front();
         }
         self.last.push_back(line.text.clone());
-        if let Some(file) = &mut self.file {
-            // A log that cannot be written does not stop the work.
-            let _ = writeln!(file, "{}", line.text);
+        if let Some(log) = &self.log {
+            log.write(line.is_error, &line.text);
         }
     }
 
@@ -124,6 +125,8 @@ impl Record {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
 
     #[test]

@@ -77,6 +77,7 @@ impl Shell {
                 self.post(Event::Yielded(attempt, index, Returned { made, contains }));
             }
             ToNode::Ended(attempt, ending) => self.ended(id, attempt, ending)?,
+            ToNode::Metrics(updates) => self.take_metrics(updates),
             ToNode::ExitActor => {
                 if let Some(actor) = self.workers.get(&id).and_then(|worker| worker.actor) {
                     self.post(Event::Kill(actor, false));
@@ -108,6 +109,18 @@ impl Shell {
             ToNode::Explain(question, object) => {
                 let text = self.node.explain(object);
                 self.answer(id, question, Answer::Texts(vec![text]), Vec::new());
+            }
+            ToNode::About(question, object) => {
+                let about = self.node.about(object);
+                self.answer(id, question, Answer::About(about.is_call, about.lacks_a_node), Vec::new());
+            }
+            ToNode::MetricsText(question) => {
+                let text = self.metrics_text();
+                self.answer(id, question, Answer::Texts(vec![text]), Vec::new());
+            }
+            ToNode::PendingCalls(question, actor) => {
+                let count = self.node.pending_calls(actor, id) as u64;
+                self.answer(id, question, Answer::Count(count), Vec::new());
             }
             ToNode::Objects(question) => {
                 let objects = self.store.objects();

@@ -19,6 +19,7 @@ use super::door;
 use super::gpus::Gpus;
 use super::inlet::{Fetched, Inlet, Reading, Room};
 use super::inquiry::Inquiry;
+use super::logs::Logs;
 use super::peers::PEERS;
 use super::values::Delivery;
 use super::workers::{Pool, Worker};
@@ -26,6 +27,7 @@ use super::zygote::Zygote;
 use crate::client::Lines;
 use crate::env::Moment;
 use crate::ids::{Attempt, ClientId, NodeId, ObjectId};
+use crate::metrics::Metrics;
 use crate::network::{Network, Parcel};
 use crate::resources::GPU;
 use crate::schedule::{Event, Head, HeadAction, HeadEvent, HeadLimits, Node};
@@ -130,6 +132,8 @@ pub(super) struct Shell {
     /// When it may be started again.
     pub(super) zygote_starts_at: Moment,
     pub(super) lines: Arc<Lines>,
+    pub(super) logs: Option<Logs>,
+    pub(super) metrics: Metrics,
     pub(super) clients: BTreeMap<ClientId, Client>,
     pub(super) workers: BTreeMap<ClientId, Worker>,
     pub(super) next_client: u64,
@@ -200,7 +204,9 @@ impl Shell {
             zygote: Some(zygote),
             zygote_starts_at: Moment::default(),
             waker,
+            logs: options.log_dir.as_ref().map(|root| Logs::start(root, Arc::clone(&lines))).transpose()?,
             lines,
+            metrics: Metrics::default(),
             clients: BTreeMap::new(),
             workers: BTreeMap::new(),
             next_client: 0,
@@ -391,6 +397,10 @@ impl Shell {
         for id in self.workers.keys().copied().collect::<Vec<_>>() {
             self.read_output(id, false);
             self.read_output(id, true);
+        }
+        self.workers.clear();
+        if let Some(logs) = self.logs.take() {
+            logs.end();
         }
         if !self.begins_anew {
             self.lines.end();

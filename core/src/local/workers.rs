@@ -1,7 +1,6 @@
 //! The worker processes: which there are, what each runs, and what is done when one ends.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::OpenOptions;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -431,17 +430,10 @@ impl Shell {
     }
 
     fn worker_is_there(&mut self, id: ClientId, pid: u32) {
-        let log =
-            self.options.log_dir.as_ref().map(|folder| {
-                OpenOptions::new().create(true).append(true).open(folder.join(format!("worker-{pid}.log")))
-            });
+        let log = self.logs.as_ref().and_then(|logs| logs.of_worker(pid));
         let Some(worker) = self.workers.get_mut(&id) else { return };
         worker.pid = Some(pid);
-        match log {
-            Some(Ok(file)) => worker.record.log_to(file),
-            Some(Err(error)) => self.lines.say(format!("the output of worker {pid} is not logged: {error}")),
-            None => {}
-        }
+        worker.record.log_to(log);
         if self.workers.get(&id).is_some_and(|worker| worker.killed_for.is_some()) {
             self.kill(id);
         }

@@ -100,6 +100,10 @@ pub enum Failure {
     Setup(Arc<str>),
     /// The store has no room for its arguments: it is not tried again.
     NoRoom(Arc<str>),
+    /// It may run on one node alone, which is not there or can never run it; `true` for an actor.
+    Unschedulable(bool, Arc<str>),
+    /// The actor was never made, for an object that its constructor needs has failed so.
+    NotMade(Arc<Self>),
     /// The task was cancelled.
     Cancelled,
     /// The value was there and is not any more.

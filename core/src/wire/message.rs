@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::ids::{Attempt, ClientId, NodeId, ObjectId, TaskId};
+use crate::metrics::Update;
 
 /// What a call asks for; a client says it once and then names it by a number.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -167,6 +168,14 @@ pub enum ToNode {
     Explain(u64, ObjectId),
     /// A question: what is in the store?
     Objects(u64),
+    /// What happened to metrics of the user's in this process.
+    Metrics(Vec<Update>),
+    /// A question: the metrics of this node as text.
+    MetricsText(u64),
+    /// A question: what is known of the task that makes that object?
+    About(u64, ObjectId),
+    /// A question: how many calls of this client to that actor have not ended?
+    PendingCalls(u64, ObjectId),
     /// The actor of this worker ends for good.
     ExitActor,
 }
@@ -184,6 +193,10 @@ pub enum Reason {
     Setup(String),
     /// The store has no room for its arguments.
     NoRoom(String),
+    /// It may run on one node alone, which is not there or can never run it; `true` for an actor.
+    Unschedulable(bool, String),
+    /// The actor was never made: what its constructor needs has failed so.
+    NotMade(Box<Self>),
     /// It was cancelled.
     Cancelled,
     /// The value was there and is not any more.
@@ -244,6 +257,10 @@ pub enum Answer {
     Nodes(Vec<NodeInfo>),
     /// Objects.
     Objects(Vec<ObjectInfo>),
+    /// Whether the task is a call of an actor, and whether no node has what it, or (`Some(true)`) its actor, waits for.
+    About(bool, Option<bool>),
+    /// A number.
+    Count(u64),
 }
 
 /// The value of an argument.

@@ -92,8 +92,7 @@ class TaskError(SheafError):
     def as_instanceof_cause(self) -> TaskError:
         """This error as one that an ``except`` for the cause's type catches; itself where that type forbids it."""
         kind = type(self.cause)
-        if issubclass(TaskError, kind) or not issubclass(kind, Exception):
-            # Nothing to add; or what would end the driver, such as SystemExit.
+        if issubclass(TaskError, kind):
             return self
         try:
             return _both(kind)(self)  # type: ignore[arg-type,call-arg]
@@ -110,9 +109,12 @@ class TaskError(SheafError):
 
 
 @functools.lru_cache(maxsize=64)
-def _both(kind: type[Exception]) -> type[TaskError]:
+def _both(kind: type[BaseException]) -> type[TaskError]:
     """A class that is both ``TaskError`` and ``kind``; it is made without the constructor of ``kind``."""
     builtin = builtin_of(kind)
+    if builtin is MemoryError:
+        # What makes it is for no subclass of another class, and adds nothing.
+        builtin = Exception
 
     class Both(TaskError, kind):  # type: ignore[valid-type,misc]
         def __new__(cls, error: TaskError) -> Any:
@@ -153,11 +155,15 @@ class GetTimeoutError(SheafError, TimeoutError):
 
 
 class TaskUnschedulableError(SheafError):
-    """No node that is there can ever run the task: the text names what is missing."""
+    """No node that is there can ever run the task: the text names what is missing.
+
+    A task that may run on one node alone, which is not there, ends with it. Any other waits, for a node may come: then
+    only a ``get`` raises it whose time is over, as an error that is a ``GetTimeoutError`` too.
+    """
 
 
 class ActorUnschedulableError(SheafError):
-    """No node that is there can ever hold the actor: the text names what is missing."""
+    """No node that is there can ever hold the actor: as ``TaskUnschedulableError``."""
 
 
 class RuntimeEnvSetupError(SheafError):

@@ -14,6 +14,7 @@ use pyo3::types::{PyBytes, PyList};
 use sheaf::core::client::{Batch, Client, Host, NewCall, Next, Reply, Value};
 use sheaf::core::env;
 use sheaf::core::ids::{ObjectId, TaskId};
+use sheaf::core::metrics::{Change, Update};
 
 use super::call::PyCall;
 use super::options::CallOptions;
@@ -127,6 +128,8 @@ fn wait(py: Python<'_>, client: &Client, batch: &Batch, count: usize, timeout: O
     }
 }
 
+/// Name, description, tags, kind; for a histogram its bounds, and for all the value or sum; the counts of buckets.
+type MetricUpdate = (String, String, BTreeMap<String, String>, String, Vec<f64>, Vec<u64>);
 type Buffers<'py> = Vec<Bound<'py, PyAny>>;
 type Refs<'py> = Vec<Bound<'py, ObjectRef>>;
 
@@ -354,6 +357,35 @@ impl RuntimeClient {
 
     fn explain(&self, py: Python<'_>, r#ref: &ObjectRef) -> PyResult<String> {
         py.detach(|| self.0.explain(r#ref.id())).runtime(py)
+    }
+
+    /// Whether its task is a call of an actor, and what no node has room for: the task (`False`), its actor (`True`).
+    fn about(&self, py: Python<'_>, r#ref: &ObjectRef) -> PyResult<(bool, Option<bool>)> {
+        py.detach(|| self.0.about(r#ref.id())).runtime(py)
+    }
+
+    /// What happened to metrics: name, description, tags, and a counter's growth, a gauge's value, or a histogram's
+    /// bounds, counts and sum.
+    fn report_metrics(&self, py: Python<'_>, updates: Vec<MetricUpdate>) -> PyResult<()> {
+        let updates = updates.into_iter().map(|(name, description, tags, kind, values, counts)| {
+            let value = values.last().copied().unwrap_or_default();
+            let change = match kind.as_str() {
+                "counter" => Change::Count(value),
+                "gauge" => Change::Set(value),
+                _ => Change::Observe { bounds: values[..values.len().saturating_sub(1)].to_vec(), counts, sum: value },
+            };
+            Update { name, description, tags, change }
+        });
+        let updates = updates.collect();
+        py.detach(|| self.0.report_metrics(updates)).runtime(py)
+    }
+
+    fn metrics_text(&self, py: Python<'_>) -> PyResult<String> {
+        py.detach(|| self.0.metrics_text()).runtime(py)
+    }
+
+    fn pending_calls(&self, py: Python<'_>, actor: &ObjectRef) -> PyResult<u64> {
+        py.detach(|| self.0.pending_calls(actor.id())).runtime(py)
     }
 
     fn objects(&self, py: Python<'_>) -> PyResult<Vec<(String, u64, &'static str, u32)>> {

@@ -6,7 +6,7 @@ use std::sync::Weak;
 use parking_lot::Mutex;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyBytes, PyTuple};
 use sheaf::core::client::Client;
 use sheaf::core::ids::NodeId;
 use sheaf::core::resources::Resources;
@@ -76,6 +76,26 @@ impl CallOptions {
             work: Work { name, env, driver: None, max_calls, extra: extra.into() },
         };
         Ok(Self { options, defined: Mutex::new(None) })
+    }
+
+    #[getter]
+    fn name(&self) -> &str {
+        &self.options.work.name
+    }
+
+    #[getter]
+    fn num_returns(&self) -> u32 {
+        self.options.returns
+    }
+
+    #[getter]
+    fn max_retries(&self) -> u32 {
+        self.options.max_retries
+    }
+
+    #[getter]
+    fn extra<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.options.work.extra)
     }
 
     /// Whether results come one by one.

@@ -3,10 +3,10 @@
 use std::cell::RefCell;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyTuple};
+use pyo3::types::{PyBytes, PyTuple, PyType};
 use sheaf::core::ids::{NodeId, ObjectId, TaskId};
 
 use super::Connection;
@@ -27,24 +27,25 @@ thread_local! {
 /// >>> ref = sheaf.put([1, 2])
 /// >>> sheaf.get(ref)
 /// [1, 2]
-#[pyclass(module = "sheaf", frozen, weakref, from_py_object)]
+#[pyclass(module = "sheaf", frozen, weakref, subclass, from_py_object)]
 pub(crate) struct ObjectRef {
     id: ObjectId,
-    client: Connection,
+    /// `None` for those that have their values themselves, where tasks run inline.
+    client: Option<Connection>,
 }
 
 impl Clone for ObjectRef {
     fn clone(&self) -> Self {
         // The node is told of each; where it is gone there is nothing to count.
-        let _ = self.client.add_ref(self.id);
-        Self { id: self.id, client: Connection::clone(&self.client) }
+        let _ = self.client.as_ref().map(|client| client.add_ref(self.id));
+        Self { id: self.id, client: self.client.clone() }
     }
 }
 
 impl ObjectRef {
     /// A reference that the node counts already.
     pub(super) fn counted(id: ObjectId, client: &Connection) -> Self {
-        Self { id, client: Connection::clone(client) }
+        Self { id, client: Some(Connection::clone(client)) }
     }
 
     /// One more reference.
@@ -54,7 +55,7 @@ impl ObjectRef {
     }
 
     pub(super) fn is_of(&self, client: &Connection) -> bool {
-        Connection::ptr_eq(&self.client, client)
+        self.client.as_ref().is_some_and(|own| Connection::ptr_eq(own, client))
     }
 
     pub(super) fn shown(&self) -> String {
@@ -68,7 +69,9 @@ impl ObjectRef {
 
 impl Drop for ObjectRef {
     fn drop(&mut self) {
-        self.client.drop_ref(self.id);
+        if let Some(client) = &self.client {
+            client.drop_ref(self.id);
+        }
     }
 }
 
@@ -98,6 +101,16 @@ fn id_of(bytes: &[u8]) -> Option<ObjectId> {
 
 #[pymethods]
 impl ObjectRef {
+    /// Of a subclass: one that no node counts.
+    #[new]
+    #[classmethod]
+    fn uncounted(class: &Bound<'_, PyType>, bytes: &[u8]) -> PyResult<Self> {
+        if class.is(class.py().get_type::<Self>()) {
+            return Err(PyTypeError::new_err("references are made by remote() and put(), and by nothing else"));
+        }
+        Ok(Self { id: id_from(bytes)?, client: None })
+    }
+
     /// The object's name, as hexadecimal digits.
     ///
     /// >>> import sheaf
@@ -175,9 +188,12 @@ impl ObjectRef {
     /// The reference that was pickled, with the connection of this process.
     #[staticmethod]
     fn _restore(py: Python<'_>, bytes: &[u8]) -> PyResult<Self> {
-        let id = id_of(bytes).ok_or_else(|| PyValueError::new_err("these bytes are no reference to an object"))?;
-        Self::new(py, id, &connection(py)?)
+        Self::new(py, id_from(bytes)?, &connection(py)?)
     }
+}
+
+fn id_from(bytes: &[u8]) -> PyResult<ObjectId> {
+    id_of(bytes).ok_or_else(|| PyValueError::new_err("these bytes are no reference to an object"))
 }
 
 /// From now on references that are pickled on this thread are noted.

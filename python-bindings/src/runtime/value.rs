@@ -23,6 +23,9 @@ mod status {
     pub(super) const DISK_FULL: u8 = 7;
     pub(super) const ENDED: u8 = 8;
     pub(super) const SETUP: u8 = 9;
+    pub(super) const TASK_UNSCHEDULABLE: u8 = 10;
+    pub(super) const ACTOR_UNSCHEDULABLE: u8 = 11;
+    pub(super) const NOT_MADE: u8 = 12;
 }
 
 /// Part of a value's memory, which nobody can write to.
@@ -90,6 +93,12 @@ pub(super) fn reply_to_python<'py>(py: Python<'py>, reply: Reply) -> PyResult<Bo
         Reply::Failed(Reason::Crashed(why)) => text(status::CRASHED, &why),
         Reply::Failed(Reason::ActorDied(why)) => text(status::ACTOR_DIED, &why),
         Reply::Failed(Reason::Setup(why)) => text(status::SETUP, &why),
+        Reply::Failed(Reason::Unschedulable(false, why)) => text(status::TASK_UNSCHEDULABLE, &why),
+        Reply::Failed(Reason::Unschedulable(true, why)) => text(status::ACTOR_UNSCHEDULABLE, &why),
+        Reply::Failed(Reason::NotMade(why)) => {
+            let why = reply_to_python(py, Reply::Failed(*why))?;
+            tuple(py, status::NOT_MADE, why.into_any(), PyList::empty(py))
+        }
         Reply::Failed(Reason::Cancelled) => text(status::CANCELLED, "the task was cancelled"),
         Reply::Failed(Reason::Lost(why)) => text(status::LOST, &format!("the object is lost: {why}")),
         Reply::Failed(Reason::NoRoom(why)) => text(status::STORE_FULL, &why),

@@ -250,3 +250,10 @@ def test_dead_workers_leave_nothing_in_the_driver(tmp_path: Path) -> None:
     deaths(20)
     assert processes.becomes_true(lambda: len(list(processes.open_files())) <= files + 4, 10)
     assert processes.becomes_true(lambda: len(processes.descendants()) <= children + 2, 10)
+
+
+def test_the_module_has_every_name_of_the_runtime() -> None:
+    from sheaf._runtime import api
+
+    assert sorted(ray._HOMES["sheaf._runtime.api"]) == sorted(api.__all__)
+    assert set(api.__all__) <= set(ray.__all__)

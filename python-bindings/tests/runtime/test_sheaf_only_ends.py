@@ -172,3 +172,28 @@ def test_references_of_an_earlier_runtime() -> None:
     assert value.sum() == 0
     del old, value
     assert ray.get(echo.remote(os.getpid()), timeout=30) == os.getpid()
+
+
+def test_a_thread_that_waits_when_the_driver_ends_says_nothing() -> None:
+    ended = processes.run_driver("""
+import threading, time
+import sheaf
+
+waiting = sheaf.remote(time.sleep).remote(60)
+stands, goes_on = threading.Event(), sheaf.remote(lambda: 1)
+
+def wait():
+    stands.set()
+    sheaf.get(waiting)
+
+def ask_on():
+    while True:
+        sheaf.get(goes_on.remote())
+
+for work in (wait, ask_on):
+    threading.Thread(target=work, daemon=True).start()
+stands.wait()
+time.sleep(0.3)
+print("over")
+""")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "over\n", "")

@@ -13,11 +13,16 @@ import psutil
 import pytest
 
 import sheaf as ray
-from sheaf.exceptions import ActorDiedError, ObjectStoreFullError
+from sheaf.exceptions import ActorDiedError, GetTimeoutError, ObjectStoreFullError
 
 from . import processes
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("no_runtime")]
+
+
+class Pinged:
+    def ping(self) -> int:
+        return 1
 
 
 def sleeps(seconds: int) -> bool:
@@ -141,3 +146,18 @@ def iter_waits(pending: list[Any]) -> Iterator[Any]:
     while pending:
         done, pending = ray.wait(pending)
         yield from done
+
+
+def test_a_get_with_a_time_out_says_that_no_node_could_ever_do_it() -> None:
+    ray.init(num_cpus=1)
+    task = ray.remote(num_gpus=1)(pow).remote(2, 3)
+    for late in (GetTimeoutError, ray.exceptions.TaskUnschedulableError):
+        with pytest.raises(late, match="GPU 1"):
+            ray.get([ray.put(1), task], timeout=0.3)
+    actor = ray.remote(num_gpus=1)(Pinged).remote()
+    with pytest.raises(ray.exceptions.ActorUnschedulableError, match="GPU 1"):
+        ray.get(actor.ping.remote(), timeout=0.3)
+    # One that is only late is no such thing.
+    with pytest.raises(GetTimeoutError) as raised:
+        ray.get(ray.remote(time.sleep).remote(2), timeout=0.3)
+    assert not isinstance(raised.value, ray.exceptions.TaskUnschedulableError)

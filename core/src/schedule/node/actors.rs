@@ -167,6 +167,15 @@ impl Node {
         }
     }
 
+    /// How many calls of a client to an actor have not ended.
+    #[must_use]
+    pub fn pending_calls(&self, actor: ObjectId, client: ClientId) -> usize {
+        let Some(calls) = self.calls.get(&actor) else { return 0 };
+        let is_its = |task: &TaskId| self.tasks.get(task).is_some_and(|task| task.order.0 == client);
+        let waiting = calls.queue.range((client, 0)..=(client, u64::MAX)).count();
+        waiting + calls.sent.keys().filter(|task| is_its(task)).count()
+    }
+
     /// The owner of an actor says where it is.
     pub(super) fn actor_at(&mut self, actor: ObjectId, place: Place) {
         if let Some(calls) = self.calls.get_mut(&actor) {

@@ -1,15 +1,41 @@
 //! Why something waits, told to people.
 
+use std::collections::BTreeMap;
+
 use super::Node;
 use super::objects::Value;
 use super::tasks::State;
 use crate::ids::{ObjectId, TaskId};
+use crate::resources::Resources;
 use crate::schedule::message::{Shape, TaskSpec};
 
 /// Objects that are named at the most.
 const NAMED: usize = 5;
 
+/// What the owner of a task knows of it besides its state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct About {
+    /// Whether it is a call of an actor.
+    pub is_call: bool,
+    /// Whether it waits for what no node has: it, or (`Some(true)`) the actor that it calls.
+    pub lacks_a_node: Option<bool>,
+}
+
 impl Node {
+    /// What there is to say of the task that makes an object of this node's, if it is there.
+    #[must_use]
+    pub fn about(&self, object: ObjectId) -> About {
+        let Some(task) = self.tasks.get(&object.task) else { return About::default() };
+        let actor = task.spec.call().map(|(actor, _)| actor);
+        let waits = match actor {
+            Some(actor) => self.tasks.get(&actor.task),
+            None => Some(task),
+        };
+        let lacks =
+            waits.is_some_and(|task| task.state == State::Queued && self.unplaceable.contains_key(&task.spec.shape));
+        About { is_call: actor.is_some(), lacks_a_node: lacks.then_some(actor.is_some()) }
+    }
+
     /// What there is to say of an object of this node's: whether it is ready, and what it waits for if it is not.
     #[must_use]
     pub fn explain(&self, object: ObjectId) -> String {
@@ -25,6 +51,34 @@ impl Node {
             Value::Dropped => format!("nobody holds the value of {object}"),
             Value::Pending => format!("{object} is not ready: {}", self.explain_task(object.task)),
         }
+    }
+
+    /// How many of this node's tasks are in each state; of those that ended, those that are kept to run again.
+    #[must_use]
+    pub fn tasks_by_state(&self) -> BTreeMap<&'static str, usize> {
+        let mut counts = BTreeMap::from(["waiting", "queued", "running", "ended"].map(|state| (state, 0)));
+        for task in self.tasks.values() {
+            let state = match task.state {
+                State::Waiting(_) => "waiting",
+                State::Queued => "queued",
+                State::Running(_) | State::Called => "running",
+                State::Done => "ended",
+            };
+            *counts.entry(state).or_default() += 1;
+        }
+        counts
+    }
+
+    /// All resources of this node.
+    #[must_use]
+    pub fn total(&self) -> &Resources {
+        self.ledger.total()
+    }
+
+    /// How many actors live on this node.
+    #[must_use]
+    pub fn actors_here(&self) -> usize {
+        self.residents.len()
     }
 
     /// The first task that waits for resources of a shape.
@@ -59,6 +113,9 @@ impl Node {
     fn explain_queued(&self, id: TaskId, shape: &Shape) -> String {
         let demand = &shape.demand;
         match self.unplaceable.get(shape) {
+            Some(missing) if missing.is_empty() => {
+                format!("{id} waits for {demand}: its scheduling strategy allows none of the nodes that are there")
+            }
             Some(missing) => format!("{id} waits for {demand}: no node has {missing}"),
             None => format!("{id} waits for {demand}; free on {} are {}", self.id, self.ledger.free()),
         }

@@ -11,7 +11,7 @@ use crate::env::Moment;
 use crate::ids::{Attempt, LeaseId, NodeId, ObjectId};
 use crate::placement::Strategy;
 use crate::resources::{CPU, Resources};
-use crate::schedule::message::{Failure, Known, NodeMessage, Outcome, Shape, Stop, ToHead};
+use crate::schedule::message::{Failure, Kind, Known, NodeMessage, Outcome, Shape, Stop, ToHead};
 
 use super::tasks::State;
 
@@ -83,6 +83,22 @@ impl Node {
         if let Some(backlog) = self.backlogs.get_mut(shape) {
             backlog.queue.pop_front();
         }
+    }
+
+    /// Ends all that may run on one node alone, which is not there or can never run it.
+    pub(super) fn fail_queued(&mut self, shape: &Arc<Shape>, node: NodeId) {
+        while let Some(attempt) = self.next_queued(shape) {
+            self.take_from_queue(shape);
+            let is_actor =
+                self.tasks.get(&attempt.task).is_some_and(|task| matches!(task.spec.kind, Kind::Actor { .. }));
+            let why = format!(
+                "it may run on {node} alone, which is not there or can never have {} free; soft=True lets it run \
+                 elsewhere",
+                shape.demand
+            );
+            self.fail(attempt.task, &Failure::Unschedulable(is_actor, Arc::from(why)));
+        }
+        self.tell_wants(shape);
     }
 
     fn idle_lease(&mut self, shape: &Arc<Shape>) -> Option<LeaseId> {

@@ -28,6 +28,7 @@ use crate::env::Moment;
 use crate::flaw::{Flaw, planted};
 use crate::ids::{Attempt, ClientId, LeaseId, NodeId, ObjectId, TaskId};
 use crate::link::{Frame, Link};
+use crate::placement::Strategy;
 use crate::resources::{Ledger, Resources};
 
 use actors::{Actor, Calls, Resident};
@@ -335,6 +336,9 @@ impl Node {
             FromHead::Members(question, members) => self.members_told(question, members),
             FromHead::Named(question, answer) => self.name_answered(question, answer),
             FromHead::Unplaceable(shape, missing) => {
+                if let Strategy::Node { node, soft: false } = shape.strategy {
+                    return self.fail_queued(&shape, node);
+                }
                 self.unplaceable.insert(Arc::clone(&shape), missing.clone());
                 self.actions.push(Action::Warn(shape, missing));
             }

@@ -145,7 +145,10 @@ impl Node {
         let Some(task) = self.tasks.get_mut(&id) else { return };
         let State::Waiting(missing) = &mut task.state else { return };
         if let Known::Failed(failure) = known {
-            let failure = failure.clone();
+            let failure = match task.makes_an_actor() {
+                true => Failure::NotMade(Arc::new(failure.clone())),
+                false => failure.clone(),
+            };
             return self.fail(id, &failure);
         }
         if missing.remove(&object) {

@@ -131,7 +131,7 @@ class ActorClass:
             packed.contained,
             needs,
         )
-        handle = ActorHandle(ref, Interface(self._definition.name, methods, terms, given.get("max_task_retries", 0)))
+        handle = ActorHandle(ref, Interface(self._definition.name, methods, terms))
         return self._named(handle, given, namespace)
 
     def _place(self, given: Mapping[str, Any], namespace: str, is_async: bool) -> Place | None:
@@ -172,6 +172,8 @@ class ActorClass:
             resources=options.resources(given, default_cpus=1 if options.names_resources(given) else 0),
             is_async=is_async,
             actor_name=given.get("name", ""),
+            max_task_retries=given.get("max_task_retries", 0),
+            max_pending_calls=given.get("max_pending_calls", -1),
         )
 
     def _call_options(self, given: Mapping[str, Any], terms: Terms) -> CallOptions:
@@ -192,13 +194,7 @@ class ActorClass:
         """How the class is constructed, its methods, and whether it is async."""
         if self._parts is None:
             cls = self._definition.value
-            own = {name for base in cls.__mro__ if base is not object for name in vars(base)}
-            functions = {name: value for name, value in inspect.getmembers(cls, inspect.isroutine) if name in own}
-            methods = {name: _method(cls, name, value) for name, value in functions.items()}
-            is_async = any(
-                inspect.iscoroutinefunction(value) or inspect.isasyncgenfunction(value) for value in functions.values()
-            )
-            self._parts = Signature(cls, self._definition.name), methods, is_async
+            self._parts = Signature(cls, self._definition.name), *_methods(cls)
         return self._parts
 
     # By state and not by arguments: the class may refer to this.
@@ -217,6 +213,21 @@ def _exists(name: str, namespace: str) -> ActorAlreadyExistsError:
         f"an actor with the name {name!r} lives in the namespace {namespace!r} already\n"
         "  help: sheaf.get_actor(name) finds it; options(get_if_exists=True) takes whichever there is"
     )
+
+
+def handle_of(actor_id: bytes, cls: type, terms: Terms) -> ActorHandle:
+    """A new handle of the actor of this process, which is of that class."""
+    return ActorHandle(process.ref_of(actor_id), Interface(cls.__name__, _methods(cls)[0], terms))
+
+
+def _methods(cls: type) -> tuple[dict[str, Method], bool]:
+    """The methods of a class, and whether its actors are async."""
+    own = {name for base in cls.__mro__ if base is not object for name in vars(base)}
+    functions = {name: value for name, value in inspect.getmembers(cls, inspect.isroutine) if name in own}
+    is_async = any(
+        inspect.iscoroutinefunction(value) or inspect.isasyncgenfunction(value) for value in functions.values()
+    )
+    return {name: _method(cls, name, value) for name, value in functions.items()}, is_async
 
 
 def _method(cls: type, name: str, function: Any) -> Method:

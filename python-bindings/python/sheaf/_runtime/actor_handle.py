@@ -11,6 +11,7 @@ from sheaf._runtime.arguments import Signature
 from sheaf._runtime.context import Terms
 from sheaf._runtime.remote_function import returned
 from sheaf._sheaf import CallOptions, ObjectRef
+from sheaf.exceptions import PendingCallsLimitExceeded
 
 
 def _ready(instance: Any) -> bool:
@@ -51,7 +52,6 @@ class Interface:
     name: str
     methods: Mapping[str, Method]
     terms: Terms
-    max_task_retries: int = 0
 
 
 class ActorHandle:
@@ -61,6 +61,8 @@ class ActorHandle:
         self._ref = ref
         self._interface = interface
         self._prepared: dict[str, CallOptions] = {}
+        # More calls than this are not under way; the node is asked when they may be too many.
+        self._pending = 0
 
     def __getattr__(self, name: str) -> ActorMethod:
         # Without them in the instance yet, as in unpickling and copying, nothing is a method.
@@ -80,6 +82,20 @@ class ActorHandle:
 
     # Ray has an object here, of which programs want the text.
     _ray_actor_id = _actor_id
+
+    def _check_pending(self, name: str) -> None:
+        """Count one more call, or refuse it."""
+        most = self._interface.terms.max_pending_calls
+        if most < 1:
+            return
+        if self._pending >= most:
+            self._pending = process.client().pending_calls(self._ref)
+        if self._pending >= most:
+            raise PendingCallsLimitExceeded(
+                f"The task {name} could not be submitted to {self!r} because more than {most} tasks are queued on the "
+                "actor. This limit can be adjusted with the option max_pending_calls."
+            )
+        self._pending += 1
 
     def __reduce__(self) -> Any:
         return ActorHandle, (self._ref, self._interface)
@@ -127,6 +143,7 @@ class ActorMethod:
             prepared = self._call_options()
             if not self._changed:
                 self._handle._prepared[self._name] = prepared
+        self._handle._check_pending(self._name)
         packed, needs = arguments.pack(self._name, args, kwargs)
         ref, given = self._handle._ref, (packed.data, packed.buffers, packed.contained, needs)
         return returned(client.call(ref, prepared, self._name, *given), streamed=prepared.streams)
@@ -149,7 +166,7 @@ class ActorMethod:
             given.get("name") or f"{interface.name}.{self._name}",
             resources={},
             **streams.returns(given, self._method.is_generator),
-            max_retries=given.get("max_task_retries", interface.max_task_retries),
+            max_retries=given.get("max_task_retries", interface.terms.max_task_retries),
             env=interface.terms.env,
             extra=terms.dumps(),
         )

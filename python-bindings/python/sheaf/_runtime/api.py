@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, overload
 
-from sheaf._runtime import process, serialization
+from sheaf._runtime import failures, process, serialization
 from sheaf._runtime.actor_class import ActorClass, method
 from sheaf._runtime.actor_handle import exit_actor, get_actor, kill
 from sheaf._runtime.context import get_gpu_ids, get_runtime_context
@@ -16,7 +16,6 @@ from sheaf._runtime.remote_function import RemoteFunction
 from sheaf._runtime.start import init
 from sheaf._runtime.streams import ObjectRefGenerator
 from sheaf._sheaf import ObjectRef
-from sheaf.exceptions import GetTimeoutError
 
 __all__ = [
     "Durable",
@@ -41,6 +40,10 @@ __all__ = [
     "shutdown",
     "wait",
 ]
+
+
+# Objects that are late of which is asked whether a node could ever make them.
+_EXPLAINED = 100
 
 
 @overload
@@ -92,7 +95,8 @@ def get(object_refs: Any, *, timeout: float | None = None) -> Any:
 
     Args:
         object_refs: A reference or a list of them.
-        timeout: Seconds after which ``GetTimeoutError`` is raised; 0 does not wait at all.
+        timeout: Seconds after which ``GetTimeoutError`` is raised, which is a ``TaskUnschedulableError`` too where no
+            node could ever run the task; 0 does not wait at all.
 
     Raises what the task raised, as a ``TaskError`` that is also of the type raised.
 
@@ -111,13 +115,16 @@ def get(object_refs: Any, *, timeout: float | None = None) -> Any:
 def _values(refs: list[ObjectRef], timeout: float | None) -> list[Any]:
     client = process.client()
     values = client.get(refs, timeout)
+    process.hold_at_exit()
     if values is None:
         ready = client.wait(refs, len(refs), 0)
         late = [ref for ref, is_ready in zip(refs, ready, strict=True) if not is_ready] or refs[:1]
-        raise GetTimeoutError(
-            f"{len(late)} of {len(refs)} objects were not there after {timeout} s; "
-            f"{late[0]!r}: {client.explain(late[0])}"
-        )
+        text = f"{len(late)} of {len(refs)} objects were not there after {timeout} s; "
+        for ref in late[:_EXPLAINED]:
+            _, lacks_a_node = client.about(ref)
+            if lacks_a_node is not None:
+                raise failures.late(f"{text}{ref!r}: {client.explain(ref)}", lacks_a_node)
+        raise failures.late(f"{text}{late[0]!r}: {client.explain(late[0])}", None)
     return [serialization.load(value) for value in values]
 
 
@@ -178,7 +185,7 @@ def cancel(object_ref: ObjectRef | ObjectRefGenerator, *, force: bool = False, r
 
     Args:
         object_ref: What the task was to make.
-        force: Whether the worker is killed, and not only interrupted.
+        force: Whether the worker is killed, and not only interrupted: ``ValueError`` for a call of an actor.
         recursive: Whether the tasks that it started are cancelled too.
 
     >>> import sheaf, time
@@ -199,7 +206,10 @@ def cancel(object_ref: ObjectRef | ObjectRefGenerator, *, force: bool = False, r
         raise TypeError(
             f"cancel() is for an ObjectRef, and not for {type(object_ref).__name__}\n  help: actors are ended by kill()"
         )
-    process.client().cancel(object_ref, force, recursive)
+    client = process.client()
+    if force and client.about(object_ref)[0]:
+        raise ValueError("force=True is not supported for actor tasks\n  help: kill() ends the actor itself")
+    client.cancel(object_ref, force, recursive)
 
 
 def nodes() -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sheaf._runtime.actor_handle import ActorHandle
     from sheaf._runtime.durable.place import Place
     from sheaf._sheaf import Call
 
@@ -31,6 +32,9 @@ class Terms:
     actor_name: str = ""
     durable: Place | None = None
     """Of the call that makes a durable actor: where it is saved."""
+    max_task_retries: int = 0
+    max_pending_calls: int = -1
+    """Of actors: calls of one process that may be under way; none is too many below 1."""
 
     def dumps(self) -> bytes:
         """The terms as bytes."""
@@ -58,6 +62,10 @@ class Running:
 
     call: Call
     terms: Terms
+    maker: Running | None = None
+    """What made the actor whose method this is, where actors have no process of their own."""
+    cls: type | None = None
+    """The class of that actor."""
 
     @property
     def actor_id(self) -> str | None:
@@ -70,6 +78,8 @@ _running: ContextVar[Running | None] = ContextVar("sheaf_running", default=None)
 # In the process of an actor: what made it. Threads of the user's own, which no call of ours began, find it here.
 _made_by: Running | None = None
 
+_class: type | None = None
+
 # The terms of what this process ran last, for threads that outlive it.
 _latest: Terms | None = None
 
@@ -80,9 +90,16 @@ def running(call: Call) -> Iterator[Running]:
     global _latest
     now = Running(call, terms_of(call.extra))
     _latest = now.terms
+    with running_as(now):
+        yield now
+
+
+@contextlib.contextmanager
+def running_as(now: Running) -> Iterator[None]:
+    """Let this thread or asyncio task be the one that runs this."""
     token = _running.set(now)
     try:
-        yield now
+        yield
     finally:
         _running.reset(token)
 
@@ -91,6 +108,12 @@ def become_actor(call: Call) -> None:
     """Note the call that makes the actor of this process, before it runs."""
     global _made_by
     _made_by = Running(call, terms_of(call.extra))
+
+
+def note_class(cls: type) -> None:
+    """Note of which class the actor of this process is."""
+    global _class
+    _class = cls
 
 
 def current() -> Running | None:
@@ -105,8 +128,9 @@ def terms() -> Terms | None:
 
 
 def actor() -> Running | None:
-    """What made the actor of this process; none where there is no actor."""
-    return _made_by
+    """What made the actor that runs here; none where there is no actor."""
+    now = _running.get()
+    return now.maker if now is not None and now.maker is not None else _made_by
 
 
 class RuntimeContext:
@@ -152,18 +176,32 @@ class RuntimeContext:
 
     def get_actor_id(self) -> str | None:
         """The actor that this process is; ``None`` in tasks and drivers."""
-        return None if _made_by is None else _made_by.actor_id
+        maker = actor()
+        return None if maker is None else maker.actor_id
 
     def get_actor_name(self) -> str | None:
         """The actor's name, empty for one without; ``None`` in tasks and drivers."""
-        return None if _made_by is None else _made_by.terms.actor_name
+        maker = actor()
+        return None if maker is None else maker.terms.actor_name
+
+    @property
+    def current_actor(self) -> ActorHandle:
+        """A handle of the actor that this process is."""
+        maker, now = actor(), _running.get()
+        cls = _class if now is None or now.cls is None else now.cls
+        if maker is None or maker.call.actor_id is None or cls is None:
+            raise RuntimeError("This method is only available in an actor.")
+        from sheaf._runtime import actor_class
+
+        return actor_class.handle_of(maker.call.actor_id, cls, maker.terms)
 
     @property
     def was_current_actor_reconstructed(self) -> bool:
         """Whether the actor that this process is has died before and was started again."""
-        if _made_by is None:
+        maker = actor()
+        if maker is None:
             raise RuntimeError("was_current_actor_reconstructed is for actors; no actor runs in this process")
-        return _made_by.call.attempt > 1
+        return maker.call.attempt > 1
 
     @property
     def namespace(self) -> str:
@@ -189,7 +227,7 @@ class RuntimeContext:
 
     def get_assigned_resources(self) -> dict[str, float]:
         """What the running task or actor holds."""
-        now = _made_by or current()
+        now = actor() or current()
         return {} if now is None else dict(now.terms.resources)
 
     def get_accelerator_ids(self) -> dict[str, list[str]]:
@@ -240,7 +278,7 @@ def get_gpu_ids() -> list[int]:
     """
     import os
 
-    now = _made_by or current()
+    now = actor() or current()
     if now is not None:
         return list(now.call.gpu_ids)
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")

@@ -58,11 +58,11 @@ class Execution:
             return [serialization.dumps(self._send_on(value))]
         values = split(self._call.name, value, self._call.num_returns)
         self._in_user_code = False
-        return [_packed(self._call.name, each) for each in values]
+        return [packed_result(self._call.name, each) for each in values]
 
     def send(self, index: int, item: Any) -> None:
         """Tell the node of one result of a stream."""
-        self._client.yield_item(self._call, index, *_packed(self._call.name, item))
+        self._client.yield_item(self._call, index, *packed_result(self._call.name, item))
 
     def _send_on(self, items: Any) -> int:
         if not hasattr(items, "__iter__"):
@@ -90,6 +90,11 @@ class Execution:
         marks.flush()
         if isinstance(error, interrupts.Cancelled):
             error = TaskCancelledError(f"{self._call.name} was cancelled while it ran")
+        elif isinstance(error, KeyboardInterrupt):
+            # As in Ray; of its own type it would end whoever gets it.
+            error = TaskCancelledError(f"{self._call.name} was interrupted: {error!r}").with_traceback(
+                error.__traceback__
+            )
         start_recording()
         try:
             told = serialization.dump_error(
@@ -162,7 +167,8 @@ def leave(code: object, *, for_good: bool = False) -> NoReturn:
         os._exit((code or 0) & 0xFF if isinstance(code, int | None) else 1)
 
 
-def _packed(name: str, value: Any) -> Packed:
+def packed_result(name: str, value: Any) -> Packed:
+    """One result of the call of this name."""
     try:
         return serialization.dumps(value)
     except Exception as error:

@@ -13,6 +13,8 @@ from sheaf._runtime.causes import sendable
 from sheaf.errors import CancelledError
 from sheaf.exceptions import (
     ActorDiedError,
+    ActorUnschedulableError,
+    GetTimeoutError,
     ObjectLostError,
     ObjectStoreFullError,
     OutOfDiskError,
@@ -21,12 +23,15 @@ from sheaf.exceptions import (
     SheafError,
     TaskCancelledError,
     TaskError,
+    TaskUnschedulableError,
     UnserializableException,
     WorkerCrashedError,
 )
 
 VALUE = 0
 RAISED = 1
+ENDED = 8
+NOT_MADE = 12
 
 _REPORTED: dict[int, type[SheafError]] = {
     2: WorkerCrashedError,
@@ -35,8 +40,10 @@ _REPORTED: dict[int, type[SheafError]] = {
     5: ObjectLostError,
     6: ObjectStoreFullError,
     7: OutOfDiskError,
-    8: CancelledError,
+    ENDED: CancelledError,
     9: RuntimeEnvSetupError,
+    10: TaskUnschedulableError,
+    11: ActorUnschedulableError,
 }
 
 _OWN_FRAMES = str(Path(__file__).parent) + os.sep
@@ -46,7 +53,24 @@ def of(status: int, data: Any) -> Exception:
     """The exception for a value that is a failure."""
     if status == RAISED:
         return _raised(data)
+    if status == NOT_MADE:
+        return _not_made(of(*data[:2]))
     return _REPORTED.get(status, RaySystemError)(str(data))
+
+
+class LateTaskError(TaskUnschedulableError, GetTimeoutError):
+    """The time of a ``get`` is over, and no node could ever run the task."""
+
+
+class LateActorError(ActorUnschedulableError, GetTimeoutError):
+    """The time of a ``get`` is over, and no node could ever hold the actor."""
+
+
+def late(text: str, lacks_a_node: bool | None) -> GetTimeoutError:
+    """The exception for a value that is not there in time; ``lacks_a_node`` is of ``RuntimeClient.about``."""
+    if lacks_a_node is None:
+        return GetTimeoutError(text)
+    return LateActorError(text) if lacks_a_node else LateTaskError(text)
 
 
 def dump(
@@ -75,6 +99,12 @@ def _raised(data: Any) -> Exception:
         return error.as_instanceof_cause()
     died = ActorDiedError(f"the constructor of the actor raised: {error}", actor_id, True)
     died.__cause__ = error
+    return died
+
+
+def _not_made(cause: Exception) -> ActorDiedError:
+    died = ActorDiedError(f"the actor was never made, for an argument of its constructor failed: {cause}", None, True)
+    died.__cause__ = cause
     return died
 
 

@@ -13,13 +13,15 @@ import threading
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from sheaf._runtime import context, environment, machine
 
 if TYPE_CHECKING:
+    from sheaf._runtime.exporter import Exporter
+    from sheaf._runtime.inline.client import InlineClient
     from sheaf._runtime.output import Printer
-    from sheaf._sheaf import Runtime, RuntimeClient
+    from sheaf._sheaf import ObjectRef, Runtime, RuntimeClient
 
 # Workers import what the driver can import: the zygote starts with the driver's path.
 _ZYGOTE = (
@@ -36,12 +38,13 @@ class _Session:
     """What lives from ``init`` to ``shutdown`` in a driver."""
 
     runtime: Runtime | None
-    """``None`` where the node is a process of its own."""
+    """``None`` where the node is a process of its own, and where calls run inline."""
     client: RuntimeClient
-    printer: Printer
+    printer: Printer | None
     job_id: str
     namespace: str
     env: str
+    exporter: Exporter | None = None
 
 
 # One lock for starts and ends; reading is free, since each name is set at once.
@@ -51,12 +54,14 @@ _number = 0
 _client: RuntimeClient | None = None
 _session: _Session | None = None
 _forked: list[object] = []
+_is_exiting = False
 
 
 def client() -> RuntimeClient:
     """The connection of this process to its node; the first use in a driver starts the runtime."""
     if _client is not None:
         return _client
+    hold_at_exit()
     _refuse_fork()
     with _lock:
         if _client is None:
@@ -64,6 +69,14 @@ def client() -> RuntimeClient:
 
             start.init()
     return client()
+
+
+def hold_at_exit() -> None:
+    """Where the interpreter ends, let the threads go no further that it does not wait for: they would only report that
+    the runtime is gone.
+    """
+    if _is_exiting and threading.current_thread().daemon:
+        threading.Event().wait()
 
 
 def number() -> int:
@@ -80,6 +93,17 @@ def is_initialized() -> bool:
     True
     """
     return _client is not None
+
+
+def ref_of(name: bytes) -> ObjectRef:
+    """A reference to the object of this name, for whoever knows that it is there."""
+    if _session is not None and _session.runtime is None:
+        from sheaf._runtime.inline import reference
+
+        return reference.restore(name)
+    from sheaf._sheaf import ObjectRef
+
+    return ObjectRef._restore(name)
 
 
 def job_id() -> str:
@@ -189,6 +213,35 @@ def _become_driver(
     _client = connected
 
 
+def start_inline(stand_in: InlineClient, *, namespace: str | None, env: str) -> None:
+    """Be a driver whose calls run in this process, by what stands in for a connection."""
+    global _client, _number, _session
+    with _lock:
+        if _client is not None:
+            raise RuntimeError("another thread has called init meanwhile")
+        _number = next(_numbers)
+        # It has the methods that are called in a driver.
+        connected = cast("RuntimeClient", stand_in)
+        chosen = namespace or f"{_ANONYMOUS}{uuid.uuid4()}"
+        _session = _Session(None, connected, None, secrets.token_hex(4), chosen, env)
+        _client = connected
+
+
+def export_metrics(port: int) -> None:
+    """Serve the metrics of this driver's node on this port."""
+    from sheaf._runtime.exporter import Exporter
+
+    with _lock:
+        if _session is not None:
+            _session.exporter = Exporter(port)
+
+
+def metrics_port() -> int | None:
+    """Where this driver serves the metrics of its node."""
+    exporter = None if _session is None else _session.exporter
+    return None if exporter is None else exporter.port
+
+
 def shutdown(_exiting_interpreter: bool = False) -> None:
     """End the runtime of this driver with all its workers, actors and objects. Twice is fine.
 
@@ -202,11 +255,20 @@ def shutdown(_exiting_interpreter: bool = False) -> None:
         if _session is None:
             return
         ended, _session, _client = _session, None, None
-        if ended.runtime is None:
-            ended.client.close()
-        else:
+        if ended.exporter is not None:
+            ended.exporter.close()
+        if ended.runtime is not None:
             ended.runtime.shutdown()
-        ended.printer.join(_PRINTED_WITHIN_SECONDS)
+        else:
+            ended.client.close()
+        if ended.printer is not None:
+            ended.printer.join(_PRINTED_WITHIN_SECONDS)
+
+
+def _at_exit() -> None:
+    global _is_exiting
+    _is_exiting = True
+    shutdown()
 
 
 def _zygote() -> list[str]:
@@ -232,4 +294,4 @@ def _refuse_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
-atexit.register(shutdown)
+atexit.register(_at_exit)

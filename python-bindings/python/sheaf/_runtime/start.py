@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import Any
 
 from sheaf._runtime import environment, machine, options, process
-from sheaf.errors import UnsupportedError
 
 # What Ray's init takes and what has no meaning here; any other name is refused as a slip.
 _WITHOUT_MEANING = """
@@ -19,7 +18,7 @@ allow_multiple bind_to_localhost cgroup_path configure_logging dashboard_agent_l
 dashboard_port driver_object_store_memory enable_object_reconstruction enable_resource_isolation include_dashboard
 job_config lru_evict logging_config logging_format local_mode_safe_globals object_ref_seed proxy_server_url
 redis_max_memory storage system_reserved_cpu system_reserved_memory _driver_object_store_memory
-_enable_object_reconstruction _metrics_export_port _node_ip_address _node_name _plasma_directory
+_enable_object_reconstruction _node_ip_address _node_name _plasma_directory
 _redis_max_memory _redis_password _redis_username _system_config _tracing_startup_hook _cluster_id
 """.split()  # noqa: SIM905
 
@@ -38,6 +37,7 @@ class Context(Mapping[str, Any]):
             "address": address,
             "node_id": process.client().node_id,
             "node_ip_address": "127.0.0.1",
+            "metrics_export_port": process.metrics_port(),
         }
 
     def __getitem__(self, key: str) -> Any:
@@ -85,6 +85,7 @@ def init(
     tls_key: str | os.PathLike[str] | None = None,
     tls_ca: str | os.PathLike[str] | None = None,
     _memory: int | None = None,
+    _metrics_export_port: int | None = None,
     _temp_dir: str | os.PathLike[str] | None = None,
     **kwargs: Any,
 ) -> Context:
@@ -107,13 +108,18 @@ def init(
         namespace: Of the names of actors; by default one that nobody else has.
         runtime_env: For all tasks and actors: ``env_vars``, ``working_dir`` and the like.
         ignore_reinit_error: Whether a second ``init`` returns the runtime that is there.
-        local_mode: Not supported: ``UnsupportedError``.
+        local_mode: Whether tasks and methods run where they are called, in this thread, so that breakpoints work. No
+            process is started; resources and environments are checked and have no effect.
         log_to_driver: Whether what workers print appears here.
         logging_level: Of the logger ``"sheaf"``.
         token_file: The file whose first line is the secret of the cluster; by default what ``SHEAF_TOKEN_FILE`` says.
         tls_cert: The certificate that is shown to the cluster, as PEM; by default what ``SHEAF_TLS_CERT`` says.
         tls_key: Its key; by default what ``SHEAF_TLS_KEY`` says.
         tls_ca: The authority of the cluster's certificates; by default what ``SHEAF_TLS_CA`` says.
+        _metrics_export_port: Of this machine alone, on which ``/metrics`` is served for Prometheus; 0 for any that is
+            free, which ``address_info`` tells. By default they are not served.
+        _temp_dir: A folder for files with what workers print, in ``session_latest/logs`` below it; by default there are
+            none.
 
     >>> import sheaf
     >>> with sheaf.init(num_cpus=2, ignore_reinit_error=True) as context:
@@ -129,12 +135,10 @@ def init(
             "  help: call sheaf.shutdown() first, or init(ignore_reinit_error=True) to go on with it"
         )
     address = _chosen(address)
-    if local_mode:
-        raise UnsupportedError("init(local_mode=True) is not there yet")
     _check_names(kwargs)
     if logging_level is not None:
         logging.getLogger("sheaf").setLevel(logging_level.upper() if isinstance(logging_level, str) else logging_level)
-    if address is not None:
+    if address is not None and not local_mode:
         _check_joining(
             num_cpus=num_cpus,
             num_gpus=num_gpus,
@@ -154,8 +158,16 @@ def init(
             env=environment.normalise(runtime_env),
         )
         return Context(address)
+    every = _resources(num_cpus, num_gpus, _memory, resources)
+    if local_mode:
+        from sheaf._runtime.inline.client import InlineClient
+
+        process.start_inline(
+            InlineClient(every, labels or {}), namespace=namespace, env=environment.normalise(runtime_env)
+        )
+        return Context()
     process.start_session(
-        resources=_resources(num_cpus, num_gpus, _memory, resources),
+        resources=every,
         labels=labels or {},
         object_store_memory=None if object_store_memory is None else int(object_store_memory),
         spill_dir=None if spill_dir is None else os.fspath(spill_dir),
@@ -164,6 +176,12 @@ def init(
         namespace=namespace,
         env=environment.normalise(runtime_env),
     )
+    if _metrics_export_port is not None:
+        try:
+            process.export_metrics(_metrics_export_port)
+        except BaseException:
+            process.shutdown()
+            raise
     return Context()
 
 

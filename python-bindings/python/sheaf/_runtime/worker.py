@@ -92,6 +92,7 @@ class Worker:
 
     def _constructor(self, call: Call) -> Callable[..., None]:
         cls = self._function(call)
+        context.note_class(cls)
 
         def construct(*args: Any, **kwargs: Any) -> None:
             instance = self._make(cls, *args, **kwargs)
