@@ -6,6 +6,7 @@
 mod answers;
 mod cache;
 mod calls;
+mod groups;
 mod packing;
 mod streams;
 
@@ -31,6 +32,7 @@ pub use answers::{Batch, Reply, Value};
 use cache::Cache;
 use calls::Calls;
 pub use calls::{Call, Next};
+pub use groups::Amounts;
 use packing::Layout;
 pub use packing::parts_of;
 pub use streams::Item;

@@ -8,6 +8,7 @@ mod actions;
 mod clients;
 mod disk;
 mod gpus;
+mod groups;
 mod output;
 mod requests;
 mod shell;

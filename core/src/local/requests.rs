@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::clients::{Question, prepare};
 use super::shell::Shell;
 use crate::ids::{Attempt, ClientId, ObjectId};
-use crate::schedule::{Event, Failure, Kind, Made, NameRequest, Outcome, Returned, Stop, TaskSpec};
+use crate::schedule::{Event, Failure, GroupRequest, Kind, Made, NameRequest, Outcome, Returned, Stop, TaskSpec};
 use crate::wire::{Answer, Arguments, Ending, MadeHere, NodeInfo, Submission, ToNode};
 
 /// What of a call only its worker understands, as the node carries it.
@@ -100,6 +100,11 @@ impl Shell {
             ToNode::Names(question, prefix) => {
                 self.post(Event::Name(id, question, NameRequest::List(Arc::from(prefix))));
             }
+            ToNode::CreateGroup(question, group) => self.create_group(id, question, group),
+            ToNode::RemoveGroup(question, group) => {
+                self.post(Event::Group(id, question, GroupRequest::Remove(group)));
+            }
+            ToNode::Groups(question) => self.post(Event::Group(id, question, GroupRequest::List)),
             ToNode::Ping(question) => self.answer(id, question, Answer::Ready, Vec::new()),
             ToNode::Nodes(question) => {
                 let nodes = self.nodes();

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::ids::{Attempt, ClientId, LeaseId, NodeId, ObjectId, TaskId};
+use crate::ids::{Attempt, BundleId, ClientId, GroupId, LeaseId, NodeId, ObjectId, TaskId};
 use crate::link::Frame;
 use crate::placement::Strategy;
+use crate::placement::groups::Spreading;
 use crate::resources::Resources;
 
 /// What a task asks for: tasks of one shape take each other's places.
@@ -98,6 +99,8 @@ pub enum Failure {
     NoRoom(Arc<str>),
     /// The task was cancelled.
     Cancelled,
+    /// The placement group that it was to run in was removed.
+    GroupRemoved(GroupId),
     /// The value was there and is not any more.
     Lost(Lost),
 }
@@ -140,6 +143,80 @@ pub enum NameAnswer {
     Free,
     /// These are there.
     Names(Vec<Arc<str>>),
+}
+
+/// Resources that are reserved together: all of them or none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupSpec {
+    /// Its name in the protocol.
+    pub id: GroupId,
+    /// The one by which people find it; empty for none.
+    pub name: Arc<str>,
+    /// What each of its bundles has.
+    pub bundles: Vec<Resources>,
+    /// How they lie on nodes.
+    pub spreading: Spreading,
+    /// The client with whose end it ends; `None` for nobody's.
+    pub lives_with: Option<(NodeId, ClientId)>,
+}
+
+/// How far a placement group is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupState {
+    /// Not all of its bundles are reserved, and it is not used.
+    Pending,
+    /// All are.
+    Created,
+    /// Some were on a node that died, and are reserved anew; the others are used.
+    Rescheduling,
+    /// It is no more.
+    Removed,
+}
+
+impl GroupState {
+    /// Its name, as users read it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "PENDING",
+            Self::Created => "CREATED",
+            Self::Rescheduling => "RESCHEDULING",
+            Self::Removed => "REMOVED",
+        }
+    }
+}
+
+/// What the head says of a placement group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupStatus {
+    /// What was asked for.
+    pub spec: Arc<GroupSpec>,
+    /// How far it is.
+    pub state: GroupState,
+    /// The nodes of those of its bundles that are reserved for good.
+    pub nodes: Vec<Option<NodeId>>,
+}
+
+/// What is asked of the head's table of placement groups.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GroupRequest {
+    /// Make it, as soon as there is room.
+    Create(Arc<GroupSpec>),
+    /// Remove it, with all that runs in it.
+    Remove(GroupId),
+    /// Which are there?
+    List,
+}
+
+/// Its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GroupAnswer {
+    /// It is done, or will be as soon as that can be.
+    Done,
+    /// Another group has the name.
+    NameTaken,
+    /// These are there, and those that were removed last.
+    Groups(Vec<GroupStatus>),
 }
 
 /// Why a value that was there cannot be had.
@@ -262,8 +339,8 @@ pub enum NodeMessage {
 pub enum ToHead {
     /// What the node has; its first message.
     Register(Resources, BTreeMap<Arc<str>, Arc<str>>),
-    /// What of it is free, with the grants that came so far taken off.
-    Beat(Resources, u64),
+    /// What of it is free, with the grants and reservations that came so far taken off; and of the bundles in use.
+    Beat(Resources, BTreeMap<BundleId, Resources>, u64),
     /// How many more leases of a shape the node wants, in place of what it wanted; and the bytes of arguments by node.
     Want(Arc<Shape>, u32, BTreeMap<NodeId, u64>),
     /// A granted lease that there is no room for.
@@ -272,19 +349,37 @@ pub enum ToHead {
     Name(u64, NameRequest),
     /// An actor is over, and has no name any more.
     Nameless(ObjectId),
+    /// A question about placement groups, by its number.
+    Group(u64, GroupRequest),
+    /// Whether the resources for a bundle were reserved, in that round.
+    Reserved(BundleId, u32, bool),
+    /// A client of this node's is gone, and with it the groups that live with it.
+    ClientGone(ClientId),
 }
 
 /// From the head to a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FromHead {
-    /// Lend this to that node.
-    Grant(LeaseId, Arc<Shape>, NodeId),
+    /// Lend this to that node: of the node's own, or of a bundle.
+    Grant(LeaseId, Arc<Shape>, NodeId, Option<BundleId>),
     /// That node is no more: nothing it says may be heard.
     NodeDead(NodeId),
     /// The answer to a question about names.
     Named(u64, NameAnswer),
     /// No node that is there could ever run this: what of the demand none has.
     Unplaceable(Arc<Shape>, Resources),
+    /// The answer to a question about placement groups.
+    Grouped(u64, GroupAnswer),
+    /// Keep these resources for a bundle, in that round, and do not use them yet.
+    Reserve(BundleId, u32, Resources),
+    /// All bundles of its group are reserved: it may be used.
+    Open(BundleId),
+    /// They are not: it is not needed.
+    Release(BundleId),
+    /// That group is no more, nor what runs in it.
+    GroupGone(GroupId),
+    /// No nodes that are there could ever hold that group, and why.
+    GroupUnplaceable(Arc<GroupSpec>, Arc<str>),
 }
 
 /// What arrives at a node.

@@ -2,6 +2,7 @@
 
 mod call;
 mod client;
+mod groups;
 mod options;
 mod reference;
 mod stream;

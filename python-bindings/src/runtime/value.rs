@@ -23,6 +23,7 @@ mod status {
     pub(super) const DISK_FULL: u8 = 7;
     pub(super) const ENDED: u8 = 8;
     pub(super) const SETUP: u8 = 9;
+    pub(super) const GROUP_REMOVED: u8 = 10;
 }
 
 /// Part of a value's memory, which nobody can write to.
@@ -91,6 +92,7 @@ pub(super) fn reply_to_python<'py>(py: Python<'py>, reply: Reply) -> PyResult<Bo
         Reply::Failed(Reason::ActorDied(why)) => text(status::ACTOR_DIED, &why),
         Reply::Failed(Reason::Setup(why)) => text(status::SETUP, &why),
         Reply::Failed(Reason::Cancelled) => text(status::CANCELLED, "the task was cancelled"),
+        Reply::Failed(Reason::GroupRemoved(why)) => text(status::GROUP_REMOVED, &why),
         Reply::Failed(Reason::Lost(why)) => text(status::LOST, &format!("the object is lost: {why}")),
         Reply::Failed(Reason::NoRoom(why)) => text(status::STORE_FULL, &why),
         Reply::Refused(why, false) => text(status::STORE_FULL, &why),

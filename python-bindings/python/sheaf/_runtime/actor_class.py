@@ -7,11 +7,12 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeVar
 
-from sheaf._runtime import actor_handle, arguments, environment, options, process
+from sheaf._runtime import actor_handle, arguments, environment, options, placement, process
 from sheaf._runtime.actor_handle import ActorHandle, Interface, Method
 from sheaf._runtime.arguments import Signature
 from sheaf._runtime.context import Terms
 from sheaf._runtime.definition import Definition
+from sheaf._runtime.placement import Place
 from sheaf._sheaf import CallOptions
 from sheaf.exceptions import ActorAlreadyExistsError
 
@@ -108,10 +109,13 @@ class ActorClass:
                 return found
         signature, methods, is_async = self._described()
         signature.check(args, kwargs)
-        terms = self._terms(given, is_async)
+        # Unless it asks for something: one CPU to be placed, and none for life.
+        resources = options.resources(given, default_cpus=1)
+        place = placement.chosen(self._given, self._definition.name, resources)
+        terms = self._terms(given, place, is_async)
         packed, needs = arguments.pack(self._definition.name, args, kwargs)
         ref = client.create_actor(
-            self._call_options(given, terms),
+            self._call_options(given, resources, place, terms),
             self._definition.ref(),
             packed.data,
             packed.buffers,
@@ -138,7 +142,7 @@ class ActorClass:
             "  help: sheaf.get_actor(name) finds it; options(get_if_exists=True) takes whichever there is"
         )
 
-    def _terms(self, given: Mapping[str, Any], is_async: bool) -> Terms:
+    def _terms(self, given: Mapping[str, Any], place: Place | None, is_async: bool) -> Terms:
         return Terms(
             job_id=process.job_id(),
             namespace=process.namespace(),
@@ -146,17 +150,21 @@ class ActorClass:
             resources=options.resources(given, default_cpus=1 if options.names_resources(given) else 0),
             is_async=is_async,
             actor_name=given.get("name", ""),
+            # A detached actor outlives the driver, and what it starts may do so too.
+            root=None if given.get("lifetime") == "detached" else process.root(),
+            **placement.terms(place),
         )
 
-    def _call_options(self, given: Mapping[str, Any], terms: Terms) -> CallOptions:
+    def _call_options(
+        self, given: Mapping[str, Any], resources: dict[str, float], place: Place | None, terms: Terms
+    ) -> CallOptions:
         name = self._definition.name
         return CallOptions(
             f"{name}.__init__",
-            # Unless it asks for something: one CPU to be placed, and none for life.
-            resources=options.resources(given, default_cpus=1),
+            resources=resources,
             held=terms.resources,
             max_retries=given.get("max_restarts", 0),
-            strategy=options.strategy(given),
+            strategy=options.strategy(given, place),
             env=terms.env,
             concurrency=given.get("max_concurrency", _ASYNC_CONCURRENCY if terms.is_async else 1),
             extra=terms.dumps(),

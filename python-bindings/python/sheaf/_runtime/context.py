@@ -28,6 +28,12 @@ class Terms:
     is_async: bool = False
     """Of actors: whether its methods run on an event loop."""
     actor_name: str = ""
+    root: tuple[str, int] | None = None
+    """The driver behind the call, by node and number there; none where that is a detached actor."""
+    group: str = ""
+    """The placement group in which the call or actor runs; empty for none."""
+    captures: bool = False
+    """Whether the calls that it makes run there too."""
 
     def dumps(self) -> bytes:
         """The terms as bytes."""

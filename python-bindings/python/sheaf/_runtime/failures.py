@@ -21,6 +21,7 @@ from sheaf.exceptions import (
     SheafError,
     TaskCancelledError,
     TaskError,
+    TaskPlacementGroupRemoved,
     UnserializableException,
     WorkerCrashedError,
 )
@@ -37,6 +38,7 @@ _REPORTED: dict[int, type[SheafError]] = {
     7: OutOfDiskError,
     8: CancelledError,
     9: RuntimeEnvSetupError,
+    10: TaskPlacementGroupRemoved,
 }
 
 _OWN_FRAMES = str(Path(__file__).parent) + os.sep

@@ -95,6 +95,13 @@ def namespace() -> str:
     return "" if terms is None else terms.namespace
 
 
+def root() -> tuple[str, int]:
+    """The process with which ends what is started here: the driver, or the detached actor that this is."""
+    own = client()
+    terms = context.terms()
+    return (terms.root if terms else None) or (own.node_id, own.client_id)
+
+
 def env() -> str:
     """The environment that calls made here inherit, as ``CallOptions.env``."""
     if _session is not None:
