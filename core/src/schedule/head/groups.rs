@@ -325,3 +325,126 @@ impl Head {
         self.groups.alive.values().map(Group::status)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::Link;
+    use crate::placement::groups::Spreading;
+    use crate::schedule::message::{Packet, ToHead};
+    use crate::schedule::{HeadAction, HeadEvent, HeadLimits};
+
+    /// A head, and nodes with 2 CPUs each that say what they are told to.
+    struct Cluster {
+        head: Head,
+        links: BTreeMap<NodeId, Link<ToHead, FromHead>>,
+        now: u64,
+    }
+
+    impl Cluster {
+        fn new(nodes: u64) -> Self {
+            let mut cluster = Self { head: Head::new(HeadLimits::default()), links: BTreeMap::new(), now: 0 };
+            for node in 1..=nodes {
+                cluster.say(node, ToHead::Register(cpus(2.0), BTreeMap::new()));
+                cluster.beat(node);
+            }
+            cluster
+        }
+
+        /// What nodes hear when one of them says something.
+        fn say(&mut self, node: u64, message: ToHead) -> Vec<(u64, FromHead)> {
+            let link = self.links.entry(NodeId(node)).or_default();
+            link.send(message);
+            let frame = link.flush(Moment(self.now)).unwrap();
+            self.step(HeadEvent::Arrived(NodeId(node), frame))
+        }
+
+        /// A node has nothing to do, and has heard of all that it was sent.
+        fn beat(&mut self, node: u64) -> Vec<(u64, FromHead)> {
+            self.say(node, ToHead::Beat(cpus(2.0), BTreeMap::new(), 100))
+        }
+
+        fn step(&mut self, event: HeadEvent) -> Vec<(u64, FromHead)> {
+            self.now += LOOK_EVERY;
+            let mut heard = Vec::new();
+            for HeadAction::Send(to, packet) in self.head.step(Moment(self.now), event) {
+                let Packet::Head(frame) = packet else { panic!("{packet:?}") };
+                let messages = self.links.entry(to).or_default().receive(frame, Moment(self.now));
+                heard.extend(messages.into_iter().map(|message| (to.0, message)));
+            }
+            heard
+        }
+
+        fn create(&mut self, spreading: Spreading) -> Vec<u64> {
+            let id = GroupId { asked_on: NodeId(1), number: 1 };
+            let bundles = vec![cpus(1.0); 2];
+            let spec = GroupSpec { id, name: Arc::from(""), bundles, spreading, lives_with: None };
+            reserves(&self.say(1, ToHead::Group(1, GroupRequest::Create(Arc::new(spec)))))
+        }
+
+        /// Nodes answer for the bundles with these indexes.
+        fn answer(&mut self, node: u64, index: u32, round: u32, is_reserved: bool) -> Vec<(u64, FromHead)> {
+            let group = GroupId { asked_on: NodeId(1), number: 1 };
+            self.say(node, ToHead::Reserved(BundleId { group, index }, round, is_reserved))
+        }
+
+        fn state(&self) -> GroupState {
+            self.head.groups().next().unwrap().state
+        }
+    }
+
+    fn cpus(amount: f64) -> Resources {
+        Resources::new([("CPU", amount)]).unwrap()
+    }
+
+    fn reserves(heard: &[(u64, FromHead)]) -> Vec<u64> {
+        heard.iter().filter(|(_, message)| matches!(message, FromHead::Reserve(..))).map(|(node, _)| *node).collect()
+    }
+
+    fn opened(heard: &[(u64, FromHead)]) -> Vec<u64> {
+        heard.iter().filter(|(_, message)| matches!(message, FromHead::Open(_))).map(|(node, _)| *node).collect()
+    }
+
+    #[test]
+    fn bundles_of_a_dead_node_are_reserved_anew() {
+        let mut cluster = Cluster::new(3);
+        assert_eq!(cluster.create(Spreading::StrictSpread), [1, 2]);
+        assert!(opened(&cluster.answer(1, 0, 1, true)).is_empty(), "one of two");
+        assert_eq!(opened(&cluster.answer(2, 1, 1, true)), [1, 2]);
+        assert_eq!(cluster.state(), GroupState::Created);
+        assert_eq!(reserves(&cluster.step(HeadEvent::Gone(NodeId(2)))), [3]);
+        assert_eq!(cluster.state(), GroupState::Rescheduling);
+        assert_eq!(opened(&cluster.answer(3, 1, 2, true)), [3]);
+        assert_eq!(cluster.state(), GroupState::Created);
+        assert!(reserves(&cluster.step(HeadEvent::Gone(NodeId(1)))).is_empty(), "the other two are one");
+        assert_eq!(cluster.state(), GroupState::Rescheduling);
+    }
+
+    #[test]
+    fn a_round_with_a_refusal_gives_all_back_and_another_one_begins() {
+        let mut cluster = Cluster::new(2);
+        assert_eq!(cluster.create(Spreading::Spread), [1, 2]);
+        cluster.answer(1, 0, 1, true);
+        let heard = cluster.answer(2, 1, 1, false);
+        let released = heard.iter().filter(|(_, message)| matches!(message, FromHead::Release(_)));
+        assert_eq!(released.map(|(node, _)| *node).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(cluster.state(), GroupState::Pending);
+        // The nodes still have room, as far as the head knows.
+        let round = if reserves(&heard).is_empty() { cluster.beat(2) } else { heard };
+        assert_eq!(reserves(&round), [1, 2]);
+        assert!(opened(&cluster.answer(1, 0, 1, true)).is_empty(), "an answer of the round before");
+        assert_eq!(cluster.state(), GroupState::Pending);
+    }
+
+    #[test]
+    fn a_group_that_is_asked_for_when_its_client_is_gone_does_not_begin() {
+        let mut cluster = Cluster::new(1);
+        cluster.say(1, ToHead::ClientGone(ClientId(7)));
+        let id = GroupId { asked_on: NodeId(1), number: 1 };
+        let lives_with = Some((NodeId(1), ClientId(7)));
+        let (name, bundles, spreading) = (Arc::from(""), vec![cpus(1.0)], Spreading::Pack);
+        let spec = GroupSpec { id, name, bundles, spreading, lives_with };
+        assert!(reserves(&cluster.say(1, ToHead::Group(1, GroupRequest::Create(Arc::new(spec))))).is_empty());
+        assert_eq!(cluster.head.groups().count(), 0);
+    }
+}

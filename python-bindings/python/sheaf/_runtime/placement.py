@@ -183,7 +183,8 @@ def chosen(given: Mapping[str, Any], name: str, resources: Mapping[str, float]) 
 
 def _named(given: Mapping[str, Any]) -> Place:
     # ``None`` is no group, also where one would be inherited.
-    strategy, group = given.get("scheduling_strategy"), given.get("placement_group", "default")
+    strategy: Any = given.get("scheduling_strategy")
+    group = given.get("placement_group", "default")
     index = given.get("placement_group_bundle_index")
     captures = given.get("placement_group_capture_child_tasks")
     if strategy is not None and group not in (None, "default"):

@@ -52,8 +52,8 @@ def placement_group(
 
     Args:
         bundles: The resources of each, such as ``{"CPU": 2, "GPU": 1}``. A bundle lies on one node.
-        strategy: ``"PACK"``: on few nodes; ``"SPREAD"``: on many; ``"STRICT_PACK"``: on one; ``"STRICT_SPREAD"``: each on
-            a node of its own.
+        strategy: ``"PACK"``: on few nodes; ``"SPREAD"``: on many; ``"STRICT_PACK"``: on one;
+            ``"STRICT_SPREAD"``: each on a node of its own.
         name: By which any job of the cluster finds it.
         lifetime: ``"detached"``: until it is removed.
         _soft_target_node_id: Not supported: ``UnsupportedError``.

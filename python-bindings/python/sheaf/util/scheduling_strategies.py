@@ -56,7 +56,7 @@ class PlacementGroupSchedulingStrategy:
         placement_group_capture_child_tasks: bool | None = None,
     ) -> None:
         if not isinstance(placement_group, PlacementGroup | None):
-            raise TypeError(f"PlacementGroupSchedulingStrategy is for a placement group, and not for {placement_group!r}")
+            raise TypeError(f"placement_group is {placement_group!r}, and has to be a placement group or None")
         self.placement_group = placement_group
         self.placement_group_bundle_index = placement_group_bundle_index
         self.placement_group_capture_child_tasks = placement_group_capture_child_tasks
