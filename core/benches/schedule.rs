@@ -49,7 +49,7 @@ fn decisions(strategy: &Strategy) {
         send(
             &mut head,
             NodeId(node),
-            vec![ToHead::Register(total.clone(), BTreeMap::new()), ToHead::Beat(total.clone(), 0)],
+            vec![ToHead::Register(total.clone(), BTreeMap::new()), ToHead::Beat(total.clone(), BTreeMap::new(), 0)],
         );
     }
     let shape = Arc::new(Shape { demand: Resources::new([("CPU", 1.0)]).unwrap(), strategy: strategy.clone() });

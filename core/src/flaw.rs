@@ -13,6 +13,8 @@ pub(crate) enum Flaw {
     LostLease,
     /// What a node says is heard after it was declared dead.
     StaleNode,
+    /// A placement group is used before all of its bundles are reserved.
+    HalfGroup,
 }
 
 /// Whether `flaw` is planted in this thread.

@@ -110,6 +110,24 @@ pub struct LeaseId {
     pub number: u64,
 }
 
+/// A placement group, by the node of the client that asked for it. Names of groups and of tasks come from one sequence.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct GroupId {
+    /// The node of the client that asked for it.
+    pub asked_on: NodeId,
+    /// Never used twice on that node.
+    pub number: u64,
+}
+
+/// Resources of one node that belong to a placement group.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct BundleId {
+    /// The group.
+    pub group: GroupId,
+    /// Which of its bundles it is.
+    pub index: u32,
+}
+
 macro_rules! shown {
     ($name:ident, $self:ident, $($format:tt)+) => {
         impl fmt::Display for $name {
@@ -129,6 +147,8 @@ macro_rules! shown {
 shown!(TaskId, self, "task-{:x}-{:x}", self.owner.0, self.number);
 shown!(ObjectId, self, "object-{:x}-{:x}-{}", self.task.owner.0, self.task.number, self.index);
 shown!(Attempt, self, "{}#{}", self.task, self.number);
+shown!(GroupId, self, "group-{:x}-{:x}", self.asked_on.0, self.number);
+shown!(BundleId, self, "bundle {} of {}", self.index, self.group);
 shown!(LeaseId, self, "lease-{:x}-{:x}", self.granted_by.map_or(0, |node| node.0), self.number);
 
 #[cfg(test)]

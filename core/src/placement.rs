@@ -1,12 +1,14 @@
 //! Which node is to run a task: a pure order of those that are there.
 
+pub mod groups;
+
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::NodeId;
+use crate::ids::{BundleId, GroupId, NodeId};
 use crate::resources::Resources;
 
 /// Below this use a node is filled before the next one is begun, so that few nodes are busy and large demands still
@@ -30,13 +32,41 @@ pub enum Strategy {
     },
     /// On nodes that have these labels.
     Labels(BTreeMap<Arc<str>, Arc<str>>),
+    /// In a bundle of a placement group: that one, or any of them.
+    Group {
+        /// The group.
+        group: GroupId,
+        /// Which of its bundles; `None` for any.
+        index: Option<u32>,
+    },
 }
 
-/// A node as placement sees it.
+impl Strategy {
+    /// The placement group, if it is one.
+    #[must_use]
+    pub fn group(&self) -> Option<GroupId> {
+        match self {
+            Self::Group { group, .. } => Some(*group),
+            _ => None,
+        }
+    }
+
+    /// The bundles that will do, if it is a placement group: from the first to the last.
+    #[must_use]
+    pub fn bundles(&self) -> Option<std::ops::RangeInclusive<BundleId>> {
+        let Self::Group { group, index } = self else { return None };
+        let bundle = |index| BundleId { group: *group, index };
+        Some(bundle(index.unwrap_or(0))..=bundle(index.unwrap_or(u32::MAX)))
+    }
+}
+
+/// A node as placement sees it, or a bundle on one.
 #[derive(Debug, Clone, Copy)]
 pub struct Candidate<'a> {
     /// Its name.
     pub id: NodeId,
+    /// The bundle, if what it has and what is free is that of one.
+    pub bundle: Option<BundleId>,
     /// All it has.
     pub total: &'a Resources,
     /// What of it is free, as far as is known.
@@ -47,7 +77,11 @@ pub struct Candidate<'a> {
 
 impl Candidate<'_> {
     fn may(&self, strategy: &Strategy) -> bool {
+        if let Some(bundle) = self.bundle {
+            return strategy.bundles().is_some_and(|bundles| bundles.contains(&bundle));
+        }
         match strategy {
+            Strategy::Group { .. } => false,
             Strategy::Default | Strategy::Spread | Strategy::Node { soft: true, .. } => true,
             Strategy::Node { node, soft: false } => self.id == *node,
             Strategy::Labels(labels) => labels.iter().all(|(name, value)| self.labels.get(name) == Some(value)),
@@ -109,7 +143,7 @@ mod tests {
         let near = near.iter().map(|(node, bytes)| (NodeId(*node), *bytes)).collect();
         let candidate = |(index, free)| {
             let id = NodeId(index as u64);
-            Candidate { id, total: &total, free, labels: &labels[usize::from(index == 3)] }
+            Candidate { id, bundle: None, total: &total, free, labels: &labels[usize::from(index == 3)] }
         };
         let ranks = free.iter().enumerate().map(candidate).filter_map(|node| rank(&node, &cpus(1.0), strategy, &near));
         ranks.max().map(|best| best.id.0.0)

@@ -105,7 +105,8 @@ impl Resources {
         self.0.iter().map(|(name, parts)| (&**name, *parts as f64 / PARTS))
     }
 
-    fn add(&mut self, other: &Self) {
+    /// Adds `other`.
+    pub(crate) fn add(&mut self, other: &Self) {
         for (name, amount) in &other.0 {
             *self.0.entry(Arc::clone(name)).or_default() += amount;
         }

@@ -6,6 +6,7 @@
 mod answers;
 mod cache;
 mod calls;
+mod groups;
 mod lines;
 mod packing;
 mod streams;
@@ -23,8 +24,8 @@ use crate::ids::{ClientId, NodeId, ObjectId, TaskId};
 use crate::metrics::Update;
 use crate::store::memory::Draft;
 use crate::wire::{
-    Answer, Arguments, CallOptions, INLINE_BYTES, Inbox, Line, MadeHere, NodeInfo, ObjectInfo, Outbox, Submission, ToClient,
-    ToNode,
+    Answer, Arguments, CallOptions, INLINE_BYTES, Inbox, Line, MadeHere, NodeInfo, ObjectInfo, Outbox, Submission,
+    ToClient, ToNode,
 };
 use crate::{Error, ErrorKind, Result, env};
 
@@ -32,8 +33,9 @@ use answers::{Answers, Shared};
 pub use answers::{Batch, Reply, Value};
 use cache::Cache;
 use calls::Calls;
-pub(crate) use lines::Lines;
 pub use calls::{Call, Next};
+pub use groups::Amounts;
+pub(crate) use lines::Lines;
 use packing::Layout;
 pub use packing::parts_of;
 pub use streams::Item;

@@ -56,6 +56,8 @@ impl Shell {
                 let nodes = self.as_told(members);
                 self.answer(id, question, Answer::Nodes(nodes), Vec::new());
             }
+            Action::Grouped(id, question, answer) => self.group_answered(id, question, answer),
+            Action::WarnOfGroup(group, why) => self.warn_of_group(&group, &why),
             Action::Warn(shape, missing) => {
                 let work = self.node.first_waiting(&shape).map(|spec| postcard::from_bytes::<Work>(&spec.common));
                 let name = work.and_then(Result::ok).map_or_else(|| "a task".to_string(), |work| work.name);
@@ -127,6 +129,9 @@ pub(super) fn reason(failure: Failure) -> Reason {
         Failure::Unschedulable(is_actor, why) => Reason::Unschedulable(is_actor, why.to_string()),
         Failure::NotMade(failure) => Reason::NotMade(Box::new(reason(Arc::unwrap_or_clone(failure)))),
         Failure::Cancelled => Reason::Cancelled,
+        Failure::GroupRemoved(group) => {
+            Reason::GroupRemoved(format!("its placement group ({group}) was removed, or ended with its driver"))
+        }
         Failure::Lost(Lost::OwnerDied) => Reason::Lost("the node that owned it died".to_string()),
         Failure::Lost(Lost::NoLineage) => Reason::Lost(
             "no task is known that could make it again: it was put, or its task is too long ago".to_string(),

@@ -166,6 +166,7 @@ pub(super) fn prepare(options: CallOptions) -> crate::Result<Prepared> {
     let strategy = match &options.place {
         Where::Anywhere => Strategy::Default,
         Where::Spread => Strategy::Spread,
+        Where::Group(group, index) => Strategy::Group { group: *group, index: *index },
         Where::Node(node, soft) => Strategy::Node { node: *node, soft: *soft },
         Where::Labels(labels) => {
             Strategy::Labels(labels.iter().map(|(name, value)| (Arc::from(&**name), Arc::from(&**value))).collect())

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, SystemTime};
 
-use super::output::Lines;
+use crate::client::Lines;
 use crate::{Error, ErrorKind, Result, env};
 
 /// A file that would be longer is put aside.

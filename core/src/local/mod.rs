@@ -10,6 +10,7 @@ mod clients;
 mod disk;
 mod door;
 mod gpus;
+mod groups;
 mod inlet;
 mod inquiry;
 mod logs;
@@ -158,7 +159,8 @@ impl Local {
     pub fn connect(&self) -> Result<UnixStream> {
         let refused = |error| Error::new(ErrorKind::Io, format!("cannot connect to the runtime: {error}"));
         let (here, there) = UnixStream::pair().map_err(refused)?;
-        self.inlet.tell(Input::Connect(there))
+        self.inlet
+            .tell(Input::Connect(there))
             .then_some(here)
             .ok_or_else(|| Error::new(ErrorKind::Cancelled, "the runtime has ended"))
     }

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::clients::{Question, prepare};
 use super::Role;
+use super::clients::{Question, prepare};
 use super::shell::Shell;
 use crate::ids::{Attempt, ClientId, NodeId, ObjectId};
-use crate::schedule::{Event, Failure, Kind, Made, Member, NameRequest, Outcome, Returned, Stop, TaskSpec};
+use crate::schedule::{
+    Event, Failure, GroupRequest, Kind, Made, Member, NameRequest, Outcome, Returned, Stop, TaskSpec,
+};
 use crate::store::Content;
 use crate::wire::{Answer, Arguments, Ending, MadeHere, NodeInfo, Submission, ToNode};
 
@@ -104,6 +106,11 @@ impl Shell {
             ToNode::Names(question, prefix) => {
                 self.post(Event::Name(id, question, NameRequest::List(Arc::from(prefix))));
             }
+            ToNode::CreateGroup(question, group) => self.create_group(id, question, group),
+            ToNode::RemoveGroup(question, group) => {
+                self.post(Event::Group(id, question, GroupRequest::Remove(group)));
+            }
+            ToNode::Groups(question) => self.post(Event::Group(id, question, GroupRequest::List)),
             ToNode::Ping(question) => self.answer(id, question, Answer::Ready, Vec::new()),
             ToNode::Nodes(question) => self.post(Event::Members(id, question)),
             ToNode::Explain(question, object) => {

@@ -1,4 +1,8 @@
 //! `Head`: the state machine of the head: which nodes there are, and who is lent what.
+//!
+//! `groups` has the placement groups.
+
+mod groups;
 
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::ops::Bound;
@@ -9,10 +13,12 @@ use bytes::Bytes;
 use super::message::{self, FromHead, NameAnswer, NameRequest, Packet, Shape, ToHead};
 use crate::env::Moment;
 use crate::flaw::{Flaw, planted};
-use crate::ids::{LeaseId, NodeId, ObjectId};
+use crate::ids::{BundleId, LeaseId, NodeId, ObjectId};
 use crate::link::{Frame, Link};
-use crate::placement::{self, Candidate, Rank};
+use crate::placement::{self, Candidate, Rank, Strategy};
 use crate::resources::Resources;
+
+use groups::Groups;
 
 /// When the head gives up on a node, in milliseconds since it last heard of it.
 #[derive(Debug, Clone, Copy)]
@@ -59,9 +65,26 @@ struct Member {
     labels: BTreeMap<Arc<str>, Arc<str>>,
     /// What is free: what the node said, less what it was granted since.
     free: Resources,
-    /// Grants that were sent to it, by their numbers in the order of sending, that its report does not know of.
-    granted: VecDeque<(u64, LeaseId, Resources)>,
+    /// The bundles there that may be used.
+    bundles: BTreeMap<BundleId, Pool>,
+    /// What was sent to it, by numbers in the order of sending, that its report does not know of.
+    sent: VecDeque<(u64, Sent)>,
     grants: u64,
+}
+
+/// What there is of a bundle, and what of it is free.
+#[derive(Debug)]
+struct Pool {
+    total: Resources,
+    free: Resources,
+}
+
+/// A grant of a lease, or (without one) a reservation: what it takes, and of which bundle.
+#[derive(Debug)]
+struct Sent {
+    lease: Option<LeaseId>,
+    bundle: Option<BundleId>,
+    demand: Resources,
 }
 
 impl Member {
@@ -73,13 +96,42 @@ impl Member {
             total: Resources::default(),
             labels: BTreeMap::new(),
             free: Resources::default(),
-            granted: VecDeque::new(),
+            bundles: BTreeMap::new(),
+            sent: VecDeque::new(),
             grants: 0,
         }
     }
 
     fn as_candidate(&self, id: NodeId) -> Candidate<'_> {
-        Candidate { id, total: &self.total, free: &self.free, labels: &self.labels }
+        Candidate { id, bundle: None, total: &self.total, free: &self.free, labels: &self.labels }
+    }
+
+    fn as_bundle(&self, id: NodeId, bundle: BundleId) -> Option<Candidate<'_>> {
+        let Pool { total, free } = self.bundles.get(&bundle)?;
+        Some(Candidate { id, bundle: Some(bundle), total, free, labels: &self.labels })
+    }
+
+    /// What tasks with such a strategy could run on: the node, or bundles there.
+    fn candidates(&self, id: NodeId, strategy: &Strategy) -> impl Iterator<Item = Candidate<'_>> {
+        let node = strategy.group().is_none().then(|| self.as_candidate(id));
+        let bundles = strategy.bundles().map(|bundles| self.bundles.range(bundles)).into_iter().flatten();
+        node.into_iter().chain(bundles.filter_map(move |(bundle, _)| self.as_bundle(id, *bundle)))
+    }
+
+    fn free_of(&mut self, bundle: Option<BundleId>) -> Option<&mut Resources> {
+        match bundle {
+            None => Some(&mut self.free),
+            Some(bundle) => self.bundles.get_mut(&bundle).map(|pool| &mut pool.free),
+        }
+    }
+
+    /// Something is sent that takes resources of it.
+    fn note_sent(&mut self, sent: Sent) {
+        if let Some(free) = self.free_of(sent.bundle) {
+            free.subtract(&sent.demand);
+        }
+        self.grants += 1;
+        self.sent.push_back((self.grants, sent));
     }
 }
 
@@ -104,6 +156,7 @@ pub struct Head {
     grants: BTreeMap<LeaseId, (Arc<Shape>, NodeId)>,
     /// Actors by their names, with what is needed to call them.
     names: BTreeMap<Arc<str>, (ObjectId, Bytes)>,
+    groups: Groups,
     next_lease: u64,
     /// The want that was granted something last: the next one is next.
     last_granted: Option<(Arc<Shape>, NodeId)>,
@@ -124,6 +177,7 @@ impl Head {
             wants: BTreeMap::new(),
             grants: BTreeMap::new(),
             names: BTreeMap::new(),
+            groups: Groups::default(),
             next_lease: 0,
             last_granted: None,
             addressed: BTreeSet::new(),
@@ -142,6 +196,9 @@ impl Head {
                 let silent = self.members.iter().filter(|(_, member)| silent(member)).map(|(node, _)| *node);
                 for node in silent.collect::<Vec<_>>() {
                     self.bury(node);
+                }
+                if self.looks_at().is_some_and(|at| at <= now) {
+                    self.look_for_places();
                 }
                 self.addressed.extend(self.members.keys());
             }
@@ -178,7 +235,7 @@ impl Head {
         let members = self.members.values();
         let dies = members.map(|member| member.heard_at + self.limits.dead_after);
         let resends = self.members.values().filter_map(|member| member.link.wakes_at());
-        dies.chain(resends).fold(self.now + self.limits.suspect_after, Moment::min)
+        dies.chain(resends).chain(self.looks_at()).fold(self.now + self.limits.suspect_after, Moment::min)
     }
 
     fn arrived(&mut self, from: NodeId, frame: Frame<ToHead>) {
@@ -207,11 +264,13 @@ impl Head {
                 }
             }
             ToHead::At(address) => self.introduce(from, &address),
-            ToHead::Beat(free, grants) => self.beat(from, free, grants),
+            ToHead::Beat(free, bundles, grants) => self.beat(from, free, bundles, grants),
             ToHead::Want(shape, count, near) => {
                 let key = (shape, from);
                 if count == 0 {
                     self.wants.remove(&key);
+                } else if let Some(group) = key.0.strategy.group().filter(|group| !self.has_group(*group)) {
+                    self.send(from, FromHead::GroupGone(group));
                 } else {
                     // A wish that is told again is not complained of again.
                     let warned = self.wants.get(&key).is_some_and(|want| want.warned);
@@ -224,6 +283,12 @@ impl Head {
                 let answer = self.name(request);
                 self.send(from, FromHead::Named(question, answer));
             }
+            ToHead::Group(question, request) => {
+                let answer = self.group_asked(from, request);
+                self.send(from, FromHead::Grouped(question, answer));
+            }
+            ToHead::Reserved(bundle, round, is_reserved) => self.reserved(from, bundle, round, is_reserved),
+            ToHead::ClientGone(client) => self.client_gone(from, client),
             ToHead::Nameless(actor) => self.names.retain(|_, (named, _)| *named != actor),
             ToHead::Members(question) => {
                 let members = self.members().collect();
@@ -280,25 +345,36 @@ impl Head {
     }
 
     /// A node says what is free, and how many grants that takes account of.
-    fn beat(&mut self, node: NodeId, free: Resources, grants: u64) {
+    fn beat(&mut self, node: NodeId, free: Resources, bundles: BTreeMap<BundleId, Resources>, grants: u64) {
         let Some(member) = self.members.get_mut(&node) else { return };
-        while let Some((number, lease, _)) = member.granted.front()
+        while let Some((number, sent)) = member.sent.front()
             && *number <= grants
         {
-            self.grants.remove(lease);
-            member.granted.pop_front();
+            sent.lease.map(|lease| self.grants.remove(&lease));
+            member.sent.pop_front();
         }
-        member.free = free;
-        for (_, _, demand) in &member.granted {
-            member.free.subtract(demand);
+        let mut told: BTreeMap<Option<BundleId>, Resources> =
+            bundles.into_iter().map(|(bundle, free)| (Some(bundle), free)).collect();
+        told.insert(None, free);
+        for (_, sent) in &member.sent {
+            told.entry(sent.bundle).and_modify(|free| _ = free.subtract(&sent.demand));
+        }
+        for (bundle, told) in told {
+            // It may speak of a bundle that has been removed meanwhile, and not know yet that one is open.
+            if let Some(free) = member.free_of(bundle) {
+                *free = told;
+            }
         }
         self.lend_out(node);
+        self.look_for_places();
     }
 
     /// A grant came to nothing.
     fn want_again(&mut self, lease: LeaseId) {
         let Some(key) = self.grants.remove(&lease) else { return };
-        if self.members.contains_key(&key.1) {
+        if let Some(group) = key.0.strategy.group().filter(|group| !self.has_group(*group)) {
+            self.send(key.1, FromHead::GroupGone(group));
+        } else if self.members.contains_key(&key.1) {
             let none = || Want { count: 0, near: BTreeMap::new(), warned: false };
             self.wants.entry(key.clone()).or_insert_with(none).count += 1;
             self.grant(&key);
@@ -315,13 +391,17 @@ impl Head {
         let (shape, near, count) = (Arc::clone(&key.0), want.near.clone(), want.count);
         let rank = |node: &Candidate<'_>| placement::rank(node, &shape.demand, &shape.strategy, &near);
         let trusted = self.members.iter().filter(|(_, member)| self.is_trusted(member));
-        let mut nodes: BinaryHeap<(Rank, NodeId)> =
-            trusted.filter_map(|(id, member)| Some((rank(&member.as_candidate(*id))?, *id))).collect();
+        let candidates = trusted.flat_map(|(id, member)| member.candidates(*id, &shape.strategy));
+        let mut nodes: BinaryHeap<(Rank, NodeId, Option<BundleId>)> =
+            candidates.filter_map(|node| Some((rank(&node)?, node.id, node.bundle))).collect();
         for _ in 0..count {
-            let Some((_, node)) = nodes.pop() else { return self.warn(key) };
-            self.grant_on(node, key);
-            let again = self.members.get(&node).and_then(|member| rank(&member.as_candidate(node)));
-            nodes.extend(again.map(|rank| (rank, node)));
+            let Some((_, node, bundle)) = nodes.pop() else { return self.warn(key) };
+            self.grant_on(node, bundle, key);
+            let again = self.members.get(&node).and_then(|member| match bundle {
+                Some(bundle) => rank(&member.as_bundle(node, bundle)?),
+                None => rank(&member.as_candidate(node)),
+            });
+            nodes.extend(again.map(|rank| (rank, node, bundle)));
         }
     }
 
@@ -330,7 +410,11 @@ impl Head {
         let Some(want) = self.wants.get_mut(key) else { return };
         let (shape, owner) = key;
         let nodes = || self.members.iter().map(|(id, member)| member.as_candidate(*id));
-        if want.warned || nodes().any(|node| node.could(&shape.demand, &shape.strategy)) {
+        // Of a group that waits it is told what it waits for.
+        if want.warned
+            || shape.strategy.group().is_some()
+            || nodes().any(|node| node.could(&shape.demand, &shape.strategy))
+        {
             return;
         }
         want.warned = true;
@@ -342,23 +426,25 @@ impl Head {
     fn lend_out(&mut self, node: NodeId) {
         loop {
             let Some(member) = self.members.get(&node).filter(|member| self.is_trusted(member)) else { return };
-            let candidate = member.as_candidate(node);
             let fits = |(key, want): (&(Arc<Shape>, NodeId), &Want)| {
-                placement::rank(&candidate, &key.0.demand, &key.0.strategy, &want.near).map(|_| key.clone())
+                let Shape { demand, strategy } = &*key.0;
+                let mut candidates = member.candidates(node, strategy);
+                let found = candidates.find(|node| placement::rank(node, demand, strategy, &want.near).is_some())?;
+                Some((key.clone(), found.bundle))
             };
             let after = match &self.last_granted {
                 Some(last) => Bound::Excluded(last),
                 None => Bound::Unbounded,
             };
             let next = self.wants.range((after, Bound::Unbounded)).find_map(fits);
-            let Some(key) = next.or_else(|| self.wants.iter().find_map(fits)) else { return };
-            self.grant_on(node, &key);
+            let Some((key, bundle)) = next.or_else(|| self.wants.iter().find_map(fits)) else { return };
+            self.grant_on(node, bundle, &key);
             self.last_granted = Some(key);
         }
     }
 
-    /// Grants one lease on a node that has room for it.
-    fn grant_on(&mut self, node: NodeId, key: &(Arc<Shape>, NodeId)) {
+    /// Grants one lease on a node, or in a bundle there, that has room for it.
+    fn grant_on(&mut self, node: NodeId, bundle: Option<BundleId>, key: &(Arc<Shape>, NodeId)) {
         let (Some(want), Some(member)) = (self.wants.get_mut(key), self.members.get_mut(&node)) else { return };
         want.count -= 1;
         if want.count == 0 {
@@ -367,18 +453,17 @@ impl Head {
         let (shape, owner) = key;
         self.next_lease += 1;
         let lease = LeaseId { granted_by: None, number: self.next_lease };
-        member.free.subtract(&shape.demand);
-        member.grants += 1;
-        member.granted.push_back((member.grants, lease, shape.demand.clone()));
+        member.note_sent(Sent { lease: Some(lease), bundle, demand: shape.demand.clone() });
         self.grants.insert(lease, key.clone());
-        self.send(node, FromHead::Grant(lease, Arc::clone(shape), *owner));
+        self.send(node, FromHead::Grant(lease, Arc::clone(shape), *owner, bundle));
     }
 
     /// Declares a node dead and tells all others.
     fn bury(&mut self, node: NodeId) {
         let Some(member) = self.members.remove(&node) else { return };
         self.dead.insert(node);
-        member.granted.iter().for_each(|(_, lease, _)| self.want_again(*lease));
+        self.groups_without(node);
+        member.sent.iter().filter_map(|(_, sent)| sent.lease).for_each(|lease| self.want_again(lease));
         self.wants.retain(|(_, owner), _| *owner != node);
         self.names.retain(|_, (actor, _)| actor.owner() != node);
         self.grants.retain(|_, (_, owner)| *owner != node);

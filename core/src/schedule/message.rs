@@ -6,9 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Attempt, ClientId, LeaseId, NodeId, ObjectId, TaskId};
+use crate::ids::{Attempt, BundleId, ClientId, GroupId, LeaseId, NodeId, ObjectId, TaskId};
 use crate::link::Frame;
 use crate::placement::Strategy;
+use crate::placement::groups::Spreading;
 use crate::resources::Resources;
 use crate::wire::as_bytes;
 
@@ -106,6 +107,8 @@ pub enum Failure {
     NotMade(Arc<Self>),
     /// The task was cancelled.
     Cancelled,
+    /// The placement group that it was to run in was removed.
+    GroupRemoved(GroupId),
     /// The value was there and is not any more.
     Lost(Lost),
 }
@@ -148,6 +151,80 @@ pub enum NameAnswer {
     Free,
     /// These are there.
     Names(Vec<Arc<str>>),
+}
+
+/// Resources that are reserved together: all of them or none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupSpec {
+    /// Its name in the protocol.
+    pub id: GroupId,
+    /// The one by which people find it; empty for none.
+    pub name: Arc<str>,
+    /// What each of its bundles has.
+    pub bundles: Vec<Resources>,
+    /// How they lie on nodes.
+    pub spreading: Spreading,
+    /// The client with whose end it ends; `None` for nobody's.
+    pub lives_with: Option<(NodeId, ClientId)>,
+}
+
+/// How far a placement group is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum GroupState {
+    /// Not all of its bundles are reserved, and it is not used.
+    Pending,
+    /// All are.
+    Created,
+    /// Some were on a node that died, and are reserved anew; the others are used.
+    Rescheduling,
+    /// It is no more.
+    Removed,
+}
+
+impl GroupState {
+    /// Its name, as users read it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "PENDING",
+            Self::Created => "CREATED",
+            Self::Rescheduling => "RESCHEDULING",
+            Self::Removed => "REMOVED",
+        }
+    }
+}
+
+/// What the head says of a placement group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupStatus {
+    /// What was asked for.
+    pub spec: Arc<GroupSpec>,
+    /// How far it is.
+    pub state: GroupState,
+    /// The nodes of those of its bundles that are reserved for good.
+    pub nodes: Vec<Option<NodeId>>,
+}
+
+/// What is asked of the head's table of placement groups.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum GroupRequest {
+    /// Make it, as soon as there is room.
+    Create(Arc<GroupSpec>),
+    /// Remove it, with all that runs in it.
+    Remove(GroupId),
+    /// Which are there?
+    List,
+}
+
+/// Its answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum GroupAnswer {
+    /// It is done, or will be as soon as that can be.
+    Done,
+    /// Another group has the name.
+    NameTaken,
+    /// These are there, and those that were removed last.
+    Groups(Vec<GroupStatus>),
 }
 
 /// Why a value that was there cannot be had.
@@ -272,8 +349,8 @@ pub enum ToHead {
     Register(Resources, BTreeMap<Arc<str>, Arc<str>>),
     /// Where other nodes reach it.
     At(Arc<str>),
-    /// What of it is free, with the grants that came so far taken off.
-    Beat(Resources, u64),
+    /// What of it is free, with the grants and reservations that came so far taken off; and of the bundles in use.
+    Beat(Resources, BTreeMap<BundleId, Resources>, u64),
     /// How many more leases of a shape the node wants, in place of what it wanted; and the bytes of arguments by node.
     Want(Arc<Shape>, u32, BTreeMap<NodeId, u64>),
     /// A granted lease that there is no room for.
@@ -284,6 +361,12 @@ pub enum ToHead {
     Nameless(ObjectId),
     /// A question by its number: which nodes are there?
     Members(u64),
+    /// A question about placement groups, by its number.
+    Group(u64, GroupRequest),
+    /// Whether the resources for a bundle were reserved, in that round.
+    Reserved(BundleId, u32, bool),
+    /// A client of this node's is gone, and with it the groups that live with it.
+    ClientGone(ClientId),
 }
 
 /// A node, as the head knows it.
@@ -304,8 +387,8 @@ pub struct Member {
 /// From the head to a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromHead {
-    /// Lend this to that node.
-    Grant(LeaseId, Arc<Shape>, NodeId),
+    /// Lend this to that node: of the node's own, or of a bundle.
+    Grant(LeaseId, Arc<Shape>, NodeId, Option<BundleId>),
     /// Where that node is reached.
     At(NodeId, Arc<str>),
     /// That node is no more: nothing it says may be heard.
@@ -316,6 +399,18 @@ pub enum FromHead {
     Members(u64, Vec<Member>),
     /// No node that is there could ever run this: what of the demand none has.
     Unplaceable(Arc<Shape>, Resources),
+    /// The answer to a question about placement groups.
+    Grouped(u64, GroupAnswer),
+    /// Keep these resources for a bundle, in that round, and do not use them yet.
+    Reserve(BundleId, u32, Resources),
+    /// All bundles of its group are reserved: it may be used.
+    Open(BundleId),
+    /// They are not: it is not needed.
+    Release(BundleId),
+    /// That group is no more, nor what runs in it.
+    GroupGone(GroupId),
+    /// No nodes that are there could ever hold that group, and why.
+    GroupUnplaceable(Arc<GroupSpec>, Arc<str>),
 }
 
 /// What arrives at a node.

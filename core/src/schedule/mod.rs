@@ -13,7 +13,7 @@ mod simulation;
 
 pub use head::{Head, HeadAction, HeadEvent, HeadLimits};
 pub use message::{
-    Failure, FromHead, Hold, Kind, Known, Lost, Made, Member, NameAnswer, NameRequest, NodeMessage, Outcome, Packet, Returned,
-    Shape, Stop, TaskSpec, ToHead,
+    Failure, FromHead, GroupAnswer, GroupRequest, GroupSpec, GroupState, GroupStatus, Hold, Kind, Known, Lost, Made,
+    Member, NameAnswer, NameRequest, NodeMessage, Outcome, Packet, Returned, Shape, Stop, TaskSpec, ToHead,
 };
 pub use node::{Action, Event, Node};

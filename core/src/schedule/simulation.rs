@@ -2,6 +2,7 @@
 //! reorders; programs that submit, get and drop; machines that die, freeze and lose what they store. A seed decides
 //! all of it.
 
+mod groups;
 mod programs;
 mod tests;
 
@@ -12,14 +13,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::message::{
-    Failure, Kind, Lost, Made, NameAnswer, NameRequest, Outcome, Packet, Returned, Shape, Stop, TaskSpec, ToHead,
+    Failure, GroupAnswer, GroupRequest, GroupSpec, Kind, Lost, Made, NameAnswer, NameRequest, Outcome, Packet,
+    Returned, Shape, Stop, TaskSpec, ToHead,
 };
 use super::{Action, Event, Head, HeadAction, HeadEvent, HeadLimits, Node};
 use crate::env::{Moment, Random};
-use crate::ids::{Attempt, ClientId, NodeId, ObjectId, TaskId};
+use crate::ids::{Attempt, BundleId, ClientId, GroupId, NodeId, ObjectId, TaskId};
 use crate::link::Frame;
 use crate::resources::{CPU, Resources};
 
+use groups::Groups;
 use programs::Client;
 
 /// The faults stop then, and programs begin nothing more, once they have begun so many tasks.
@@ -43,6 +46,8 @@ enum Coming {
     DropRef(NodeId, ClientId, ObjectId),
     /// A client of a node does the next thing.
     Client(NodeId, ClientId),
+    /// Somebody removes a placement group.
+    RemoveGroup(GroupId),
     /// An attempt's worker is done.
     Worker(NodeId, Attempt),
     /// Each of six kinds comes at least once.
@@ -71,6 +76,8 @@ struct Told {
     /// Of all that happened, in order.
     fingerprint: u64,
     tasks: usize,
+    /// Placement groups that were made.
+    groups: usize,
     faults: BTreeMap<&'static str, usize>,
     /// What was broken, first things first.
     broken: Vec<String>,
@@ -93,6 +100,7 @@ struct World {
     handles: BTreeSet<ObjectId>,
     /// Questions about names that are not answered.
     asked_names: BTreeSet<(NodeId, ClientId, u64)>,
+    groups: Groups,
     /// The number of the next result of each attempt that streams.
     items: BTreeMap<(NodeId, Attempt), u32>,
     /// Tasks that asked for another try.
@@ -129,6 +137,7 @@ impl World {
             running: BTreeSet::new(),
             handles: BTreeSet::new(),
             asked_names: BTreeSet::new(),
+            groups: Groups::default(),
             items: BTreeMap::new(),
             raised: BTreeSet::new(),
             begun: BTreeMap::new(),
@@ -223,6 +232,7 @@ impl World {
             }
         }
         self.check_end();
+        self.told.groups = self.groups.created();
         self.told
     }
 
@@ -254,6 +264,7 @@ impl World {
                 None => self.drop_ref(node, client, object),
             },
             Coming::Client(node, client) => self.client_acts(node, client),
+            Coming::RemoveGroup(group) => self.remove_group(group),
             Coming::Worker(node, attempt) => self.worker_ends(node, attempt),
             Coming::Fault(kind) => self.fault(kind),
         }
@@ -281,6 +292,7 @@ impl World {
             let HeadAction::Send(to, packet) = action;
             self.transmit(NodeId(0), to, &Coming::AtNode(to, packet));
         }
+        self.check_groups();
         let at = Moment(self.head.wakes_at().since(Moment(self.head_ahead)));
         if at < self.head_wakes_at {
             self.head_wakes_at = at;
@@ -297,9 +309,13 @@ impl World {
             }
             return;
         }
+        if let Event::ClientGone(client) = &event {
+            self.groups.client_gone(id, *client, self.now);
+        }
         for action in host.node.step(self.now + host.ahead, event) {
             self.act(id, action);
         }
+        self.check_bundles(id);
         let Some(host) = self.hosts.get_mut(&id) else { return };
         let at = Moment(host.node.wakes_at().since(Moment(host.ahead)));
         if at < host.wakes_at {
@@ -347,6 +363,8 @@ impl World {
             Action::Answer(client, question, answer) => self.answered(id, client, question, answer),
             Action::Members(_, _, _) | Action::Meet(_, _) | Action::Part(_) => {}
             Action::Named(client, question, answer) => self.named(id, client, question, &answer),
+            Action::Grouped(client, question, answer) => self.grouped(id, client, question, &answer),
+            Action::WarnOfGroup(_, _) => {}
             Action::Item(client, object) => self.item(id, client, object),
             Action::Done(task) => {
                 if !self.running.remove(&task) {
@@ -371,6 +389,7 @@ impl World {
         self.hosts.remove(&id);
         self.running.retain(|task| task.owner != id);
         self.asked_names.retain(|(node, _, _)| *node != id);
+        self.groups.without(id);
     }
 
     fn fault(&mut self, kind: u64) {
@@ -489,6 +508,10 @@ impl World {
         }
         broken.extend(self.running.iter().map(|task| format!("{task} never ended")));
         broken.extend(self.asked_names.iter().map(|asked| format!("{asked:?} is never answered")));
+        broken.extend(self.head.groups().map(|group| format!("{group:?} is never removed")));
+        if self.groups.unanswered() > 0 {
+            broken.push(format!("questions about groups are never answered: {:?}", self.groups));
+        }
         if !self.head.has_no_names() {
             broken.push("the head knows names".to_string());
         }

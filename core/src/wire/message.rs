@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use crate::ids::{Attempt, ClientId, NodeId, ObjectId, TaskId};
+use crate::ids::{Attempt, ClientId, GroupId, NodeId, ObjectId, TaskId};
 use crate::metrics::Update;
+use crate::placement::groups::Spreading;
 
 /// What a call asks for; a client says it once and then names it by a number.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,6 +41,40 @@ pub enum Where {
     Node(NodeId, bool),
     /// On nodes with these labels.
     Labels(BTreeMap<String, String>),
+    /// In a bundle of a placement group: that one, or any.
+    Group(GroupId, Option<u32>),
+}
+
+/// A placement group that is wanted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NewGroup {
+    /// What it is called between processes.
+    pub id: GroupId,
+    /// What people call it; empty for nothing.
+    pub name: String,
+    /// What each bundle has.
+    pub bundles: Vec<BTreeMap<String, f64>>,
+    /// How they lie on nodes.
+    pub spreading: Spreading,
+    /// The client with whose end it ends, if it ends with one.
+    pub lives_with: Option<(NodeId, ClientId)>,
+}
+
+/// A placement group that is there, or was removed not long ago.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GroupInfo {
+    /// What it is called between processes.
+    pub id: GroupId,
+    /// What people call it; empty for nothing.
+    pub name: String,
+    /// What each bundle has.
+    pub bundles: Vec<BTreeMap<String, f64>>,
+    /// How they lie on nodes, by Ray's name.
+    pub strategy: String,
+    /// How far it is, by Ray's name.
+    pub state: String,
+    /// Where each bundle is, if it is anywhere.
+    pub nodes: Vec<Option<NodeId>>,
 }
 
 /// The part of a call that its worker needs, whichever its arguments are.
@@ -178,6 +213,12 @@ pub enum ToNode {
     PendingCalls(u64, ObjectId),
     /// The actor of this worker ends for good.
     ExitActor,
+    /// A question: make this placement group as soon as there is room for it.
+    CreateGroup(u64, NewGroup),
+    /// A question: end that placement group, with all that runs in it.
+    RemoveGroup(u64, GroupId),
+    /// A question: which placement groups are there?
+    Groups(u64),
 }
 
 /// Why an object has no value.
@@ -199,6 +240,8 @@ pub enum Reason {
     NotMade(Box<Self>),
     /// It was cancelled.
     Cancelled,
+    /// The placement group that it was to run in was removed.
+    GroupRemoved(String),
     /// The value was there and is not any more.
     Lost(String),
 }
@@ -261,6 +304,8 @@ pub enum Answer {
     About(bool, Option<bool>),
     /// A number.
     Count(u64),
+    /// Placement groups.
+    Groups(Vec<GroupInfo>),
 }
 
 /// The value of an argument.

@@ -57,7 +57,8 @@ pub fn ask(address: &str, access: &Access, inquiry: Inquiry) -> Result<String> {
             answers.message().await?.ok_or_else(|| Status::unavailable("the node did not answer"))
         };
         let late = |_| Error::new(ErrorKind::Io, format!("the node at {address} does not answer"));
-        let answer = tokio::time::timeout(ANSWER, asked).await.map_err(late)?.map_err(|status| told(address, &status))?;
+        let answer =
+            tokio::time::timeout(ANSWER, asked).await.map_err(late)?.map_err(|status| told(address, &status))?;
         String::from_utf8(answer.body.to_vec())
             .map_err(|_| Error::new(ErrorKind::Io, format!("the node at {address} is not understood")))
     })

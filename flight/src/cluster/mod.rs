@@ -63,7 +63,9 @@ impl Port {
                 "{address} is reached from other machines, and without a token or certificates anybody there could \
                  run code here"
             ))
-            .with_hint("give a token (--token-file) or certificates (--tls-cert, --tls-key, --tls-ca), or bind to 127.0.0.1"));
+            .with_hint(
+                "give a token (--token-file) or certificates (--tls-cert, --tls-key, --tls-ca), or bind to 127.0.0.1",
+            ));
         }
         let failed = |error| Error::new(ErrorKind::Io, format!("cannot listen at {address}: {error}"));
         let listener = TcpListener::bind(address).map_err(failed)?;

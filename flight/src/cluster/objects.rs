@@ -142,11 +142,7 @@ pub(super) async fn fetch(board: Arc<Switchboard>, object: ObjectId, from: NodeI
     board.inlet().fetched(object, from, what);
 }
 
-async fn try_once(
-    board: &Switchboard,
-    object: ObjectId,
-    from: NodeId,
-) -> std::result::Result<(Room, Content), Broken> {
+async fn try_once(board: &Switchboard, object: ObjectId, from: NodeId) -> std::result::Result<(Room, Content), Broken> {
     let mut begun = board.partial.lock().remove(&object);
     let (offset, edition) = begun.as_ref().map_or((0, 0), |partial| (partial.arrived, partial.edition));
     let opened = open(board, from, &Wish { object, offset, edition }).await;
@@ -224,14 +220,9 @@ async fn prepare(board: &Switchboard, header: &Header) -> std::result::Result<Pa
     let ended = |_| Broken::NoRoom("the node ends".to_string());
     let room = board.inlet().room(header.size).await.map_err(ended)?.map_err(Broken::NoRoom)?;
     match Draft::new(header.size) {
-        Ok(draft) => Ok(Partial {
-            draft,
-            room,
-            size: header.size,
-            edition: header.edition,
-            arrived: 0,
-            since: Instant::now(),
-        }),
+        Ok(draft) => {
+            Ok(Partial { draft, room, size: header.size, edition: header.edition, arrived: 0, since: Instant::now() })
+        }
         Err(error) => {
             board.inlet().without(room);
             Err(Broken::NoRoom(format!("{} bytes of shared memory cannot be had: {error}", header.size)))

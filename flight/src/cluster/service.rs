@@ -89,10 +89,9 @@ impl FlightService for Service {
         if action.r#type != ask::ACTION {
             return not_offered(&format!("the action {:?}", action.r#type));
         }
-        let inquiry =
-            postcard::from_bytes(&action.body).map_err(|_| Status::invalid_argument("the question is not understood"))?;
-        let answer =
-            self.board.inlet().inquire(inquiry).await.map_err(|_| Status::unavailable("the node ends"))?;
+        let inquiry = postcard::from_bytes(&action.body)
+            .map_err(|_| Status::invalid_argument("the question is not understood"))?;
+        let answer = self.board.inlet().inquire(inquiry).await.map_err(|_| Status::unavailable("the node ends"))?;
         let answer = arrow_flight::Result { body: answer.into_bytes().into() };
         Ok(Response::new(stream::iter([Ok(answer)]).boxed()))
     }

@@ -5,7 +5,6 @@ import sys
 
 from sheaf._sheaf import command_line
 
-
 _STARTS_WORKERS = ("head", "node")
 
 

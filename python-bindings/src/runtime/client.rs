@@ -11,12 +11,13 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
-use sheaf::core::client::{Batch, Client, Host, NewCall, Next, Reply, Value};
+use sheaf::core::client::{Amounts, Batch, Client, Host, NewCall, Next, Reply, Value};
 use sheaf::core::env;
 use sheaf::core::ids::{ObjectId, TaskId};
 use sheaf::core::metrics::{Change, Update};
 
 use super::call::PyCall;
+use super::groups;
 use super::options::CallOptions;
 use super::reference::{ObjectRef, bytes_of, hex};
 use super::stream::ItemStream;
@@ -342,6 +343,29 @@ impl RuntimeClient {
     /// Ends the conversation: what this process held is freed.
     fn close(&self, py: Python<'_>) {
         py.detach(|| self.0.close());
+    }
+
+    #[pyo3(signature = (name, bundles, strategy, lives_with))]
+    fn create_group(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        bundles: Vec<Amounts>,
+        strategy: &str,
+        lives_with: Option<(String, u64)>,
+    ) -> PyResult<String> {
+        let (spreading, lives_with) = (groups::spreading(strategy)?, lives_with.map(groups::process).transpose()?);
+        py.detach(|| self.0.create_group(name, bundles, spreading, lives_with)).runtime(py).map(groups::hex)
+    }
+
+    fn remove_group(&self, py: Python<'_>, group: &str) -> PyResult<()> {
+        let group = groups::group_of(group)?;
+        py.detach(|| self.0.remove_group(group)).runtime(py)
+    }
+
+    fn groups(&self, py: Python<'_>) -> PyResult<Vec<groups::Told>> {
+        let all = py.detach(|| self.0.groups()).runtime(py)?;
+        Ok(all.into_iter().map(groups::told).collect())
     }
 
     #[expect(clippy::type_complexity, reason = "a list of tuples is what Python gets")]

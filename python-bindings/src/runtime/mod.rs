@@ -3,6 +3,7 @@
 mod blobs;
 mod call;
 mod client;
+mod groups;
 mod options;
 mod reference;
 mod stream;

@@ -12,6 +12,7 @@ use sheaf::core::ids::NodeId;
 use sheaf::core::resources::Resources;
 use sheaf::core::wire::{self, Where, Work};
 
+use super::groups::group_of;
 use super::{Connection, IntoRuntimeResult};
 use crate::errors::IntoPyResult;
 
@@ -33,6 +34,12 @@ fn place(strategy: &Bound<'_, PyTuple>) -> PyResult<Where> {
             let number = u64::from_str_radix(&name, 16)
                 .map_err(|_| PyValueError::new_err(format!("{name:?} is not the id of a node")))?;
             Ok(Where::Node(NodeId(number), strategy.get_item(2)?.extract()?))
+        }
+        "GROUP" => {
+            let group: String = strategy.get_item(1)?.extract()?;
+            let index: i64 = strategy.get_item(2)?.extract()?;
+            // -1 is any, in Ray's words.
+            Ok(Where::Group(group_of(&group)?, u32::try_from(index).ok()))
         }
         "LABELS" => Ok(Where::Labels(strategy.get_item(1)?.extract()?)),
         other => Err(PyValueError::new_err(format!("{other:?} is no scheduling strategy"))),

@@ -26,6 +26,7 @@ mod status {
     pub(super) const TASK_UNSCHEDULABLE: u8 = 10;
     pub(super) const ACTOR_UNSCHEDULABLE: u8 = 11;
     pub(super) const NOT_MADE: u8 = 12;
+    pub(super) const GROUP_REMOVED: u8 = 13;
 }
 
 /// Part of a value's memory, which nobody can write to.
@@ -100,6 +101,7 @@ pub(super) fn reply_to_python<'py>(py: Python<'py>, reply: Reply) -> PyResult<Bo
             tuple(py, status::NOT_MADE, why.into_any(), PyList::empty(py))
         }
         Reply::Failed(Reason::Cancelled) => text(status::CANCELLED, "the task was cancelled"),
+        Reply::Failed(Reason::GroupRemoved(why)) => text(status::GROUP_REMOVED, &why),
         Reply::Failed(Reason::Lost(why)) => text(status::LOST, &format!("the object is lost: {why}")),
         Reply::Failed(Reason::NoRoom(why)) => text(status::STORE_FULL, &why),
         Reply::Refused(why, false) => text(status::STORE_FULL, &why),

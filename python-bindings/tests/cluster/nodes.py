@@ -132,9 +132,7 @@ class Cluster:
     def run_driver(self, code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
         """A program of its own, to its end; its first argument is the address."""
         command = [sys.executable, "-c", code, self.address, *map(str, arguments)]
-        return subprocess.run(
-            command, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False, env=self.env
-        )
+        return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False, env=self.env)
 
     @contextmanager
     def started_driver(self, code: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:

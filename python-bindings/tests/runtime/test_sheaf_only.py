@@ -145,6 +145,34 @@ def test_explain_and_a_warning_say_what_nobody_has(caplog: pytest.LogCaptureFixt
         ray.get(ref, timeout=0.1)
 
 
+def test_a_placement_group_that_finds_no_node_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, logger="sheaf"):
+        group = ray.util.placement_group([{"CPU": 1}, {"unobtainium": 3}], name="dreams")
+        assert processes.becomes_true(lambda: "unobtainium 3" in caplog.text, WARNED_SECONDS)
+        assert "dreams" in caplog.text
+        other = ray.util.placement_group([{"CPU": 1}, {"CPU": 1}], strategy="STRICT_SPREAD")
+        assert processes.becomes_true(lambda: "STRICT_SPREAD wants 2 nodes" in caplog.text, WARNED_SECONDS)
+    assert "group" in ray.explain(group.ready())
+    for each in (group, other):
+        ray.util.remove_placement_group(each)
+
+
+def test_a_placement_group_ends_with_the_detached_actor_that_made_it() -> None:
+    @ray.remote(num_cpus=0)
+    class Landlord:
+        def reserve(self, lifetime: str | None) -> Any:
+            return ray.util.placement_group([{"CPU": 0.5}], lifetime=lifetime)
+
+    landlord = Landlord.options(name="landlord", lifetime="detached").remote()
+    group, detached = ray.get([landlord.reserve.remote(None), landlord.reserve.remote("detached")], timeout=30)
+    assert group.wait(30)
+    ray.kill(landlord)
+    state = ray.util.placement_group_table
+    assert processes.becomes_true(lambda: state(group)["state"] == "REMOVED", 10)
+    assert state(detached)["state"] == "CREATED"
+    ray.util.remove_placement_group(detached)
+
+
 def test_explain_says_what_a_task_waits_for() -> None:
     running = [sleep.remote(60) for _ in range(2)]
     queued, dependent, done = echo.remote(), echo.remote(running[0]), ray.put(1)

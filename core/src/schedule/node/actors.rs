@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::runs::Run;
 use super::tasks::State;
 use super::{Action, Node};
-use crate::ids::{Attempt, ClientId, NodeId, ObjectId, TaskId};
+use crate::ids::{Attempt, BundleId, ClientId, NodeId, ObjectId, TaskId};
 use crate::resources::Resources;
 use crate::schedule::message::{Failure, Kind, Known, Lost, NodeMessage, Outcome, Stop, TaskSpec};
 
@@ -66,8 +66,10 @@ impl Calls {
 /// A life of an actor on this node.
 #[derive(Debug)]
 pub(super) struct Resident {
-    life: u32,
+    pub(super) life: u32,
     held: Resources,
+    /// The bundle that this is of, if it is of one.
+    pub(super) bundle: Option<BundleId>,
     concurrency: u32,
     /// Calls that have not begun, as they came.
     queue: VecDeque<Attempt>,
@@ -292,10 +294,14 @@ impl Node {
                 // One that its owner has given up.
                 self.end_actor(actor, life);
             }
-            self.ledger.take_anyhow(held);
+            let bundle = self.bundle_of(self.runs.get(&attempt).and_then(|run| run.lease));
+            if let Some(ledger) = self.ledger_of(bundle) {
+                ledger.take_anyhow(held);
+            }
             let resident = Resident {
                 life: attempt.number,
                 held: held.clone(),
+                bundle,
                 concurrency: *concurrency,
                 queue: VecDeque::new(),
                 running: BTreeSet::new(),
@@ -352,7 +358,7 @@ impl Node {
     /// The worker of an actor is gone, or has to go: its calls are answered, and its owner told.
     pub(super) fn move_out(&mut self, actor: ObjectId, why: &Failure) {
         let Some(resident) = self.residents.remove(&actor) else { return };
-        self.give_back_held(&resident.held);
+        self.give_to(resident.bundle, &resident.held);
         for attempt in resident.running {
             self.end(attempt, Outcome::Failed(why.clone()));
         }
@@ -367,12 +373,15 @@ impl Node {
 
     /// Ends a life of an actor, if it is the one that lives here.
     pub(super) fn end_actor(&mut self, actor: ObjectId, life: u32) {
+        let why = "it was ended: by kill or exit_actor, or with its last handle";
+        self.end_resident(actor, life, &Failure::ActorDied(Arc::from(why)));
+    }
+
+    /// Ends a life of an actor for a reason, if it is the one that lives here.
+    pub(super) fn end_resident(&mut self, actor: ObjectId, life: u32, why: &Failure) {
         if self.residents.get(&actor).is_some_and(|resident| resident.life == life) {
             self.actions.push(Action::KillActor(actor, life));
-            self.move_out(
-                actor,
-                &Failure::ActorDied(Arc::from("it was ended: by kill or exit_actor, or with its last handle")),
-            );
+            self.move_out(actor, why);
         }
     }
 

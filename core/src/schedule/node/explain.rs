@@ -112,6 +112,16 @@ impl Node {
 
     fn explain_queued(&self, id: TaskId, shape: &Shape) -> String {
         let demand = &shape.demand;
+        if let Some(group) = shape.strategy.group() {
+            let which = shape.strategy.bundles().map(|bundles| bundles.into_inner());
+            let which = match which {
+                Some((first, last)) if first == last => first.to_string(),
+                _ => format!("a bundle of {group}"),
+            };
+            return format!(
+                "{id} waits for room for {demand} in {which}; placement_group_table() tells how far that is"
+            );
+        }
         match self.unplaceable.get(shape) {
             Some(missing) if missing.is_empty() => {
                 format!("{id} waits for {demand}: its scheduling strategy allows none of the nodes that are there")

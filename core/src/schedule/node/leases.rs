@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::{Action, Node};
 use crate::env::Moment;
-use crate::ids::{Attempt, LeaseId, NodeId, ObjectId};
+use crate::ids::{Attempt, BundleId, LeaseId, NodeId, ObjectId};
 use crate::placement::Strategy;
 use crate::resources::{CPU, Resources};
 use crate::schedule::message::{Failure, Kind, Known, NodeMessage, Outcome, Shape, Stop, ToHead};
@@ -50,6 +50,8 @@ pub(super) struct Lease {
 pub(super) struct Lent {
     pub(super) owner: NodeId,
     shape: Arc<Shape>,
+    /// The bundle that it is of, if it is of one.
+    pub(super) bundle: Option<BundleId>,
     /// What runs on it waits for objects, and its CPUs are lent to others.
     is_blocked: bool,
 }
@@ -107,17 +109,15 @@ impl Node {
 
     /// A lease on this node's own resources, where the strategy lets a task run here unasked.
     fn lend_to_self(&mut self, shape: &Arc<Shape>) -> Option<LeaseId> {
-        let here = match shape.strategy {
-            Strategy::Default => true,
-            Strategy::Node { node, .. } => node == self.id,
-            Strategy::Spread | Strategy::Labels(_) => false,
+        let bundle = match shape.strategy {
+            Strategy::Group { .. } => Some(self.take_from_bundle(shape)?),
+            Strategy::Default => self.ledger.take(&shape.demand).then_some(None)?,
+            Strategy::Node { node, .. } => (node == self.id && self.ledger.take(&shape.demand)).then_some(None)?,
+            Strategy::Spread | Strategy::Labels(_) => return None,
         };
-        if !here || !self.ledger.take(&shape.demand) {
-            return None;
-        }
         self.next_lease += 1;
         let id = LeaseId { granted_by: Some(self.id), number: self.next_lease };
-        self.lent.insert(id, Lent { owner: self.id, shape: Arc::clone(shape), is_blocked: false });
+        self.lent.insert(id, Lent { owner: self.id, shape: Arc::clone(shape), bundle, is_blocked: false });
         self.keep_lease(self.id, id, shape);
         Some(id)
     }
@@ -146,10 +146,17 @@ impl Node {
         known.into_iter().map(now).collect()
     }
 
-    /// What an actor held is free again.
-    pub(super) fn give_back_held(&mut self, held: &Resources) {
-        self.ledger.give(held);
-        self.dispatch_all();
+    /// What was taken from this node, or from a bundle here, is free again; with the bundle itself it was before.
+    pub(super) fn give_to(&mut self, bundle: Option<BundleId>, resources: &Resources) {
+        if let Some(ledger) = self.ledger_of(bundle) {
+            ledger.give(resources);
+            self.dispatch_all();
+        }
+    }
+
+    /// The bundle that a lease is of.
+    pub(super) fn bundle_of(&self, lease: Option<LeaseId>) -> Option<BundleId> {
+        lease.and_then(|lease| self.lent.get(&lease)?.bundle)
     }
 
     /// Tells the head how many more leases this node has work for, when that changed.
@@ -200,14 +207,14 @@ impl Node {
     }
 
     /// The head wants resources lent.
-    pub(super) fn granted(&mut self, id: LeaseId, shape: Arc<Shape>, owner: NodeId) {
+    pub(super) fn granted(&mut self, id: LeaseId, shape: Arc<Shape>, owner: NodeId, bundle: Option<BundleId>) {
         if self.dead.contains(&owner) {
             return;
         }
-        if !self.ledger.take(&shape.demand) {
+        if !self.ledger_of(bundle).is_some_and(|ledger| ledger.take(&shape.demand)) {
             return self.head.send(ToHead::Refused(id));
         }
-        self.lent.insert(id, Lent { owner, shape: Arc::clone(&shape), is_blocked: false });
+        self.lent.insert(id, Lent { owner, shape: Arc::clone(&shape), bundle, is_blocked: false });
         self.send(owner, NodeMessage::Leased(id, shape));
     }
 
@@ -224,11 +231,11 @@ impl Node {
     pub(super) fn lease_is_free(&mut self, id: LeaseId) {
         let Some(lease) = self.leases.get_mut(&id) else { return };
         lease.running = None;
-        let shape = Arc::clone(&lease.shape);
+        let (shape, node, until) = (Arc::clone(&lease.shape), lease.node, lease.until);
         // What was taken while a task waited is paid back before anything new begins.
-        let is_due = match lease.node == self.id {
-            true => self.ledger.is_overdrawn(),
-            false => lease.until <= self.now,
+        let is_due = match node == self.id {
+            true => self.ledger_of(self.bundle_of(Some(id))).is_none_or(|ledger| ledger.is_overdrawn()),
+            false => until <= self.now,
         };
         if is_due {
             self.give_back(id);
@@ -253,14 +260,18 @@ impl Node {
 
     /// What was lent is back; what still runs on it is not wanted any more.
     pub(super) fn lease_returned(&mut self, id: LeaseId) {
+        self.take_back(id, &Failure::Crashed(Arc::from("its lease was taken back")));
+    }
+
+    /// Ends a lease of this node's, and with a failure what still runs on it.
+    pub(super) fn take_back(&mut self, id: LeaseId, failure: &Failure) {
         for attempt in self.unended_runs_of(id) {
             self.actions.push(Action::Kill(attempt, Stop { force: true, recursive: true }));
-            self.end(attempt, Outcome::Failed(Failure::Crashed(Arc::from("its lease was taken back"))));
+            self.end(attempt, Outcome::Failed(failure.clone()));
         }
         self.set_blocked(id, false);
         if let Some(lent) = self.lent.remove(&id) {
-            self.ledger.give(&lent.shape.demand);
-            self.dispatch_all();
+            self.give_to(lent.bundle, &lent.shape.demand);
         }
     }
 
@@ -271,16 +282,28 @@ impl Node {
         if std::mem::replace(&mut lent.is_blocked, is_blocked) == is_blocked {
             return;
         }
-        let cpus = lent.shape.demand.only(CPU);
+        let (bundle, cpus) = (lent.bundle, lent.shape.demand.only(CPU));
         if is_blocked {
-            self.ledger.give(&cpus);
-            self.dispatch_all();
-        } else {
-            self.ledger.take_anyhow(&cpus);
+            self.give_to(bundle, &cpus);
+        } else if let Some(ledger) = self.ledger_of(bundle) {
+            ledger.take_anyhow(&cpus);
         }
     }
 
-    fn dispatch_all(&mut self) {
+    /// The attempts of a shape that wait for a lease.
+    pub(super) fn queued(&self, shape: &Arc<Shape>) -> Vec<Attempt> {
+        let waits = |attempt: &&Attempt| {
+            self.tasks
+                .get(&attempt.task)
+                .is_some_and(|task| task.attempt == attempt.number && task.state == State::Queued)
+        };
+        self.backlogs
+            .get(shape)
+            .map(|backlog| backlog.queue.iter().filter(waits).copied().collect())
+            .unwrap_or_default()
+    }
+
+    pub(super) fn dispatch_all(&mut self) {
         let shapes: Vec<_> = self.backlogs.keys().cloned().collect();
         shapes.iter().for_each(|shape| self.dispatch(shape));
     }

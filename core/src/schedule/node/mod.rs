@@ -2,12 +2,13 @@
 //!
 //! One topic in each file: `actors` have their calls, `references` counts, `objects` are those this node owns, `fetches` bring values here,
 //! `tasks` are those this node owns, `streams` their results that come one by one, `leases` are what they run on, `runs` are the attempts that run here, `deaths`
-//! is what the end of another node means, `names` are those of actors, and `explain` says why something waits.
+//! is what the end of another node means, `names` are those of actors, `groups` has placement groups, and `explain` says why something waits.
 
 mod actors;
 mod deaths;
 mod explain;
 mod fetches;
+mod groups;
 mod leases;
 mod names;
 mod objects;
@@ -22,11 +23,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::message::{
-    Failure, FromHead, Member, NameAnswer, NameRequest, NodeMessage, Outcome, Packet, Returned, Shape, Stop, TaskSpec, ToHead,
+    Failure, FromHead, GroupAnswer, GroupRequest, GroupSpec, Member, NameAnswer, NameRequest, NodeMessage, Outcome,
+    Packet, Returned, Shape, Stop, TaskSpec, ToHead,
 };
 use crate::env::Moment;
 use crate::flaw::{Flaw, planted};
-use crate::ids::{Attempt, ClientId, LeaseId, NodeId, ObjectId, TaskId};
+use crate::ids::{Attempt, BundleId, ClientId, LeaseId, NodeId, ObjectId, TaskId};
 use crate::link::{Frame, Link};
 use crate::placement::Strategy;
 use crate::resources::{Ledger, Resources};
@@ -73,6 +75,8 @@ pub enum Event {
     Name(ClientId, u64, NameRequest),
     /// A client asks which nodes there are; the answer has the number of the question.
     Members(ClientId, u64),
+    /// A client asks about placement groups; the answer has the number of the question.
+    Group(ClientId, u64, GroupRequest),
     /// An actor of this node's lives until it is ended, whoever holds it.
     Detach(ObjectId),
     /// A client wants an actor ended: for good, or (`true`) to begin anew if it may.
@@ -124,6 +128,8 @@ pub enum Action {
     Meet(NodeId, Arc<str>),
     /// That node is dead.
     Part(NodeId),
+    /// Answer a client's question about placement groups.
+    Grouped(ClientId, u64, GroupAnswer),
     /// Tell the client that submitted a task of a result that came while it runs, to which it holds a reference.
     Item(ClientId, ObjectId),
     /// A task ended.
@@ -132,6 +138,8 @@ pub enum Action {
     Again(TaskId),
     /// Tell the clients that no node can run this, and what is missing.
     Warn(Arc<Shape>, Resources),
+    /// Tell the clients that no nodes could hold this placement group, and why.
+    WarnOfGroup(Arc<GroupSpec>, Arc<str>),
     /// This node was declared dead: end everything and start anew.
     Reset,
 }
@@ -154,7 +162,7 @@ pub struct Node {
     /// Those whose holds still count, in the order of their deaths.
     graves: VecDeque<(Moment, NodeId)>,
     beat_at: Moment,
-    told: Option<(Resources, u64)>,
+    told: Option<(Resources, BTreeMap<BundleId, Resources>, u64)>,
     told_at: Moment,
     grants: u64,
     ledger: Ledger,
@@ -173,6 +181,7 @@ pub struct Node {
     calls: BTreeMap<ObjectId, Calls>,
     residents: BTreeMap<ObjectId, Resident>,
     names: names::Names,
+    groups: groups::Groups,
     /// What of shapes no node has.
     unplaceable: BTreeMap<Arc<Shape>, Resources>,
     /// Tasks so far.
@@ -224,6 +233,7 @@ impl Node {
             calls: BTreeMap::new(),
             residents: BTreeMap::new(),
             names: names::Names::default(),
+            groups: groups::Groups::default(),
             unplaceable: BTreeMap::new(),
             submitted: 0,
             abandoned: BTreeMap::new(),
@@ -303,11 +313,15 @@ impl Node {
             Event::AddRef(client, object) => self.add_ref(client, object),
             Event::DropRef(client, object) => self.drop_ref(client, object),
             Event::Get(client, question, object) => self.get(client, question, object),
-            Event::ClientGone(client) => self.client_gone(client),
+            Event::ClientGone(client) => {
+                self.client_gone(client);
+                self.head.send(ToHead::ClientGone(client));
+            }
             Event::Forget(client, question, object) => self.forget_question(client, question, object),
             Event::Cancel(task, stop) => self.cancel(task, stop),
             Event::Name(client, question, request) => self.ask_for_name(client, question, request),
             Event::Members(client, question) => self.ask_for_members(client, question),
+            Event::Group(client, question, request) => self.ask_of_groups(client, question, request),
             Event::Detach(actor) => self.detach(actor),
             Event::Kill(actor, may_restart) => self.send(actor.owner(), NodeMessage::KillActor(actor, may_restart)),
             Event::ActorGone(actor, why) => self.move_out(actor, &why),
@@ -324,10 +338,19 @@ impl Node {
 
     fn hear_head(&mut self, message: FromHead) {
         match message {
-            FromHead::Grant(lease, shape, owner) => {
+            FromHead::Grant(lease, shape, owner, bundle) => {
                 self.grants += 1;
-                self.granted(lease, shape, owner);
+                self.granted(lease, shape, owner, bundle);
             }
+            FromHead::Reserve(bundle, round, resources) => {
+                self.grants += 1;
+                self.reserve(bundle, round, resources);
+            }
+            FromHead::Open(bundle) => self.open_bundle(bundle),
+            FromHead::Release(bundle) => self.release_bundle(bundle),
+            FromHead::GroupGone(group) => self.group_gone(group),
+            FromHead::Grouped(question, answer) => self.group_answered(question, answer),
+            FromHead::GroupUnplaceable(group, why) => self.actions.push(Action::WarnOfGroup(group, why)),
             FromHead::At(node, address) => self.actions.push(Action::Meet(node, address)),
             FromHead::NodeDead(node) => {
                 self.node_dead(node);
@@ -381,13 +404,13 @@ impl Node {
 
     /// Tells the head what is free when that changed, and that this node lives.
     fn beat(&mut self) {
-        let says = (self.ledger.free().clone(), self.grants);
+        let says = (self.ledger.free().clone(), self.groups.free(), self.grants);
         let has_news = self.told.as_ref() != Some(&says);
         if has_news {
             self.beat_at = self.beat_at.min(self.told_at + NEWS_EVERY);
         }
         if self.now >= self.beat_at {
-            self.head.send(ToHead::Beat(says.0.clone(), says.1));
+            self.head.send(ToHead::Beat(says.0.clone(), says.1.clone(), says.2));
             (self.told, self.told_at, self.beat_at) = (Some(says), self.now, self.now + BEAT_EVERY);
         }
     }
@@ -456,6 +479,7 @@ impl Node {
         tell("wanted objects", self.wanted.len(), format!("{:?}", self.wanted.first_key_value()));
         tell("stored objects", self.stored.len(), format!("{:?}", self.stored.first()));
         tell("names", self.names.len(), format!("{:?}", self.names));
+        tell("bundles and questions about groups", self.count_of_groups(), format!("{:?}", self.groups));
         tell("results to commit", self.unconfirmed.len(), format!("{:?}", self.unconfirmed.first()));
         tell("backlogs", self.backlogs.len(), format!("{:?}", self.backlogs.first_key_value()));
         for (node, link) in &self.links {

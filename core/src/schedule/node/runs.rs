@@ -76,8 +76,11 @@ impl Node {
         known: Vec<(ObjectId, Known)>,
     ) {
         if !self.is_lent(lease) {
-            let gone = Outcome::Failed(Failure::Crashed(Arc::from(format!("{} took its resources back", self.id))));
-            return self.send(attempt.task.owner, NodeMessage::Finished(attempt, gone));
+            let gone = match self.gone_group(&spec.shape) {
+                Some(group) => Failure::GroupRemoved(group),
+                None => Failure::Crashed(Arc::from(format!("{} took its resources back", self.id))),
+            };
+            return self.send(attempt.task.owner, NodeMessage::Finished(attempt, Outcome::Failed(gone)));
         }
         self.prepare(Some(lease), attempt, spec, known);
     }

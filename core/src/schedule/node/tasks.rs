@@ -385,8 +385,13 @@ impl Node {
     /// Ends a task that has not ended with a failure for each of its results.
     pub(super) fn fail(&mut self, id: TaskId, failure: &Failure) {
         let Some(task) = self.tasks.remove(&id) else { return };
-        let never = Failure::ActorDied(Arc::from("it was ended before it was made"));
-        let failure = if task.makes_an_actor() && *failure == Failure::Cancelled { &never } else { failure };
+        let never = match failure {
+            Failure::Cancelled => Some("it was ended before it was made"),
+            Failure::GroupRemoved(_) => Some("its placement group was removed before it was made"),
+            _ => None,
+        };
+        let never = never.filter(|_| task.makes_an_actor()).map(|why| Failure::ActorDied(Arc::from(why)));
+        let failure = never.as_ref().unwrap_or(failure);
         if task.state != State::Done {
             self.actions.push(Action::Done(id));
         }

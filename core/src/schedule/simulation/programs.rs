@@ -79,6 +79,8 @@ impl World {
             }
             5 if self.random.below(10) == 0 => self.name_one(node, id),
             5 if self.random.below(10) == 0 => self.forget_one(node, id),
+            5 if self.random.below(6) == 0 => self.create_group(node, id),
+            5 if self.random.below(20) == 0 => self.remove_any_group(node, id),
             5 => self.call_one(node, id),
             6 => {
                 if let Some(object) = self.any_ref(node, id) {
@@ -241,8 +243,9 @@ impl World {
         }
         let needs = (0..self.random.below(3)).filter_map(|_| self.any_ref(node, id)).collect();
         let refs = (0..self.random.below(3)).filter_map(|_| self.any_foreign_ref(node, id)).collect();
-        let strategy = match self.random.below(2) {
-            0 => crate::placement::Strategy::Spread,
+        let strategy = match self.random.below(5) {
+            0 => self.in_a_group(),
+            1 | 2 => crate::placement::Strategy::Spread,
             _ => crate::placement::Strategy::Default,
         };
         let demand = cpus([0.0, 0.5, 1.0][self.random.below(3) as usize]);

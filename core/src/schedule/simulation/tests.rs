@@ -7,10 +7,10 @@ const SEEDS: u64 = 500;
 
 /// Runs these seeds, each of which has enough in it to prove something.
 fn hold(seeds: std::ops::Range<u64>) {
-    let (mut broken, mut tasks) = (Vec::new(), 0);
+    let (mut broken, mut tasks, mut groups) = (Vec::new(), 0, 0);
     for seed in seeds.clone() {
         let told = World::new(seed).run();
-        tasks += told.tasks;
+        (tasks, groups) = (tasks + told.tasks, groups + told.groups);
         if !told.broken.is_empty() {
             broken.push(format!("seed {seed}, faults {:?}:\n    {}", told.faults, told.broken.join("\n    ")));
             continue;
@@ -19,7 +19,8 @@ fn hold(seeds: std::ops::Range<u64>) {
         assert!(told.tasks >= 200, "seed {seed} has only {} tasks", told.tasks);
         assert!(faults >= 5 && told.faults.len() >= 3, "seed {seed} has only the faults {:?}", told.faults);
     }
-    println!("{} seeds, {tasks} tasks", seeds.clone().count());
+    println!("{} seeds, {tasks} tasks, {groups} placement groups", seeds.clone().count());
+    assert!(groups >= seeds.clone().count(), "only {groups} placement groups were made");
     let some = &broken[..broken.len().min(5)];
     assert!(broken.is_empty(), "{} of {} seeds:\n{}", broken.len(), seeds.count(), some.join("\n"));
 }
@@ -216,7 +217,7 @@ fn owners_that_want_what_is_scarce_have_it_in_turn() {
         for HeadAction::Send(to, packet) in head.step(now, HeadEvent::Arrived(from, frame)) {
             let Packet::Head(frame) = packet else { panic!("{packet:?}") };
             for message in links.entry(to).or_default().receive(frame, now) {
-                if let crate::schedule::FromHead::Grant(_, _, owner) = message {
+                if let crate::schedule::FromHead::Grant(_, _, owner, _) = message {
                     *lent.entry(owner).or_default() += 1;
                     grants += 1;
                 }
@@ -233,14 +234,21 @@ fn owners_that_want_what_is_scarce_have_it_in_turn() {
         }
     }
     // One lease at a time fits, and each is over when the next one is told to be free.
-    let grants: u64 = (0..60).map(|round| send(2 + round, 1, ToHead::Beat(cpus(1.0), round))).sum();
+    let grants: u64 = (0..60).map(|round| send(2 + round, 1, ToHead::Beat(cpus(1.0), BTreeMap::new(), round))).sum();
     assert_eq!(grants, 60);
     assert_eq!(lent, (2..5).map(|owner| (NodeId(owner), 20)).collect());
 }
 
 #[test]
 fn planted_faults_are_found() {
-    let flaws = [Flaw::DroppedAcknowledgement, Flaw::DoubleCommit, Flaw::EarlyFree, Flaw::LostLease, Flaw::StaleNode];
+    let flaws = [
+        Flaw::DroppedAcknowledgement,
+        Flaw::DoubleCommit,
+        Flaw::EarlyFree,
+        Flaw::LostLease,
+        Flaw::StaleNode,
+        Flaw::HalfGroup,
+    ];
     for flaw in flaws {
         plant(Some(flaw));
         let found = (0..SEEDS).find_map(|seed| {

@@ -8,12 +8,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, NoReturn, TypeVar
 
-from sheaf._runtime import actor_handle, arguments, environment, options, process
+from sheaf._runtime import actor_handle, arguments, environment, options, placement, process
 from sheaf._runtime.actor_handle import ActorHandle, Interface, Method
 from sheaf._runtime.arguments import Signature
 from sheaf._runtime.context import Terms
 from sheaf._runtime.definition import Definition
-from sheaf._runtime.durable.place import Place, place_of
+from sheaf._runtime.durable.place import Place as Kept
+from sheaf._runtime.durable.place import place_of
+from sheaf._runtime.placement import Place
 from sheaf._sheaf import CallOptions
 from sheaf.exceptions import ActorAlreadyExistsError
 
@@ -117,14 +119,17 @@ class ActorClass:
                 return found
         signature, methods, is_async = self._described()
         signature.check(args, kwargs)
-        place = self._place(given, namespace, is_async)
-        if place is not None:
+        kept = self._kept(given, namespace, is_async)
+        if kept is not None:
             # As tasks: a call that kills its process every time ends.
             given = {"max_restarts": -1, "max_task_retries": 3} | given
-        terms = self._terms(given, is_async)
+        # Unless it asks for something: one CPU to be placed, and none for life.
+        resources = options.resources(given, default_cpus=1)
+        place = placement.chosen(self._given, self._definition.name, resources)
+        terms = self._terms(given, place, is_async)
         packed, needs = arguments.pack(self._definition.name, args, kwargs)
         ref = client.create_actor(
-            self._call_options(given, replace(terms, durable=place)),
+            self._call_options(given, resources, place, replace(terms, durable=kept)),
             self._definition.ref(),
             packed.data,
             packed.buffers,
@@ -134,7 +139,7 @@ class ActorClass:
         handle = ActorHandle(ref, Interface(self._definition.name, methods, terms))
         return self._named(handle, given, namespace)
 
-    def _place(self, given: Mapping[str, Any], namespace: str, is_async: bool) -> Place | None:
+    def _kept(self, given: Mapping[str, Any], namespace: str, is_async: bool) -> Kept | None:
         """Where a durable actor is saved; ``None`` for others."""
         if not given.get("durable"):
             return None
@@ -144,11 +149,11 @@ class ActorClass:
                 f"the actor {self._definition.name} is {kind}, and cannot be durable: its state would be saved in the "
                 "middle of calls\n  help: let it run one call at a time, without async methods and max_concurrency"
             )
-        place = place_of(given["durable"], given.get("name"), namespace)
+        kept = place_of(given["durable"], given.get("name"), namespace)
         # Before there is a second one, which would take over from the first.
         if actor_handle.look_up(given["name"], namespace) is not None:
             raise _exists(given["name"], namespace)
-        return place
+        return kept
 
     def _named(self, handle: ActorHandle, given: Mapping[str, Any], namespace: str) -> ActorHandle:
         """The handle of whoever has the name: this one, or with ``get_if_exists`` one that was first."""
@@ -164,7 +169,7 @@ class ActorClass:
             return actor_handle.get_actor(name, namespace)
         raise _exists(name, namespace)
 
-    def _terms(self, given: Mapping[str, Any], is_async: bool) -> Terms:
+    def _terms(self, given: Mapping[str, Any], place: Place | None, is_async: bool) -> Terms:
         return Terms(
             job_id=process.job_id(),
             namespace=process.namespace(),
@@ -174,17 +179,21 @@ class ActorClass:
             actor_name=given.get("name", ""),
             max_task_retries=given.get("max_task_retries", 0),
             max_pending_calls=given.get("max_pending_calls", -1),
+            # A detached actor outlives the driver, and what it starts may do so too.
+            root=None if given.get("lifetime") == "detached" else process.root(),
+            **placement.terms(place),
         )
 
-    def _call_options(self, given: Mapping[str, Any], terms: Terms) -> CallOptions:
+    def _call_options(
+        self, given: Mapping[str, Any], resources: dict[str, float], place: Place | None, terms: Terms
+    ) -> CallOptions:
         name = self._definition.name
         return CallOptions(
             f"{name}.__init__",
-            # Unless it asks for something: one CPU to be placed, and none for life.
-            resources=options.resources(given, default_cpus=1),
+            resources=resources,
             held=terms.resources,
             max_retries=given.get("max_restarts", 0),
-            strategy=options.strategy(given),
+            strategy=options.strategy(given, place),
             env=terms.env,
             concurrency=given.get("max_concurrency", _ASYNC_CONCURRENCY if terms.is_async else 1),
             extra=terms.dumps(),

@@ -35,6 +35,12 @@ class Terms:
     max_task_retries: int = 0
     max_pending_calls: int = -1
     """Of actors: calls of one process that may be under way; none is too many below 1."""
+    root: tuple[str, int] | None = None
+    """The driver behind the call, by node and number there; none where that is a detached actor."""
+    group: str = ""
+    """The placement group in which the call or actor runs; empty for none."""
+    captures: bool = False
+    """Whether the calls that it makes run there too."""
 
     def dumps(self) -> bytes:
         """The terms as bytes."""

@@ -23,6 +23,7 @@ from sheaf.exceptions import (
     SheafError,
     TaskCancelledError,
     TaskError,
+    TaskPlacementGroupRemoved,
     TaskUnschedulableError,
     UnserializableException,
     WorkerCrashedError,
@@ -44,6 +45,7 @@ _REPORTED: dict[int, type[SheafError]] = {
     9: RuntimeEnvSetupError,
     10: TaskUnschedulableError,
     11: ActorUnschedulableError,
+    13: TaskPlacementGroupRemoved,
 }
 
 _OWN_FRAMES = str(Path(__file__).parent) + os.sep

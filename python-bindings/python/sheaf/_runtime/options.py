@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from sheaf._runtime.durable import place
-from sheaf.errors import UnsupportedError
+from sheaf._runtime.placement import Place, PlacementGroup
 
 # The least part of a resource that is counted.
 _LEAST = 0.0001
@@ -87,6 +87,11 @@ def _lifetime(name: str, value: Any) -> None:
         raise ValueError(f'{name} is {value!r}, and has to be "detached" or "non_detached"')
 
 
+def _group(name: str, value: Any) -> None:
+    if value != "default" and not isinstance(value, PlacementGroup):
+        raise TypeError(f"{name} is {value!r}, and has to be a placement group")
+
+
 def _any(name: str, value: Any) -> None:
     pass
 
@@ -101,7 +106,7 @@ _COMMON: dict[str, Check] = {
     "runtime_env": _kind(Mapping),
     "scheduling_strategy": _any,
     "label_selector": _kind(Mapping),
-    "placement_group": _any,
+    "placement_group": _group,
     "placement_group_bundle_index": _count(-1),
     "placement_group_capture_child_tasks": _kind(bool),
     # Without a meaning here; harmless.
@@ -185,12 +190,12 @@ def names_resources(given: Mapping[str, Any]) -> bool:
     return any(given.get(name) is not None for name in ("num_cpus", "num_gpus", "resources", "accelerator_type"))
 
 
-def strategy(given: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Where to run, as ``CallOptions`` says it."""
+def strategy(given: Mapping[str, Any], place: Place | None) -> tuple[Any, ...]:
+    """Where to run, as ``CallOptions`` says it: in the place that was chosen, if there is one."""
+    if place is not None:
+        return ("GROUP", place.group.id.hex(), place.index)
     chosen = given.get("scheduling_strategy")
-    if given.get("placement_group") not in (None, "default") or hasattr(chosen, "placement_group"):
-        raise UnsupportedError("placement groups are not there yet")
-    if chosen is None:
+    if chosen is None or hasattr(chosen, "placement_group"):
         labels = given.get("label_selector")
         return ("LABELS", dict(labels)) if labels else ("DEFAULT",)
     if chosen in ("DEFAULT", "SPREAD"):

@@ -129,6 +129,13 @@ def is_anonymous(namespace: str) -> bool:
     return namespace.startswith(_ANONYMOUS)
 
 
+def root() -> tuple[str, int]:
+    """The process with which ends what is started here: the driver, or the detached actor that this is."""
+    own = client()
+    terms = context.terms()
+    return (terms.root if terms else None) or (own.node_id, own.client_id)
+
+
 def env() -> str:
     """The environment that calls made here inherit, as ``CallOptions.env``."""
     if _session is not None:

@@ -7,10 +7,11 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sheaf._runtime import arguments, environment, options, process, streams
+from sheaf._runtime import arguments, environment, options, placement, process, streams
 from sheaf._runtime.arguments import Signature
 from sheaf._runtime.context import Terms
 from sheaf._runtime.definition import Definition
+from sheaf._runtime.placement import PlacementGroup
 from sheaf._runtime.streams import ObjectRefGenerator
 from sheaf._sheaf import CallOptions
 
@@ -43,7 +44,7 @@ class RemoteFunction:
     def _set(self, definition: Definition, given: dict[str, Any]) -> None:
         self._definition = definition
         self._given = given
-        self._prepared: tuple[int, CallOptions] | None = None
+        self._prepared: tuple[tuple[int, PlacementGroup | None], CallOptions] | None = None
         self._signature: Signature | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -63,8 +64,10 @@ class RemoteFunction:
         self._signature.check(args, kwargs)
         function = self._definition.ref()
         prepared = self._prepared
-        if prepared is None or prepared[0] != process.number():
-            prepared = self._prepared = (process.number(), self._call_options())
+        # What was prepared is of one session, and of the placement group that a caller hands on.
+        of = process.number(), placement.inherited()
+        if prepared is None or prepared[0] != of:
+            prepared = self._prepared = (of, self._call_options())
         packed, needs = arguments.pack(self._definition.name, args, kwargs)
         refs = client.submit(prepared[1], function, packed.data, packed.buffers, packed.contained, needs)
         return returned(refs, streamed=prepared[1].streams)
@@ -92,6 +95,7 @@ class RemoteFunction:
         given = {name: value for name, value in self._given.items() if value is not None}
         name = given.get("name") or self._definition.name
         resources = options.resources(given, default_cpus=1)
+        place = placement.chosen(self._given, name, resources)
         env = environment.normalise(given.get("runtime_env"), process.env())
         retry_exceptions = given.get("retry_exceptions", False)
         terms = Terms(
@@ -100,13 +104,15 @@ class RemoteFunction:
             env=env,
             resources=resources,
             retry_exceptions=retry_exceptions if isinstance(retry_exceptions, bool) else tuple(retry_exceptions),
+            root=process.root(),
+            **placement.terms(place),
         )
         return CallOptions(
             name,
             resources=resources,
             **streams.returns(given, inspect.isgeneratorfunction(self._definition.value)),
             max_retries=given.get("max_retries", _RETRIES),
-            strategy=options.strategy(given),
+            strategy=options.strategy(given, place),
             env=env,
             # A process that used a GPU gives its memory back by ending.
             max_calls=given.get("max_calls", 1 if given.get("num_gpus") else 0),

@@ -212,7 +212,8 @@ def _certificates(
         return None
     if None in files:
         raise ValueError(
-            "init: of tls_cert, tls_key and tls_ca some are missing\n  help: a cluster with certificates needs all three"
+            "init: of tls_cert, tls_key and tls_ca some are missing\n"
+            "  help: a cluster with certificates needs all three"
         )
     return files  # type: ignore[return-value]
 

@@ -17,9 +17,49 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sheaf._runtime.placement import PlacementGroup
 from sheaf.errors import UnsupportedError
 
-__all__ = ["DoesNotExist", "Exists", "In", "NodeAffinitySchedulingStrategy", "NodeLabelSchedulingStrategy", "NotIn"]
+__all__ = [
+    "DoesNotExist",
+    "Exists",
+    "In",
+    "NodeAffinitySchedulingStrategy",
+    "NodeLabelSchedulingStrategy",
+    "NotIn",
+    "PlacementGroupSchedulingStrategy",
+]
+
+
+class PlacementGroupSchedulingStrategy:
+    """In a placement group.
+
+    Args:
+        placement_group: Which one; ``None`` for none, also where the caller's would be inherited.
+        placement_group_bundle_index: Which of its bundles; -1 for any.
+        placement_group_capture_child_tasks: Whether the calls that are made there run there too, where they do not say
+            otherwise. By default as it is for the caller.
+
+    >>> import sheaf
+    >>> from sheaf.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+    >>> group = sheaf.util.placement_group([{"CPU": 1}])
+    >>> strategy = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=0)
+    >>> sheaf.get(sheaf.remote(pow).options(scheduling_strategy=strategy).remote(2, 3))
+    8
+    >>> sheaf.util.remove_placement_group(group)
+    """
+
+    def __init__(
+        self,
+        placement_group: PlacementGroup | None,
+        placement_group_bundle_index: int = -1,
+        placement_group_capture_child_tasks: bool | None = None,
+    ) -> None:
+        if not isinstance(placement_group, PlacementGroup | None):
+            raise TypeError(f"placement_group is {placement_group!r}, and has to be a placement group or None")
+        self.placement_group = placement_group
+        self.placement_group_bundle_index = placement_group_bundle_index
+        self.placement_group_capture_child_tasks = placement_group_capture_child_tasks
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,9 @@ class InlineClient:
         """The one node that there is."""
         return self._session.hex()
 
+    def close(self) -> None:
+        """End it: all that it made are objects of this process."""
+
     def put(self, data: bytes, buffers: list[memoryview], contained: list[ObjectRef]) -> ObjectRef:
         """Keep a value."""
         return InlineRef.made(self._name(), *calls.kept(Packed(data, buffers, contained)))
