@@ -183,7 +183,7 @@ def eventually(value: Callable[[], Any], expected: Any, seconds: float = 10) -> 
     deadline = time.monotonic() + seconds
     while (found := value()) != expected and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert found == expected
+    assert found == expected, f"{found!r} has not become {expected!r} within {seconds} s"
 
 
 def all_pids() -> set[int]:

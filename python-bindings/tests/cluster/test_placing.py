@@ -60,8 +60,8 @@ def test_resources_are_free_again(driver: Cluster) -> None:
 
     whole = {"CPU": 4.0, "a": 2.0, "b": 2.0}
     eventually(free, whole)
-    running = [slow_where.options(resources={"b": 2}).remote(2), slow_where.options(resources={"a": 1}).remote(2)]
-    eventually(free, {"CPU": 2.0, "a": 1.0, "b": 0.0})
+    running = [slow_where.options(resources={"b": 1.5}).remote(3), slow_where.options(resources={"a": 1}).remote(3)]
+    eventually(free, {"CPU": 2.0, "a": 1.0, "b": 0.5})
     ray.get(running, timeout=SECONDS)
     eventually(free, whole)
 
@@ -75,7 +75,21 @@ def test_a_node_is_asked_for(driver: Cluster) -> None:
     for node in names(driver):
         refs = [where.options(**affinity(node)).remote() for _ in range(5)]
         assert set(ray.get(refs, timeout=SECONDS)) == {node}
-        assert ray.get(where.options(**affinity(node, soft=True)).remote(), timeout=SECONDS) == node
+
+
+def test_a_soft_wish_waits_for_a_node_that_is_busy(driver: Cluster) -> None:
+    for node in names(driver):
+        refs = [slow_where.options(**affinity(node, soft=True)).remote(0.5) for _ in range(6)]
+        assert set(ray.get(refs, timeout=SECONDS)) == {node}
+
+
+def test_a_task_for_another_node_starts_at_once(driver: Cluster) -> None:
+    task = where.options(resources={"b": 0.1})
+    ray.get(task.remote(), timeout=SECONDS)
+    begun = time.monotonic()
+    for _ in range(8):
+        ray.get(task.remote(), timeout=SECONDS)
+    assert time.monotonic() - begun < 1
 
 
 def test_a_node_that_is_not_there(driver: Cluster) -> None:
