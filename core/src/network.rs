@@ -102,7 +102,7 @@ mod tests {
         let message = |number: u64| ToHead::Members(number);
         let name = |number: u64| ToHead::At(format!("{number}").repeat(50_000).into());
         let messages: Vec<ToHead> = (0..9).map(name).chain((0..3).map(message)).collect();
-        let frame = Frame { first: 7, messages: messages.clone(), arrived: 3 };
+        let frame = Frame { first: 7, messages, arrived: 3 };
         let pieces = Parcel::ToHead(NodeId(1), frame).encode().unwrap();
         assert_eq!(pieces.len(), 1);
         let messages: Vec<ToHead> = (0..90).map(name).chain((0..3).map(message)).collect();

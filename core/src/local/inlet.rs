@@ -83,8 +83,7 @@ impl Inlet {
     }
 
     /// Room is not needed after all.
-    pub fn without(&self, room: Room) {
-        let Room(question) = room;
+    pub fn without(&self, Room(question): Room) {
         self.tell(Input::Unreserve(question));
     }
 

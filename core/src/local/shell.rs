@@ -391,9 +391,7 @@ impl Shell {
 
     fn end(mut self) -> Option<(LocalOptions, Outside)> {
         self.clients.clear();
-        if let Some(zygote) = self.zygote.take() {
-            zygote.end();
-        }
+        self.zygote = None;
         for id in self.workers.keys().copied().collect::<Vec<_>>() {
             self.read_output(id, false);
             self.read_output(id, true);

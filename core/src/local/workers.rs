@@ -480,9 +480,7 @@ impl Shell {
 
     fn zygote_is_gone(&mut self, error: &std::io::Error) {
         self.lines.say(format!("the process of the workers is gone ({error}); a new one is started"));
-        if let Some(zygote) = self.zygote.take() {
-            zygote.end();
-        }
+        self.zygote = None;
         for id in self.workers.keys().copied().collect::<Vec<_>>() {
             self.worker_is_gone(id, "its worker ended with the process that forked it");
         }

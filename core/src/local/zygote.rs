@@ -119,9 +119,11 @@ impl Zygote {
         }
         Ok(said)
     }
+}
 
+impl Drop for Zygote {
     /// Ends it and all workers.
-    pub(super) fn end(mut self) {
+    fn drop(&mut self) {
         let _ = self.socket.shutdown(std::net::Shutdown::Both);
         let until = Instant::now() + ENDING;
         while Instant::now() < until {

@@ -80,7 +80,7 @@ impl FlightService for Service {
             return Err(Status::not_found(format!("this is {here}, and the node that was asked for is no more")));
         }
         let greeting = self.board.hello(Some(hello.node)).encode().map_err(|error| to_status(&error))?;
-        Ok(Response::new(self.converse(hello, greeting, data)))
+        Ok(Response::new(self.converse(&hello, greeting, data)))
     }
 
     async fn do_action(&self, request: Request<Action>) -> Answer<Self::DoActionStream> {
@@ -127,7 +127,7 @@ impl FlightService for Service {
 
 impl Service {
     /// Takes in what a node says, in a task of its own; the answer is what is for that node.
-    fn converse(&self, hello: Hello, greeting: FlightData, data: Streaming<FlightData>) -> Reply<FlightData> {
+    fn converse(&self, hello: &Hello, greeting: FlightData, data: Streaming<FlightData>) -> Reply<FlightData> {
         let (sender, receiver) = mpsc::channel(1);
         let board = Arc::clone(&self.board);
         let from = hello.node;
@@ -142,7 +142,7 @@ impl Service {
             // Its end ends the answer.
             drop(sender);
         });
-        let (number, queue) = self.board.accept(&hello, listening.abort_handle());
+        let (number, queue) = self.board.accept(hello, listening.abort_handle());
         let _ = told.send(number);
         let ends: Pin<Box<dyn Stream<Item = FlightData> + Send>> = ReceiverStream::new(receiver).boxed();
         let parcels = match queue {
