@@ -146,9 +146,12 @@ impl Node {
     pub(super) fn actor_is_over(&mut self, actor: ObjectId) {
         self.forget_maker(actor.task);
         self.is_nameless(actor);
-        if let Some(state) = self.actors.remove(&actor)
-            && let Ok(Some((node, life))) = state.place
-        {
+        let Some(state) = self.actors.remove(&actor) else { return };
+        // A task that is kept may run again, find a handle among its arguments, and call.
+        for node in state.listeners {
+            self.send(node, NodeMessage::ActorAt(actor, Err(Failure::Lost(Lost::Freed))));
+        }
+        if let Ok(Some((node, life))) = state.place {
             self.send(node, NodeMessage::EndActor(actor, life));
         }
     }
@@ -231,12 +234,14 @@ impl Node {
         true
     }
 
-    /// A call was answered. One that could not run says that its life of the actor is over: the owner will say more.
+    /// A call was answered. One that could not run tells that its life of the actor is over, or that an argument was lost
+    /// with another one: the owner knows which.
     pub(super) fn call_answered(&mut self, actor: ObjectId, task: TaskId, has_run: bool) {
         if let Some(calls) = self.calls.get_mut(&actor) {
             let sent = calls.answered(task);
             if !has_run && matches!((&calls.place, sent), (Ok(Some(place)), Some(sent)) if *place == sent) {
                 calls.place = Ok(None);
+                self.send(actor.owner(), NodeMessage::WhereIs(actor));
             }
             self.unsent.push(actor);
         }

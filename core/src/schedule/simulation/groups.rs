@@ -150,6 +150,9 @@ impl World {
             if !is_strict {
                 wrong.push(format!("{id} is {:?} on {open:?}", spec.spreading));
             }
+            if let Some(dead) = open.iter().find(|node| !self.head.nodes().any(|alive| alive == **node)) {
+                wrong.push(format!("{id} is {state:?} and has a bundle on {dead}, which died"));
+            }
             for (index, node) in (0..).zip(nodes) {
                 let Some(host) = node.and_then(|node| self.hosts.get(&node)) else { continue };
                 if host.node.has_bundle(BundleId { group: id, index }).is_none() {
