@@ -147,13 +147,15 @@ impl Client {
         self.send(&ToNode::Ended(attempt, Ending::Values(values)), files)
     }
 
-    /// A call ended with an error, for which another try may help; one that was stopped ended with that.
+    /// A call ended with an error and references within it, for which another try may help; one that was stopped ended
+    /// with that.
     ///
     /// # Errors
     /// As every method.
-    pub fn fail(&self, attempt: Attempt, error: Vec<u8>, retry: bool) -> Result<()> {
+    pub fn fail(&self, attempt: Attempt, error: Vec<u8>, contains: Vec<ObjectId>, retry: bool) -> Result<()> {
         let is_stopped = matches!(self.calls.state.lock().running.remove(&attempt), Some((_, true)));
-        let ending = if is_stopped { Ending::Cancelled } else { Ending::Raised(ByteBuf::from(error), retry) };
+        let raised = || Ending::Raised(ByteBuf::from(error), retry, contains);
+        let ending = if is_stopped { Ending::Cancelled } else { raised() };
         self.send(&ToNode::Ended(attempt, ending), Vec::new())
     }
 

@@ -121,7 +121,7 @@ impl Shell {
 /// Why there is no value, as clients are told.
 pub(super) fn reason(failure: Failure) -> Reason {
     match failure {
-        Failure::Error(error) => Reason::Raised(error.to_vec().into()),
+        Failure::Error(raised) => Reason::Raised(raised.error.to_vec().into()),
         Failure::Crashed(why) => Reason::Crashed(why.to_string()),
         Failure::ActorDied(why) => Reason::ActorDied(why.to_string()),
         Failure::Setup(why) => Reason::Setup(why.to_string()),

@@ -11,7 +11,7 @@ use super::clients::{Question, prepare};
 use super::shell::Shell;
 use crate::ids::{Attempt, ClientId, NodeId, ObjectId};
 use crate::schedule::{
-    Event, Failure, GroupRequest, Kind, Made, Member, NameRequest, Outcome, Returned, Stop, TaskSpec,
+    Event, Failure, GroupRequest, Kind, Made, Member, NameRequest, Outcome, Raised, Returned, Stop, TaskSpec,
 };
 use crate::store::Content;
 use crate::wire::{Answer, Arguments, Ending, MadeHere, NodeInfo, Submission, ToNode};
@@ -235,8 +235,10 @@ impl Shell {
                 }
                 Outcome::Values(returned)
             }
-            Ending::Raised(error, true) => Outcome::Raised(Bytes::from(error.into_vec())),
-            Ending::Raised(error, false) => Outcome::Failed(Failure::Error(Bytes::from(error.into_vec()))),
+            Ending::Raised(error, again, contains) => {
+                let raised = Raised { error: Bytes::from(error.into_vec()), contains };
+                if again { Outcome::Raised(raised) } else { Outcome::Failed(Failure::Error(raised)) }
+            }
             Ending::NotBegun(why) => Outcome::Failed(Failure::Crashed(why.into())),
             Ending::Cancelled => Outcome::Failed(Failure::Cancelled),
         };

@@ -88,11 +88,21 @@ impl TaskSpec {
     }
 }
 
+/// What user code raised.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Raised {
+    /// As its worker wrote it.
+    #[serde(with = "as_bytes")]
+    pub error: Bytes,
+    /// The references within it.
+    pub contains: Vec<ObjectId>,
+}
+
 /// Why an object has no value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Failure {
-    /// The task raised: its error, as the worker wrote it.
-    Error(#[serde(with = "as_bytes")] Bytes),
+    /// The task raised.
+    Error(Raised),
     /// The worker or its node died, and there are no retries left.
     Crashed(Arc<str>),
     /// The actor died, and will not live again.
@@ -114,6 +124,25 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// The references within it.
+    #[must_use]
+    pub fn contains(&self) -> &[ObjectId] {
+        match self {
+            Self::Error(raised) => &raised.contains,
+            Self::NotMade(why) => why.contains(),
+            _ => &[],
+        }
+    }
+
+    /// The same for those who are not told of the references within it.
+    pub(super) fn without_refs(&self) -> Self {
+        match self {
+            Self::Error(raised) => Self::Error(Raised { error: raised.error.clone(), contains: Vec::new() }),
+            Self::NotMade(why) => Self::NotMade(Arc::new(why.without_refs())),
+            other => other.clone(),
+        }
+    }
+
     /// Whether a process or machine died: another try may end better.
     pub(super) fn is_death(&self) -> bool {
         matches!(self, Self::Crashed(_) | Self::ActorDied(_))
@@ -269,9 +298,21 @@ pub enum Outcome {
     /// Without.
     Failed(Failure),
     /// With an error of the user's that asks for another try.
-    Raised(#[serde(with = "as_bytes")] Bytes),
+    Raised(Raised),
     /// It never began: its actor died before.
     NotStarted,
+}
+
+impl Outcome {
+    /// The references within it.
+    pub(super) fn contains(&self) -> Vec<ObjectId> {
+        match self {
+            Self::Values(values) => values.iter().flat_map(|value| value.contains.iter().copied()).collect(),
+            Self::Failed(failure) => failure.contains().to_vec(),
+            Self::Raised(raised) => raised.contains.clone(),
+            Self::NotStarted => Vec::new(),
+        }
+    }
 }
 
 /// What an owner says of an object that is ready.
@@ -283,6 +324,16 @@ pub enum Known {
     Stored(Vec<NodeId>, Vec<ObjectId>),
     /// It has none.
     Failed(Failure),
+}
+
+impl Known {
+    /// The references within it.
+    pub(super) fn contains(&self) -> &[ObjectId] {
+        match self {
+            Self::Inline(_, contains) | Self::Stored(_, contains) => contains,
+            Self::Failed(failure) => failure.contains(),
+        }
+    }
 }
 
 /// What a node wants of an object that another one owns.

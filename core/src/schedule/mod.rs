@@ -14,6 +14,6 @@ mod simulation;
 pub use head::{Head, HeadAction, HeadEvent, HeadLimits};
 pub use message::{
     Failure, FromHead, GroupAnswer, GroupRequest, GroupSpec, GroupState, GroupStatus, Hold, Kind, Known, Lost, Made,
-    Member, NameAnswer, NameRequest, NodeMessage, Outcome, Packet, Returned, Shape, Stop, TaskSpec, ToHead,
+    Member, NameAnswer, NameRequest, NodeMessage, Outcome, Packet, Raised, Returned, Shape, Stop, TaskSpec, ToHead,
 };
 pub use node::{Action, Event, Node};

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::message::{
-    Failure, GroupAnswer, GroupRequest, GroupSpec, Kind, Lost, Made, NameAnswer, NameRequest, Outcome, Packet,
+    Failure, GroupAnswer, GroupRequest, GroupSpec, Kind, Lost, Made, NameAnswer, NameRequest, Outcome, Packet, Raised,
     Returned, Shape, Stop, TaskSpec, ToHead,
 };
 use super::{Action, Event, Head, HeadAction, HeadEvent, HeadLimits, Node};

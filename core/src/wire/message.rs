@@ -136,8 +136,8 @@ pub enum MadeHere {
 pub enum Ending {
     /// With these results and the references within each.
     Values(Vec<(MadeHere, Vec<ObjectId>)>),
-    /// With an error, and whether another try may help.
-    Raised(ByteBuf, bool),
+    /// With an error, whether another try may help, and the references within the error.
+    Raised(ByteBuf, bool, Vec<ObjectId>),
     /// It was asked to stop, and did.
     Cancelled,
     /// It could not be begun, and why.

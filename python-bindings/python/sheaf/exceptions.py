@@ -92,7 +92,8 @@ class TaskError(SheafError):
     def as_instanceof_cause(self) -> TaskError:
         """This error as one that an ``except`` for the cause's type catches; itself where that type forbids it."""
         kind = type(self.cause)
-        if issubclass(TaskError, kind):
+        if issubclass(TaskError, kind) or issubclass(kind, SystemExit | KeyboardInterrupt):
+            # Nothing to add; or what would end the driver.
             return self
         try:
             return _both(kind)(self)  # type: ignore[arg-type,call-arg]

@@ -480,18 +480,9 @@ impl RuntimeClient {
         .runtime(py)
     }
 
-    /// References within an error are not kept: whoever raises one keeps what it needs itself.
-    fn fail(
-        &self,
-        py: Python<'_>,
-        call: &PyCall,
-        error: Vec<u8>,
-        contained: Bound<'_, PyList>,
-        retry: bool,
-    ) -> PyResult<()> {
-        let told = py.detach(|| self.0.fail(call.attempt, error, retry)).runtime(py);
-        drop(contained);
-        told
+    fn fail(&self, py: Python<'_>, call: &PyCall, error: Vec<u8>, contained: Refs<'_>, retry: bool) -> PyResult<()> {
+        let contains = self.ids(&contained)?;
+        py.detach(|| self.0.fail(call.attempt, error, contains, retry)).runtime(py)
     }
 
     fn exit_actor(&self, py: Python<'_>) -> PyResult<()> {

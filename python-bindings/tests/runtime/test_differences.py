@@ -119,3 +119,19 @@ def test_an_actor_whose_argument_failed() -> None:
     actor = Actor.remote(fail.remote(ValueError("a bad argument")))
     with pytest.raises(ray.exceptions.ActorDiedError, match="a bad argument"):
         ray.get(actor.ping.remote(), timeout=30)
+
+
+def test_references_within_an_error_stay_usable() -> None:
+    @ray.remote
+    def raise_with_one() -> None:
+        raise Holding(ray.put("held"))
+
+    failed = raise_with_one.remote()
+    dependent = echo.remote(failed)
+    ray.wait([failed, dependent], num_returns=2, timeout=30)
+    # The worker has let go of what it raised by then.
+    time.sleep(0.5)
+    for ref in (failed, dependent):
+        with pytest.raises(Holding) as raised:
+            ray.get(ref, timeout=30)
+        assert ray.get(raised.value.cause.ref, timeout=30) == "held"

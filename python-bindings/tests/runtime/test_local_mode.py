@@ -65,6 +65,9 @@ class Counter:
     def leave(self) -> None:
         ray.actor.exit_actor()
 
+    def quit(self) -> None:
+        sys.exit(1)
+
 
 def test_all_of_it_runs_in_this_thread_and_starts_no_process() -> None:
     before = processes.descendants()
@@ -156,7 +159,7 @@ def test_actors_live_as_long_as_their_handles() -> None:
 
 
 def test_actors_end() -> None:
-    for end in (lambda actor: actor.leave.remote(), ray.kill):
+    for end in (lambda actor: actor.leave.remote(), lambda actor: actor.quit.remote(), ray.kill):
         actor = Counter.remote()
         end(actor)
         with pytest.raises(ray.exceptions.ActorDiedError):

@@ -55,7 +55,7 @@ impl Node {
         orphans.into_iter().for_each(|object| self.orphaned(object));
         let runs: Vec<Attempt> = self.runs.keys().filter(|attempt| attempt.task.owner == node).copied().collect();
         runs.into_iter().for_each(|attempt| self.forget_run(attempt, false));
-        self.unconfirmed.retain(|(_, executor, _)| *executor != node);
+        self.unconfirmed.retain(|end| end.node != node);
         let copies: Vec<ObjectId> = self.stored.iter().filter(|object| object.owner() == node).copied().collect();
         for object in copies {
             self.stored.remove(&object);

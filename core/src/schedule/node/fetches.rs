@@ -65,14 +65,16 @@ impl Node {
 
     /// The owner said where an object is.
     pub(super) fn located(&mut self, object: ObjectId, known: &Known) {
+        if !self.wanted.contains_key(&object) {
+            return;
+        }
+        // First: whoever is told of a failure may let go of the object, and keep what is within.
+        self.know_contents(object, known.contains());
         let Some(wanted) = self.wanted.get_mut(&object) else { return };
         let ready: Vec<_> = wanted.waiters.iter().copied().filter(|waiter| !waiter.needs_the_value()).collect();
         wanted.waiters.retain(|waiter| waiter.needs_the_value());
         for waiter in ready {
             self.satisfy(waiter, object, known);
-        }
-        if let Known::Inline(_, contains) | Known::Stored(_, contains) = known {
-            self.know_contents(object, contains);
         }
         match known {
             Known::Stored(copies, _) if !self.stored.contains(&object) => self.fetch(object, copies),

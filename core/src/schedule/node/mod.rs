@@ -39,7 +39,7 @@ use leases::{Backlog, Lease, Lent};
 use objects::Owned;
 use references::Interest;
 use runs::Run;
-use tasks::Task;
+use tasks::{Task, Unconfirmed};
 
 /// Bytes of tasks that are kept to make lost results again, unless it is told otherwise: the oldest go first.
 const LINEAGE_BYTES: usize = 64 << 20;
@@ -188,8 +188,8 @@ pub struct Node {
     submitted: u64,
     /// Attempts of this node's tasks that others took the place of, where they ran, and what they were handed.
     abandoned: BTreeMap<Attempt, (NodeId, Vec<ObjectId>)>,
-    /// Results taken from a node that is told so once these references are known to their owners.
-    unconfirmed: Vec<(Attempt, NodeId, BTreeSet<ObjectId>)>,
+    /// Attempts whose ends were taken from a node.
+    unconfirmed: Vec<Unconfirmed>,
     next_lease: u64,
     /// Tasks that ended and are kept, the oldest first, and their bytes.
     lineage: VecDeque<TaskId>,

@@ -70,13 +70,16 @@ impl Node {
         self.settle(object);
     }
 
-    /// Gives a pending object a failure for its value.
+    /// Gives an object that is pending, or lost, a failure for its value.
     pub(super) fn set_failed(&mut self, object: ObjectId, failure: Failure) {
-        if let Some(owned) = self.owned.get_mut(&object) {
-            owned.value = Value::Failed(failure);
-            self.announce(object);
-            self.settle(object);
-        }
+        let contains = failure.contains().to_vec();
+        let Some(owned) = self.owned.get_mut(&object) else { return };
+        owned.value = Value::Failed(failure);
+        let before = std::mem::replace(&mut owned.contains, contains.clone());
+        contains.into_iter().for_each(|inner| self.hold(inner, Count::Use));
+        before.into_iter().for_each(|inner| self.release(inner, Count::Use));
+        self.announce(object);
+        self.settle(object);
     }
 
     fn announce(&mut self, object: ObjectId) {

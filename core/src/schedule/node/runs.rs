@@ -190,10 +190,9 @@ impl Node {
         // Those that it made while it ran come first.
         let before =
             self.runs.get_mut(&attempt).map(|run| (std::mem::take(&mut run.made), std::mem::take(&mut run.contains)));
-        let (mut made, mut contains) = (Vec::new(), Vec::new());
+        let (mut made, mut contains) = (Vec::new(), outcome.contains());
         if let Outcome::Values(values) = &outcome {
             for (index, value) in (0..).zip(values) {
-                contains.extend(value.contains.iter().copied());
                 let object = attempt.task.result(index);
                 if matches!(value.made, Made::Stored { .. }) && self.stored.insert(object) {
                     made.push(object);

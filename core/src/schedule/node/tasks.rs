@@ -94,6 +94,17 @@ impl Task {
     }
 }
 
+/// An attempt whose end was taken, and of which that is told once the owners of all within know of this node's hold.
+#[derive(Debug)]
+pub(super) struct Unconfirmed {
+    attempt: Attempt,
+    /// Where it ran.
+    pub(super) node: NodeId,
+    /// Whether its results were taken.
+    kept: bool,
+    within: BTreeSet<ObjectId>,
+}
+
 impl Node {
     pub(super) fn submit(&mut self, client: ClientId, spec: Arc<TaskSpec>) {
         let id = spec.id;
@@ -200,16 +211,18 @@ impl Node {
             task.state = State::Waiting(BTreeSet::new()); // The next lines say what it is.
         }
         match outcome {
-            Outcome::Failed(failure) => {
+            Outcome::Failed(failure) if failure.is_death() => {
                 self.send(node, NodeMessage::Committed(attempt, false));
-                match failure.is_death() {
-                    true => self.retry(attempt.task, &failure),
-                    false => self.fail(attempt.task, &failure),
-                }
+                self.retry(attempt.task, &failure);
             }
-            Outcome::Raised(error) => {
-                self.send(node, NodeMessage::Committed(attempt, false));
-                self.retry(attempt.task, &Failure::Error(error));
+            Outcome::Failed(failure) => self.take_failure(node, attempt, &failure),
+            Outcome::Raised(raised) => {
+                if self.tasks.get(&attempt.task).is_some_and(|task| task.retries == 0) {
+                    self.take_failure(node, attempt, &Failure::Error(raised));
+                } else {
+                    self.send(node, NodeMessage::Committed(attempt, false));
+                    self.retry(attempt.task, &Failure::Error(raised));
+                }
             }
             Outcome::NotStarted => {
                 self.send(node, NodeMessage::Committed(attempt, false));
@@ -249,27 +262,39 @@ impl Node {
         }
         self.fail_missing_items(attempt.task);
         self.ended_well(attempt.task);
-        within.retain(|object| self.is_unconfirmed(*object));
-        if within.is_empty() {
-            self.send(node, NodeMessage::Committed(attempt, true));
+        self.confirm(Unconfirmed { attempt, node, kept: true, within });
+    }
+
+    /// Takes the error of an attempt, which is not tried again.
+    fn take_failure(&mut self, node: NodeId, attempt: Attempt, failure: &Failure) {
+        let mut within = self.within_items(attempt.task);
+        within.extend(failure.contains());
+        self.fail(attempt.task, failure);
+        self.confirm(Unconfirmed { attempt, node, kept: false, within });
+    }
+
+    fn confirm(&mut self, mut end: Unconfirmed) {
+        end.within.retain(|object| self.is_unconfirmed(*object));
+        if end.within.is_empty() {
+            self.send(end.node, NodeMessage::Committed(end.attempt, end.kept));
         } else {
-            self.unconfirmed.push((attempt, node, within));
+            self.unconfirmed.push(end);
         }
     }
 
     /// The owner of `object` knows of the hold: what was taken with it can be told to be taken.
     pub(super) fn commit_confirmed(&mut self, object: ObjectId) {
         let mut told = Vec::new();
-        self.unconfirmed.retain_mut(|(attempt, node, within)| {
-            let waited = within.remove(&object);
-            if waited && within.is_empty() {
-                told.push((*attempt, *node));
+        self.unconfirmed.retain_mut(|end| {
+            let waited = end.within.remove(&object);
+            if waited && end.within.is_empty() {
+                told.push((end.node, NodeMessage::Committed(end.attempt, end.kept)));
                 return false;
             }
             true
         });
-        for (attempt, node) in told {
-            self.send(node, NodeMessage::Committed(attempt, true));
+        for (node, message) in told {
+            self.send(node, message);
         }
     }
 
@@ -397,7 +422,7 @@ impl Node {
         }
         self.unsent.extend(task.actor());
         if task.makes_an_actor() {
-            self.actor_is(id.result(0), &Err(failure.clone()));
+            self.actor_is(id.result(0), &Err(failure.without_refs()));
         }
         if let State::Waiting(missing) = &task.state {
             missing.iter().for_each(|object| self.unwant(*object, Waiter::Task(id)));

@@ -302,7 +302,11 @@ impl World {
             Err(Failure::Lost(Lost::Freed)) if self.is_believed_in(node, object.owner()) => {
                 self.broken(&format!("{object} was freed while {id} on {node} held it"));
             }
-            Err(_) => {}
+            Err(failure) => {
+                for inner in failure.contains() {
+                    self.will_take(node, id, *inner);
+                }
+            }
             Ok((value, contains)) => {
                 if value.is_none() && !self.hosts.get(&node).is_some_and(|host| host.store.contains(&object)) {
                     self.broken(&format!("{object} is not in the store of {node}"));
@@ -411,11 +415,13 @@ impl World {
         let Some(host) = self.hosts.get_mut(&node) else { return };
         let Some((spec, id)) = host.workers.remove(&attempt) else { return };
         let outcome = if self.random.below(20) == 0 {
+            let contains = (0..self.random.below(2)).filter_map(|_| self.any_ref(node, id)).collect();
+            let raised = Raised { error: Bytes::from_static(b"raised"), contains };
             match self.random.below(2) {
-                0 => Outcome::Failed(Failure::Error(Bytes::from_static(b"raised"))),
+                0 => Outcome::Failed(Failure::Error(raised)),
                 _ => {
                     self.raised.insert(attempt.task);
-                    Outcome::Raised(Bytes::from_static(b"raised"))
+                    Outcome::Raised(raised)
                 }
             }
         } else {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::flaw::{Flaw, plant};
+use crate::placement::Strategy;
 
 const SEEDS: u64 = 500;
 
@@ -44,17 +45,14 @@ fn a_seed_decides_all() {
     assert_ne!(World::new(0).run().fingerprint, World::new(1).run().fingerprint);
 }
 
-#[test]
-fn a_demand_that_nobody_can_meet_is_told_and_stays_until_someone_can() {
-    let mut world = World::new(1);
+/// Submits a task of this shape on the first node.
+fn submit(world: &mut World, shape: Shape) -> (NodeId, TaskId) {
     let node = NodeId(1);
     let task = TaskId { owner: node, number: 1 << 32 };
-    let shape = Arc::new(Shape { demand: cpus(64.0), ..Shape::default() });
-    let client = ClientId(1 << 32);
     let spec = TaskSpec {
         id: task,
         kind: Kind::Function,
-        shape,
+        shape: Arc::new(shape),
         needs: vec![],
         refs: vec![],
         returns: 1,
@@ -64,25 +62,43 @@ fn a_demand_that_nobody_can_meet_is_told_and_stays_until_someone_can() {
         payload: Bytes::new(),
     };
     world.running.insert(task);
-    world.step_node(node, Event::Submit(client, Arc::new(spec)));
-    let until = |world: &mut World, until: u64, done: &dyn Fn(&World) -> bool| {
-        while let Some(Reverse((at, order))) = world.coming.pop() {
-            world.now = at;
-            let what = world.what.remove(&order).unwrap();
-            if !matches!(what, Coming::Fault(_)) {
-                world.happen(what);
-            }
-            if done(world) {
-                return;
-            }
-            assert!(at < Moment(until), "not by {until}");
+    world.step_node(node, Event::Submit(ClientId(1 << 32), Arc::new(spec)));
+    (node, task)
+}
+
+/// Lets time pass, without faults, until that is so.
+fn pass_until(world: &mut World, until: u64, done: impl Fn(&World) -> bool) {
+    while let Some(Reverse((at, order))) = world.coming.pop() {
+        world.now = at;
+        let what = world.what.remove(&order).unwrap();
+        if !matches!(what, Coming::Fault(_)) {
+            world.happen(what);
         }
-    };
-    until(&mut world, 5_000, &|world| world.warnings.contains(&(node, cpus(64.0))));
+        if done(world) {
+            return;
+        }
+        assert!(at < Moment(until), "not by {until}");
+    }
+}
+
+#[test]
+fn a_demand_that_nobody_can_meet_is_told_and_stays_until_someone_can() {
+    let mut world = World::new(1);
+    let (node, task) = submit(&mut world, Shape { demand: cpus(64.0), ..Shape::default() });
+    pass_until(&mut world, 5_000, |world| world.warnings.contains(&(node, cpus(64.0))));
     assert!(world.running.contains(&task), "it stays pending");
     let large = world.start_node();
     world.hosts.get_mut(&large).unwrap().node = Node::new(large, cpus(64.0), BTreeMap::new());
-    until(&mut world, 60_000, &|world| !world.running.contains(&task));
+    pass_until(&mut world, 60_000, |world| !world.running.contains(&task));
+}
+
+#[test]
+fn what_may_run_on_one_node_alone_fails_where_that_is_not_there() {
+    let mut world = World::new(1);
+    let strategy = Strategy::Node { node: NodeId(99), soft: false };
+    let (_, task) = submit(&mut world, Shape { demand: cpus(1.0), strategy });
+    pass_until(&mut world, 5_000, |world| !world.running.contains(&task));
+    assert!(world.warnings.is_empty(), "there is nothing to wait for");
 }
 
 /// A node without a head, with 2 CPUs, and what it is told at one time.
