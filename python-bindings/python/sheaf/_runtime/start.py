@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -81,9 +81,7 @@ def init(
     log_to_driver: bool = True,
     logging_level: int | str | None = None,
     token_file: str | os.PathLike[str] | None = None,
-    tls_cert: str | os.PathLike[str] | None = None,
-    tls_key: str | os.PathLike[str] | None = None,
-    tls_ca: str | os.PathLike[str] | None = None,
+    tls: Sequence[str | os.PathLike[str]] | None = None,
     _memory: int | None = None,
     _metrics_export_port: int | None = None,
     _temp_dir: str | os.PathLike[str] | None = None,
@@ -113,9 +111,8 @@ def init(
         log_to_driver: Whether what workers print appears here.
         logging_level: Of the logger ``"sheaf"``.
         token_file: The file whose first line is the secret of the cluster; by default what ``SHEAF_TOKEN_FILE`` says.
-        tls_cert: The certificate that is shown to the cluster, as PEM; by default what ``SHEAF_TLS_CERT`` says.
-        tls_key: Its key; by default what ``SHEAF_TLS_KEY`` says.
-        tls_ca: The authority of the cluster's certificates; by default what ``SHEAF_TLS_CA`` says.
+        tls: PEM files: the certificate that is shown to the cluster, its key, and the authority of the cluster's; by
+            default what ``SHEAF_TLS_CERT``, ``SHEAF_TLS_KEY`` and ``SHEAF_TLS_CA`` say.
         _metrics_export_port: Of this machine alone, on which ``/metrics`` is served for Prometheus; 0 for any that is
             free, which ``address_info`` tells. By default they are not served.
         _temp_dir: A folder for files with what workers print, in ``session_latest/logs`` below it; by default there are
@@ -138,6 +135,7 @@ def init(
     _check_names(kwargs)
     if logging_level is not None:
         logging.getLogger("sheaf").setLevel(logging_level.upper() if isinstance(logging_level, str) else logging_level)
+    env = environment.normalise(runtime_env)
     if address is not None and not local_mode:
         _check_joining(
             num_cpus=num_cpus,
@@ -152,20 +150,15 @@ def init(
         process.join_session(
             address,
             token_file=_file(token_file, "SHEAF_TOKEN_FILE"),
-            tls=_certificates(tls_cert, tls_key, tls_ca),
+            tls=_certificates(tls),
             shown=log_to_driver,
             namespace=namespace,
-            env=environment.normalise(runtime_env),
+            env=env,
         )
         return Context(address)
     every = _resources(num_cpus, num_gpus, _memory, resources)
     if local_mode:
-        from sheaf._runtime.inline.client import InlineClient
-
-        process.start_inline(
-            InlineClient(every, labels or {}), namespace=namespace, env=environment.normalise(runtime_env)
-        )
-        return Context()
+        return _start_inline(every, labels, namespace, env)
     process.start_session(
         resources=every,
         labels=labels or {},
@@ -174,15 +167,28 @@ def init(
         log_dir=None if _temp_dir is None else os.fspath(_temp_dir),
         shown=log_to_driver,
         namespace=namespace,
-        env=environment.normalise(runtime_env),
+        env=env,
     )
     if _metrics_export_port is not None:
-        try:
-            process.export_metrics(_metrics_export_port)
-        except BaseException:
-            process.shutdown()
-            raise
+        _export_metrics(_metrics_export_port)
     return Context()
+
+
+def _start_inline(
+    resources: Mapping[str, float], labels: Mapping[str, str] | None, namespace: str | None, env: str
+) -> Context:
+    from sheaf._runtime.inline.client import InlineClient
+
+    process.start_inline(InlineClient(resources, labels or {}), namespace=namespace, env=env)
+    return Context()
+
+
+def _export_metrics(port: int) -> None:
+    try:
+        process.export_metrics(port)
+    except BaseException:
+        process.shutdown()
+        raise
 
 
 def _chosen(address: str | None) -> str | None:
@@ -204,18 +210,17 @@ def _file(path: str | os.PathLike[str] | None, variable: str) -> str | None:
     return os.environ.get(variable) if path is None else os.fspath(path)
 
 
-def _certificates(
-    cert: str | os.PathLike[str] | None, key: str | os.PathLike[str] | None, ca: str | os.PathLike[str] | None
-) -> tuple[str, str, str] | None:
-    files = (_file(cert, "SHEAF_TLS_CERT"), _file(key, "SHEAF_TLS_KEY"), _file(ca, "SHEAF_TLS_CA"))
-    if files == (None, None, None):
+def _certificates(files: Sequence[str | os.PathLike[str]] | None) -> tuple[str, str, str] | None:
+    named = [os.environ.get(f"SHEAF_TLS_{part}") for part in ("CERT", "KEY", "CA")]
+    found = [text for text in named if text is not None] if files is None else [os.fspath(file) for file in files]
+    if not found:
         return None
-    if None in files:
+    if len(found) != len(named):
         raise ValueError(
-            "init: of tls_cert, tls_key and tls_ca some are missing\n"
-            "  help: a cluster with certificates needs all three"
+            f"init: {len(found)} of {len(named)} files for certificates are given\n"
+            "  help: tls=(certificate, key, authority), or SHEAF_TLS_CERT, SHEAF_TLS_KEY and SHEAF_TLS_CA"
         )
-    return files  # type: ignore[return-value]
+    return found[0], found[1], found[2]
 
 
 def _check_names(given: Mapping[str, Any]) -> None:
