@@ -75,6 +75,7 @@ class Cluster:
     """A head and any number of nodes, of which nothing may be left after ``stop``."""
 
     def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._mark = uuid.uuid4().hex
         self.members: list[Member] = []

@@ -76,6 +76,15 @@ def test_what_the_driver_put_is_read_on_the_other_node(driver: Cluster) -> None:
         assert ray.get(digest.options(**B).remote(ray.put(value)), timeout=SECONDS) == [md5(value)]
 
 
+def test_waiting_for_a_value_need_not_bring_it(driver: Cluster) -> None:
+    eventually(driver.objects, [])
+    ref = made.options(**B).remote(5 * MEGABYTE)
+    assert ray.wait([ref], timeout=SECONDS, fetch_local=False) == ([ref], [])
+    assert driver.objects(driver.members[0]) == []
+    assert ray.wait([ref], timeout=SECONDS) == ([ref], [])
+    assert driver.objects(driver.members[0]) != []
+
+
 def test_many_at_once(driver: Cluster) -> None:
     refs = [made.options(**B).remote(2 * MEGABYTE, seed) for seed in range(40)]
     values = ray.get(refs, timeout=SECONDS)

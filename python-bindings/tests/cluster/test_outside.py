@@ -272,8 +272,8 @@ def test_commands_in_all_formats(driver: Cluster) -> None:
     [
         (["head", "--resources", "{a: 1}"], '{"name": 2}'),
         (["head", "--resources", '{"CPU": 1}'], "--num-cpus"),
-        (["head", "--resources", '{"a": -1}'], "negative"),
-        (["head", "--num-cpus", "-1"], "num-cpus"),
+        (["head", "--resources", '{"a": -1}'], "no amount of a"),
+        (["head", "--num-cpus=-1"], "no amount of CPU"),
         (["head", "--labels", '{"zone": 1}'], '{"name": "value"}'),
         (["head", "--port", "70000"], "70000"),
         (["head", "--python", "/no/such/python"], "--python"),

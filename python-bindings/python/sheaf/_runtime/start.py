@@ -137,16 +137,8 @@ def init(
         logging.getLogger("sheaf").setLevel(logging_level.upper() if isinstance(logging_level, str) else logging_level)
     env = environment.normalise(runtime_env)
     if address is not None and not local_mode:
-        _check_joining(
-            num_cpus=num_cpus,
-            num_gpus=num_gpus,
-            resources=resources,
-            labels=labels,
-            object_store_memory=object_store_memory,
-            spill_dir=spill_dir,
-            _memory=_memory,
-            _temp_dir=_temp_dir,
-        )
+        own = (num_cpus, num_gpus, resources, labels, object_store_memory, spill_dir, _memory, _temp_dir)
+        _check_joining(own)
         process.join_session(
             address,
             token_file=_file(token_file, "SHEAF_TOKEN_FILE"),
@@ -198,8 +190,12 @@ def _chosen(address: str | None) -> str | None:
     return None if address == "local" else address
 
 
-def _check_joining(**given: Any) -> None:
-    if named := sorted(name for name, value in given.items() if value is not None):
+# What of the arguments is the node's.
+_OF_NODES = "num_cpus num_gpus resources labels object_store_memory spill_dir _memory _temp_dir".split()  # noqa: SIM905
+
+
+def _check_joining(given: Sequence[Any]) -> None:
+    if named := [name for name, value in zip(_OF_NODES, given, strict=True) if value is not None]:
         raise ValueError(
             f"init: {', '.join(named)} cannot be given for a cluster: its nodes have their own\n"
             "  help: give them to the commands sheaf head and sheaf node"
