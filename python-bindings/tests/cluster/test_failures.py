@@ -15,7 +15,6 @@ import pytest
 from runtime.processes import becomes_true, descendants
 
 import sheaf as ray
-from sheaf.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from .nodes import Cluster, Member, eventually
 
@@ -175,7 +174,7 @@ def test_the_sender_of_an_object_is_killed_on_its_way(pair: Callable[..., Cluste
 
     before = {member: spent(member) for member in senders}
     values: list[Any] = []
-    reads = threading.Thread(target=lambda: values.append(ray.get(ref, timeout=SECONDS)))
+    reads = threading.Thread(target=lambda wanted=ref: values.append(ray.get(wanted, timeout=SECONDS)))
     reads.start()
     assert becomes_true(lambda: any(spent(member) > before[member] + 0.1 for member in senders), SECONDS)
     max(senders, key=lambda member: spent(member) - before[member]).kill()
@@ -185,7 +184,7 @@ def test_the_sender_of_an_object_is_killed_on_its_way(pair: Callable[..., Cluste
     assert values[0].nbytes == size
     assert (values[0] == 7).all()
     values.clear()
-    del ref
+    del ref, reads
     eventually(cluster.objects, [], 20)
 
 

@@ -155,7 +155,7 @@ def test_stores_that_are_smaller_than_the_objects(pair: Callable[..., Cluster]) 
     on_disk = [row for row in cluster.rows("objects") if row["on disk"] == "yes"]
     assert len(on_disk) >= 12
     digests = [digest.options(**A).remote(ref) for ref in refs]
-    assert sum(ray.get(digests, timeout=SECONDS), []) == [expected(10 * MEGABYTE, seed) for seed in range(20)]
+    assert ray.get(digests, timeout=SECONDS) == [[expected(10 * MEGABYTE, seed)] for seed in range(20)]
     # Nothing is kept by the reader but the one that it reads.
     for seed, ref in enumerate(refs):
         assert md5(ray.get(ref, timeout=SECONDS)) == expected(10 * MEGABYTE, seed)

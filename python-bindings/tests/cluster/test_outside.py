@@ -217,7 +217,7 @@ def test_addresses_where_no_head_is() -> None:
 
 def test_a_port_where_something_else_listens() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        place = "127.0.0.1:{}".format(server.getsockname()[1])
+        place = f"127.0.0.1:{server.getsockname()[1]}"
         begun = time.monotonic()
         with pytest.raises(ray.SheafError, match=re.escape(place)):
             ray.init(f"sheaf://{place}")
