@@ -8,7 +8,7 @@ use crate::client::submitter;
 use crate::ids::{Attempt, ClientId};
 use crate::network::{Parcel, Peer};
 use crate::schedule::{Action, Event, Failure, HeadEvent, Lost, NameAnswer, Packet, Stop};
-use crate::wire::{Answer, Reason, ToClient, Work};
+use crate::wire::{Answer, Reason, ToClient, Wish, Work};
 
 impl Shell {
     pub(super) fn act(&mut self, action: Action) {
@@ -90,7 +90,9 @@ impl Shell {
             return;
         };
         let answer = match answer {
-            _ if !asked.wants_value => Answer::There(asked.object),
+            _ if asked.wish == Wish::Here => Answer::There(asked.object),
+            // Not kept in mind as there: the next one may want it here.
+            _ if asked.wish == Wish::Anywhere => Answer::Ready,
             Err(failure) => Answer::Failed(reason(failure)),
             Ok((Some(bytes), _)) => Answer::Inline(bytes.to_vec().into()),
             Ok((None, _)) => return self.deliver(Recipient::Question(id, question), vec![asked.object]),
@@ -110,7 +112,10 @@ impl Shell {
                 self.post(Event::Cancel(child, stop));
             }
         }
-        if stop.force {
+        // The process of an actor is not that of the one who called it.
+        let actor = self.workers.get(&id).and_then(|worker| worker.actor);
+        let is_call = actor.is_some_and(|actor| actor.task != attempt.task);
+        if stop.force && !is_call {
             self.kill_for(id, attempt);
         } else {
             self.send(id, &ToClient::Stop(attempt), Vec::new());
@@ -136,7 +141,9 @@ pub(super) fn reason(failure: Failure) -> Reason {
         Failure::Lost(Lost::NoLineage) => Reason::Lost(
             "no task is known that could make it again: it was put, or its task is too long ago".to_string(),
         ),
-        Failure::Lost(Lost::RetriesUsedUp) => Reason::Lost("its task may not run again (max_retries)".to_string()),
+        Failure::Lost(Lost::RetriesUsedUp) => {
+            Reason::Lost("its task may not run again (max_retries; calls of actors never do)".to_string())
+        }
         Failure::Lost(Lost::Freed) => Reason::Lost("nobody held it any more".to_string()),
     }
 }

@@ -11,7 +11,7 @@ use super::shell::{Shell, Source};
 use crate::ids::{ClientId, ObjectId, TaskId};
 use crate::resources::Resources;
 use crate::schedule::{Event, Shape};
-use crate::wire::{Answer, CallOptions, Inbox, Outbox, ToClient, ToNode, Where};
+use crate::wire::{Answer, CallOptions, Inbox, Outbox, ToClient, ToNode, Where, Wish};
 
 /// Messages of one client that are taken in before others have their turn.
 const MESSAGES: usize = 1_000;
@@ -30,7 +30,7 @@ pub(super) struct Prepared {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Question {
     pub(super) object: ObjectId,
-    pub(super) wants_value: bool,
+    pub(super) wish: Wish,
     pub(super) blocks: bool,
 }
 

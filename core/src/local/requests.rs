@@ -14,7 +14,7 @@ use crate::schedule::{
     Event, Failure, GroupRequest, Kind, Made, Member, NameRequest, Outcome, Raised, Returned, Stop, TaskSpec,
 };
 use crate::store::Content;
-use crate::wire::{Answer, Arguments, Ending, MadeHere, NodeInfo, Submission, ToNode};
+use crate::wire::{Answer, Arguments, Ending, MadeHere, NodeInfo, Submission, ToNode, Wish};
 
 /// What of a call only its worker understands, as the node carries it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -47,8 +47,8 @@ impl Shell {
             }
             ToNode::AddRef(object) => self.post(Event::AddRef(id, object)),
             ToNode::DropRef(object) => self.post(Event::DropRef(id, object)),
-            ToNode::Get { first, objects, wants_value, blocks } => {
-                self.ask(id, first, &objects, wants_value, blocks);
+            ToNode::Get { first, objects, wish, blocks } => {
+                self.ask(id, first, &objects, wish, blocks);
             }
             ToNode::Forget { first, count } => {
                 for question in first..first.saturating_add(count) {
@@ -210,16 +210,19 @@ impl Shell {
         }
     }
 
-    fn ask(&mut self, id: ClientId, first: u64, objects: &[ObjectId], wants_value: bool, blocks: bool) {
+    fn ask(&mut self, id: ClientId, first: u64, objects: &[ObjectId], wish: Wish, blocks: bool) {
         let Some(client) = self.clients.get_mut(&id) else { return };
         for (question, object) in (first..).zip(objects) {
-            client.questions.insert(question, Question { object: *object, wants_value, blocks });
+            client.questions.insert(question, Question { object: *object, wish, blocks });
         }
         if blocks {
             client.blocking += objects.len();
         }
         for (question, object) in (first..).zip(objects) {
-            self.post(Event::Get(id, question, *object));
+            self.post(match wish {
+                Wish::Value | Wish::Here => Event::Get(id, question, *object),
+                Wish::Anywhere => Event::See(id, question, *object),
+            });
         }
         self.pump();
         self.tell_blocked(id);

@@ -467,11 +467,8 @@ impl Shell {
         }
     }
 
-    /// Stops what a worker has submitted and nobody waits for any more.
+    /// Stops what a worker or driver has submitted and nobody waits for any more.
     pub(super) fn cancel_children(&mut self, id: ClientId) {
-        if !self.workers.contains_key(&id) {
-            return;
-        }
         let children = self.clients.get_mut(&id).map(|client| std::mem::take(&mut client.children));
         for child in children.into_iter().flatten() {
             self.post(Event::Cancel(child, Stop { force: true, recursive: true }));

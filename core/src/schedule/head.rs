@@ -4,6 +4,7 @@
 
 mod groups;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -389,9 +390,10 @@ impl Head {
     fn grant(&mut self, key: &(Arc<Shape>, NodeId)) {
         let Some(want) = self.wants.get(key) else { return };
         let (shape, near, count) = (Arc::clone(&key.0), want.near.clone(), want.count);
-        let rank = |node: &Candidate<'_>| placement::rank(node, &shape.demand, &shape.strategy, &near);
+        let strategy = self.strategy_now(&shape).into_owned();
+        let rank = |node: &Candidate<'_>| placement::rank(node, &shape.demand, &strategy, &near);
         let trusted = self.members.iter().filter(|(_, member)| self.is_trusted(member));
-        let candidates = trusted.flat_map(|(id, member)| member.candidates(*id, &shape.strategy));
+        let candidates = trusted.flat_map(|(id, member)| member.candidates(*id, &strategy));
         let mut nodes: BinaryHeap<(Rank, NodeId, Option<BundleId>)> =
             candidates.filter_map(|node| Some((rank(&node)?, node.id, node.bundle))).collect();
         for _ in 0..count {
@@ -402,6 +404,17 @@ impl Head {
                 None => rank(&member.as_candidate(node)),
             });
             nodes.extend(again.map(|rank| (rank, node, bundle)));
+        }
+    }
+
+    /// A soft wish for a node is a firm one while that node is there and could do it: it waits for it.
+    fn strategy_now<'a>(&self, shape: &'a Shape) -> Cow<'a, Strategy> {
+        let Strategy::Node { node, soft: true } = shape.strategy else { return Cow::Borrowed(&shape.strategy) };
+        let firm = Strategy::Node { node, soft: false };
+        let could = |member: &Member| member.as_candidate(node).could(&shape.demand, &firm);
+        match self.members.get(&node).is_some_and(could) {
+            true => Cow::Owned(firm),
+            false => Cow::Borrowed(&shape.strategy),
         }
     }
 
@@ -427,9 +440,10 @@ impl Head {
         loop {
             let Some(member) = self.members.get(&node).filter(|member| self.is_trusted(member)) else { return };
             let fits = |(key, want): (&(Arc<Shape>, NodeId), &Want)| {
-                let Shape { demand, strategy } = &*key.0;
-                let mut candidates = member.candidates(node, strategy);
-                let found = candidates.find(|node| placement::rank(node, demand, strategy, &want.near).is_some())?;
+                let strategy = self.strategy_now(&key.0);
+                let mut candidates = member.candidates(node, &strategy);
+                let fits = |node: &Candidate<'_>| placement::rank(node, &key.0.demand, &strategy, &want.near).is_some();
+                let found = candidates.find(fits)?;
                 Some((key.clone(), found.bundle))
             };
             let after = match &self.last_granted {

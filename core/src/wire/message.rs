@@ -144,6 +144,17 @@ pub enum Ending {
     NotBegun(String),
 }
 
+/// What is wanted of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Wish {
+    /// Its value.
+    Value,
+    /// That its value is on this node.
+    Here,
+    /// That there is a value, wherever it is.
+    Anywhere,
+}
+
 /// From a client to its node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ToNode {
@@ -163,8 +174,8 @@ pub enum ToNode {
         first: u64,
         /// One question for each.
         objects: Vec<ObjectId>,
-        /// Whether the value is wanted, or only that it is there.
-        wants_value: bool,
+        /// What is wanted of them.
+        wish: Wish,
         /// Whether the client's work stands still meanwhile.
         blocks: bool,
     },

@@ -65,6 +65,8 @@ pub enum Event {
     DropRef(ClientId, ObjectId),
     /// A client waits for an object's value; the answer has the number of the question.
     Get(ClientId, u64, ObjectId),
+    /// A client waits for an object to have a value, on whatever node; the answer has the number of the question.
+    See(ClientId, u64, ObjectId),
     /// It waits no more.
     Forget(ClientId, u64, ObjectId),
     /// A client is gone, and with it all that it held and asked for.
@@ -313,6 +315,7 @@ impl Node {
             Event::AddRef(client, object) => self.add_ref(client, object),
             Event::DropRef(client, object) => self.drop_ref(client, object),
             Event::Get(client, question, object) => self.get(client, question, object),
+            Event::See(client, question, object) => self.see(client, question, object),
             Event::ClientGone(client) => {
                 self.client_gone(client);
                 self.head.send(ToHead::ClientGone(client));

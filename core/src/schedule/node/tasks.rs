@@ -72,7 +72,7 @@ impl Task {
     }
 
     /// All results that there were so far.
-    pub(super) fn all_results(&self) -> impl Iterator<Item = ObjectId> + use<> {
+    pub(super) fn all_results(&self) -> impl Iterator<Item = ObjectId> + Clone + use<> {
         let id = self.spec.id;
         (0..self.spec.returns + self.items).map(move |index| id.result(index))
     }
@@ -309,8 +309,8 @@ impl Node {
         let (retries, results, refs) = (task.retries, task.all_results(), task.refs());
         // A call changed its actor: it is not made again for a lost result.
         let is_call = task.actor().is_some();
-        let mut results = results;
-        let keep = retries > 0 && !is_call && results.any(|result| self.can_be_lost(result));
+        let may_again = retries > 0 && !is_call;
+        let keep = may_again && results.clone().any(|result| self.can_be_lost(result));
         self.actions.push(Action::Done(id));
         for object in refs {
             if keep {
@@ -321,6 +321,9 @@ impl Node {
         if keep {
             self.keep(id);
         } else {
+            if !may_again {
+                self.set_final(results);
+            }
             self.tasks.remove(&id);
         }
     }
@@ -460,7 +463,7 @@ impl Node {
     /// Makes a lost object again, or fails it for good.
     pub(super) fn rebuild(&mut self, object: ObjectId) {
         let Some(task) = self.tasks.get_mut(&object.task) else {
-            return self.set_failed(object, Failure::Lost(Lost::NoLineage));
+            return self.set_failed(object, Failure::Lost(self.why_lost(object)));
         };
         if task.state != State::Done {
             // It runs again already.

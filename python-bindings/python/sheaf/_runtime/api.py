@@ -117,7 +117,7 @@ def _values(refs: list[ObjectRef], timeout: float | None) -> list[Any]:
     values = client.get(refs, timeout)
     process.hold_at_exit()
     if values is None:
-        ready = client.wait(refs, len(refs), 0)
+        ready = client.wait(refs, len(refs), 0, True)
         late = [ref for ref, is_ready in zip(refs, ready, strict=True) if not is_ready] or refs[:1]
         text = f"{len(late)} of {len(refs)} objects were not there after {timeout} s; "
         for ref in late[:_EXPLAINED]:
@@ -152,7 +152,7 @@ def wait(
         object_refs: Each at most once.
         num_returns: How many to wait for.
         timeout: Seconds after which it returns with fewer.
-        fetch_local: Whether an object has to be on this node to count as there; on one node it always is.
+        fetch_local: Whether an object has to be on this node to count as there, and is brought.
 
     >>> import sheaf
     >>> ready, others = sheaf.wait([sheaf.put(1), sheaf.put(2)], num_returns=1)
@@ -172,7 +172,7 @@ def wait(
         raise ValueError(
             f"num_returns is {num_returns}, and has to be from 1 to {len(object_refs)}, the number of refs"
         )
-    is_ready = process.client().wait(object_refs, num_returns, timeout)
+    is_ready = process.client().wait(object_refs, num_returns, timeout, fetch_local)
     ready: list[ObjectRef] = []
     others: list[ObjectRef] = []
     for ref, there in zip(object_refs, is_ready, strict=True):

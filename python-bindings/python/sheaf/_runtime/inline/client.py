@@ -111,7 +111,7 @@ class InlineClient:
         """The values, which are there."""
         return [_own(ref).value for ref in refs]
 
-    def wait(self, refs: list[ObjectRef], count: int, timeout: float | None) -> list[bool]:
+    def wait(self, refs: list[ObjectRef], count: int, timeout: float | None, fetch_local: bool) -> list[bool]:
         """All are there."""
         return [_own(ref) is ref for ref in refs]
 
