@@ -161,6 +161,20 @@ def test_what_was_used_longest_ago_goes_and_what_is_used_stays(tmp_path):
     assert list((root / "kind").iterdir()) == []
 
 
+def test_a_program_takes_its_copies_with_it(tmp_path):
+    own, other = (Depot(Cache(tmp_path)) for _ in range(2))
+    keys = [f"{each.copy}" for each in (own, other)]
+    user = Cache(tmp_path)
+    for key in keys:
+        user.hold("working_dir", f"hash-{key}", writes(1), until=soon())
+    own.close()
+    # A worker has it yet.
+    assert (tmp_path / "working_dir" / f"hash-{keys[0]}").exists()
+    user.close()
+    own.close()
+    assert [(tmp_path / "working_dir" / f"hash-{key}").exists() for key in keys] == [False, True]
+
+
 def test_copies_that_programs_wrote_to_go_when_they_are_idle(tmp_path):
     own = Cache(tmp_path)
     for kind in ("working_dir", "pip"):

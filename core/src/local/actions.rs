@@ -110,7 +110,8 @@ impl Shell {
                 self.post(Event::Cancel(child, stop));
             }
         }
-        if stop.force {
+        // One that is being set up hears nothing yet, and runs nothing that could be hurt.
+        if stop.force || self.is_being_set_up(id) {
             self.kill_for(id, attempt);
         } else {
             self.send(id, &ToClient::Stop(attempt), Vec::new());

@@ -50,7 +50,8 @@ pub(in crate::cli) struct NodeFlags {
     object_store_memory: Option<u64>,
     /// The folder for objects beyond that [default: that for temporary files].
     #[arg(long, value_name = "FOLDER")]
-    spill_dir: Option<PathBuf>,
+    // Text, as the setting of this name is, which all commands have.
+    spill_dir: Option<String>,
     /// A folder for what workers print, one file for each.
     #[arg(long, value_name = "FOLDER")]
     log_dir: Option<PathBuf>,
@@ -143,7 +144,7 @@ impl NodeFlags {
             resources: self.all_resources(memory * (1.0 - STORE_PART))?,
             labels,
             store_bytes: self.object_store_memory.unwrap_or((memory * STORE_PART) as u64),
-            spill_dir: self.spill_dir.clone().unwrap_or_else(std::env::temp_dir),
+            spill_dir: self.spill_dir.as_ref().map_or_else(std::env::temp_dir, PathBuf::from),
             command: [&self.python, "-P", "-c", ZYGOTE, "{fd}", &self.access.for_workers(head)?]
                 .map(str::to_string)
                 .to_vec(),

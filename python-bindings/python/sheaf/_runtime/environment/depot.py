@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 import shutil
 import threading
 import time
@@ -10,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from sheaf._runtime.environment import packages
-from sheaf._runtime.environment.cache import Cache
+from sheaf._runtime.environment.cache import COPIES, Cache
 from sheaf._runtime.environment.head import Head
 from sheaf._runtime.environment.packages import File, Package
 from sheaf.exceptions import RuntimeEnvSetupError
@@ -31,6 +33,7 @@ class Depot:
         # What was packed last, with what could be seen of the files without reading them.
         self._packed: dict[str, tuple[Any, Package]] = {}
         self._given: set[str] = set()
+        self._copy: tuple[int, str] | None = None
         self._lock = threading.Lock()
 
     @classmethod
@@ -43,6 +46,13 @@ class Depot:
     def told(self) -> dict[str, Any]:
         """What ``of`` makes the same of."""
         return {"cache": str(self.cache.root), **(self._head.told if self._head else {})}
+
+    @property
+    def copy(self) -> str:
+        """What the copies are called that belong to this program alone: to this process, and not to what it forks."""
+        if self._copy is None or self._copy[0] != os.getpid():
+            self._copy = os.getpid(), secrets.token_hex(8)
+        return self._copy[1]
 
     def pack(self, what: str, name: str, files: list[File]) -> Package:
         """A package of these files, which this process keeps, and the cluster has."""
@@ -76,8 +86,10 @@ class Depot:
         return self.cache.hold(_KIND, package.sha256, fetch, until=until) / _FILE
 
     def close(self) -> None:
-        """Let go of all packages."""
+        """Let go of all packages, and remove the copies of this program that no worker uses any more."""
         self.cache.close()
+        if self._copy is not None:
+            self.cache.drop(COPIES, self._copy[1])
 
     def _write(self, what: str, files: list[File]) -> str:
         import tempfile
