@@ -6,13 +6,16 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 from pathlib import Path
 
 import pytest
+from runtime.processes import becomes_true
 
 from sheaf._runtime.environment import Depot, cache, packages, patterns
+from sheaf._runtime.environment import depot as depot_module
 from sheaf._runtime.environment.cache import Cache
 from sheaf.exceptions import RuntimeEnvSetupError
 
@@ -93,6 +96,34 @@ def test_the_same_files_are_the_same_package_whenever_they_were_written(tmp_path
     monkeypatch.setattr(packages, "write", pytest.fail)
     assert one.pack("x", "p.zip", packages.files_of(first)) == known[0]
     one.close()
+
+
+class ForgetfulHead:
+    """What is given to it, and whether it is there."""
+
+    def __init__(self):
+        self.given = []
+        self.is_there = True
+
+    def give(self, sha256, file, what, until):
+        if not self.is_there:
+            raise RuntimeEnvSetupError("it is not there")
+        self.given.append((sha256, file.read_bytes()[:2]))
+
+
+def test_a_driver_gives_its_head_again_what_that_has_lost(tmp_path, monkeypatch):
+    monkeypatch.setattr(depot_module, "_RENEW_SECONDS", 0.01)
+    head = ForgetfulHead()
+    own = Depot(Cache(tmp_path / "cache"), head, renews=True)
+    package = own.pack("x", "p.zip", packages.files_of(filled(tmp_path / "project", a="1")))
+    head.is_there = False
+    assert becomes_true(lambda: len(head.given) >= 1, SECONDS)
+    head.given.clear()
+    head.is_there = True
+    assert becomes_true(lambda: len(head.given) >= 2, SECONDS)
+    assert set(head.given) == {(package.sha256, b"PK")}
+    own.close()
+    assert [thread for thread in threading.enumerate() if thread.name == "sheaf-packages"] == []
 
 
 def test_a_package_has_the_files_as_they_are(tmp_path):

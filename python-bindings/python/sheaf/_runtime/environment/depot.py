@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -22,17 +23,24 @@ _FILE = "package"
 _PART_BYTES = 1 << 20
 # How long a driver waits for others of this user that make the same package, and for the head.
 _MAKE_SECONDS = 600.0
+# How often a driver looks whether the head still has its packages: sooner than a node that misses one gives up.
+_RENEW_SECONDS = 5.0
+_END_SECONDS = 2.0
 
 
 class Depot:
     """The packages that this process makes and uses. What it uses stays in the cache for as long as it lives."""
 
-    def __init__(self, own: Cache | None = None, head: Head | None = None) -> None:
+    def __init__(self, own: Cache | None = None, head: Head | None = None, *, renews: bool = False) -> None:
+        """With ``renews``, the head is given again what it has lost, for as long as this is open."""
         self.cache = Cache() if own is None else own
         self._head = head
         # What was packed last, with what could be seen of the files without reading them.
         self._packed: dict[str, tuple[Any, Package]] = {}
-        self._given: set[str] = set()
+        self._given: dict[str, Path] = {}
+        self._renews = renews
+        self._renewer: threading.Thread | None = None
+        self._is_over = threading.Event()
         self._copy: tuple[int, str] | None = None
         self._lock = threading.Lock()
 
@@ -87,6 +95,9 @@ class Depot:
 
     def close(self) -> None:
         """Let go of all packages, and remove the copies of this program that no worker uses any more."""
+        self._is_over.set()
+        if self._renewer is not None:
+            self._renewer.join(_END_SECONDS)
         self.cache.close()
         if self._copy is not None:
             self.cache.drop(COPIES, self._copy[1])
@@ -118,8 +129,19 @@ class Depot:
         if self._head is None or package.sha256 in self._given:
             return
         until = time.monotonic() + _MAKE_SECONDS
-        self._head.give(package.sha256, self.find(package, until), what, until)
-        self._given.add(package.sha256)
+        file = self.find(package, until)
+        self._head.give(package.sha256, file, what, until)
+        self._given[package.sha256] = file
+        if self._renews and self._renewer is None:
+            self._renewer = threading.Thread(target=self._renew, args=[self._head], name="sheaf-packages", daemon=True)
+            self._renewer.start()
+
+    def _renew(self, head: Head) -> None:
+        while not self._is_over.wait(_RENEW_SECONDS):
+            for sha256, file in list(self._given.items()):
+                # A head that is not there is asked the next time.
+                with contextlib.suppress(RuntimeEnvSetupError, OSError):
+                    head.give(sha256, file, "a package", time.monotonic())
 
 
 def _file_name(name: str) -> str:
