@@ -112,10 +112,11 @@ impl Shell {
                 self.post(Event::Cancel(child, stop));
             }
         }
-        // The process of an actor is not that of the one who called it.
+        // The process of an actor is not that of the one who called it. One that is being set up hears nothing yet, and
+        // runs nothing that could be hurt.
         let actor = self.workers.get(&id).and_then(|worker| worker.actor);
         let is_call = actor.is_some_and(|actor| actor.task != attempt.task);
-        if stop.force && !is_call {
+        if (stop.force && !is_call) || self.is_being_set_up(id) {
             self.kill_for(id, attempt);
         } else {
             self.send(id, &ToClient::Stop(attempt), Vec::new());

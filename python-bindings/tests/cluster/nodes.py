@@ -34,7 +34,9 @@ class Member:
         # Objects that do not fit into memory go there, and whatever else is temporary.
         self.spill, self._output, self._errors = folder / "spill", folder / "stdout", folder / "stderr"
         self.spill.mkdir()
-        env = {**env, "TMPDIR": str(self.spill)}
+        # As on machines of their own: what one unpacks the others do not see.
+        self.cache = folder / "cache"
+        env = {**env, "TMPDIR": str(self.spill), "XDG_CACHE_HOME": str(self.cache)}
         with self._output.open("w") as output, self._errors.open("w") as errors:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, env=env)
 

@@ -106,9 +106,9 @@ pub(in crate::cli) struct NodeArguments {
 pub(in crate::cli) fn head(arguments: &HeadArguments, settings: &Options) -> Result<(), Stop> {
     let port = bind(&arguments.host, arguments.port, &arguments.node)?;
     let address = port.address().to_string();
-    let options = arguments.node.options(Role::Head(address.clone()), settings)?;
-    let local = Local::start_with(options, |inlet| port.open(inlet, None).map(Some))?;
     let place = address.rsplit('/').next().unwrap_or_default();
+    let options = arguments.node.options(Role::Head(address.clone()), settings, place)?;
+    let local = Local::start_with(options, |inlet| port.open(inlet, None).map(Some))?;
     say(&format!(
         "the head runs at sheaf://{place}\n  add nodes:  sheaf node --head {place}\n  \
          connect:    sheaf.init(\"sheaf://{place}\")"
@@ -121,7 +121,7 @@ pub(in crate::cli) fn node(arguments: &NodeArguments, settings: &Options) -> Res
     let head = endpoint_of(&arguments.head, &arguments.node.access.access()?)?;
     let port = bind(&arguments.host, arguments.port, &arguments.node)?;
     let address = port.address().to_string();
-    let options = arguments.node.options(Role::Member(address.clone()), settings)?;
+    let options = arguments.node.options(Role::Member(address.clone()), settings, &arguments.head)?;
     let local = Local::start_with(options, |inlet| port.open(inlet, Some(head)).map(Some))?;
     say(&format!("the node runs at {address}"))?;
     serve(&local)
@@ -132,7 +132,7 @@ fn bind(host: &str, port: u16, flags: &NodeFlags) -> Result<Port> {
 }
 
 impl NodeFlags {
-    fn options(&self, role: Role, settings: &Options) -> Result<LocalOptions> {
+    fn options(&self, role: Role, settings: &Options, head: &str) -> Result<LocalOptions> {
         let memory = host::memory_bytes().unwrap_or(MEMORY_BYTES) as f64;
         let mut labels = self.labels.clone();
         labels.insert(PYTHON_LABEL.to_string(), self.python_version()?);
@@ -142,7 +142,9 @@ impl NodeFlags {
             labels,
             store_bytes: self.object_store_memory.unwrap_or((memory * STORE_PART) as u64),
             spill_dir: settings.spill_dir.clone().unwrap_or_else(std::env::temp_dir),
-            command: [&self.python, "-P", "-c", ZYGOTE, "{fd}"].map(str::to_string).to_vec(),
+            command: [&self.python, "-P", "-c", ZYGOTE, "{fd}", &self.access.for_workers(head)?]
+                .map(str::to_string)
+                .to_vec(),
             log_dir: self.log_dir.clone(),
         })
     }

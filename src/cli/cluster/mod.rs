@@ -7,7 +7,7 @@ mod show;
 use std::path::PathBuf;
 
 use clap::Args;
-use sheaf_core::Result;
+use sheaf_core::{Error, ErrorKind, Result};
 use sheaf_flight::cluster::Access;
 
 pub(super) use daemon::{HeadArguments, NodeArguments, head, node};
@@ -43,5 +43,22 @@ impl AccessFlags {
             (Some(certificate), Some(key), Some(authority)) => access.with_certificates(certificate, key, authority),
             _ => Ok(access),
         }
+    }
+
+    /// Where workers get packages from, and the files that let them in, as JSON.
+    fn for_workers(&self, head: &str) -> Result<String> {
+        let place = head.rsplit("://").next().unwrap_or_default();
+        let absolute = |path: &PathBuf| {
+            std::path::absolute(path)
+                .map_err(|error| Error::new(ErrorKind::Io, format!("{} has no absolute path: {error}", path.display())))
+        };
+        let token_file = self.token_file.as_ref().map(absolute).transpose()?;
+        let tls = match (&self.tls_cert, &self.tls_key, &self.tls_ca) {
+            (Some(certificate), Some(key), Some(authority)) => {
+                Some([absolute(certificate)?, absolute(key)?, absolute(authority)?])
+            }
+            _ => None,
+        };
+        Ok(serde_json::json!({ "head": place, "token_file": token_file, "tls": tls }).to_string())
     }
 }

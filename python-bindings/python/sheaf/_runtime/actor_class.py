@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, NoReturn, TypeVar
 
-from sheaf._runtime import actor_handle, arguments, environment, options, placement, process
+from sheaf._runtime import actor_handle, arguments, options, placement, process
 from sheaf._runtime.actor_handle import ActorHandle, Interface, Method
 from sheaf._runtime.arguments import Signature
 from sheaf._runtime.context import Terms
@@ -173,7 +173,7 @@ class ActorClass:
         return Terms(
             job_id=process.job_id(),
             namespace=process.namespace(),
-            env=environment.normalise(given.get("runtime_env"), process.env()),
+            env=process.env_of(given.get("runtime_env")),
             resources=options.resources(given, default_cpus=1 if options.names_resources(given) else 0),
             is_async=is_async,
             actor_name=given.get("name", ""),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import itertools
 import json
 import os
@@ -13,9 +14,10 @@ import threading
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from sheaf._runtime import context, environment, machine
+from sheaf._runtime.environment import Depot, Head
 
 if TYPE_CHECKING:
     from sheaf._runtime.exporter import Exporter
@@ -44,6 +46,8 @@ class _Session:
     job_id: str
     namespace: str
     env: str
+    depot: Depot | None
+    """``None`` where calls run inline."""
     exporter: Exporter | None = None
 
 
@@ -53,6 +57,7 @@ _numbers = itertools.count(1)
 _number = 0
 _client: RuntimeClient | None = None
 _session: _Session | None = None
+_depot: Depot | None = None
 _forked: list[object] = []
 _is_exiting = False
 
@@ -144,6 +149,20 @@ def env() -> str:
     return "" if terms is None else terms.env
 
 
+def env_of(runtime_env: Mapping[str, Any] | None) -> str:
+    """The environment of a call made here that asks for this one, as ``CallOptions.env``."""
+    asked = environment.normalise(runtime_env, env())
+    depot = _depot if _session is None else _session.depot
+    # Calls that run inline have no other folder than this process.
+    return asked if depot is None or not runtime_env else environment.pack(asked, depot)
+
+
+def keep_packages(depot: Depot) -> None:
+    """Let the packages of this worker be there, and those of its own calls be put there, for as long as it lives."""
+    global _depot
+    _depot = depot
+
+
 def become_worker(new: RuntimeClient) -> None:
     """Let this process be a worker with this connection. The worker's loop calls it once."""
     global _client, _number
@@ -169,16 +188,21 @@ def start_session(
     with _lock:
         if _client is not None:
             raise RuntimeError("another thread has called init meanwhile")
-        runtime = Runtime(
-            resources=dict(resources),
-            labels=dict(labels),
-            object_store_memory=object_store_memory,
-            spill_dir=spill_dir,
-            command=_zygote(),
-            log_dir=log_dir,
-        )
-        connected = runtime.connect()
-        _become_driver(connected, runtime, shown=shown, namespace=namespace, env=env)
+        with contextlib.ExitStack() as stack:
+            depot = Depot()
+            stack.callback(depot.close)
+            env = environment.pack(env, depot)
+            runtime = Runtime(
+                resources=dict(resources),
+                labels=dict(labels),
+                object_store_memory=object_store_memory,
+                spill_dir=spill_dir,
+                command=_zygote(depot),
+                log_dir=log_dir,
+            )
+            connected = runtime.connect()
+            _become_driver(connected, runtime, depot, shown=shown, namespace=namespace, env=env)
+            stack.pop_all()
 
 
 def join_session(
@@ -198,16 +222,18 @@ def join_session(
         if _client is not None:
             raise RuntimeError("another thread has called init meanwhile")
         connected, nodes = join_cluster(address, token_file, tls)
-        try:
+        with contextlib.ExitStack() as stack:
+            stack.callback(connected.close)
             machine.check_pythons(address, json.loads(nodes))
-        except BaseException:
-            connected.close()
-            raise
-        _become_driver(connected, None, shown=shown, namespace=namespace, env=environment.with_path(env, sys.path))
+            depot = Depot(head=Head.at(address, token_file, tls), renews=True)
+            stack.callback(depot.close)
+            env = environment.with_path(environment.pack(env, depot), sys.path)
+            _become_driver(connected, None, depot, shown=shown, namespace=namespace, env=env)
+            stack.pop_all()
 
 
 def _become_driver(
-    connected: RuntimeClient, runtime: Runtime | None, *, shown: bool, namespace: str | None, env: str
+    connected: RuntimeClient, runtime: Runtime | None, depot: Depot, *, shown: bool, namespace: str | None, env: str
 ) -> None:
     from sheaf._runtime.output import Printer
 
@@ -216,7 +242,7 @@ def _become_driver(
     # Anonymous unless named: nobody else finds the names of this program.
     chosen = namespace or f"{_ANONYMOUS}{uuid.uuid4()}"
     printer = Printer(runtime or connected, shown=shown)
-    _session = _Session(runtime, connected, printer, secrets.token_hex(4), chosen, env)
+    _session = _Session(runtime, connected, printer, secrets.token_hex(4), chosen, env, depot)
     _client = connected
 
 
@@ -230,7 +256,7 @@ def start_inline(stand_in: InlineClient, *, namespace: str | None, env: str) -> 
         # It has the methods that are called in a driver.
         connected = cast("RuntimeClient", stand_in)
         chosen = namespace or f"{_ANONYMOUS}{uuid.uuid4()}"
-        _session = _Session(None, connected, None, secrets.token_hex(4), chosen, env)
+        _session = _Session(None, connected, None, secrets.token_hex(4), chosen, env, None)
         _client = connected
 
 
@@ -270,6 +296,8 @@ def shutdown(_exiting_interpreter: bool = False) -> None:
             ended.client.close()
         if ended.printer is not None:
             ended.printer.join(_PRINTED_WITHIN_SECONDS)
+        if ended.depot is not None:
+            ended.depot.close()
 
 
 def _at_exit() -> None:
@@ -278,9 +306,9 @@ def _at_exit() -> None:
     shutdown()
 
 
-def _zygote() -> list[str]:
+def _zygote(depot: Depot) -> list[str]:
     flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
-    return [sys.executable, *flags, "-c", _ZYGOTE, json.dumps(sys.path), "{fd}"]
+    return [sys.executable, *flags, "-c", _ZYGOTE, json.dumps(sys.path), "{fd}", json.dumps(depot.told)]
 
 
 def _after_fork() -> None:

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sheaf._runtime import arguments, environment, options, placement, process, streams
+from sheaf._runtime import arguments, options, placement, process, streams
 from sheaf._runtime.arguments import Signature
 from sheaf._runtime.context import Terms
 from sheaf._runtime.definition import Definition
@@ -96,7 +96,7 @@ class RemoteFunction:
         name = given.get("name") or self._definition.name
         resources = options.resources(given, default_cpus=1)
         place = placement.chosen(self._given, name, resources)
-        env = environment.normalise(given.get("runtime_env"), process.env())
+        env = process.env_of(given.get("runtime_env"))
         retry_exceptions = given.get("retry_exceptions", False)
         terms = Terms(
             job_id=process.job_id(),

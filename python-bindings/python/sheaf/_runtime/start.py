@@ -104,7 +104,8 @@ def init(
         object_store_memory: Bytes of shared memory that objects may take; by default 30 % of the memory.
         spill_dir: The folder for objects beyond that.
         namespace: Of the names of actors; by default one that nobody else has.
-        runtime_env: For all tasks and actors: ``env_vars``, ``working_dir`` and the like.
+        runtime_env: For all tasks and actors: ``env_vars``, ``working_dir``, ``py_modules``, ``pip``, ``conda``. See
+            ``sheaf.runtime_env.RuntimeEnv``.
         ignore_reinit_error: Whether a second ``init`` returns the runtime that is there.
         local_mode: Whether tasks and methods run where they are called, in this thread, so that breakpoints work. No
             process is started; resources and environments are checked and have no effect.
