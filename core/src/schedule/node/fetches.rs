@@ -25,6 +25,8 @@ pub(super) enum Waiter {
     Run(Attempt),
     /// A client, for the value; it is answered by the number of its question.
     Get(ClientId, u64),
+    /// This node itself, for an object of its own that only nodes have that leave.
+    Keep,
 }
 
 impl Waiter {
@@ -116,6 +118,7 @@ impl Node {
         match waiter {
             Waiter::Task(task) => self.need_ready(task, object, known),
             Waiter::Run(attempt) => self.need_arrived(attempt, object, known),
+            Waiter::Keep => self.secured(object, matches!(known, Known::Stored(_, _))),
             Waiter::Get(client, question) => {
                 let answer = match known {
                     Known::Inline(bytes, contains) => Ok((Some(bytes.clone()), contains.clone())),
@@ -148,8 +151,13 @@ impl Node {
         let Some(wanted) = self.wanted.get_mut(&object) else { return };
         if wanted.from == Some(from) {
             wanted.from = None;
+            // What is lost is made again when somebody wants it.
+            let was_kept = wanted.waiters.remove(&Waiter::Keep);
             self.send(object.owner(), NodeMessage::CopyLost(object, from));
             self.ask(object);
+            if was_kept {
+                self.secured(object, false);
+            }
         }
     }
 
@@ -208,6 +216,11 @@ impl Node {
         if wanted.waiters.remove(&Waiter::Get(client, question)) {
             self.release(object, Count::Use);
         }
+    }
+
+    /// Whether this waits for an object already.
+    pub(super) fn is_wanted_by(&self, object: ObjectId, waiter: Waiter) -> bool {
+        self.wanted.get(&object).is_some_and(|wanted| wanted.waiters.contains(&waiter))
     }
 
     /// A task or attempt waits no more.
