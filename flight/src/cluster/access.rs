@@ -36,9 +36,11 @@ impl Access {
             return Err(Error::invalid(format!("a token of {} characters can be guessed", token.len()))
                 .with_hint(format!("use at least {TOKEN_CHARACTERS}, such as those of `openssl rand -hex 32`")));
         }
-        let mut value: MetadataValue<Ascii> = format!("Bearer {token}")
-            .parse()
-            .map_err(|_| Error::invalid("a token may have visible ASCII characters only"))?;
+        let wrong = || Error::invalid("a token may have visible ASCII characters only");
+        // Headers may have others, which not every client can send.
+        let is_visible = token.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        let value = is_visible.then(|| format!("Bearer {token}").parse().ok()).flatten();
+        let mut value: MetadataValue<Ascii> = value.ok_or_else(wrong)?;
         value.set_sensitive(true);
         Ok(Self { token: Some(value), tls: None })
     }
@@ -84,13 +86,18 @@ impl Access {
         }
     }
 
-    /// Asks for the token.
+    /// Asks a call of Flight for the token.
     pub(super) fn check(&self, headers: &MetadataMap) -> std::result::Result<(), Status> {
+        self.admit(headers.get(HEADER).map(MetadataValue::as_encoded_bytes)).map_err(Status::unauthenticated)
+    }
+
+    /// Asks for the token: what the header has, if there is one. The error is why nobody is let in.
+    pub(super) fn admit(&self, shown: Option<&[u8]>) -> std::result::Result<(), &'static str> {
         let Some(expected) = &self.token else { return Ok(()) };
-        match headers.get(HEADER) {
-            Some(shown) if same(shown.as_encoded_bytes(), expected.as_encoded_bytes()) => Ok(()),
-            Some(_) => Err(Status::unauthenticated("the token is not that of this cluster")),
-            None => Err(Status::unauthenticated("this cluster asks for a token, and none was given")),
+        match shown {
+            Some(shown) if same(shown, expected.as_encoded_bytes()) => Ok(()),
+            Some(_) => Err("the token is not that of this cluster"),
+            None => Err("this cluster asks for a token, and none was given"),
         }
     }
 }
