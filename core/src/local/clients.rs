@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use nix::sys::socket::{getsockopt, sockopt};
 
 use super::shell::{Shell, Source};
 use crate::ids::{ClientId, ObjectId, TaskId};
@@ -47,6 +48,14 @@ pub(super) struct Client {
     pub(super) blocking: usize,
     /// Tasks that it submitted while it ran what it runs, and that have not ended.
     pub(super) children: BTreeSet<TaskId>,
+}
+
+impl Client {
+    /// The process at the other end, where that is not one that this node made.
+    pub(super) fn pid(&self) -> Option<u32> {
+        let peer = getsockopt(&self.socket, sockopt::PeerCredentials).ok()?;
+        u32::try_from(peer.pid()).ok()
+    }
 }
 
 impl Shell {

@@ -90,6 +90,16 @@ impl Pool {
 }
 
 impl Worker {
+    /// What it ran last; empty before it has run anything.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its process, once that is there.
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.pid
+    }
+
     /// What it is and does, for people.
     pub(super) fn as_json(&self, id: ClientId) -> serde_json::Value {
         serde_json::json!({

@@ -188,6 +188,7 @@ fn serve(local: &Local) -> Result<(), Stop> {
                     warn(&line.text);
                 }
             }
+            None if local.has_left() => return Ok(()),
             None => return Err(Error::new(ErrorKind::Io, "the node has ended").into()),
         }
         if ended.try_recv().is_ok() {

@@ -1,7 +1,13 @@
 //! A cluster from the command line: `sheaf head` and `sheaf node` are its processes, `sheaf status` and the like look
 //! at it.
 
+mod asked;
 mod daemon;
+mod drain;
+mod list;
+mod logs;
+mod memory;
+mod rows;
 mod show;
 
 use std::path::PathBuf;
@@ -11,6 +17,10 @@ use sheaf_core::{Error, ErrorKind, Result};
 use sheaf_flight::cluster::Access;
 
 pub(super) use daemon::{HeadArguments, NodeArguments, head, node};
+pub(super) use drain::{DrainArguments, drain};
+pub(super) use list::{ListArguments, actors, tasks};
+pub(super) use logs::{LogsArguments, logs};
+pub(super) use memory::{MemoryArguments, memory};
 pub(super) use show::{ShowArguments, What, show};
 
 /// Where the head listens, unless it is told otherwise.

@@ -27,6 +27,8 @@ pub(super) enum Waiter {
     Get(ClientId, u64),
     /// A client, for the object to be ready, wherever it is.
     See(ClientId, u64),
+    /// This node itself, for an object of its own that only nodes have that leave.
+    Keep,
 }
 
 impl Waiter {
@@ -123,6 +125,7 @@ impl Node {
         match waiter {
             Waiter::Task(task) => self.need_ready(task, object, known),
             Waiter::Run(attempt) => self.need_arrived(attempt, object, known),
+            Waiter::Keep => self.secured(object, matches!(known, Known::Stored(_, _))),
             Waiter::Get(client, question) | Waiter::See(client, question) => {
                 let answer = match known {
                     Known::Inline(bytes, contains) => Ok((Some(bytes.clone()), contains.clone())),
@@ -155,8 +158,13 @@ impl Node {
         let Some(wanted) = self.wanted.get_mut(&object) else { return };
         if wanted.from == Some(from) {
             wanted.from = None;
+            // What is lost is made again when somebody wants it.
+            let was_kept = wanted.waiters.remove(&Waiter::Keep);
             self.send(object.owner(), NodeMessage::CopyLost(object, from));
             self.ask(object);
+            if was_kept {
+                self.secured(object, false);
+            }
         }
     }
 
@@ -217,6 +225,11 @@ impl Node {
         if waiters.into_iter().any(|waiter| wanted.waiters.remove(&waiter)) {
             self.release(object, Count::Use);
         }
+    }
+
+    /// Whether this waits for an object already.
+    pub(super) fn is_wanted_by(&self, object: ObjectId, waiter: Waiter) -> bool {
+        self.wanted.get(&object).is_some_and(|wanted| wanted.waiters.contains(&waiter))
     }
 
     /// A task or attempt waits no more.

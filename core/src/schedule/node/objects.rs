@@ -69,6 +69,7 @@ impl Node {
             }
         };
         self.announce(object);
+        self.secure(object);
         self.settle(object);
     }
 
@@ -147,6 +148,7 @@ impl Node {
         match self.owned.get_mut(&object) {
             Some(owned) if matches!(owned.value, Value::Stored) => {
                 owned.copies.insert(from);
+                self.secure(object);
             }
             _ => self.send(from, NodeMessage::Free(object)),
         }
@@ -158,6 +160,7 @@ impl Node {
         {
             // Should it have one all the same, nobody would ever free it.
             self.send(node, NodeMessage::Free(object));
+            self.secure(object);
         }
     }
 

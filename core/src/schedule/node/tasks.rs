@@ -21,6 +21,8 @@ pub(super) struct Task {
     pub(super) attempt: u32,
     /// How often it may still run again.
     retries: u32,
+    /// Somebody wants it ended: it never runs again.
+    is_unwanted: bool,
     pub(super) state: State,
     /// Results that are not freed.
     pub(super) results: u32,
@@ -51,7 +53,17 @@ pub(super) enum State {
 
 impl Task {
     pub(super) fn no_more_retries(&mut self) {
-        self.retries = 0;
+        (self.retries, self.is_unwanted) = (0, true);
+    }
+
+    /// Whether it may run again after a failure, and whether that is one retry less: that its node left is nobody's
+    /// fault, but a call that had begun may have done half of its work.
+    fn may_retry(&self, failure: &Failure) -> Option<u32> {
+        let is_free = matches!(failure, Failure::Drained(_, _)) && self.actor().is_none();
+        match is_free {
+            true => (self.spec.max_retries > 0 && !self.is_unwanted).then_some(0),
+            false => (self.retries > 0).then_some(1),
+        }
     }
 
     fn actor(&self) -> Option<ObjectId> {
@@ -115,6 +127,7 @@ impl Node {
         let task = Task {
             attempt: 0,
             retries: spec.max_retries,
+            is_unwanted: false,
             state: State::Done,
             results: spec.returns,
             items: 0,
@@ -378,10 +391,8 @@ impl Node {
     /// Runs a task again that a machine failed, if it may.
     pub(super) fn retry(&mut self, id: TaskId, failure: &Failure) {
         let Some(task) = self.tasks.get_mut(&id) else { return };
-        if task.retries == 0 {
-            return self.fail(id, failure);
-        }
-        task.retries -= 1;
+        let Some(cost) = task.may_retry(failure) else { return self.fail(id, failure) };
+        task.retries -= cost;
         if task.makes_an_actor() {
             self.actions.push(Action::Again(id));
         }
@@ -444,14 +455,14 @@ impl Node {
             State::Done => {}
             State::Waiting(_) | State::Queued => self.fail(id, &Failure::Cancelled),
             State::Called => {
-                task.retries = 0;
+                task.no_more_retries();
                 let attempt = task.last_attempt();
                 if let Some(node) = task.actor().and_then(|actor| self.called_on(actor, id)) {
                     self.send(node, NodeMessage::Cancel(attempt, stop));
                 }
             }
             State::Running(lease) => {
-                task.retries = 0;
+                task.no_more_retries();
                 let attempt = task.last_attempt();
                 if let Some(node) = self.leases.get(&lease).map(|lease| lease.node) {
                     self.send(node, NodeMessage::Cancel(attempt, stop));
