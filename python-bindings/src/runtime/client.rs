@@ -259,8 +259,17 @@ impl RuntimeClient {
         Ok(Some(values))
     }
 
-    #[pyo3(signature = (refs, count, timeout))]
-    fn wait(&self, py: Python<'_>, refs: Refs<'_>, count: usize, timeout: Option<f64>) -> PyResult<Vec<bool>> {
+    /// Which are there when so many are; `streams` are the places of those that stand for all results of their task, of
+    /// which any will do.
+    #[pyo3(signature = (refs, count, timeout, streams=Vec::new()))]
+    fn wait(
+        &self,
+        py: Python<'_>,
+        refs: Refs<'_>,
+        count: usize,
+        timeout: Option<f64>,
+        streams: Vec<usize>,
+    ) -> PyResult<Vec<bool>> {
         let objects = self.ids(&refs)?;
         let mut ready: Vec<bool> = objects.iter().map(|object| self.0.is_known_ready(*object)).collect();
         let known = ready.iter().filter(|is_ready| **is_ready).count();
@@ -268,6 +277,11 @@ impl RuntimeClient {
             let asked: Vec<ObjectId> =
                 objects.iter().zip(&ready).filter(|(_, known)| !**known).map(|(object, _)| *object).collect();
             let batch = self.0.ask(&asked, false, true).runtime(py)?;
+            for stream in streams.into_iter().filter_map(|place| objects.get(place)) {
+                if let Some(index) = asked.iter().position(|object| object == stream) {
+                    self.0.watch_items(stream.task, &batch, index);
+                }
+            }
             wait(py, &self.0, &batch, count.saturating_sub(known).min(asked.len()), timeout)?;
             let mut answered = batch.ready().into_iter();
             for is_ready in ready.iter_mut().filter(|is_ready| !**is_ready) {
