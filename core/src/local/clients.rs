@@ -177,9 +177,7 @@ pub(super) fn prepare(options: CallOptions) -> crate::Result<Prepared> {
         Where::Spread => Strategy::Spread,
         Where::Group(group, index) => Strategy::Group { group: *group, index: *index },
         Where::Node(node, soft) => Strategy::Node { node: *node, soft: *soft },
-        Where::Labels(labels) => {
-            Strategy::Labels(labels.iter().map(|(name, value)| (Arc::from(&**name), Arc::from(&**value))).collect())
-        }
+        Where::Labels(hard, soft) => Strategy::Labels { hard: hard.clone().into(), soft: soft.clone().into() },
     };
     let shape = Arc::new(Shape { demand: amounts(&options.resources)?, strategy });
     let work = postcard::to_stdvec(&options.work).map_err(|error| crate::Error::internal(error.to_string()))?;

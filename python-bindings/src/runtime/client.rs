@@ -260,7 +260,9 @@ impl RuntimeClient {
         Ok(Some(values))
     }
 
-    #[pyo3(signature = (refs, count, timeout, fetch_local))]
+    /// Which are there when so many are; `streams` are the places of those that stand for all results of their task, of
+    /// which any will do.
+    #[pyo3(signature = (refs, count, timeout, fetch_local=true, streams=Vec::new()))]
     fn wait(
         &self,
         py: Python<'_>,
@@ -268,6 +270,7 @@ impl RuntimeClient {
         count: usize,
         timeout: Option<f64>,
         fetch_local: bool,
+        streams: Vec<usize>,
     ) -> PyResult<Vec<bool>> {
         let objects = self.ids(&refs)?;
         let mut ready: Vec<bool> = objects.iter().map(|object| self.0.is_known_ready(*object)).collect();
@@ -277,6 +280,11 @@ impl RuntimeClient {
                 objects.iter().zip(&ready).filter(|(_, known)| !**known).map(|(object, _)| *object).collect();
             let wish = if fetch_local { Wish::Here } else { Wish::Anywhere };
             let batch = self.0.ask(&asked, wish, true).runtime(py)?;
+            for stream in streams.into_iter().filter_map(|place| objects.get(place)) {
+                if let Some(index) = asked.iter().position(|object| object == stream) {
+                    self.0.watch_items(stream.task, &batch, index);
+                }
+            }
             wait(py, &self.0, &batch, count.saturating_sub(known).min(asked.len()), timeout)?;
             let mut answered = batch.ready().into_iter();
             for is_ready in ready.iter_mut().filter(|is_ready| !**is_ready) {

@@ -34,6 +34,11 @@ impl ItemStream {
         self.first.clone_ref(py)
     }
 
+    /// Whether there is nothing more to come.
+    fn is_over(&self) -> bool {
+        self.client.is_stream_over(self.task)
+    }
+
     /// The next result, waiting for it; `None` when there are no more.
     fn next(&self, py: Python<'_>) -> PyResult<Option<ObjectRef>> {
         let taken = |object| Some(ObjectRef::counted(object, &self.client));

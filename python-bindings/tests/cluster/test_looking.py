@@ -160,7 +160,8 @@ def test_actors_with_their_processes_and_calls(looked_at: Cluster, tmp_path: Pat
     (tmp_path / "go").touch()
     ray.get(calls, timeout=SECONDS)
     os.kill(pid, signal.SIGKILL)
-    eventually(lambda: [row["restarts"] for row in looked_at.rows("actors", "--state", "alive", "--name", "ann")], ["1"])
+    alive = ("actors", "--state", "alive", "--name", "ann")
+    eventually(lambda: [row["restarts"] for row in looked_at.rows(*alive)], ["1"])
     ray.kill(named)
     eventually(lambda: [row["state"] for row in looked_at.rows("actors") if row["name"] == "ann"], [])
     del other

@@ -116,7 +116,7 @@ impl Node {
             Strategy::Group { .. } => Some(self.take_from_bundle(shape)?),
             Strategy::Default => self.ledger.take(&shape.demand).then_some(None)?,
             Strategy::Node { node, .. } => (node == self.id && self.ledger.take(&shape.demand)).then_some(None)?,
-            Strategy::Spread | Strategy::Labels(_) => return None,
+            Strategy::Spread | Strategy::Labels { .. } => return None,
         };
         self.next_lease += 1;
         let id = LeaseId { granted_by: Some(self.id), number: self.next_lease };
