@@ -122,9 +122,7 @@ def test_results_that_lie_there_alone_are_copied(stays: Cluster, leaves: Member)
     assert [int(value.sum()) for value in ray.get(refs, timeout=SECONDS)] == [MEGABYTE * value for value in range(6)]
 
 
-def test_what_takes_too_long_begins_anew_without_a_retry_spent(
-    stays: Cluster, leaves: Member, tmp_path: Path
-) -> None:
+def test_what_takes_too_long_begins_anew_without_a_retry_spent(stays: Cluster, leaves: Member, tmp_path: Path) -> None:
     on_it = rather_on(stays, leaves)
     again = begin.options(max_retries=1, **on_it).remote(tmp_path, "again", "go")
     assert begins(tmp_path, "again")
