@@ -145,6 +145,8 @@ class Cache:
         for entry in self._entries():
             used, size = _told(entry)
             total += size
+            if used is None and _failure(entry) is not None:
+                continue
             if used is None or (entry.folder.parent.name == COPIES and now - used > _COPIES_SECONDS):
                 total -= size if _removed(entry) else 0
             else:
@@ -156,9 +158,13 @@ class Cache:
 
     def _entries(self) -> Iterator[_Entry]:
         for kind in sorted(self.root.iterdir()) if self.root.is_dir() else ():
-            for folder in sorted(kind.iterdir()) if kind.is_dir() else ():
-                if folder.suffix not in (".lock", ".failed"):
-                    yield _Entry(folder)
+            # Of what could not be made there are only the files beside its folder.
+            names = (
+                {name.removesuffix(".lock").removesuffix(".failed") for name in os.listdir(kind)}
+                if kind.is_dir()
+                else ()
+            )
+            yield from (_Entry(kind / name) for name in sorted(names))
 
     def _make_folder(self, folder: Path) -> None:
         try:
