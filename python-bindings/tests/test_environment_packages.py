@@ -321,6 +321,17 @@ def test_a_failure_is_told_again_for_a_while_and_then_tried(tmp_path, monkeypatc
     own.close()
 
 
+def test_one_whose_time_was_over_fails_for_itself_alone(tmp_path):
+    def fails(folder):
+        raise RuntimeEnvSetupError("it took too long")
+
+    own = Cache(tmp_path)
+    with pytest.raises(RuntimeEnvSetupError, match="too long"):
+        own.hold("kind", "key", fails, until=NEVER, remembers_failure=True)
+    own.hold("kind", "key", writes(1), until=soon(), remembers_failure=True)
+    own.close()
+
+
 def test_a_full_disk_names_the_folder_and_what_is_free(tmp_path):
     def fills(folder):
         raise OSError(errno.ENOSPC, "No space left on device", str(folder / "large"))

@@ -122,7 +122,7 @@ class Cache:
                 continue
             try:
                 if not entry.ready.exists():
-                    self._make(entry, make, remembers_failure=remembers_failure)
+                    self._make(entry, make, until, remembers_failure=remembers_failure)
                     self.trim()
             finally:
                 os.close(alone)
@@ -177,7 +177,7 @@ class Cache:
                 "  help: let XDG_CACHE_HOME name a folder that this user may write to"
             ) from error
 
-    def _make(self, entry: _Entry, make: Callable[[Path], None], *, remembers_failure: bool) -> None:
+    def _make(self, entry: _Entry, make: Callable[[Path], None], until: float, *, remembers_failure: bool) -> None:
         if remembers_failure and (why := _failure(entry)) is not None:
             raise RuntimeEnvSetupError(why)
         try:
@@ -190,7 +190,8 @@ class Cache:
                 self.trim(0)
                 self._try(entry, make)
         except RuntimeEnvSetupError as error:
-            if remembers_failure:
+            # One whose time was over fails for itself alone: the next one may have more.
+            if remembers_failure and time.monotonic() < until:
                 # Where this is not written down, the next one finds it out himself.
                 with contextlib.suppress(OSError):
                     entry.failed.write_text(json.dumps({"at": time.time(), "why": str(error)}), encoding="utf-8")
