@@ -3,6 +3,7 @@
 use super::*;
 use crate::flaw::{Flaw, plant};
 use crate::placement::Strategy;
+use crate::schedule::ToHead;
 
 const SEEDS: u64 = 500;
 
@@ -230,8 +231,8 @@ fn owners_that_want_what_is_scarce_have_it_in_turn() {
         link.send(message);
         let frame = link.flush(now).unwrap();
         let mut grants = 0;
-        for HeadAction::Send(to, packet) in head.step(now, HeadEvent::Arrived(from, frame)) {
-            let Packet::Head(frame) = packet else { panic!("{packet:?}") };
+        for action in head.step(now, HeadEvent::Arrived(from, frame.into())) {
+            let HeadAction::Send(to, Packet::Head(_, _, frame)) = action else { continue };
             for message in links.entry(to).or_default().receive(frame, now) {
                 if let crate::schedule::FromHead::Grant(_, _, owner, _) = message {
                     *lent.entry(owner).or_default() += 1;
@@ -264,6 +265,9 @@ fn planted_faults_are_found() {
         Flaw::LostLease,
         Flaw::StaleNode,
         Flaw::HalfGroup,
+        Flaw::ForgottenDeath,
+        Flaw::ForgottenEpoch,
+        Flaw::EarlyAnswer,
     ];
     for flaw in flaws {
         plant(Some(flaw));
