@@ -38,8 +38,8 @@ fn decisions(strategy: &Strategy) {
         messages.into_iter().for_each(|message| link.send(message));
         let frame = link.flush(now).unwrap();
         let mut grants = 0;
-        for HeadAction::Send(to, packet) in head.step(now, HeadEvent::Arrived(node, frame)) {
-            if let Packet::Head(frame) = packet {
+        for action in head.step(now, HeadEvent::Arrived(node, frame.into())) {
+            if let HeadAction::Send(to, Packet::Head(_, _, frame)) = action {
                 grants += links.entry(to).or_default().receive(frame, now).len();
             }
         }

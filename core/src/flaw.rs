@@ -17,6 +17,12 @@ pub(crate) enum Flaw {
     HastyDrain,
     /// A placement group is used before all of its bundles are reserved.
     HalfGroup,
+    /// A head does not save that a node died.
+    ForgottenDeath,
+    /// A head does not save which of its lives this is.
+    ForgottenEpoch,
+    /// What a head says does not wait until what it says it on is saved.
+    EarlyAnswer,
 }
 
 /// Whether `flaw` is planted in this thread.

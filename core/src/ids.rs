@@ -39,6 +39,15 @@ number!(
     "client-"
 );
 
+/// One life of a head: which cluster it keeps, and how often it has begun to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct HeadLife {
+    /// Drawn at random when the cluster begins; its tables carry it on.
+    pub cluster: u64,
+    /// Greater in each life: the same is never used twice.
+    pub epoch: u64,
+}
+
 /// A task, or a `put`, by the node that owns it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TaskId {

@@ -6,8 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ClientId, NodeId, ObjectId};
-use crate::link::Frame;
-use crate::schedule::{Packet, ToHead};
+use crate::schedule::{Packet, Report};
 use crate::wire::Line;
 use crate::{Error, Result};
 
@@ -27,7 +26,7 @@ pub enum Peer {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Parcel {
     /// To the head, from that node.
-    ToHead(NodeId, Frame<ToHead>),
+    ToHead(NodeId, Report),
     /// To a node.
     ToNode(Packet),
     /// To the node of a driver: what its workers printed. Nobody sends it again if it is lost.
@@ -62,19 +61,21 @@ impl Parcel {
 
     fn halves(&self) -> Option<(Self, Self)> {
         match self {
-            Self::ToHead(from, frame) => {
+            Self::ToHead(from, Report { head, talk, frame }) => {
                 let (first, second) = frame.halves()?;
-                Some((Self::ToHead(*from, first), Self::ToHead(*from, second)))
+                let part = |frame| Self::ToHead(*from, Report { head: *head, talk: *talk, frame });
+                Some((part(first), part(second)))
             }
-            Self::ToNode(Packet::Head(frame)) => {
+            Self::ToNode(Packet::Head(head, talk, frame)) => {
                 let (first, second) = frame.halves()?;
-                Some((Self::ToNode(Packet::Head(first)), Self::ToNode(Packet::Head(second))))
+                let part = |frame| Self::ToNode(Packet::Head(*head, *talk, frame));
+                Some((part(first), part(second)))
             }
             Self::ToNode(Packet::Node(from, frame)) => {
                 let (first, second) = frame.halves()?;
                 Some((Self::ToNode(Packet::Node(*from, first)), Self::ToNode(Packet::Node(*from, second))))
             }
-            Self::ToNode(Packet::Fenced | Packet::Left) | Self::Lines(_, _) => None,
+            Self::ToNode(Packet::Fenced | Packet::Left | Packet::Anew(_)) | Self::Lines(_, _) => None,
         }
     }
 }
@@ -96,6 +97,8 @@ pub trait Network: Send {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::link::Frame;
+    use crate::schedule::ToHead;
 
     #[test]
     fn a_long_parcel_goes_in_parts_that_say_the_same() {
@@ -103,15 +106,16 @@ mod tests {
         let name = |number: u64| ToHead::At(format!("{number}").repeat(50_000).into());
         let messages: Vec<ToHead> = (0..9).map(name).chain((0..3).map(message)).collect();
         let frame = Frame { first: 7, messages, arrived: 3 };
-        let pieces = Parcel::ToHead(NodeId(1), frame).encode().unwrap();
+        let pieces = Parcel::ToHead(NodeId(1), frame.into()).encode().unwrap();
         assert_eq!(pieces.len(), 1);
         let messages: Vec<ToHead> = (0..90).map(name).chain((0..3).map(message)).collect();
         let frame = Frame { first: 7, messages: messages.clone(), arrived: 3 };
-        let pieces = Parcel::ToHead(NodeId(1), frame).encode().unwrap();
+        let pieces = Parcel::ToHead(NodeId(1), frame.into()).encode().unwrap();
         assert!(pieces.len() > 4 && pieces.iter().all(|piece| piece.len() <= PARCEL_BYTES));
         let (mut read, mut next) = (Vec::new(), 7);
         for piece in pieces {
-            let Parcel::ToHead(NodeId(1), frame) = Parcel::decode(&piece).unwrap() else { panic!("another parcel") };
+            let Parcel::ToHead(NodeId(1), report) = Parcel::decode(&piece).unwrap() else { panic!("another parcel") };
+            let frame = report.frame;
             assert_eq!((frame.first, frame.arrived), (next, 3));
             next += frame.messages.len() as u64;
             read.extend(frame.messages);

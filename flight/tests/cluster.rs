@@ -39,6 +39,7 @@ fn node_with(head: Option<&str>, store_bytes: u64, access: Access) -> (Local, St
         store_bytes,
         spill_dir: std::env::temp_dir(),
         command: ["bash", "-c", "cat <&{fd}"].map(str::to_string).to_vec(),
+        state: None,
         log_dir: None,
     };
     let head = head.map(str::to_string);

@@ -13,8 +13,10 @@ use crate::wire::{Answer, Reason, ToClient, Wish};
 impl Shell {
     pub(super) fn act(&mut self, action: Action) {
         match action {
-            Action::ToHead(frame) if self.head.is_some() => self.step_head(HeadEvent::Arrived(self.node.id(), frame)),
-            Action::ToHead(frame) => self.send_parcel(Peer::Head, Parcel::ToHead(self.node.id(), frame)),
+            Action::ToHead(report) if self.head.is_some() => {
+                self.step_head(HeadEvent::Arrived(self.node.id(), report));
+            }
+            Action::ToHead(report) => self.send_parcel(Peer::Head, Parcel::ToHead(self.node.id(), report)),
             Action::ToNode(to, frame) => {
                 self.send_parcel(Peer::Node(to), Parcel::ToNode(Packet::Node(self.node.id(), frame)));
             }
@@ -32,7 +34,7 @@ impl Shell {
                     network.part(node);
                 }
             }
-            Action::Reset => self.begin_anew(),
+            Action::Reset(why) => self.begin_anew(&why),
             Action::Leave => self.leave(),
             Action::Start(attempt, spec, values) => self.start(attempt, &spec, values),
             Action::Kill(attempt, stop) => self.stop(attempt, stop),

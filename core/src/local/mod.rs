@@ -3,9 +3,9 @@
 //! One thread performs what [`crate::schedule`] decides: `shell` is its loop, `clients` are the sockets, `requests`
 //! takes in what clients say, `actions` does what the node wants done, `values` hands objects out of the store,
 //! `workers` are the processes, which the `zygote` forks, `output` is what they print, `logs` are files with it,
-//! and `metrics` what there is to measure. `inquiry` answers what people ask: `holders` has objects, `files` what was
-//! printed. `warnings` go to the drivers whose tasks find no node; `leaving` is how a node
-//! is drained.
+//! `keeper` saves what the head wants saved, and `metrics` what there is to measure. `inquiry` answers what people ask:
+//! `holders` has objects, `files` what was printed. `warnings` go to the drivers whose tasks find no node; `leaving` is
+//! how a node is drained.
 
 mod actions;
 mod clients;
@@ -17,6 +17,7 @@ mod groups;
 mod holders;
 mod inlet;
 mod inquiry;
+mod keeper;
 mod leaving;
 mod logs;
 mod metrics;
@@ -44,6 +45,7 @@ use crate::client::Lines;
 use crate::env;
 use crate::network::Network;
 use crate::resources::Resources;
+use crate::state::StateStore;
 use crate::{Error, ErrorKind, Result};
 
 pub use door::knock;
@@ -95,6 +97,8 @@ pub struct LocalOptions {
     pub spill_dir: PathBuf,
     /// The command that starts the process from which workers are forked; `{fd}` stands for the number of its socket.
     pub command: Vec<String>,
+    /// What the head of this process keeps for the one after it; `None` for nothing.
+    pub state: Option<Arc<dyn StateStore>>,
     /// Below which a folder for the logs of this session is made, if anywhere.
     pub log_dir: Option<PathBuf>,
 }

@@ -32,7 +32,7 @@ impl Shell {
 
     pub(super) fn hear_parcel(&mut self, parcel: Parcel) {
         match parcel {
-            Parcel::ToHead(from, frame) => self.step_head(HeadEvent::Arrived(from, frame)),
+            Parcel::ToHead(from, report) => self.step_head(HeadEvent::Arrived(from, report)),
             Parcel::ToNode(packet) => self.post(Event::Arrived(packet)),
             Parcel::Lines(client, lines) => self.send(client, &ToClient::Lines(lines), Vec::new()),
         }

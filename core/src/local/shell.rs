@@ -21,6 +21,7 @@ use super::door;
 use super::gpus::Gpus;
 use super::inlet::{Fetched, Inlet, Reading, Room};
 use super::inquiry::Inquiry;
+use super::keeper::Keeper;
 use super::logs::Logs;
 use super::peers::PEERS;
 use super::values::Delivery;
@@ -33,13 +34,16 @@ use crate::ids::{Attempt, ClientId, NodeId, ObjectId};
 use crate::metrics::Metrics;
 use crate::network::{Network, Parcel};
 use crate::resources::GPU;
-use crate::schedule::{Event, Head, HeadAction, HeadEvent, HeadLimits, Node};
+use crate::schedule::{Event, Head, HeadEvent, HeadLimits, Node, Outbox};
+use crate::state::MemoryStore;
 use crate::store::Store;
 use crate::store::spill::Spilled;
 use crate::{Error, ErrorKind, Result};
 
 /// How often things are looked after that have no time of their own, in milliseconds.
 const LOOK_EVERY: u64 = 500;
+/// How long a head may be silent, in milliseconds, before people are told.
+const HEAD_IS_LOST_AFTER: u64 = 5_000;
 /// What is ready at once.
 const EVENTS: usize = 128;
 
@@ -65,6 +69,13 @@ pub(super) enum Input {
     Open(ObjectId, oneshot::Sender<std::result::Result<Reading, String>>),
     Close(ObjectId),
     Inquire(Inquiry, oneshot::Sender<String>),
+    /// A batch of the head of that epoch is on disk, and whether that could not be done for a while.
+    Saved {
+        epoch: u64,
+        has_failed: bool,
+    },
+    /// It cannot be written, and why.
+    Unsaved(String),
     Shutdown,
 }
 
@@ -115,6 +126,11 @@ pub(super) struct Shell {
     pub(super) node: Node,
     /// `None` where the head is another node.
     pub(super) head: Option<Head>,
+    pub(super) outbox: Outbox,
+    /// `None` where nothing of the head is kept.
+    pub(super) keeper: Option<Keeper>,
+    /// Since when the head of another process has been silent for too long.
+    head_lost_at: Option<Moment>,
     /// `None` where there are no other nodes.
     pub(super) network: Option<Box<dyn Network>>,
     pub(super) inlet: Inlet,
@@ -190,12 +206,16 @@ impl Shell {
             poll.add(&opened, watch(Source::Door.token())).map_err(failed)?;
             door = Some(opened);
         }
+        let (head, keeper) = begin_head(&options, id, &results, &waker)?;
         Ok(Self {
             started: Instant::now(),
             inputs,
             poll,
             node,
-            head: options.role.has_head().then(|| Head::new(HeadLimits::default())),
+            head,
+            outbox: Outbox::default(),
+            keeper,
+            head_lost_at: None,
             network,
             inlet: Inlet::new(results.clone(), Arc::clone(&waker)),
             door,
@@ -313,6 +333,8 @@ impl Shell {
             Input::Open(object, answer) => self.open_for_peer(object, answer),
             Input::Close(object) => self.close_for_peer(object),
             Input::Inquire(inquiry, answer) => self.inquired(inquiry, answer),
+            Input::Saved { epoch, has_failed } => self.head_is_saved(epoch, has_failed),
+            Input::Unsaved(why) => self.head_is_not_saved(&why),
             Input::Shutdown => self.is_over = true,
         }
         self.pump();
@@ -331,13 +353,9 @@ impl Shell {
         }
     }
 
-    /// This node was declared dead: what it was is over.
-    pub(super) fn begin_anew(&mut self) {
-        self.lines.say(format!(
-            "the head had not heard of {} for too long and declared it dead: it ends its workers, drops its objects \
-             and starts under another name",
-            self.node.id()
-        ));
+    /// This node was declared dead, or has no place in the cluster any more: what it was is over.
+    pub(super) fn begin_anew(&mut self, why: &str) {
+        self.lines.say(format!("{why}: it ends its workers, drops its objects and starts under another name"));
         (self.is_over, self.begins_anew) = (true, true);
     }
 
@@ -373,11 +391,33 @@ impl Shell {
         }
         if now.since(self.looked_at) >= LOOK_EVERY {
             self.looked_at = now;
+            self.look_for_head();
             self.look_after_workers();
             self.warn_of_shapes();
             self.look_at_drivers();
         }
         self.pump();
+    }
+
+    /// Says when the head of another process has gone silent, and when it is back.
+    fn look_for_head(&mut self) {
+        let (now, heard_at) = (self.now(), self.node.head_heard_at());
+        let is_lost = self.head.is_none() && now.since(heard_at) >= HEAD_IS_LOST_AFTER;
+        match (is_lost, self.head_lost_at) {
+            (true, None) => {
+                self.head_lost_at = Some(heard_at);
+                self.lines.say(format!(
+                    "the head has been silent for {} s: this node goes on with what it has, and looks for the head \
+                     until it is back",
+                    now.since(heard_at) / 1_000
+                ));
+            }
+            (false, Some(since)) => {
+                self.head_lost_at = None;
+                self.lines.say(format!("the head is back, after {} s", now.since(since) / 1_000));
+            }
+            _ => {}
+        }
     }
 
     /// Something happens to the node, after all that has happened before.
@@ -395,14 +435,6 @@ impl Shell {
         }
     }
 
-    pub(super) fn step_head(&mut self, event: HeadEvent) {
-        let now = self.now();
-        let Some(head) = &mut self.head else { return };
-        for HeadAction::Send(to, packet) in head.step(now, event) {
-            self.deliver_packet(to, packet);
-        }
-    }
-
     pub(super) fn next_client(&mut self) -> ClientId {
         self.next_client += 1;
         ClientId(self.next_client)
@@ -410,6 +442,8 @@ impl Shell {
 
     fn end(mut self) -> Option<(LocalOptions, Outside)> {
         self.clients.clear();
+        // A next life of the head must not read while the last one still writes.
+        self.keeper = None;
         self.zygote = None;
         for id in self.workers.keys().copied().collect::<Vec<_>>() {
             self.read_output(id, false);
@@ -426,6 +460,25 @@ impl Shell {
         let Self { options, inputs, inlet, waker, lines, has_left, network, .. } = self;
         Some((options, Outside { inputs, results: inlet.into_inputs(), waker, lines, has_left, network }))
     }
+}
+
+/// The head of this process, if it has one, and what saves for it.
+fn begin_head(
+    options: &LocalOptions,
+    own: NodeId,
+    results: &Sender<Input>,
+    waker: &Arc<EventFd>,
+) -> Result<(Option<Head>, Option<Keeper>)> {
+    if !options.role.has_head() {
+        return Ok((None, None));
+    }
+    let (now, limits) = (Moment::default(), HeadLimits::default());
+    let Some(state) = &options.state else {
+        return Ok((Some(Head::restore(now, limits, own, &MemoryStore::default())?), None));
+    };
+    let head = Head::restore(now, limits, own, &**state)?;
+    let keeper = Keeper::start(Arc::clone(state), head.life().epoch, results.clone(), Arc::clone(waker))?;
+    Ok((Some(head), Some(keeper)))
 }
 
 fn labels(options: &LocalOptions) -> BTreeMap<Arc<str>, Arc<str>> {

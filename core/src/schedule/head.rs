@@ -1,9 +1,13 @@
 //! `Head`: the state machine of the head: which nodes there are, and who is lent what.
 //!
-//! `groups` has the placement groups, `drain` nodes that leave.
+//! `talks` are with nodes, `groups` has the placement groups, `drain` nodes that leave, `tables` is what outlives the
+//! head, and `outbox` holds back what must not be said before that is saved.
 
 mod drain;
 mod groups;
+mod outbox;
+mod tables;
+mod talks;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
@@ -12,15 +16,21 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::message::{self, FromHead, NameAnswer, NameRequest, Packet, Shape, ToHead};
+use super::message::{self, FromHead, NameAnswer, NameRequest, Packet, Report, Shape, ToHead};
 use crate::env::Moment;
-use crate::flaw::{Flaw, planted};
-use crate::ids::{BundleId, LeaseId, NodeId, ObjectId};
-use crate::link::{Frame, Link};
+use crate::ids::{BundleId, HeadLife, LeaseId, NodeId, ObjectId};
+use crate::link::Link;
 use crate::placement::{self, Candidate, Rank, Strategy};
 use crate::resources::Resources;
+use crate::state::Batch;
 
 use groups::Groups;
+use tables::Changes;
+
+pub use outbox::Outbox;
+
+/// The numbers of the leases of one life of a head begin with its epoch, and are no more than this lets it have.
+const LEASES_OF_A_LIFE: u32 = 40;
 
 /// When the head gives up on a node, in milliseconds since it last heard of it.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +52,7 @@ impl Default for HeadLimits {
 #[derive(Debug, Clone)]
 pub enum HeadEvent {
     /// Something came from a node.
-    Arrived(NodeId, Frame<ToHead>),
+    Arrived(NodeId, Report),
     /// The process of a node is known to be gone.
     Gone(NodeId),
     /// Somebody wants a node to leave, within so many milliseconds.
@@ -54,6 +64,8 @@ pub enum HeadEvent {
 /// What the head wants done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeadAction {
+    /// Save this before any of what follows is done.
+    Save(Batch),
     /// Send this to that node.
     Send(NodeId, Packet),
 }
@@ -61,7 +73,11 @@ pub enum HeadAction {
 /// A node that is not dead.
 #[derive(Debug)]
 struct Member {
+    /// The last one; `None` if only a former life of the head has heard of it.
+    talk: Option<u64>,
     link: Link<FromHead, ToHead>,
+    /// It has said what is free, in this talk.
+    is_ready: bool,
     heard_at: Moment,
     /// Empty when no other node has to reach it.
     address: Arc<str>,
@@ -94,8 +110,11 @@ struct Sent {
 }
 
 impl Member {
-    fn new(now: Moment) -> Self {
+    /// One that has said nothing.
+    fn awaited(now: Moment) -> Self {
         Self {
+            talk: None,
+            is_ready: false,
             link: Link::default(),
             heard_at: now,
             address: Arc::from(""),
@@ -154,6 +173,7 @@ struct Want {
 #[derive(Debug)]
 pub struct Head {
     limits: HeadLimits,
+    life: HeadLife,
     now: Moment,
     members: BTreeMap<NodeId, Member>,
     dead: BTreeSet<NodeId>,
@@ -171,15 +191,17 @@ pub struct Head {
     last_granted: Option<(Arc<Shape>, NodeId)>,
     /// Nodes that were sent something in this step.
     addressed: BTreeSet<NodeId>,
+    changes: Changes,
     actions: Vec<HeadAction>,
 }
 
 impl Head {
-    /// A head that knows no node.
+    /// A head that knows no node, and that none will come after.
     #[must_use]
     pub fn new(limits: HeadLimits) -> Self {
         Self {
             limits,
+            life: HeadLife::default(),
             now: Moment::default(),
             members: BTreeMap::new(),
             dead: BTreeSet::new(),
@@ -191,15 +213,16 @@ impl Head {
             next_lease: 0,
             last_granted: None,
             addressed: BTreeSet::new(),
+            changes: Changes::default(),
             actions: Vec::new(),
         }
     }
 
     /// Takes an event in, and says what is to be done about it.
     pub fn step(&mut self, now: Moment, event: HeadEvent) -> Vec<HeadAction> {
-        self.now = now;
+        self.wake_up(now);
         match event {
-            HeadEvent::Arrived(from, frame) => self.arrived(from, frame),
+            HeadEvent::Arrived(from, report) => self.arrived(from, report),
             HeadEvent::Gone(node) => self.bury(node),
             HeadEvent::Drain(node, millis) => self.drain(node, millis),
             HeadEvent::Tick => {
@@ -215,18 +238,36 @@ impl Head {
             }
         }
         for node in std::mem::take(&mut self.addressed) {
-            if let Some(frame) = self.members.get_mut(&node).and_then(|member| member.link.flush(now)) {
-                self.actions.push(HeadAction::Send(node, Packet::Head(frame)));
+            let Some(member) = self.members.get_mut(&node) else { continue };
+            if let (Some(talk), Some(frame)) = (member.talk, member.link.flush(now)) {
+                self.actions.push(HeadAction::Send(node, Packet::Head(self.life, talk, frame)));
             }
         }
-        std::mem::take(&mut self.actions)
+        let actions = std::mem::take(&mut self.actions);
+        self.changes.take().map(HeadAction::Save).into_iter().chain(actions).collect()
+    }
+
+    /// While this process itself stood still it heard nobody: that counts against no node.
+    fn wake_up(&mut self, now: Moment) {
+        let stood_still = now.since(self.now);
+        if stood_still > 2 * self.limits.suspect_after {
+            self.members.values_mut().for_each(|member| member.heard_at = member.heard_at + stood_still);
+        }
+        self.now = now;
     }
 
     fn send(&mut self, to: NodeId, message: FromHead) {
-        if let Some(member) = self.members.get_mut(&to) {
+        // One that has said nothing in this life of the head asks for all when it does.
+        if let Some(member) = self.members.get_mut(&to).filter(|member| member.talk.is_some()) {
             member.link.send(message);
             self.addressed.insert(to);
         }
+    }
+
+    /// Which life of the head this is.
+    #[must_use]
+    pub fn life(&self) -> HeadLife {
+        self.life
     }
 
     /// The nodes that are not dead.
@@ -249,27 +290,12 @@ impl Head {
         dies.chain(resends).chain(self.looks_at()).fold(self.now + self.limits.suspect_after, Moment::min)
     }
 
-    fn arrived(&mut self, from: NodeId, frame: Frame<ToHead>) {
-        if self.dead.contains(&from) && !planted(Flaw::StaleNode) {
-            // It was declared dead and lives: others have taken its work over, so it has to start anew.
-            let packet = if self.left.contains(&from) { Packet::Left } else { Packet::Fenced };
-            self.actions.push(HeadAction::Send(from, packet));
-            return;
-        }
-        let now = self.now;
-        let member = self.members.entry(from).or_insert_with(|| Member::new(now));
-        member.heard_at = now;
-        self.addressed.insert(from);
-        for message in member.link.receive(frame, now) {
-            self.hear(from, message);
-        }
-    }
-
     fn hear(&mut self, from: NodeId, message: ToHead) {
         match message {
             ToHead::Register(total, labels) => {
                 let Some(member) = self.members.get_mut(&from) else { return };
                 (member.total, member.labels) = (total, labels);
+                self.changes.node_is_known(from);
                 // What it may still hear of them, it must not believe.
                 for node in self.dead.iter().copied().collect::<Vec<_>>() {
                     self.send(from, FromHead::NodeDead(node));
@@ -277,6 +303,7 @@ impl Head {
                 self.tell_who_leaves(from);
             }
             ToHead::Drained => self.drained(from),
+            ToHead::Leaving(millis) => self.drain(from, millis),
             ToHead::At(address) => self.introduce(from, &address),
             ToHead::Beat(free, bundles, grants) => self.beat(from, free, bundles, grants),
             ToHead::Want(shape, count, near) => {
@@ -303,7 +330,9 @@ impl Head {
             }
             ToHead::Reserved(bundle, round, is_reserved) => self.reserved(from, bundle, round, is_reserved),
             ToHead::ClientGone(client) => self.client_gone(from, client),
-            ToHead::Nameless(actor) => self.names.retain(|_, (named, _)| *named != actor),
+            ToHead::Nameless(actor) => self.free_names(|named| named == actor),
+            ToHead::Names(named) => self.names_told(from, &named),
+            ToHead::Bundles(bundles) => self.bundles_told(from, &bundles),
             ToHead::Members(question) => {
                 let members = self.members().collect();
                 self.send(from, FromHead::Members(question, members));
@@ -329,8 +358,11 @@ impl Head {
         match request {
             NameRequest::LookUp(name) => self.names.get(&name).map_or(NameAnswer::Free, taken),
             NameRequest::Claim(name, actor, meta) => match self.names.get(&name) {
+                // It may be asked again by a node that has not heard the answer.
+                Some((same, _)) if *same == actor => NameAnswer::Claimed,
                 Some(other) => taken(other),
                 None => {
+                    self.changes.named(&name, actor, &meta);
                     self.names.insert(name, (actor, meta));
                     NameAnswer::Claimed
                 }
@@ -349,7 +381,8 @@ impl Head {
 
     /// What the nodes have and what of it is free, as far as they have said, and their labels.
     pub fn members(&self) -> impl Iterator<Item = message::Member> {
-        self.members.iter().map(|(id, member)| message::Member {
+        let there = self.members.iter().filter(|(_, member)| member.is_ready);
+        there.map(|(id, member)| message::Member {
             id: *id,
             address: Arc::clone(&member.address),
             total: member.total.clone(),
@@ -379,6 +412,7 @@ impl Head {
                 *free = told;
             }
         }
+        member.is_ready = true;
         self.lend_out(node);
         self.look_for_places();
     }
@@ -397,7 +431,7 @@ impl Head {
 
     /// Whether something may be placed on a node.
     fn is_trusted(&self, member: &Member) -> bool {
-        !member.is_leaving && self.is_heard(member)
+        !member.is_leaving && member.is_ready && self.is_heard(member)
     }
 
     fn is_heard(&self, member: &Member) -> bool {
@@ -442,8 +476,9 @@ impl Head {
         let (shape, owner) = key;
         let staying = || self.members.iter().filter(|(_, member)| !member.is_leaving);
         let nodes = || staying().map(|(id, member)| member.as_candidate(*id));
-        // Of a group that waits it is told what it waits for.
+        // Of a group that waits it is told what it waits for; and who has not said what it has may be the one.
         if want.warned
+            || self.members.values().any(|member| !member.is_ready)
             || shape.strategy.group().is_some()
             || nodes().any(|node| node.could(&shape.demand, &shape.strategy))
         {
@@ -485,7 +520,8 @@ impl Head {
         }
         let (shape, owner) = key;
         self.next_lease += 1;
-        let lease = LeaseId { granted_by: None, number: self.next_lease };
+        let number = (self.life.epoch << LEASES_OF_A_LIFE) + self.next_lease;
+        let lease = LeaseId { granted_by: None, number };
         member.note_sent(Sent { lease: Some(lease), bundle, demand: shape.demand.clone() });
         self.grants.insert(lease, key.clone());
         self.send(node, FromHead::Grant(lease, Arc::clone(shape), *owner, bundle));
@@ -495,10 +531,11 @@ impl Head {
     fn bury(&mut self, node: NodeId) {
         let Some(member) = self.members.remove(&node) else { return };
         self.dead.insert(node);
+        self.changes.node_died(node);
         self.groups_without(node);
         member.sent.iter().filter_map(|(_, sent)| sent.lease).for_each(|lease| self.want_again(lease));
         self.wants.retain(|(_, owner), _| *owner != node);
-        self.names.retain(|_, (actor, _)| actor.owner() != node);
+        self.free_names(|actor| actor.owner() == node);
         self.grants.retain(|_, (_, owner)| *owner != node);
         for other in self.members.keys().copied().collect::<Vec<_>>() {
             self.send(other, FromHead::NodeDead(node));

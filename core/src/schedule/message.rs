@@ -1,12 +1,12 @@
 //! What head and nodes say to each other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Attempt, BundleId, ClientId, GroupId, LeaseId, NodeId, ObjectId, TaskId};
+use crate::ids::{Attempt, BundleId, ClientId, GroupId, HeadLife, LeaseId, NodeId, ObjectId, TaskId};
 use crate::link::Frame;
 use crate::placement::Strategy;
 use crate::placement::groups::Spreading;
@@ -397,6 +397,27 @@ pub enum NodeMessage {
     Kept(ObjectId, bool),
 }
 
+/// What a node sends the head: a part of a talk.
+///
+/// A node begins a talk, and with it a link, when it starts, when it meets another life of the head, and when the head
+/// was out of reach for long. In the first frames of a talk it says all that the head has to know of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// The life of the head that it is for; `None` from a node that has heard of none.
+    pub head: Option<HeadLife>,
+    /// The number of the talk: of two the greater one counts.
+    pub talk: u64,
+    /// What is said.
+    pub frame: Frame<ToHead>,
+}
+
+impl From<Frame<ToHead>> for Report {
+    /// Of the first talk of a node, which has heard of no head.
+    fn from(frame: Frame<ToHead>) -> Self {
+        Self { head: None, talk: 0, frame }
+    }
+}
+
 /// From a node to the head.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToHead {
@@ -424,6 +445,12 @@ pub enum ToHead {
     ClientGone(ClientId),
     /// The node is drained: it has nothing any more that others need.
     Drained,
+    /// At the begin of a talk: the node leaves, within so many milliseconds.
+    Leaving(u64),
+    /// At the begin of a talk: the bundles that are reserved here, and which of them may be used.
+    Bundles(BTreeMap<BundleId, bool>),
+    /// At the begin of a talk: of this node's actors these alone have names, or have asked for one.
+    Names(BTreeSet<ObjectId>),
 }
 
 /// A node, as the head knows it.
@@ -477,8 +504,10 @@ pub enum FromHead {
 /// What arrives at a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Packet {
-    /// From the head.
-    Head(Frame<FromHead>),
+    /// From the head, in that life of it and talk with it.
+    Head(HeadLife, u64, Frame<FromHead>),
+    /// From the head, to a node that takes it for another one: this is who it is, and a talk has to begin.
+    Anew(HeadLife),
     /// From another node.
     Node(NodeId, Frame<NodeMessage>),
     /// From the head: this node was declared dead, and has to start as another one.

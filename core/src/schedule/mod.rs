@@ -11,9 +11,10 @@ mod node;
 #[cfg(test)]
 mod simulation;
 
-pub use head::{Head, HeadAction, HeadEvent, HeadLimits};
+pub use head::{Head, HeadAction, HeadEvent, HeadLimits, Outbox};
 pub use message::{
     Failure, FromHead, GroupAnswer, GroupRequest, GroupSpec, GroupState, GroupStatus, Hold, Kind, Known, Lost, Made,
-    Member, NameAnswer, NameRequest, NodeMessage, Outcome, Packet, Raised, Returned, Shape, Stop, TaskSpec, ToHead,
+    Member, NameAnswer, NameRequest, NodeMessage, Outcome, Packet, Raised, Report, Returned, Shape, Stop, TaskSpec,
+    ToHead,
 };
 pub use node::{Action, ActorRow, Event, Leaving, Node, References, TaskRow};

@@ -15,13 +15,13 @@ use bytes::Bytes;
 
 use super::message::{
     Failure, GroupAnswer, GroupRequest, GroupSpec, Kind, Lost, Made, NameAnswer, NameRequest, Outcome, Packet, Raised,
-    Returned, Shape, Stop, TaskSpec, ToHead,
+    Report, Returned, Shape, Stop, TaskSpec,
 };
-use super::{Action, Event, Head, HeadAction, HeadEvent, HeadLimits, Node};
+use super::{Action, Event, Head, HeadAction, HeadEvent, HeadLimits, Node, Outbox};
 use crate::env::{Moment, Random};
 use crate::ids::{Attempt, BundleId, ClientId, GroupId, NodeId, ObjectId, TaskId};
-use crate::link::Frame;
 use crate::resources::{CPU, Resources};
+use crate::state::{Batch, MemoryStore, StateStore};
 
 use groups::Groups;
 use programs::Client;
@@ -35,11 +35,17 @@ const END_AT: Moment = Moment(200_000);
 /// Something that will happen.
 #[derive(Debug, Clone)]
 enum Coming {
-    AtHead(NodeId, Frame<ToHead>),
+    AtHead(NodeId, Report),
     AtNode(NodeId, Packet),
     /// An event that only this life of a node sees.
     Local(NodeId, Event),
     HeadWakes,
+    /// What the head of that epoch wanted saved is on its disk.
+    Saved(u64, Batch),
+    /// The process of the head is killed.
+    HeadDies,
+    /// The head begins again.
+    HeadStarts,
     NodeWakes(NodeId),
     /// A client takes a reference out of what it was given.
     TakeRef(NodeId, ClientId, ObjectId),
@@ -89,7 +95,13 @@ struct Told {
 struct World {
     random: Random,
     now: Moment,
+    /// Of a head that was killed, what is left is not used.
     head: Head,
+    head_is_up: bool,
+    /// The machine of the head, which is a node too and ends with it.
+    heads_host: NodeId,
+    outbox: Outbox,
+    disk: MemoryStore,
     hosts: BTreeMap<NodeId, Host>,
     coming: BinaryHeap<Reverse<(Moment, u64)>>,
     what: BTreeMap<u64, Coming>,
@@ -133,6 +145,10 @@ impl World {
             random: Random::new(seed),
             now: Moment::default(),
             head: Head::new(HeadLimits::default()),
+            head_is_up: false,
+            heads_host: NodeId(0),
+            outbox: Outbox::default(),
+            disk: MemoryStore::default(),
             hosts: BTreeMap::new(),
             coming: BinaryHeap::new(),
             what: BTreeMap::new(),
@@ -154,13 +170,14 @@ impl World {
             evicted: BTreeSet::new(),
             warnings: Vec::new(),
         };
-        for _ in 0..3 + world.random.below(2) {
+        world.start_head();
+        for _ in 0..2 + world.random.below(2) {
             world.start_node();
         }
         let first = world.random.draw();
-        for index in 0..9 {
+        for index in 0..10 {
             let at = Moment(1_000 + world.random.below(CALM_AT.0 - 2_000));
-            world.later(at, Coming::Fault(first.wrapping_add(index) % 7));
+            world.later(at, Coming::Fault(first.wrapping_add(index) % 8));
         }
         world
     }
@@ -248,7 +265,10 @@ impl World {
             self.told.fingerprint = (self.told.fingerprint ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
         }
         match what {
-            Coming::AtHead(from, frame) => self.step_head(HeadEvent::Arrived(from, frame)),
+            Coming::AtHead(from, report) => self.step_head(HeadEvent::Arrived(from, report)),
+            Coming::Saved(epoch, batch) => self.saved(epoch, &batch),
+            Coming::HeadDies => self.kill_head(),
+            Coming::HeadStarts => self.start_head(),
             Coming::HeadWakes => {
                 self.head_wakes_at = END_AT;
                 self.step_head(HeadEvent::Tick);
@@ -294,15 +314,52 @@ impl World {
     }
 
     fn step_head(&mut self, event: HeadEvent) {
-        for action in self.head.step(self.now + self.head_ahead, event) {
-            let HeadAction::Send(to, packet) = action;
-            self.transmit(NodeId(0), to, &Coming::AtNode(to, packet));
+        if !self.head_is_up {
+            return;
         }
+        let actions = self.head.step(self.now + self.head_ahead, event);
+        let actions = self.outbox.take(actions);
+        self.do_for_head(actions);
         self.check_groups();
         let at = Moment(self.head.wakes_at().since(Moment(self.head_ahead)));
         if at < self.head_wakes_at {
             self.head_wakes_at = at;
             self.later(at, Coming::HeadWakes);
+        }
+    }
+
+    fn do_for_head(&mut self, actions: Vec<HeadAction>) {
+        for action in actions {
+            match action {
+                HeadAction::Send(to, packet) => self.transmit(NodeId(0), to, &Coming::AtNode(to, packet)),
+                HeadAction::Save(batch) => self.soon(50, Coming::Saved(self.head.life().epoch, batch)),
+            }
+        }
+    }
+
+    /// A batch is on the disk, unless the head died before.
+    fn saved(&mut self, epoch: u64, batch: &Batch) {
+        if self.head_is_up && self.head.life().epoch == epoch {
+            self.disk.commit(batch).unwrap();
+            let actions = self.outbox.saved();
+            self.do_for_head(actions);
+        }
+    }
+
+    /// A head begins with what is on the disk, on a machine of its own.
+    fn start_head(&mut self) {
+        self.heads_host = self.start_node();
+        let now = self.now + self.head_ahead;
+        self.head = Head::restore(now, HeadLimits::default(), self.heads_host, &self.disk).unwrap();
+        (self.head_is_up, self.outbox) = (true, Outbox::default());
+        self.step_head(HeadEvent::Tick);
+    }
+
+    /// The process of the head is killed, with the node in it. What was not saved is lost.
+    fn kill_head(&mut self) {
+        if std::mem::take(&mut self.head_is_up) {
+            self.end_host(self.heads_host);
+            self.soon(9_000, Coming::HeadStarts);
         }
     }
 
@@ -349,7 +406,7 @@ impl World {
 
     fn act(&mut self, id: NodeId, action: Action) {
         match action {
-            Action::ToHead(frame) => self.transmit(id, NodeId(0), &Coming::AtHead(id, frame)),
+            Action::ToHead(report) => self.transmit(id, NodeId(0), &Coming::AtHead(id, report)),
             Action::ToNode(to, frame) => self.transmit(id, to, &Coming::AtNode(to, Packet::Node(id, frame))),
             Action::Start(attempt, spec, values) => self.start_worker(id, attempt, spec, &values),
             Action::Kill(attempt, _) => self.kill_worker(id, attempt),
@@ -382,7 +439,7 @@ impl World {
             }
             Action::Warn(_, missing) => self.warnings.push((id, missing)),
             Action::Leave => self.leave(id),
-            Action::Reset => {
+            Action::Reset(_) => {
                 if self.hosts.contains_key(&id) {
                     self.end_host(id);
                     self.start_node();
@@ -414,10 +471,7 @@ impl World {
             }
             1 => {
                 let long = 1_000 + self.random.below(14_000);
-                if let Some(host) = self.hosts.get_mut(&one) {
-                    host.frozen_until = self.now + long;
-                    self.later(self.now + long, Coming::NodeWakes(one));
-                }
+                self.freeze(one, long);
                 "frozen"
             }
             2 => {
@@ -454,8 +508,24 @@ impl World {
             }
             5 => {
                 let long = self.random.below(6_000);
-                self.step_head(HeadEvent::Drain(one, long));
+                // The node of the head leaves with it alone.
+                let leaves =
+                    nodes.iter().copied().find(|node| *node != self.heads_host).filter(|_| one == self.heads_host);
+                self.step_head(HeadEvent::Drain(leaves.unwrap_or(one), long));
                 "drained"
+            }
+            6 => {
+                match self.random.below(2) {
+                    0 => self.kill_head(),
+                    // It has just declared a node dead that goes on when the next life of the head has begun.
+                    _ => {
+                        let long = 13_000 + self.random.below(12_000);
+                        self.freeze(one, long);
+                        let at = self.now + 10_100 + self.random.below(3_000);
+                        self.later(at, Coming::HeadDies);
+                    }
+                }
+                "head killed"
             }
             _ => {
                 let jump = self.random.below(5_000);
@@ -474,6 +544,14 @@ impl World {
             }
         };
         *self.told.faults.entry(kind).or_default() += 1;
+    }
+
+    /// A machine stands still.
+    fn freeze(&mut self, node: NodeId, long: u64) {
+        if let Some(host) = self.hosts.get_mut(&node) {
+            host.frozen_until = self.now + long;
+            self.later(self.now + long, Coming::NodeWakes(node));
+        }
     }
 
     /// Every reference that a client holds is known to its owner, who has the object; and lineage is bounded.

@@ -64,6 +64,7 @@ impl Runtime {
             store_bytes: object_store_memory.unwrap_or_else(part),
             spill_dir: spill_dir.unwrap_or_else(std::env::temp_dir),
             command,
+            state: None,
             log_dir,
         };
         Ok(Self(py.detach(|| Local::start(options)).py(py)?))

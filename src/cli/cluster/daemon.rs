@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use sheaf_core::local::{Local, LocalOptions, Role};
 use sheaf_core::resources::{CPU, GPU, MEMORY, Resources};
-use sheaf_core::settings::Options;
+use sheaf_core::settings::{Options, state_folder};
+use sheaf_core::state::{DiskStore, StateStore};
 use sheaf_core::{Error, ErrorKind, Result, env, host};
 use sheaf_flight::cluster::{Port, endpoint_of};
 use tokio::runtime::Builder;
@@ -24,6 +26,8 @@ const STORE_PART: f64 = 0.3;
 const MEMORY_BYTES: u64 = 4 << 30;
 /// How long a wait for words of the node lasts.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// The file in a head's folder that its tables are in.
+const STATE_FILE: &str = "head.redb";
 /// What makes workers of a Python that has Sheaf. Its own folder is not on their path: that of a driver is.
 const ZYGOTE: &str = "from sheaf._runtime import zygote; zygote.main()";
 /// Says which Python it is, if it has Sheaf.
@@ -82,6 +86,10 @@ pub(in crate::cli) struct HeadArguments {
     /// The port; 0 for one that is free.
     #[arg(long, value_name = "PORT", default_value_t = PORT)]
     port: u16,
+    /// The folder for what a head that starts again has to know [default: sheaf/head-PORT in $XDG_STATE_HOME or
+    /// ~/.local/state; none with --port 0].
+    #[arg(long, value_name = "FOLDER")]
+    state_dir: Option<PathBuf>,
     #[command(flatten)]
     node: NodeFlags,
 }
@@ -107,7 +115,8 @@ pub(in crate::cli) fn head(arguments: &HeadArguments, settings: &Options) -> Res
     let port = bind(&arguments.host, arguments.port, &arguments.node)?;
     let address = port.address().to_string();
     let place = address.rsplit('/').next().unwrap_or_default();
-    let options = arguments.node.options(Role::Head(address.clone()), settings, place)?;
+    let state = arguments.state()?;
+    let options = LocalOptions { state, ..arguments.node.options(Role::Head(address.clone()), settings, place)? };
     let local = Local::start_with(options, |inlet| port.open(inlet, None).map(Some))?;
     say(&format!(
         "the head runs at sheaf://{place}\n  add nodes:  sheaf node --head {place}\n  \
@@ -125,6 +134,18 @@ pub(in crate::cli) fn node(arguments: &NodeArguments, settings: &Options) -> Res
     let local = Local::start_with(options, |inlet| port.open(inlet, Some(head)).map(Some))?;
     say(&format!("the node runs at {address}"))?;
     serve(&local)
+}
+
+impl HeadArguments {
+    /// What the head before this one has kept. One at a port that it is given by chance is nobody's next life, unless it
+    /// is told to be.
+    fn state(&self) -> Result<Option<Arc<dyn StateStore>>> {
+        let usual = || (self.port != 0).then(|| Some(state_folder()?.join(format!("head-{}", self.port)))).flatten();
+        match self.state_dir.clone().or_else(usual) {
+            Some(folder) => Ok(Some(Arc::new(DiskStore::open(&folder.join(STATE_FILE))?))),
+            None => Ok(None),
+        }
+    }
 }
 
 fn bind(host: &str, port: u16, flags: &NodeFlags) -> Result<Port> {
@@ -145,6 +166,7 @@ impl NodeFlags {
             command: [&self.python, "-P", "-c", ZYGOTE, "{fd}", &self.access.for_workers(head)?]
                 .map(str::to_string)
                 .to_vec(),
+            state: None,
             log_dir: self.log_dir.clone(),
         })
     }

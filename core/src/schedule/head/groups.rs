@@ -2,10 +2,13 @@
 //!
 //! One round of a group asks the nodes that were chosen to reserve its bundles. When all have, the bundles are opened;
 //! when one refuses or dies, what was reserved is released and a later round begins anew. A bundle whose node dies is
-//! chosen a node for in a round of its own, while the others are used.
+//! chosen a node for in a round of its own, while the others are used. What groups there are and where they are open is
+//! kept for the next life of the head; rounds that it was in the midst of come to nothing.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use super::{Head, Pool, Sent};
 use crate::env::Moment;
@@ -27,7 +30,8 @@ const GONE_CLIENTS: usize = 1_000;
 #[derive(Debug, Default)]
 pub(super) struct Groups {
     alive: BTreeMap<GroupId, Group>,
-    removed: VecDeque<GroupStatus>,
+    /// With their numbers: each is greater than the one before.
+    removed: VecDeque<(u64, GroupStatus)>,
     /// Clients that are gone, by node.
     gone: BTreeMap<NodeId, VecDeque<ClientId>>,
     /// Those whose bundles are not all placed, in the order in which they came.
@@ -49,6 +53,17 @@ struct Group {
     round: u32,
     was_created: bool,
     is_warned: bool,
+}
+
+/// A group as it is kept for the next life of the head.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Kept {
+    spec: Arc<GroupSpec>,
+    asker: NodeId,
+    order: u64,
+    was_created: bool,
+    /// Where its bundles are open.
+    open: Vec<Option<NodeId>>,
 }
 
 /// Where a bundle is.
@@ -94,6 +109,16 @@ impl Group {
         GroupStatus { spec: Arc::clone(&self.spec), state: self.state(), nodes }
     }
 
+    fn kept(&self) -> Kept {
+        Kept {
+            spec: Arc::clone(&self.spec),
+            asker: self.asker,
+            order: self.order,
+            was_created: self.was_created,
+            open: self.places.iter().map(|place| place.open()).collect(),
+        }
+    }
+
     fn bundle(&self, index: usize) -> BundleId {
         BundleId { group: self.spec.id, index: index as u32 }
     }
@@ -111,13 +136,19 @@ impl Head {
             GroupRequest::Remove(group) => self.remove_group(group),
             GroupRequest::List => {
                 let alive = self.groups.alive.values().map(Group::status);
-                return GroupAnswer::Groups(alive.chain(self.groups.removed.iter().cloned()).collect());
+                let removed = self.groups.removed.iter().map(|(_, status)| status.clone());
+                return GroupAnswer::Groups(alive.chain(removed).collect());
             }
         }
         GroupAnswer::Done
     }
 
     fn create_group(&mut self, asker: NodeId, spec: Arc<GroupSpec>) -> GroupAnswer {
+        // It may be asked for again by a node that has not heard the answer.
+        let was_removed = self.groups.removed.iter().any(|(_, removed)| removed.spec.id == spec.id);
+        if was_removed || self.groups.alive.contains_key(&spec.id) {
+            return GroupAnswer::Done;
+        }
         let has_name = |group: &Group| !spec.name.is_empty() && group.spec.name == spec.name;
         if self.groups.alive.values().any(has_name) {
             return GroupAnswer::NameTaken;
@@ -127,6 +158,7 @@ impl Head {
         let order = self.groups.created;
         let places = vec![Place::Nowhere; spec.bundles.len()];
         let group = Group { spec, asker, order, places, round: 0, was_created: false, is_warned: false };
+        self.changes.group(id, &group.kept());
         self.groups.alive.insert(id, group);
         self.groups.waiting.insert(order, id);
         let is_gone = |(node, client): (NodeId, ClientId)| {
@@ -144,10 +176,12 @@ impl Head {
         let Some(group) = self.groups.alive.remove(&id) else { return };
         self.groups.waiting.remove(&group.order);
         let nodes = vec![None; group.places.len()];
-        self.groups.removed.push_back(GroupStatus { state: GroupState::Removed, nodes, ..group.status() });
-        if self.groups.removed.len() > REMEMBERED {
-            self.groups.removed.pop_front();
-        }
+        let status = GroupStatus { state: GroupState::Removed, nodes, ..group.status() };
+        let number = self.groups.removed.back().map_or(1, |(number, _)| number + 1);
+        let is_full = self.groups.removed.len() >= REMEMBERED;
+        let forgotten = is_full.then(|| self.groups.removed.pop_front()).flatten().map(|(number, _)| number);
+        self.changes.group_removed(number, &status, forgotten);
+        self.groups.removed.push_back((number, status));
         self.wants.retain(|(shape, _), _| shape.strategy.group() != Some(id));
         for node in self.members.keys().copied().collect::<Vec<_>>() {
             if let Some(member) = self.members.get_mut(&node) {
@@ -185,18 +219,76 @@ impl Head {
     pub(super) fn groups_leave(&mut self, node: NodeId) {
         for id in self.groups.alive.keys().copied().collect::<Vec<_>>() {
             let Some(group) = self.groups.alive.get_mut(&id) else { continue };
-            let is_in_this_round = group.places.iter().any(|place| place.of_this_round() == Some(node));
+            let mut is_hit = false;
             for place in &mut group.places {
                 if place.open() == Some(node) {
-                    *place = Place::Nowhere;
+                    (*place, is_hit) = (Place::Nowhere, true);
                     self.groups.waiting.insert(group.order, id);
                 }
             }
-            if is_in_this_round {
-                self.end_round(id);
+            if is_hit {
+                self.changes.group(id, &group.kept());
             }
         }
+        self.end_rounds_with(node);
         self.look_for_places();
+    }
+
+    /// What a node was asked to reserve in rounds that have not ended comes to nothing.
+    pub(super) fn end_rounds_with(&mut self, node: NodeId) {
+        let takes_part = |group: &Group| group.places.iter().any(|place| place.of_this_round() == Some(node));
+        let hit = self.groups.alive.iter().filter(|(_, group)| takes_part(group)).map(|(id, _)| *id);
+        hit.collect::<Vec<_>>().into_iter().for_each(|id| self.end_round(id));
+    }
+
+    /// A node says at the begin of a talk which bundles are reserved there, and which are open.
+    pub(super) fn bundles_told(&mut self, node: NodeId, told: &BTreeMap<BundleId, bool>) {
+        for (bundle, is_open) in told {
+            let group = self.groups.alive.get(&bundle.group);
+            let place = group.and_then(|group| Some((group.spec.bundles.get(bundle.index as usize)?, group)));
+            let is_ours = place.filter(|(_, group)| group.places[bundle.index as usize] == Place::Open(node));
+            if let Some((total, _)) = is_ours {
+                let pool = Pool { total: total.clone(), free: Resources::default() };
+                self.members.get_mut(&node).map(|member| member.bundles.insert(*bundle, pool));
+            }
+            match (is_ours.is_some(), *is_open) {
+                (true, true) => {}
+                (true, false) => self.send(node, FromHead::Open(*bundle)),
+                // Of a round that came to nothing.
+                (false, false) => self.send(node, FromHead::Release(*bundle)),
+                (false, true) => self.send(node, FromHead::GroupGone(bundle.group)),
+            }
+        }
+        for id in self.groups.alive.keys().copied().collect::<Vec<_>>() {
+            let Some(group) = self.groups.alive.get_mut(&id) else { continue };
+            let mut is_hit = false;
+            for (index, place) in (0..).zip(&mut group.places) {
+                if *place == Place::Open(node) && !told.contains_key(&BundleId { group: id, index }) {
+                    (*place, is_hit) = (Place::Nowhere, true);
+                }
+            }
+            if is_hit {
+                self.groups.waiting.insert(group.order, id);
+                self.changes.group(id, &group.kept());
+            }
+        }
+    }
+
+    /// A group that the life before kept.
+    pub(super) fn restore_group(&mut self, kept: Kept) {
+        let Kept { spec, asker, order, was_created, open } = kept;
+        let places: Vec<Place> = open.into_iter().map(|node| node.map_or(Place::Nowhere, Place::Open)).collect();
+        if places.contains(&Place::Nowhere) {
+            self.groups.waiting.insert(order, spec.id);
+        }
+        self.groups.created = self.groups.created.max(order);
+        let (id, round) = (spec.id, 0);
+        self.groups.alive.insert(id, Group { spec, asker, order, places, round, was_created, is_warned: false });
+    }
+
+    /// A group that was removed in the life before, after those that were removed earlier.
+    pub(super) fn restore_removed(&mut self, number: u64, status: GroupStatus) {
+        self.groups.removed.push_back((number, status));
     }
 
     /// Whether tasks may still come to run in a group.
@@ -281,6 +373,7 @@ impl Head {
                 opened.push((node, BundleId { group: id, index: index as u32 }, total));
             }
         }
+        self.changes.group(id, &group.kept());
         for (node, bundle, total) in opened {
             if let Some(member) = self.members.get_mut(&node) {
                 member.bundles.insert(bundle, Pool { free: total.clone(), total });
@@ -313,6 +406,9 @@ impl Head {
     /// Tells who asked for a group that no nodes could ever hold it, if that is so.
     fn warn_of_group(&mut self, id: GroupId) {
         let Some(group) = self.groups.alive.get(&id).filter(|group| !group.is_warned) else { return };
+        if self.members.values().any(|member| !member.is_ready) {
+            return;
+        }
         let (spec, asker) = (Arc::clone(&group.spec), group.asker);
         let staying = self.members.iter().filter(|(_, member)| !member.is_leaving);
         let nodes: Vec<_> = staying.map(|(id, member)| member.as_candidate(*id)).collect();
@@ -362,7 +458,7 @@ mod tests {
             let link = self.links.entry(NodeId(node)).or_default();
             link.send(message);
             let frame = link.flush(Moment(self.now)).unwrap();
-            self.step(HeadEvent::Arrived(NodeId(node), frame))
+            self.step(HeadEvent::Arrived(NodeId(node), frame.into()))
         }
 
         /// A node has nothing to do, and has heard of all that it was sent.
@@ -373,8 +469,9 @@ mod tests {
         fn step(&mut self, event: HeadEvent) -> Vec<(u64, FromHead)> {
             self.now += LOOK_EVERY;
             let mut heard = Vec::new();
-            for HeadAction::Send(to, packet) in self.head.step(Moment(self.now), event) {
-                let Packet::Head(frame) = packet else { panic!("{packet:?}") };
+            for action in self.head.step(Moment(self.now), event) {
+                let HeadAction::Send(to, packet) = action else { continue };
+                let Packet::Head(_, _, frame) = packet else { panic!("{packet:?}") };
                 let messages = self.links.entry(to).or_default().receive(frame, Moment(self.now));
                 heard.extend(messages.into_iter().map(|message| (to.0, message)));
             }

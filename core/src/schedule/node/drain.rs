@@ -113,6 +113,19 @@ impl Node {
         }
     }
 
+    /// Whether this node has told the head that nothing is left to do.
+    pub(super) fn has_said_farewell(&self) -> bool {
+        self.drains.own.as_ref().is_some_and(|own| own.has_told)
+    }
+
+    /// The head may be another one, which does not know that this node leaves.
+    pub(super) fn tell_of_leaving(&mut self) {
+        if let Some(own) = &mut self.drains.own {
+            own.has_told = false;
+            self.head.send(ToHead::Leaving(own.until.since(self.now)));
+        }
+    }
+
     /// Does what can be done towards leaving.
     pub(super) fn go_on_leaving(&mut self) {
         let Some(own) = &self.drains.own else { return };

@@ -13,11 +13,14 @@ use crate::schedule::message::{Failure, GroupAnswer, GroupRequest, Shape, ToHead
 #[derive(Debug, Default)]
 pub(super) struct Groups {
     /// Questions that the head has not answered.
-    asked: BTreeMap<u64, (ClientId, u64)>,
+    asked: BTreeMap<u64, (ClientId, u64, GroupRequest)>,
     next: u64,
     /// What of this node's resources is reserved.
     bundles: BTreeMap<BundleId, Bundle>,
 }
+
+/// Clients that went last, of which the next life of the head is told: as many as it remembers.
+const GONE_CLIENTS: usize = 1_000;
 
 /// Resources that are taken from the node's ledger, and the ledger of those.
 #[derive(Debug)]
@@ -34,6 +37,11 @@ impl Groups {
         open.map(|(id, bundle)| (*id, bundle.ledger.free().clone())).collect()
     }
 
+    /// All bundles that are here, and whether they may be used.
+    pub(super) fn reserved(&self) -> BTreeMap<BundleId, bool> {
+        self.bundles.iter().map(|(id, bundle)| (*id, bundle.is_open)).collect()
+    }
+
     fn of(&self, group: GroupId) -> impl Iterator<Item = BundleId> {
         let bundle = |index| BundleId { group, index };
         self.bundles.range(bundle(0)..=bundle(u32::MAX)).map(|(id, _)| *id)
@@ -44,13 +52,35 @@ impl Groups {
 impl Node {
     pub(super) fn ask_of_groups(&mut self, client: ClientId, question: u64, request: GroupRequest) {
         self.groups.next += 1;
-        self.groups.asked.insert(self.groups.next, (client, question));
+        self.groups.asked.insert(self.groups.next, (client, question, request.clone()));
         self.head.send(ToHead::Group(self.groups.next, request));
     }
 
     pub(super) fn group_answered(&mut self, number: u64, answer: GroupAnswer) {
-        if let Some((client, question)) = self.groups.asked.remove(&number) {
+        if let Some((client, question, _)) = self.groups.asked.remove(&number) {
             self.actions.push(Action::Grouped(client, question, answer));
+        }
+    }
+
+    /// Asks another life of the head what the one before has not answered.
+    pub(super) fn ask_of_groups_again(&mut self) {
+        for (number, (_, _, request)) in &self.groups.asked {
+            self.head.send(ToHead::Group(*number, request.clone()));
+        }
+    }
+
+    /// A client of this node's is gone: what lives with it ends.
+    pub(super) fn tell_of_gone(&mut self, client: ClientId) {
+        self.gone_clients.push_back(client);
+        if self.gone_clients.len() > GONE_CLIENTS {
+            self.gone_clients.pop_front();
+        }
+        self.head.send(ToHead::ClientGone(client));
+    }
+
+    pub(super) fn tell_of_gone_clients(&mut self) {
+        for client in &self.gone_clients {
+            self.head.send(ToHead::ClientGone(*client));
         }
     }
 }

@@ -195,6 +195,12 @@ impl Node {
         old.iter().for_each(|shape| self.dispatch(shape));
     }
 
+    /// Tells another life of the head of all wishes.
+    pub(super) fn want_anew(&mut self) {
+        self.backlogs.values_mut().for_each(|backlog| backlog.asked = 0);
+        self.dispatch_all();
+    }
+
     fn return_idle(&mut self, shape: &Arc<Shape>) {
         let Some(backlog) = self.backlogs.get_mut(shape) else { return };
         for id in std::mem::take(&mut backlog.idle) {

@@ -2,8 +2,8 @@
 //!
 //! One topic in each file: `actors` have their calls, `references` counts, `objects` are those this node owns, `fetches` bring values here,
 //! `tasks` are those this node owns, `streams` their results that come one by one, `leases` are what they run on, `runs` are the attempts that run here, `deaths`
-//! is what the end of another node means, `drain` how one leaves, `names` are those of actors, `groups` has placement groups, `explain` says why something waits, and `listing` what
-//! there is, for people.
+//! is what the end of another node means, `drain` how one leaves, `names` are those of actors, `groups` has placement groups, `talk` is that with the head,
+//! `explain` says why something waits, and `listing` what there is, for people.
 
 mod actors;
 mod deaths;
@@ -18,6 +18,7 @@ mod objects;
 mod references;
 mod runs;
 mod streams;
+mod talk;
 mod tasks;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -27,11 +28,11 @@ use bytes::Bytes;
 
 use super::message::{
     Failure, FromHead, GroupAnswer, GroupRequest, GroupSpec, Member, NameAnswer, NameRequest, NodeMessage, Outcome,
-    Packet, Returned, Shape, Stop, TaskSpec, ToHead,
+    Packet, Report, Returned, Shape, Stop, TaskSpec, ToHead,
 };
 use crate::env::Moment;
 use crate::flaw::{Flaw, planted};
-use crate::ids::{Attempt, BundleId, ClientId, LeaseId, NodeId, ObjectId, TaskId};
+use crate::ids::{Attempt, BundleId, ClientId, HeadLife, LeaseId, NodeId, ObjectId, TaskId};
 use crate::link::{Frame, Link};
 use crate::placement::Strategy;
 use crate::resources::{Ledger, Resources};
@@ -114,7 +115,7 @@ pub enum Event {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Send this to the head.
-    ToHead(Frame<ToHead>),
+    ToHead(Report),
     /// Send this to that node.
     ToNode(NodeId, Frame<NodeMessage>),
     /// Run an attempt; the values of what it needs are given, or (`None`) in the store.
@@ -149,8 +150,9 @@ pub enum Action {
     Warn(Arc<Shape>, Resources),
     /// Tell the clients that no nodes could hold this placement group, and why.
     WarnOfGroup(Arc<GroupSpec>, Arc<str>),
-    /// This node was declared dead: end everything and start anew.
-    Reset,
+    /// This node was declared dead, or belongs to another cluster than its head: end everything and start anew. Why is
+    /// for people.
+    Reset(Arc<str>),
     /// This node was drained: it ends.
     Leave,
 }
@@ -168,6 +170,16 @@ pub struct Node {
     /// Actors of whose calls the next one may be sent.
     unsent: Vec<ObjectId>,
     head: Link<ToHead, FromHead>,
+    /// The life of the head that was heard last.
+    head_life: Option<HeadLife>,
+    head_heard_at: Moment,
+    /// The number of the talk with it.
+    talk: u64,
+    labels: BTreeMap<Arc<str>, Arc<str>>,
+    /// Where other nodes reach this one, if they have to.
+    address: Option<Arc<str>>,
+    /// Clients that went last: a next life of the head has to be told.
+    gone_clients: VecDeque<ClientId>,
     links: BTreeMap<NodeId, Link<NodeMessage, NodeMessage>>,
     dead: BTreeSet<NodeId>,
     /// Those whose holds still count, in the order of their deaths.
@@ -214,7 +226,7 @@ impl Node {
     #[must_use]
     pub fn new(id: NodeId, total: Resources, labels: BTreeMap<Arc<str>, Arc<str>>) -> Self {
         let mut head = Link::default();
-        head.send(ToHead::Register(total.clone(), labels));
+        head.send(ToHead::Register(total.clone(), labels.clone()));
         Self {
             id,
             now: Moment::default(),
@@ -223,6 +235,12 @@ impl Node {
             unsettled: Vec::new(),
             unsent: Vec::new(),
             head,
+            head_life: None,
+            head_heard_at: Moment::default(),
+            talk: 0,
+            labels,
+            address: None,
+            gone_clients: VecDeque::new(),
             links: BTreeMap::new(),
             dead: BTreeSet::new(),
             graves: VecDeque::new(),
@@ -269,6 +287,7 @@ impl Node {
     #[must_use]
     pub fn reached_at(mut self, address: &str) -> Self {
         self.head.send(ToHead::At(Arc::from(address)));
+        self.address = Some(Arc::from(address));
         self
     }
 
@@ -308,11 +327,8 @@ impl Node {
 
     fn take_in(&mut self, event: Event) {
         match event {
-            Event::Arrived(Packet::Head(frame)) => {
-                for message in self.head.receive(frame, self.now) {
-                    self.hear_head(message);
-                }
-            }
+            Event::Arrived(Packet::Head(life, talk, frame)) => self.hear_of_head(life, talk, frame),
+            Event::Arrived(Packet::Anew(life)) => self.meet_head(life),
             Event::Arrived(Packet::Node(from, frame)) => {
                 // A dead node's words are not heard, however late they come.
                 if self.dead.contains(&from) && !planted(Flaw::StaleNode) {
@@ -323,9 +339,15 @@ impl Node {
                     self.settle_all();
                 }
             }
-            Event::Arrived(Packet::Fenced) => self.actions.push(Action::Reset),
             Event::Arrived(Packet::Left) => self.let_go(),
+            // What it waited for is done: the head forgot that it let this node go.
+            Event::Arrived(Packet::Fenced) if self.has_said_farewell() => self.let_go(),
+            Event::Arrived(Packet::Fenced) => {
+                let why = format!("the head had not heard of {} for too long and declared it dead", self.id);
+                self.actions.push(Action::Reset(why.into()));
+            }
             Event::Tick => {
+                self.talk_to_the_silent();
                 self.give_up_on_the_silent();
                 self.ask_again();
                 self.let_go_of_the_dead();
@@ -338,7 +360,7 @@ impl Node {
             Event::See(client, question, object) => self.see(client, question, object),
             Event::ClientGone(client) => {
                 self.client_gone(client);
-                self.head.send(ToHead::ClientGone(client));
+                self.tell_of_gone(client);
             }
             Event::Forget(client, question, object) => self.forget_question(client, question, object),
             Event::Cancel(task, stop) => self.cancel(task, stop),
@@ -443,8 +465,8 @@ impl Node {
     }
 
     fn flush(&mut self) {
-        if let Some(frame) = self.head.flush(self.now) {
-            self.actions.push(Action::ToHead(frame));
+        if let Some(report) = self.report_to_head() {
+            self.actions.push(Action::ToHead(report));
         }
         for (node, link) in &mut self.links {
             if let Some(frame) = link.flush(self.now) {

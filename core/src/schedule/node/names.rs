@@ -9,14 +9,11 @@ use super::{Action, Node};
 use crate::ids::{ClientId, ObjectId};
 use crate::schedule::message::{Member, NameAnswer, NameRequest, ToHead};
 
-/// An actor, and the name that it is to have.
-type Claim = (ObjectId, Arc<str>);
-
 /// What this node knows of names.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    /// Questions that the head has not answered, and the actor for which a name is claimed.
-    asked: BTreeMap<u64, (ClientId, u64, Option<Claim>)>,
+    /// Questions that the head has not answered; without a request, which nodes there are.
+    asked: BTreeMap<u64, (ClientId, u64, Option<NameRequest>)>,
     next: u64,
     /// Actors of this node's that have a name.
     named: BTreeMap<ObjectId, Arc<str>>,
@@ -29,6 +26,15 @@ impl Names {
     pub(super) fn of(&self, actor: ObjectId) -> (Option<Arc<str>>, bool) {
         (self.named.get(&actor).cloned(), self.detached.contains(&actor))
     }
+
+    /// The actors that have a name, or are to have one.
+    pub(super) fn of_actors(&self) -> BTreeSet<ObjectId> {
+        let claimed = |(_, _, request): &(ClientId, u64, Option<NameRequest>)| match request {
+            Some(NameRequest::Claim(_, actor, _)) => Some(*actor),
+            _ => None,
+        };
+        self.named.keys().copied().chain(self.asked.values().filter_map(claimed)).collect()
+    }
 }
 
 #[cfg(test)]
@@ -40,12 +46,8 @@ impl Names {
 
 impl Node {
     pub(super) fn ask_for_name(&mut self, client: ClientId, question: u64, request: NameRequest) {
-        let actor = match &request {
-            NameRequest::Claim(name, actor, _) => Some((*actor, Arc::clone(name))),
-            NameRequest::LookUp(_) | NameRequest::List(_) => None,
-        };
         self.names.next += 1;
-        self.names.asked.insert(self.names.next, (client, question, actor));
+        self.names.asked.insert(self.names.next, (client, question, Some(request.clone())));
         self.head.send(ToHead::Name(self.names.next, request));
     }
 
@@ -55,6 +57,16 @@ impl Node {
         self.head.send(ToHead::Members(self.names.next));
     }
 
+    /// Asks another life of the head what the one before has not answered.
+    pub(super) fn ask_names_again(&mut self) {
+        for (number, (_, _, request)) in &self.names.asked {
+            self.head.send(match request {
+                Some(request) => ToHead::Name(*number, request.clone()),
+                None => ToHead::Members(*number),
+            });
+        }
+    }
+
     pub(super) fn members_told(&mut self, number: u64, members: Vec<Member>) {
         if let Some((client, question, _)) = self.names.asked.remove(&number) {
             self.actions.push(Action::Members(client, question, members));
@@ -62,8 +74,8 @@ impl Node {
     }
 
     pub(super) fn name_answered(&mut self, number: u64, answer: NameAnswer) {
-        let Some((client, question, actor)) = self.names.asked.remove(&number) else { return };
-        if let (Some((actor, name)), NameAnswer::Claimed) = (actor, &answer) {
+        let Some((client, question, request)) = self.names.asked.remove(&number) else { return };
+        if let (Some(NameRequest::Claim(name, actor, _)), NameAnswer::Claimed) = (request, &answer) {
             self.names.named.insert(actor, name);
             if !self.is_alive(actor) {
                 self.is_nameless(actor);

@@ -14,6 +14,8 @@ pub(super) struct Groups {
     asked: Vec<Arc<GroupSpec>>,
     /// Those of which all bundles were reserved once.
     whole: BTreeSet<GroupId>,
+    /// Those of which a node has a bundle that may be used.
+    used: BTreeSet<GroupId>,
     /// Questions that are not answered.
     questions: BTreeSet<(NodeId, ClientId, u64)>,
     /// When clients went.
@@ -117,6 +119,7 @@ impl World {
     /// Tasks of groups run where a bundle of theirs may be used.
     pub(super) fn check_bundles(&mut self, node: NodeId) {
         let Some(host) = self.hosts.get(&node) else { return };
+        self.groups.used.extend(host.node.open_bundles().map(|bundle| bundle.group));
         let is_homeless = |(_, (spec, _)): &(&Attempt, &(Arc<TaskSpec>, ClientId))| {
             let bundles = spec.shape.strategy.bundles().filter(|_| spec.call().is_none());
             bundles.is_some_and(|bundles| !host.node.open_bundles().any(|id| bundles.contains(&id)))
@@ -135,6 +138,9 @@ impl World {
             let id = spec.id;
             match state {
                 GroupState::Created => _ = self.groups.whole.insert(id),
+                GroupState::Pending if self.groups.used.contains(&id) => {
+                    wrong.push(format!("{id} is used, and the head knows nothing of that"));
+                }
                 GroupState::Rescheduling if !self.groups.whole.contains(&id) => {
                     wrong.push(format!("{id} is used and was never whole"));
                 }
