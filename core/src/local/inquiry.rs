@@ -8,7 +8,7 @@ use super::shell::Shell;
 /// A question about a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Inquiry {
-    /// Which nodes are there, and where? Asked of the head.
+    /// Which nodes are there, and where? The head knows all of them, another node itself.
     Nodes,
     /// What is in the store?
     Objects,
@@ -28,11 +28,14 @@ impl Shell {
     }
 
     fn nodes_as_json(&self) -> Value {
-        let members = self.head.as_ref().map(|head| head.members().collect()).unwrap_or_default();
+        let members = match &self.head {
+            Some(head) => head.members().collect(),
+            None => vec![self.node.as_member()],
+        };
         let told = self.as_told(members).into_iter().map(|node| {
             json!({
                 "id": node.id.to_string(),
-                "is_head": node.id == self.node.id(),
+                "is_head": self.head.is_some() && node.id == self.node.id(),
                 "address": node.address,
                 "total": node.total,
                 "free": node.free,

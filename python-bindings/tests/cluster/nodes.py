@@ -34,9 +34,15 @@ class Member:
         # Objects that do not fit into memory go there, and whatever else is temporary.
         self.spill, self._output, self._errors = folder / "spill", folder / "stdout", folder / "stderr"
         self.spill.mkdir()
-        env = {**env, "TMPDIR": str(self.spill)}
+        self._command, self._env = command, {**env, "TMPDIR": str(self.spill)}
+        self.start()
+
+    def start(self) -> None:
+        """Start it, or, after its end, the same once more; what it wrote before is forgotten."""
         with self._output.open("w") as output, self._errors.open("w") as errors:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, env=env)
+            self.process = subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, env=self._env
+            )
 
     @property
     def pid(self) -> int:
@@ -83,7 +89,7 @@ class Cluster:
 
     def add(self, *flags: object, wait: bool = True, **named: object) -> Member:
         """Start a node; the first one is the head. ``num_cpus=1`` stands for ``--num-cpus 1``, a dict for its JSON."""
-        role = ["node", "--head", self.place] if self.members else ["head", "--port", "0"]
+        role = ["node", "--head", self.place] if self.members else ["head", "--port", str(named.pop("port", 0))]
         for name, value in named.items():
             role += [f"--{name.replace('_', '-')}", json.dumps(value) if isinstance(value, dict) else str(value)]
         role += map(str, flags)
