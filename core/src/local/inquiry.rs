@@ -23,7 +23,7 @@ const SEPARATOR: char = '\0';
 /// A question about a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Inquiry {
-    /// Which nodes are there, and where? Asked of the head.
+    /// Which nodes are there, and where? The head knows all of them, another node itself.
     Nodes,
     /// What is in the store?
     Objects,
@@ -96,11 +96,14 @@ impl Shell {
     }
 
     fn nodes_as_json(&self) -> Value {
-        let members = self.head.as_ref().map(|head| head.members().collect()).unwrap_or_default();
+        let members = match &self.head {
+            Some(head) => head.members().collect(),
+            None => vec![self.node.as_member()],
+        };
         let told = self.as_told(members).into_iter().map(|node| {
             json!({
                 "id": node.id.to_string(),
-                "is_head": node.id == self.node.id(),
+                "is_head": self.head.is_some() && node.id == self.node.id(),
                 "state": self.head.as_ref().map(|head| head.state_of(node.id)),
                 "address": node.address,
                 "total": node.total,

@@ -36,9 +36,15 @@ class Member:
         self.spill.mkdir()
         # As on machines of their own: what one unpacks the others do not see.
         self.cache = folder / "cache"
-        env = {**env, "TMPDIR": str(self.spill), "XDG_CACHE_HOME": str(self.cache)}
+        self._command, self._env = command, {**env, "TMPDIR": str(self.spill), "XDG_CACHE_HOME": str(self.cache)}
+        self.start()
+
+    def start(self) -> None:
+        """Start it, or, after its end, the same once more; what it wrote before is forgotten."""
         with self._output.open("w") as output, self._errors.open("w") as errors:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, env=env)
+            self.process = subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, env=self._env
+            )
 
     @property
     def pid(self) -> int:
@@ -85,7 +91,7 @@ class Cluster:
 
     def add(self, *flags: object, wait: bool = True, **named: object) -> Member:
         """Start a node; the first one is the head. ``num_cpus=1`` stands for ``--num-cpus 1``, a dict for its JSON."""
-        role = ["node", "--head", self.place] if self.members else ["head", "--port", "0"]
+        role = ["node", "--head", self.place] if self.members else ["head", "--port", str(named.pop("port", 0))]
         for name, value in named.items():
             role += [f"--{name.replace('_', '-')}", json.dumps(value) if isinstance(value, dict) else str(value)]
         role += map(str, flags)

@@ -5,7 +5,7 @@ use super::{Action, Node};
 use crate::env::Moment;
 use crate::ids::HeadLife;
 use crate::link::{Frame, Link};
-use crate::schedule::message::{FromHead, Report, ToHead};
+use crate::schedule::message::{FromHead, Member, Report, ToHead};
 
 /// How long the head may acknowledge nothing, in milliseconds, before all is told anew, in place of what has piled up.
 /// It has declared this node dead by then, if it lives and is out of reach.
@@ -77,6 +77,18 @@ impl Node {
     pub(super) fn report_to_head(&mut self) -> Option<Report> {
         let frame = self.head.flush(self.now)?;
         Some(Report { head: self.head_life, talk: self.talk, frame })
+    }
+
+    /// This node, as it tells the head of itself.
+    #[must_use]
+    pub fn as_member(&self) -> Member {
+        Member {
+            id: self.id,
+            address: self.address.clone().unwrap_or_default(),
+            total: self.ledger.total().clone(),
+            free: self.ledger.free().clone(),
+            labels: self.labels.clone(),
+        }
     }
 
     /// When the head was heard last. It answers each word that says that this node lives.
