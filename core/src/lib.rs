@@ -18,6 +18,7 @@ pub mod placement;
 pub mod resources;
 pub mod schedule;
 pub mod settings;
+pub mod state;
 pub mod store;
 pub mod wire;
 
