@@ -7,7 +7,7 @@ use clap::{Arg, ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 use sheaf_core::Result;
 use sheaf_core::settings::{KEYS, Options};
 
-use super::cluster::{HeadArguments, NodeArguments, ShowArguments};
+use super::cluster::{HeadArguments, JobCommand, NodeArguments, ShowArguments};
 use super::exit::EXIT_CODES;
 use super::output::Format;
 
@@ -42,6 +42,9 @@ pub(super) enum Command {
     /// List the objects in the stores of a cluster.
     #[command(alias = "memory")]
     Objects(ShowArguments),
+    /// Run programs on a cluster, and look after them.
+    #[command(subcommand)]
+    Job(JobCommand),
 }
 
 #[derive(Debug, Args)]

@@ -56,5 +56,6 @@ fn execute(arguments: Arguments) -> Result<(), Stop> {
         Command::Nodes(show) => cluster::show(What::Nodes, &show),
         Command::Workers(show) => cluster::show(What::Workers, &show),
         Command::Objects(show) => cluster::show(What::Objects, &show),
+        Command::Job(job) => cluster::job(&job),
     }
 }

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use sheaf_core::jobs::{Jobs, JobsOptions};
 use sheaf_core::local::{Local, LocalOptions, Role};
 use sheaf_core::resources::{CPU, GPU, MEMORY, Resources};
+use sheaf_core::state::MemoryStore;
 use sheaf_core::{Error, ErrorKind, Result, env, host};
 use sheaf_flight::cluster::{Port, endpoint_of};
 use tokio::runtime::Builder;
@@ -23,6 +26,8 @@ const STORE_PART: f64 = 0.3;
 const MEMORY_BYTES: u64 = 4 << 30;
 /// How long a wait for words of the node lasts.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// What runs the entry point of a job, once its environment is set up.
+const LAUNCHER: &str = "from sheaf._runtime import entrypoint; entrypoint.main()";
 /// What makes workers of a Python that has Sheaf. Its own folder is not on their path: that of a driver is.
 const ZYGOTE: &str = "from sheaf._runtime import zygote; zygote.main()";
 /// Says which Python it is, if it has Sheaf.
@@ -110,12 +115,18 @@ pub(in crate::cli) fn head(arguments: &HeadArguments) -> Result<(), Stop> {
     let address = port.address().to_string();
     let place = address.rsplit('/').next().unwrap_or_default();
     let options = arguments.node.options(Role::Head(address.clone()), place)?;
+    let jobs = arguments.node.jobs(place, &options)?;
+    let port = port.with_jobs(Arc::clone(&jobs));
     let local = Local::start_with(options, |inlet| port.open(inlet, None).map(Some))?;
     say(&format!(
         "the head runs at sheaf://{place}\n  add nodes:  sheaf node --head {place}\n  \
          connect:    sheaf.init(\"sheaf://{place}\")"
     ))?;
-    serve(&local)
+    let served = serve(&local);
+    // They are drivers: what they have on the cluster ends with them.
+    jobs.shutdown();
+    local.shutdown();
+    served
 }
 
 /// Runs a node that belongs to a head.
@@ -126,7 +137,9 @@ pub(in crate::cli) fn node(arguments: &NodeArguments) -> Result<(), Stop> {
     let options = arguments.node.options(Role::Member(address.clone()), &arguments.head)?;
     let local = Local::start_with(options, |inlet| port.open(inlet, Some(head)).map(Some))?;
     say(&format!("the node runs at {address}"))?;
-    serve(&local)
+    let served = serve(&local);
+    local.shutdown();
+    served
 }
 
 fn bind(host: &str, port: u16, flags: &NodeFlags) -> Result<Port> {
@@ -148,6 +161,20 @@ impl NodeFlags {
                 .map(str::to_string)
                 .to_vec(),
             log_dir: self.log_dir.clone(),
+        })
+    }
+
+    /// The jobs of a head, which join its cluster by themselves.
+    fn jobs(&self, place: &str, node: &LocalOptions) -> Result<Arc<Jobs>> {
+        Jobs::start(JobsOptions {
+            command: [&self.python, "-P", "-c", LAUNCHER, "{fd}", &self.access.for_workers(place)?]
+                .map(str::to_string)
+                .to_vec(),
+            // What a program prints is seen when it prints it.
+            variables: vec![("PYTHONUNBUFFERED".to_string(), "1".to_string())],
+            machine: node.resources.clone(),
+            store: Arc::new(MemoryStore::default()),
+            log_dir: None,
         })
     }
 
@@ -193,14 +220,13 @@ fn serve(local: &Local) -> Result<(), Stop> {
             None => return Err(Error::new(ErrorKind::Io, "the node has ended").into()),
         }
         if ended.try_recv().is_ok() {
-            local.shutdown();
             return Ok(());
         }
     }
 }
 
 /// A channel that says when Ctrl-C or SIGTERM came.
-fn ended_by_signal() -> Result<std::sync::mpsc::Receiver<()>> {
+pub(super) fn ended_by_signal() -> Result<std::sync::mpsc::Receiver<()>> {
     let failed = |error| Error::new(ErrorKind::Io, format!("cannot wait for signals: {error}"));
     let (sender, receiver) = std::sync::mpsc::channel();
     let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;

@@ -1,7 +1,8 @@
 //! A cluster from the command line: `sheaf head` and `sheaf node` are its processes, `sheaf status` and the like look
-//! at it.
+//! at it, and `sheaf job` lets it run programs.
 
 mod daemon;
+mod job;
 mod show;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use sheaf_core::{Error, ErrorKind, Result};
 use sheaf_flight::cluster::Access;
 
 pub(super) use daemon::{HeadArguments, NodeArguments, head, node};
+pub(super) use job::{JobCommand, job};
 pub(super) use show::{ShowArguments, What, show};
 
 /// Where the head listens, unless it is told otherwise.
