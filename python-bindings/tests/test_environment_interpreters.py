@@ -58,9 +58,8 @@ def conda(tmp_path_factory):
     old = home / "envs" / "old" / "bin"
     old.mkdir(parents=True)
     (old / "python").write_text(f"""#!/bin/sh
-exec {sys.executable} -c 'import sys; sys.version_info = (3, 2, 1); sys.executable = "old python"
-file = sys.argv[1]; del sys.argv[0]; sys.path.insert(0, "beside")
-exec(compile(open(file).read(), file, "exec"))' "$@"
+exec {sys.executable} -c 'import runpy, sys; sys.version_info = (3, 2, 1); sys.executable = "old python"
+del sys.argv[0]; runpy.run_path(sys.argv[0], run_name="__main__")' "$@"
 """)
     (old / "python").chmod(0o755)
     programs = home / "bin"

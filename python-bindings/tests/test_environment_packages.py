@@ -6,13 +6,16 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 from pathlib import Path
 
 import pytest
+from runtime.processes import becomes_true
 
 from sheaf._runtime.environment import Depot, cache, packages, patterns
+from sheaf._runtime.environment import depot as depot_module
 from sheaf._runtime.environment.cache import Cache
 from sheaf.exceptions import RuntimeEnvSetupError
 
@@ -95,6 +98,34 @@ def test_the_same_files_are_the_same_package_whenever_they_were_written(tmp_path
     one.close()
 
 
+class ForgetfulHead:
+    """What is given to it, and whether it is there."""
+
+    def __init__(self):
+        self.given = []
+        self.is_there = True
+
+    def give(self, sha256, file, what, until):
+        if not self.is_there:
+            raise RuntimeEnvSetupError("it is not there")
+        self.given.append((sha256, file.read_bytes()[:2]))
+
+
+def test_a_driver_gives_its_head_again_what_that_has_lost(tmp_path, monkeypatch):
+    monkeypatch.setattr(depot_module, "_RENEW_SECONDS", 0.01)
+    head = ForgetfulHead()
+    own = Depot(Cache(tmp_path / "cache"), head, renews=True)
+    package = own.pack("x", "p.zip", packages.files_of(filled(tmp_path / "project", a="1")))
+    head.is_there = False
+    assert becomes_true(lambda: len(head.given) >= 1, SECONDS)
+    head.given.clear()
+    head.is_there = True
+    assert becomes_true(lambda: len(head.given) >= 2, SECONDS)
+    assert set(head.given) == {(package.sha256, b"PK")}
+    own.close()
+    assert [thread for thread in threading.enumerate() if thread.name == "sheaf-packages"] == []
+
+
 def test_a_package_has_the_files_as_they_are(tmp_path):
     top = filled(tmp_path / "project", main="print(1)")
     (top / "run.sh").write_text("#!/bin/sh\n")
@@ -159,6 +190,20 @@ def test_what_was_used_longest_ago_goes_and_what_is_used_stays(tmp_path):
         each.close()
     users[0].trim(0)
     assert list((root / "kind").iterdir()) == []
+
+
+def test_a_program_takes_its_copies_with_it(tmp_path):
+    own, other = (Depot(Cache(tmp_path)) for _ in range(2))
+    keys = [f"{each.copy}" for each in (own, other)]
+    user = Cache(tmp_path)
+    for key in keys:
+        user.hold("working_dir", f"hash-{key}", writes(1), until=soon())
+    own.close()
+    # A worker has it yet.
+    assert (tmp_path / "working_dir" / f"hash-{keys[0]}").exists()
+    user.close()
+    own.close()
+    assert [(tmp_path / "working_dir" / f"hash-{key}").exists() for key in keys] == [False, True]
 
 
 def test_copies_that_programs_wrote_to_go_when_they_are_idle(tmp_path):

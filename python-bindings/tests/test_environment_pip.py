@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -88,6 +90,24 @@ def test_what_is_there_is_not_installed_again_and_what_is_needed_is(runtime):
         return sheaf_test_thing.VERSION, numpy.__file__.startswith(sys.prefix)
 
     assert sheaf.get(found.remote(), timeout=SECONDS) == ("1.0", False)
+
+
+def test_modules_of_the_program_come_before_packages_and_those_before_what_was_there(runtime, index, tmp_path):
+    wheel(index, "sheaf_test_same", "1.0")
+    wheel(index, "tqdm", "99.0")
+    (tmp_path / "sheaf_test_same.py").write_text("VERSION = 'beside'\n")
+
+    @sheaf.remote
+    def versions():
+        import sheaf_test_same
+        import tqdm
+
+        return sheaf_test_same.VERSION, tqdm.VERSION
+
+    packages = pip("sheaf_test_same", "tqdm==99.0")
+    alone = versions.options(runtime_env=packages).remote()
+    beside = versions.options(runtime_env={**packages, "working_dir": str(tmp_path)}).remote()
+    assert sheaf.get([alone, beside], timeout=SECONDS) == [("1.0", "99.0"), ("beside", "99.0")]
 
 
 def test_what_workers_have_loaded_before_stays(runtime):
@@ -190,7 +210,7 @@ def slow(folder):
 
 def test_others_go_on_while_it_is_made_and_a_cancel_ends_it(runtime, tmp_path):
     asked, makers = slow(tmp_path)
-    before = venvs()
+    before, temporary = venvs(), [path.name for path in Path(tempfile.gettempdir()).glob("pip-*")]
     # More than there are CPUs.
     refs = [quick.options(runtime_env=asked).remote() for _ in range(3)]
     assert becomes_true(lambda: bool(makers()), SECONDS)
@@ -203,8 +223,33 @@ def test_others_go_on_while_it_is_made_and_a_cancel_ends_it(runtime, tmp_path):
             sheaf.get(ref, timeout=20)
     assert becomes_true(lambda: not running(pids), 10)
     assert becomes_true(lambda: sheaf.available_resources().get("CPU") == 2, 10)
-    # What is left is no environment: whoever comes next begins anew, and what nobody makes is removed by and by.
+    # What is left is no environment, and is all in its place: whoever comes next begins anew.
+    assert [path.name for path in Path(tempfile.gettempdir()).glob("pip-*")] == temporary
     assert all(not (path / "ready").exists() for path in venvs() - before)
+
+
+def test_a_cancel_without_force_ends_it_as_well(runtime, tmp_path):
+    asked, makers = slow(tmp_path)
+    ref = quick.options(runtime_env=asked).remote()
+    assert becomes_true(lambda: bool(makers()), SECONDS)
+    sheaf.cancel(ref)
+    with pytest.raises(sheaf.exceptions.TaskCancelledError):
+        sheaf.get(ref, timeout=20)
+    assert becomes_true(lambda: not running(makers()), 10)
+
+    @sheaf.remote
+    class Actor:
+        def call(self):
+            pass
+
+    again = tmp_path / "again"
+    asked, makers = slow(again)
+    actor = Actor.options(runtime_env=asked).remote()
+    assert becomes_true(lambda: bool(makers()), SECONDS)
+    sheaf.kill(actor)
+    with pytest.raises(sheaf.exceptions.ActorDiedError):
+        sheaf.get(actor.call.remote(), timeout=20)
+    assert becomes_true(lambda: not running(makers()), 10)
 
 
 def test_a_set_up_that_takes_too_long_is_ended(runtime, tmp_path):

@@ -37,7 +37,7 @@ def slow_source(folder: Path, name: str, version: str, begun: Path) -> Path:
     import tarfile
 
     source = folder / f"{name}-{version}"
-    source.mkdir(parents=True)
+    source.mkdir(parents=True, exist_ok=True)
     (source / "pyproject.toml").write_text(
         '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
     )

@@ -10,6 +10,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::Signal;
 use nix::unistd::pipe2;
 
+use super::Role;
 use super::gpus::Taken;
 use super::output::{Pipe, Record};
 use super::requests::Payload;
@@ -89,6 +90,16 @@ impl Pool {
 }
 
 impl Worker {
+    /// What it ran last; empty before it has run anything.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its process, once that is there.
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.pid
+    }
+
     /// What it is and does, for people.
     pub(super) fn as_json(&self, id: ClientId) -> serde_json::Value {
         serde_json::json!({
@@ -443,6 +454,11 @@ impl Shell {
         self.tell_blocked(id);
     }
 
+    /// Whether a worker is not there yet, for the environment that it is to have.
+    pub(super) fn is_being_set_up(&self, id: ClientId) -> bool {
+        self.workers.get(&id).is_some_and(|worker| worker.pid.is_none() && !worker.pool.env.is_empty())
+    }
+
     /// Lends the CPUs of workers whose set-up takes long: other tasks go on meanwhile.
     fn look_at_setups(&mut self) {
         let now = self.now();
@@ -492,9 +508,10 @@ impl Shell {
         }
     }
 
-    /// Stops what a worker has submitted and nobody waits for any more.
+    /// Stops what a worker has submitted, or a driver, and nobody waits for any more.
     pub(super) fn cancel_children(&mut self, id: ClientId) {
-        if !self.workers.contains_key(&id) {
+        // With the driver of a runtime of its own all ends anyhow.
+        if self.options.role == Role::Alone && !self.workers.contains_key(&id) {
             return;
         }
         let children = self.clients.get_mut(&id).map(|client| std::mem::take(&mut client.children));

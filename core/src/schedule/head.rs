@@ -1,9 +1,11 @@
 //! `Head`: the state machine of the head: which nodes there are, and who is lent what.
 //!
-//! `groups` has the placement groups.
+//! `groups` has the placement groups, `drain` nodes that leave.
 
+mod drain;
 mod groups;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -43,6 +45,8 @@ pub enum HeadEvent {
     Arrived(NodeId, Frame<ToHead>),
     /// The process of a node is known to be gone.
     Gone(NodeId),
+    /// Somebody wants a node to leave, within so many milliseconds.
+    Drain(NodeId, u64),
     /// Time passed.
     Tick,
 }
@@ -70,6 +74,8 @@ struct Member {
     /// What was sent to it, by numbers in the order of sending, that its report does not know of.
     sent: VecDeque<(u64, Sent)>,
     grants: u64,
+    /// Nothing more is placed there.
+    is_leaving: bool,
 }
 
 /// What there is of a bundle, and what of it is free.
@@ -99,6 +105,7 @@ impl Member {
             bundles: BTreeMap::new(),
             sent: VecDeque::new(),
             grants: 0,
+            is_leaving: false,
         }
     }
 
@@ -150,6 +157,8 @@ pub struct Head {
     now: Moment,
     members: BTreeMap<NodeId, Member>,
     dead: BTreeSet<NodeId>,
+    /// Those of them that were drained.
+    left: BTreeSet<NodeId>,
     /// By shape and owner: shapes take turns, and owners within them.
     wants: BTreeMap<(Arc<Shape>, NodeId), Want>,
     /// Grants whose node has not said what became of them: for whom they are.
@@ -174,6 +183,7 @@ impl Head {
             now: Moment::default(),
             members: BTreeMap::new(),
             dead: BTreeSet::new(),
+            left: BTreeSet::new(),
             wants: BTreeMap::new(),
             grants: BTreeMap::new(),
             names: BTreeMap::new(),
@@ -191,6 +201,7 @@ impl Head {
         match event {
             HeadEvent::Arrived(from, frame) => self.arrived(from, frame),
             HeadEvent::Gone(node) => self.bury(node),
+            HeadEvent::Drain(node, millis) => self.drain(node, millis),
             HeadEvent::Tick => {
                 let silent = |member: &Member| now.since(member.heard_at) >= self.limits.dead_after;
                 let silent = self.members.iter().filter(|(_, member)| silent(member)).map(|(node, _)| *node);
@@ -241,7 +252,8 @@ impl Head {
     fn arrived(&mut self, from: NodeId, frame: Frame<ToHead>) {
         if self.dead.contains(&from) && !planted(Flaw::StaleNode) {
             // It was declared dead and lives: others have taken its work over, so it has to start anew.
-            self.actions.push(HeadAction::Send(from, Packet::Fenced));
+            let packet = if self.left.contains(&from) { Packet::Left } else { Packet::Fenced };
+            self.actions.push(HeadAction::Send(from, packet));
             return;
         }
         let now = self.now;
@@ -262,7 +274,9 @@ impl Head {
                 for node in self.dead.iter().copied().collect::<Vec<_>>() {
                     self.send(from, FromHead::NodeDead(node));
                 }
+                self.tell_who_leaves(from);
             }
+            ToHead::Drained => self.drained(from),
             ToHead::At(address) => self.introduce(from, &address),
             ToHead::Beat(free, bundles, grants) => self.beat(from, free, bundles, grants),
             ToHead::Want(shape, count, near) => {
@@ -381,7 +395,12 @@ impl Head {
         }
     }
 
+    /// Whether something may be placed on a node.
     fn is_trusted(&self, member: &Member) -> bool {
+        !member.is_leaving && self.is_heard(member)
+    }
+
+    fn is_heard(&self, member: &Member) -> bool {
         self.now.since(member.heard_at) < self.limits.suspect_after
     }
 
@@ -389,9 +408,10 @@ impl Head {
     fn grant(&mut self, key: &(Arc<Shape>, NodeId)) {
         let Some(want) = self.wants.get(key) else { return };
         let (shape, near, count) = (Arc::clone(&key.0), want.near.clone(), want.count);
-        let rank = |node: &Candidate<'_>| placement::rank(node, &shape.demand, &shape.strategy, &near);
+        let strategy = self.strategy_now(&shape).into_owned();
+        let rank = |node: &Candidate<'_>| placement::rank(node, &shape.demand, &strategy, &near);
         let trusted = self.members.iter().filter(|(_, member)| self.is_trusted(member));
-        let candidates = trusted.flat_map(|(id, member)| member.candidates(*id, &shape.strategy));
+        let candidates = trusted.flat_map(|(id, member)| member.candidates(*id, &strategy));
         let mut nodes: BinaryHeap<(Rank, NodeId, Option<BundleId>)> =
             candidates.filter_map(|node| Some((rank(&node)?, node.id, node.bundle))).collect();
         for _ in 0..count {
@@ -405,11 +425,23 @@ impl Head {
         }
     }
 
+    /// A soft wish for a node is a firm one while that node is there and could do it: it waits for it.
+    fn strategy_now<'a>(&self, shape: &'a Shape) -> Cow<'a, Strategy> {
+        let Strategy::Node { node, soft: true } = shape.strategy else { return Cow::Borrowed(&shape.strategy) };
+        let firm = Strategy::Node { node, soft: false };
+        let could = |member: &Member| member.as_candidate(node).could(&shape.demand, &firm);
+        match self.members.get(&node).is_some_and(could) {
+            true => Cow::Owned(firm),
+            false => Cow::Borrowed(&shape.strategy),
+        }
+    }
+
     /// Tells an owner that no node could ever run what it wants, if that is so.
     fn warn(&mut self, key: &(Arc<Shape>, NodeId)) {
         let Some(want) = self.wants.get_mut(key) else { return };
         let (shape, owner) = key;
-        let nodes = || self.members.iter().map(|(id, member)| member.as_candidate(*id));
+        let staying = || self.members.iter().filter(|(_, member)| !member.is_leaving);
+        let nodes = || staying().map(|(id, member)| member.as_candidate(*id));
         // Of a group that waits it is told what it waits for.
         if want.warned
             || shape.strategy.group().is_some()
@@ -427,9 +459,10 @@ impl Head {
         loop {
             let Some(member) = self.members.get(&node).filter(|member| self.is_trusted(member)) else { return };
             let fits = |(key, want): (&(Arc<Shape>, NodeId), &Want)| {
-                let Shape { demand, strategy } = &*key.0;
-                let mut candidates = member.candidates(node, strategy);
-                let found = candidates.find(|node| placement::rank(node, demand, strategy, &want.near).is_some())?;
+                let strategy = self.strategy_now(&key.0);
+                let mut candidates = member.candidates(node, &strategy);
+                let fits = |node: &Candidate<'_>| placement::rank(node, &key.0.demand, &strategy, &want.near).is_some();
+                let found = candidates.find(fits)?;
                 Some((key.clone(), found.bundle))
             };
             let after = match &self.last_granted {

@@ -119,6 +119,8 @@ pub enum Failure {
     Cancelled,
     /// The placement group that it was to run in was removed.
     GroupRemoved(GroupId),
+    /// Its node was drained before it ended, and it may not begin again; `true` for an actor.
+    Drained(bool, NodeId),
     /// The value was there and is not any more.
     Lost(Lost),
 }
@@ -145,7 +147,7 @@ impl Failure {
 
     /// Whether a process or machine died: another try may end better.
     pub(super) fn is_death(&self) -> bool {
-        matches!(self, Self::Crashed(_) | Self::ActorDied(_))
+        matches!(self, Self::Crashed(_) | Self::ActorDied(_) | Self::Drained(_, _))
     }
 }
 
@@ -391,6 +393,8 @@ pub enum NodeMessage {
     EndActor(ObjectId, u32),
     /// To the owner of an actor: end it, for good or to begin anew.
     KillActor(ObjectId, bool),
+    /// To a node that is drained: another one has the value too; or (`false`) none can have it.
+    Kept(ObjectId, bool),
 }
 
 /// From a node to the head.
@@ -418,6 +422,8 @@ pub enum ToHead {
     Reserved(BundleId, u32, bool),
     /// A client of this node's is gone, and with it the groups that live with it.
     ClientGone(ClientId),
+    /// The node is drained: it has nothing any more that others need.
+    Drained,
 }
 
 /// A node, as the head knows it.
@@ -462,6 +468,10 @@ pub enum FromHead {
     GroupGone(GroupId),
     /// No nodes that are there could ever hold that group, and why.
     GroupUnplaceable(Arc<GroupSpec>, Arc<str>),
+    /// To a node: it is to leave, once all is done that it has begun, or after so many milliseconds.
+    Drain(u64),
+    /// To the others: that node takes nothing more, and leaves.
+    Draining(NodeId),
 }
 
 /// What arrives at a node.
@@ -473,4 +483,6 @@ pub enum Packet {
     Node(NodeId, Frame<NodeMessage>),
     /// From the head: this node was declared dead, and has to start as another one.
     Fenced,
+    /// From the head: this node was drained, and may go.
+    Left,
 }

@@ -16,4 +16,4 @@ pub use message::{
     Failure, FromHead, GroupAnswer, GroupRequest, GroupSpec, GroupState, GroupStatus, Hold, Kind, Known, Lost, Made,
     Member, NameAnswer, NameRequest, NodeMessage, Outcome, Packet, Raised, Returned, Shape, Stop, TaskSpec, ToHead,
 };
-pub use node::{Action, Event, Node};
+pub use node::{Action, ActorRow, Event, Leaving, Node, References, TaskRow};

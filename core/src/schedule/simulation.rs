@@ -2,6 +2,7 @@
 //! reorders; programs that submit, get and drop; machines that die, freeze and lose what they store. A seed decides
 //! all of it.
 
+mod drains;
 mod groups;
 mod programs;
 mod tests;
@@ -50,7 +51,7 @@ enum Coming {
     RemoveGroup(GroupId),
     /// An attempt's worker is done.
     Worker(NodeId, Attempt),
-    /// Each of six kinds comes at least once.
+    /// Each of seven kinds comes at least once.
     Fault(u64),
 }
 
@@ -78,6 +79,8 @@ struct Told {
     tasks: usize,
     /// Placement groups that were made.
     groups: usize,
+    /// Nodes that left in time.
+    left: usize,
     faults: BTreeMap<&'static str, usize>,
     /// What was broken, first things first.
     broken: Vec<String>,
@@ -114,6 +117,8 @@ struct World {
     told: Told,
     head_wakes_at: Moment,
     head_ahead: u64,
+    /// Objects that stores have lost.
+    evicted: BTreeSet<ObjectId>,
     /// What nodes were told that nobody has.
     warnings: Vec<(NodeId, Resources)>,
 }
@@ -146,15 +151,16 @@ impl World {
             told: Told::default(),
             head_wakes_at: END_AT,
             head_ahead: 0,
+            evicted: BTreeSet::new(),
             warnings: Vec::new(),
         };
         for _ in 0..3 + world.random.below(2) {
             world.start_node();
         }
         let first = world.random.draw();
-        for index in 0..8 {
+        for index in 0..9 {
             let at = Moment(1_000 + world.random.below(CALM_AT.0 - 2_000));
-            world.later(at, Coming::Fault(first.wrapping_add(index) % 6));
+            world.later(at, Coming::Fault(first.wrapping_add(index) % 7));
         }
         world
     }
@@ -375,6 +381,7 @@ impl World {
                 self.running.insert(task);
             }
             Action::Warn(_, missing) => self.warnings.push((id, missing)),
+            Action::Leave => self.leave(id),
             Action::Reset => {
                 if self.hosts.contains_key(&id) {
                     self.end_host(id);
@@ -439,10 +446,16 @@ impl World {
                         if let Some(host) = self.hosts.get_mut(&one) {
                             host.store.remove(&object);
                         }
+                        self.evicted.insert(object);
                         self.step_node(one, Event::Evicted(object));
                     }
                 }
                 "evicted"
+            }
+            5 => {
+                let long = self.random.below(6_000);
+                self.step_head(HeadEvent::Drain(one, long));
+                "drained"
             }
             _ => {
                 let jump = self.random.below(5_000);

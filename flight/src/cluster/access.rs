@@ -31,17 +31,17 @@ impl Access {
     /// Only who has this token may come.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`] for a token that is too short or has other than visible ASCII characters.
+    /// [`ErrorKind::InvalidInput`] for a token that is too short or has other than printable ASCII characters.
     pub fn with_token(token: &str) -> Result<Self> {
         if token.len() < TOKEN_CHARACTERS {
             return Err(Error::invalid(format!("a token of {} characters can be guessed", token.len()))
                 .with_hint(format!("use at least {TOKEN_CHARACTERS}, such as those of `openssl rand -hex 32`")));
         }
-        let wrong = || Error::invalid("a token may have visible ASCII characters only");
-        // Headers may have others, which not every client can send.
-        let is_visible = token.bytes().all(|byte| matches!(byte, b' '..=b'~'));
-        let value = is_visible.then(|| format!("Bearer {token}").parse().ok()).flatten();
-        let mut value: MetadataValue<Ascii> = value.ok_or_else(wrong)?;
+        // Headers may have more, which other programs do not write alike.
+        let is_plain = token.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+        let mut value: MetadataValue<Ascii> = (is_plain.then(|| format!("Bearer {token}")))
+            .and_then(|header| header.parse().ok())
+            .ok_or_else(|| Error::invalid("a token may have printable ASCII characters only"))?;
         value.set_sensitive(true);
         Ok(Self { token: Some(value), tls: None })
     }

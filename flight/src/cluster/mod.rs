@@ -29,7 +29,7 @@ use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 
 pub use access::Access;
-pub use ask::{ask, node_names};
+pub use ask::{ask, ask_all, node_names};
 pub use http::HttpClient;
 use switchboard::{FlightNetwork, Switchboard};
 use tls::Tls;

@@ -148,10 +148,9 @@ impl Service {
         let (number, queue) = self.board.accept(hello, listening.abort_handle());
         let _ = told.send(number);
         let ends: Pin<Box<dyn Stream<Item = FlightData> + Send>> = ReceiverStream::new(receiver).boxed();
-        let parcels = match queue {
-            Some(queue) => outgoing(queue).boxed(),
-            None => stream::pending().boxed(),
-        };
+        // A node has two connections to the head: as such, and as a node. What is for it goes over the newer one; the
+        // other one stays, for what the node says there, and would be begun again if it ended.
+        let parcels = stream::iter(queue).flat_map(outgoing).chain(stream::pending());
         let until_hung_up = parcels.take_until(ends.into_future());
         stream::iter([greeting]).chain(until_hung_up).map(Ok).boxed()
     }

@@ -30,7 +30,7 @@ _DEFAULT_PLACE = "127.0.0.1:7070"
 _WAIT_SECONDS = 10
 
 
-class JobStatus(str, enum.Enum):
+class JobStatus(enum.StrEnum):
     """Where a job is."""
 
     PENDING = "PENDING"
@@ -44,22 +44,16 @@ class JobStatus(str, enum.Enum):
     FAILED = "FAILED"
     """It ended otherwise; the message says how."""
 
-    def __str__(self) -> str:
-        return self.value
-
     def is_terminal(self) -> bool:
         """Whether nothing more will happen to it."""
         return self in {JobStatus.STOPPED, JobStatus.SUCCEEDED, JobStatus.FAILED}
 
 
-class JobType(str, enum.Enum):
+class JobType(enum.StrEnum):
     """How a job came about. Here all of them were submitted."""
 
     SUBMISSION = "SUBMISSION"
     DRIVER = "DRIVER"
-
-    def __str__(self) -> str:
-        return self.value
 
 
 @dataclass
@@ -223,7 +217,7 @@ class JobSubmissionClient:
         return JobDetails._of(self._ask("GET", _path(job_id)))
 
     def list_jobs(self) -> list[JobDetails]:
-        """The jobs that there are and were, in the order in which they came. Of those that are over the last are kept."""
+        """The jobs that there are and were, in the order in which they came; of those that are over the last ones."""
         return [JobDetails._of(told) for told in self._ask("GET", "/api/jobs/")]
 
     def get_job_logs(self, job_id: str) -> str:
@@ -249,7 +243,7 @@ class JobSubmissionClient:
                 return
 
     def stop_job(self, job_id: str) -> bool:
-        """Let a job end: its processes are asked to, and killed three seconds later. Whether it was not over already."""
+        """Let a job end: its processes are asked to, and killed three seconds later. Says whether it was not over."""
         return bool(self._ask("POST", _path(job_id, "/stop"))["stopped"])
 
     def delete_job(self, job_id: str) -> bool:

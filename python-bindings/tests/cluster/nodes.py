@@ -114,7 +114,7 @@ class Cluster:
 
     def name_of(self, member: Member) -> str:
         """The node's id, as the names of users' strategies have it."""
-        return str(self.nodes()[self.place_of(member)]["node"]).removeprefix("node-")
+        return str(self.nodes()[self.place_of(member)]["node"]).removeprefix("node-").zfill(16)
 
     def nodes(self) -> dict[str, dict[str, str]]:
         """What the head says of the nodes that live, by host and port."""
@@ -140,7 +140,17 @@ class Cluster:
     @contextmanager
     def started_driver(self, code: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
         """A program that runs beside the test, and is killed after it, or when it is overdue."""
-        command = [sys.executable, "-c", code, self.address, *map(str, arguments)]
+        with self._run([sys.executable, "-c", code, self.address, *map(str, arguments)]) as child:
+            yield child
+
+    @contextmanager
+    def started(self, arguments: list[str]) -> Iterator[subprocess.Popen[str]]:
+        """The same of a command of Sheaf's."""
+        with self._run([*SHEAF, *arguments]) as child:
+            yield child
+
+    @contextmanager
+    def _run(self, command: list[str]) -> Iterator[subprocess.Popen[str]]:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         with subprocess.Popen(command, text=True, env=self.env, **pipes) as child:
             overdue = threading.Timer(LIMIT_SECONDS, child.kill)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from wheels import wheel
+from runtime.processes import becomes_true, running
+from wheels import slow_source, wheel
 
 import sheaf as ray
 from sheaf._runtime.environment import head
@@ -136,6 +137,24 @@ def test_packages_of_pip_on_another_node(driver: Cluster, tmp_path: Path) -> Non
     assert [number for number, _ in told] == ["1.0", "2.0", "1.0"]
     assert all(Path(file).is_relative_to(driver.members[1].cache) for _, file in told)
     assert len(entries(driver.members[1], "pip")) == 2
+
+
+def test_what_installs_for_a_driver_that_is_killed_ends(driver: Cluster, tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    source = slow_source(tmp_path / "slow", "sheaf_test_slow", "1.0", begun)
+    code = f"""
+import sys, sheaf as ray
+pip = {{"packages": ["sheaf_test_slow @ file://{source}"], "pip_install_options": ["--no-index"]}}
+ray.init(sys.argv[1])
+ref = ray.remote(lambda: 1).options(resources={{"b": 0.01}}, runtime_env={{"pip": pip}}).remote()
+sys.stdin.readline()
+"""
+    with driver.started_driver(code) as child:
+        assert becomes_true(begun.exists, SECONDS)
+        pids = {int(pid) for pid in begun.read_text().split()}
+        assert running(pids) == pids
+        child.kill()
+        assert becomes_true(lambda: not running(pids), SECONDS)
 
 
 def test_a_head_that_is_not_there_is_told(driver: Cluster, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

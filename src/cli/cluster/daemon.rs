@@ -11,6 +11,7 @@ use clap::Args;
 use sheaf_core::jobs::{Jobs, JobsOptions};
 use sheaf_core::local::{Local, LocalOptions, Role};
 use sheaf_core::resources::{CPU, GPU, MEMORY, Resources};
+use sheaf_core::settings::Options;
 use sheaf_core::state::MemoryStore;
 use sheaf_core::{Error, ErrorKind, Result, env, host};
 use sheaf_flight::cluster::{Port, endpoint_of};
@@ -53,9 +54,6 @@ pub(in crate::cli) struct NodeFlags {
     /// Bytes of shared memory for objects [default: 30 % of the memory].
     #[arg(long, value_name = "BYTES")]
     object_store_memory: Option<u64>,
-    /// The folder for objects beyond that [default: that for temporary files].
-    #[arg(long, value_name = "FOLDER")]
-    spill_dir: Option<PathBuf>,
     /// A folder for what workers print, one file for each.
     #[arg(long, value_name = "FOLDER")]
     log_dir: Option<PathBuf>,
@@ -110,11 +108,11 @@ pub(in crate::cli) struct NodeArguments {
 }
 
 /// Runs a head, which is a node too.
-pub(in crate::cli) fn head(arguments: &HeadArguments) -> Result<(), Stop> {
+pub(in crate::cli) fn head(arguments: &HeadArguments, settings: &Options) -> Result<(), Stop> {
     let port = bind(&arguments.host, arguments.port, &arguments.node)?;
     let address = port.address().to_string();
     let place = address.rsplit('/').next().unwrap_or_default();
-    let options = arguments.node.options(Role::Head(address.clone()), place)?;
+    let options = arguments.node.options(Role::Head(address.clone()), settings, place)?;
     let jobs = arguments.node.jobs(place, &options)?;
     let port = port.with_jobs(Arc::clone(&jobs));
     let local = Local::start_with(options, |inlet| port.open(inlet, None).map(Some))?;
@@ -130,11 +128,11 @@ pub(in crate::cli) fn head(arguments: &HeadArguments) -> Result<(), Stop> {
 }
 
 /// Runs a node that belongs to a head.
-pub(in crate::cli) fn node(arguments: &NodeArguments) -> Result<(), Stop> {
+pub(in crate::cli) fn node(arguments: &NodeArguments, settings: &Options) -> Result<(), Stop> {
     let head = endpoint_of(&arguments.head, &arguments.node.access.access()?)?;
     let port = bind(&arguments.host, arguments.port, &arguments.node)?;
     let address = port.address().to_string();
-    let options = arguments.node.options(Role::Member(address.clone()), &arguments.head)?;
+    let options = arguments.node.options(Role::Member(address.clone()), settings, &arguments.head)?;
     let local = Local::start_with(options, |inlet| port.open(inlet, Some(head)).map(Some))?;
     say(&format!("the node runs at {address}"))?;
     let served = serve(&local);
@@ -147,7 +145,7 @@ fn bind(host: &str, port: u16, flags: &NodeFlags) -> Result<Port> {
 }
 
 impl NodeFlags {
-    fn options(&self, role: Role, head: &str) -> Result<LocalOptions> {
+    fn options(&self, role: Role, settings: &Options, head: &str) -> Result<LocalOptions> {
         let memory = host::memory_bytes().unwrap_or(MEMORY_BYTES) as f64;
         let mut labels = self.labels.clone();
         labels.insert(PYTHON_LABEL.to_string(), self.python_version()?);
@@ -156,7 +154,7 @@ impl NodeFlags {
             resources: self.all_resources(memory * (1.0 - STORE_PART))?,
             labels,
             store_bytes: self.object_store_memory.unwrap_or((memory * STORE_PART) as u64),
-            spill_dir: self.spill_dir.clone().unwrap_or_else(std::env::temp_dir),
+            spill_dir: settings.spill_dir.clone().unwrap_or_else(std::env::temp_dir),
             command: [&self.python, "-P", "-c", ZYGOTE, "{fd}", &self.access.for_workers(head)?]
                 .map(str::to_string)
                 .to_vec(),
@@ -217,6 +215,7 @@ fn serve(local: &Local) -> Result<(), Stop> {
                     warn(&line.text);
                 }
             }
+            None if local.has_left() => return Ok(()),
             None => return Err(Error::new(ErrorKind::Io, "the node has ended").into()),
         }
         if ended.try_recv().is_ok() {

@@ -1,8 +1,14 @@
 //! A cluster from the command line: `sheaf head` and `sheaf node` are its processes, `sheaf status` and the like look
 //! at it, and `sheaf job` lets it run programs.
 
+mod asked;
 mod daemon;
+mod drain;
 mod job;
+mod list;
+mod logs;
+mod memory;
+mod rows;
 mod show;
 
 use std::path::PathBuf;
@@ -12,7 +18,11 @@ use sheaf_core::{Error, ErrorKind, Result};
 use sheaf_flight::cluster::Access;
 
 pub(super) use daemon::{HeadArguments, NodeArguments, head, node};
+pub(super) use drain::{DrainArguments, drain};
 pub(super) use job::{JobCommand, job};
+pub(super) use list::{ListArguments, actors, tasks};
+pub(super) use logs::{LogsArguments, logs};
+pub(super) use memory::{MemoryArguments, memory};
 pub(super) use show::{ShowArguments, What, show};
 
 /// Where the head listens, unless it is told otherwise.

@@ -178,6 +178,11 @@ impl Head {
     pub(super) fn groups_without(&mut self, node: NodeId) {
         self.groups.gone.remove(&node);
         self.remove_groups_of(|(owner, _)| owner == node);
+        self.groups_leave(node);
+    }
+
+    /// Bundles are to be elsewhere than on a node. What runs in one that is there goes on until the node is gone.
+    pub(super) fn groups_leave(&mut self, node: NodeId) {
         for id in self.groups.alive.keys().copied().collect::<Vec<_>>() {
             let Some(group) = self.groups.alive.get_mut(&id) else { continue };
             let is_in_this_round = group.places.iter().any(|place| place.of_this_round() == Some(node));
@@ -309,7 +314,8 @@ impl Head {
     fn warn_of_group(&mut self, id: GroupId) {
         let Some(group) = self.groups.alive.get(&id).filter(|group| !group.is_warned) else { return };
         let (spec, asker) = (Arc::clone(&group.spec), group.asker);
-        let nodes: Vec<_> = self.members.iter().map(|(id, member)| member.as_candidate(*id)).collect();
+        let staying = self.members.iter().filter(|(_, member)| !member.is_leaving);
+        let nodes: Vec<_> = staying.map(|(id, member)| member.as_candidate(*id)).collect();
         let Some(why) = obstacle(&nodes, &spec.bundles, spec.spreading) else { return };
         if let Some(group) = self.groups.alive.get_mut(&id) {
             group.is_warned = true;

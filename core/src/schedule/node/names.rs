@@ -2,22 +2,33 @@
 //! handle.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::references::Count;
 use super::{Action, Node};
 use crate::ids::{ClientId, ObjectId};
 use crate::schedule::message::{Member, NameAnswer, NameRequest, ToHead};
 
+/// An actor, and the name that it is to have.
+type Claim = (ObjectId, Arc<str>);
+
 /// What this node knows of names.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     /// Questions that the head has not answered, and the actor for which a name is claimed.
-    asked: BTreeMap<u64, (ClientId, u64, Option<ObjectId>)>,
+    asked: BTreeMap<u64, (ClientId, u64, Option<Claim>)>,
     next: u64,
     /// Actors of this node's that have a name.
-    named: BTreeSet<ObjectId>,
+    named: BTreeMap<ObjectId, Arc<str>>,
     /// Those that live until they are ended.
     detached: BTreeSet<ObjectId>,
+}
+
+impl Names {
+    /// The name of an actor of this node's, and whether it lives without a handle.
+    pub(super) fn of(&self, actor: ObjectId) -> (Option<Arc<str>>, bool) {
+        (self.named.get(&actor).cloned(), self.detached.contains(&actor))
+    }
 }
 
 #[cfg(test)]
@@ -30,7 +41,7 @@ impl Names {
 impl Node {
     pub(super) fn ask_for_name(&mut self, client: ClientId, question: u64, request: NameRequest) {
         let actor = match &request {
-            NameRequest::Claim(_, actor, _) => Some(*actor),
+            NameRequest::Claim(name, actor, _) => Some((*actor, Arc::clone(name))),
             NameRequest::LookUp(_) | NameRequest::List(_) => None,
         };
         self.names.next += 1;
@@ -52,8 +63,8 @@ impl Node {
 
     pub(super) fn name_answered(&mut self, number: u64, answer: NameAnswer) {
         let Some((client, question, actor)) = self.names.asked.remove(&number) else { return };
-        if let (Some(actor), NameAnswer::Claimed) = (actor, &answer) {
-            self.names.named.insert(actor);
+        if let (Some((actor, name)), NameAnswer::Claimed) = (actor, &answer) {
+            self.names.named.insert(actor, name);
             if !self.is_alive(actor) {
                 self.is_nameless(actor);
             }
@@ -70,7 +81,7 @@ impl Node {
 
     /// An actor is over: nobody finds it any more, and nothing of this node's holds it.
     pub(super) fn is_nameless(&mut self, actor: ObjectId) {
-        if self.names.named.remove(&actor) {
+        if self.names.named.remove(&actor).is_some() {
             self.head.send(ToHead::Nameless(actor));
         }
         if self.names.detached.remove(&actor) {

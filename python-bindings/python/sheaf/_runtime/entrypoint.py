@@ -1,6 +1,7 @@
 """The entry point of a job: its environment, packed where it is submitted, and set up on the head before it runs.
 
-The head starts ``main`` in a process of its own, which becomes the entry point. What keeps it from that goes into a pipe.
+The head starts ``main`` in a process of its own, which becomes the entry point. What keeps it from that goes into a
+pipe.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def packed(runtime_env: Mapping[str, Any], head: Head) -> dict[str, Any]:
 
 
 def pack() -> None:
-    """The same for the command line: an environment and the head from the arguments, the answer as JSON on the output."""
+    """The same for the command line: the environment and the head are arguments, the answer is printed as JSON."""
     try:
         told = json.loads(sys.argv[2])
         head = Head.at(told["head"], told["token_file"], told["tls"])

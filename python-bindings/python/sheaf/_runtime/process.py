@@ -225,7 +225,7 @@ def join_session(
         with contextlib.ExitStack() as stack:
             stack.callback(connected.close)
             machine.check_pythons(address, json.loads(nodes))
-            depot = Depot(head=Head.at(address, token_file, tls))
+            depot = Depot(head=Head.at(address, token_file, tls), renews=True)
             stack.callback(depot.close)
             env = environment.with_path(environment.pack(env, depot), sys.path)
             _become_driver(connected, None, depot, shown=shown, namespace=namespace, env=env)

@@ -61,8 +61,8 @@ PARTS: dict[str, Part] = {
 
 # Ray's, which are not there.
 _LATER = ("container", "image_uri", "java_jars", "nsight", "uv")
-# Each decides what packages the worker's Python has.
-_EXCLUSIVE = ("pip", "conda")
+# A conda environment has a Python of its own, with its own packages.
+_OTHER_THAN_CONDA = ("pip", "py_executable")
 # The driver's own business, and of the interpreter that is left.
 _INTERNAL = ("path",)
 
@@ -81,15 +81,14 @@ def normalise(runtime_env: Mapping[str, Any] | None, inherited: str = "") -> str
     if not runtime_env:
         return inherited
     checked = {key: _check(key, value) for key, value in runtime_env.items() if value is not None}
-    if all(key in checked for key in _EXCLUSIVE):
+    others = [key for key in _OTHER_THAN_CONDA if key in checked]
+    if others and "conda" in checked:
         raise ValueError(
-            "runtime_env has pip and conda, which each bring packages of their own\n"
+            f"runtime_env has {others[0]} and conda, which brings a Python and packages of its own\n"
             "  help: have pip: [...] among the dependencies of the conda environment"
         )
-    whole: dict[str, Any] = json.loads(inherited or "{}")
-    if any(key in checked for key in _EXCLUSIVE):
-        for key in _EXCLUSIVE:
-            whole.pop(key, None)
+    replaced = _OTHER_THAN_CONDA if "conda" in checked else ("conda",) if others else ()
+    whole = {key: value for key, value in json.loads(inherited or "{}").items() if key not in replaced}
     for key, value in checked.items():
         whole[key] = {**whole.get(key, {}), **value} if key == "env_vars" else value
     # They say how packages are made, which is over when there are none to make.

@@ -9,10 +9,13 @@ import sys
 
 
 def main() -> None:
-    """Be a worker with what the command line tells."""
-    told = json.loads(sys.argv[1])
+    """Be a worker with what is in the open file whose number the command line has."""
+    with open(int(sys.argv[1]), encoding="utf-8") as file:
+        file.seek(0)
+        told = json.load(file)
     # The folder of this file has modules that are not for others.
-    del sys.path[0]
+    beside = os.path.dirname(os.path.abspath(__file__))
+    sys.path[:] = [folder for folder in sys.path if folder != beside]
     try:
         there, here = tuple(told["python"]), tuple(sys.version_info[:2])
         if there != here:

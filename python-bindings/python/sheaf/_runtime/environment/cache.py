@@ -23,8 +23,9 @@ from sheaf.exceptions import RuntimeEnvSetupError
 MOST_BYTES = 10 << 30
 # How long a failure that was dear to find out is told again, before another try.
 FAILED_SECONDS = 60.0
-# Copies of folders in which a program writes are nobody else's: they go when they were not used for so long.
-_COPIES, _COPIES_SECONDS = "working_dir", 3_600.0
+# The kind of copies of folders in which a program writes. They are nobody else's: they go when they were not used for
+# so long.
+COPIES, _COPIES_SECONDS = "working_dir", 3_600.0
 # Between two looks at a lock that somebody else has.
 _PAUSE_SECONDS = 0.02
 
@@ -94,8 +95,12 @@ class Cache:
             remembers_failure: Whether a failure to make it is told for a while without another try.
         """
         entry = _Entry(self.root / kind / key)
-        if entry.folder in self._held and entry.ready.exists():
-            return entry.content
+        if (known := self._held.get(entry.folder)) is not None:
+            if entry.ready.exists():
+                return entry.content
+            # Somebody has emptied the cache by hand.
+            del self._held[entry.folder]
+            os.close(known)
         self._make_folder(entry.folder.parent)
         while True:
             if entry.ready.exists():
@@ -127,6 +132,12 @@ class Cache:
         while self._held:
             os.close(self._held.popitem()[1])
 
+    def drop(self, kind: str, ending: str) -> None:
+        """Remove the entries of a kind whose keys end so, and that nobody uses."""
+        for entry in self._entries():
+            if entry.folder.parent.name == kind and entry.folder.name.endswith(ending):
+                _removed(entry)
+
     def trim(self, most_bytes: int | None = None) -> None:
         """Remove what was used longest ago, and nobody uses, until the rest is within the bound."""
         most_bytes = self._most_bytes if most_bytes is None else most_bytes
@@ -134,7 +145,7 @@ class Cache:
         for entry in self._entries():
             used, size = _told(entry)
             total += size
-            if used is None or (entry.folder.parent.name == _COPIES and now - used > _COPIES_SECONDS):
+            if used is None or (entry.folder.parent.name == COPIES and now - used > _COPIES_SECONDS):
                 total -= size if _removed(entry) else 0
             else:
                 there.append((used, size, entry))

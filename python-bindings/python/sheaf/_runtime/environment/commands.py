@@ -30,9 +30,13 @@ def run(
     *,
     until: float,
     env: Mapping[str, str] | None = None,
-    folder: Path | None = None,
+    folder: Path,
 ) -> None:
-    """Run a program. Raises ``RuntimeEnvSetupError`` with its last lines where it fails or takes too long."""
+    """Run a program in a folder of the cache, which is where it leaves what it leaves behind when it is killed.
+
+    Raises ``RuntimeEnvSetupError`` with its last lines where it fails or takes too long.
+    """
+    env = {**(os.environ if env is None else env), "TMPDIR": str(folder)}
     words = [os.fspath(word) for word in command]
     try:
         child = subprocess.Popen(

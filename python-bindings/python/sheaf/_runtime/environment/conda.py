@@ -101,7 +101,7 @@ def _made(text: str, made: Setup) -> Path:
         folder.rmdir()
         verb = ["create", "--yes"] if Path(program).name == "micromamba" else ["env", "create"]
         command: list[str | Path] = [program, *verb, "--prefix", folder, "--file", file]
-        commands.run(command, "the conda environment cannot be made: conda", until=made.until)
+        commands.run(command, "the conda environment cannot be made: conda", until=made.until, folder=folder.parent)
 
     key = hashlib.sha256(re.sub(r"\s+\n", "\n", text).encode()).hexdigest()
     return made.depot.cache.hold(_KEY, key, create, until=made.until, remembers_failure=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import secrets
 import shutil
 import threading
 import time
@@ -10,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from sheaf._runtime.environment import packages
-from sheaf._runtime.environment.cache import Cache
+from sheaf._runtime.environment.cache import COPIES, Cache
 from sheaf._runtime.environment.head import Head
 from sheaf._runtime.environment.packages import File, Package
 from sheaf.exceptions import RuntimeEnvSetupError
@@ -20,17 +23,25 @@ _FILE = "package"
 _PART_BYTES = 1 << 20
 # How long a driver waits for others of this user that make the same package, and for the head.
 _MAKE_SECONDS = 600.0
+# How often a driver looks whether the head still has its packages: sooner than a node that misses one gives up.
+_RENEW_SECONDS = 5.0
+_END_SECONDS = 2.0
 
 
 class Depot:
     """The packages that this process makes and uses. What it uses stays in the cache for as long as it lives."""
 
-    def __init__(self, own: Cache | None = None, head: Head | None = None) -> None:
+    def __init__(self, own: Cache | None = None, head: Head | None = None, *, renews: bool = False) -> None:
+        """With ``renews``, the head is given again what it has lost, for as long as this is open."""
         self.cache = Cache() if own is None else own
         self._head = head
         # What was packed last, with what could be seen of the files without reading them.
         self._packed: dict[str, tuple[Any, Package]] = {}
-        self._given: set[str] = set()
+        self._given: dict[str, Path] = {}
+        self._renews = renews
+        self._renewer: threading.Thread | None = None
+        self._is_over = threading.Event()
+        self._copy: tuple[int, str] | None = None
         self._lock = threading.Lock()
 
     @classmethod
@@ -43,6 +54,13 @@ class Depot:
     def told(self) -> dict[str, Any]:
         """What ``of`` makes the same of."""
         return {"cache": str(self.cache.root), **(self._head.told if self._head else {})}
+
+    @property
+    def copy(self) -> str:
+        """What the copies are called that belong to this program alone: to this process, and not to what it forks."""
+        if self._copy is None or self._copy[0] != os.getpid():
+            self._copy = os.getpid(), secrets.token_hex(8)
+        return self._copy[1]
 
     def pack(self, what: str, name: str, files: list[File]) -> Package:
         """A package of these files, which this process keeps, and the cluster has."""
@@ -76,8 +94,13 @@ class Depot:
         return self.cache.hold(_KIND, package.sha256, fetch, until=until) / _FILE
 
     def close(self) -> None:
-        """Let go of all packages."""
+        """Let go of all packages, and remove the copies of this program that no worker uses any more."""
+        self._is_over.set()
+        if self._renewer is not None:
+            self._renewer.join(_END_SECONDS)
         self.cache.close()
+        if self._copy is not None:
+            self.cache.drop(COPIES, self._copy[1])
 
     def _write(self, what: str, files: list[File]) -> str:
         import tempfile
@@ -106,8 +129,19 @@ class Depot:
         if self._head is None or package.sha256 in self._given:
             return
         until = time.monotonic() + _MAKE_SECONDS
-        self._head.give(package.sha256, self.find(package, until), what, until)
-        self._given.add(package.sha256)
+        file = self.find(package, until)
+        self._head.give(package.sha256, file, what, until)
+        self._given[package.sha256] = file
+        if self._renews and self._renewer is None:
+            self._renewer = threading.Thread(target=self._renew, args=[self._head], name="sheaf-packages", daemon=True)
+            self._renewer.start()
+
+    def _renew(self, head: Head) -> None:
+        while not self._is_over.wait(_RENEW_SECONDS):
+            for sha256, file in list(self._given.items()):
+                # A head that is not there is asked the next time.
+                with contextlib.suppress(RuntimeEnvSetupError, OSError):
+                    head.give(sha256, file, "a package", time.monotonic())
 
 
 def _file_name(name: str) -> str:

@@ -140,13 +140,14 @@ def _context(files: tuple[str, str, str]) -> ssl.SSLContext:
 
 
 def _check(answer: HTTPResponse) -> None:
-    """Raise for an answer that is a refusal: ``LookupError`` for one that stays, ``OSError`` for one that may pass."""
+    """Raise for an answer that is a refusal: ``OSError`` for one that may pass, ``LookupError`` for any other."""
     if answer.status < HTTPStatus.BAD_REQUEST:
         return
     words = f"{answer.status} {answer.reason}: {answer.read(_WORDS_BYTES).decode(errors='replace').strip()}"
     if answer.status == HTTPStatus.NOT_FOUND:
-        raise LookupError(
-            "it has it no more: it keeps what was used last, and nothing when it starts again\n"
-            "  help: call init again, which gives it to the head"
+        # A driver that lives gives it again in a moment.
+        raise ConnectionError(
+            "it has it no more: it keeps what was used last, and nothing when it starts again, "
+            "and the driver that gave it is gone"
         )
     raise LookupError(words) if answer.status < HTTPStatus.INTERNAL_SERVER_ERROR else ConnectionError(words)

@@ -41,8 +41,6 @@ def become(made: Setup, command: list[str], socket: int, pipe: int) -> NoReturn:
 
     import sheaf
 
-    for file in (socket, pipe, *made.depot.cache.files):
-        os.set_inheritable(file, True)
     told = {
         "python": list(sys.version_info[:2]),
         "sheaf": list(dict.fromkeys(os.path.dirname(each.__path__[0]) for each in (sheaf, cloudpickle))),
@@ -52,7 +50,13 @@ def become(made: Setup, command: list[str], socket: int, pipe: int) -> NoReturn:
         "socket": socket,
         "pipe": pipe,
     }
-    words = [*command, str(Path(__file__).with_name("boot.py")), json.dumps(told)]
+    # By a file: a command line is short, and seen by everybody.
+    letter = os.memfd_create("sheaf-setup")
+    with open(letter, "w", encoding="utf-8", closefd=False) as file:
+        json.dump(told, file)
+    for each in (letter, socket, pipe, *made.depot.cache.files):
+        os.set_inheritable(each, True)
+    words = [*command, str(Path(__file__).with_name("boot.py")), str(letter)]
     try:
         os.execvp(words[0], words)
     except OSError as error:

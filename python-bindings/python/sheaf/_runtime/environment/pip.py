@@ -84,10 +84,14 @@ def key_of(value: Mapping[str, Any]) -> str:
 def enter(folder: Path) -> None:
     """Let this process, which was forked from another Python, be of the virtual environment in a folder."""
     inside = packages_of(folder)
-    known = set(sys.path)
-    setup.put_first([inside])
+    known, before = set(sys.path), len(sys.path)
     for name in sorted(name for name in os.listdir(inside) if name.endswith(".pth") and name != _BASE):
         site.addpackage(str(inside), name, known)
+    added = sys.path[before:]
+    del sys.path[before:]
+    # Behind the program's own modules, as in any environment, and before what else was installed.
+    at = next((at for at, path in enumerate(sys.path) if path in _base_folders()), before)
+    sys.path[at:at] = [str(inside), *added]
     os.environ["VIRTUAL_ENV"] = str(folder)
     os.environ.pop("PYTHONHOME", None)
     setup.put_first_in_variable("PATH", folder / "bin")
@@ -106,10 +110,12 @@ def make(folder: Path, value: Mapping[str, Any], until: float) -> None:
     # Where this Python has a pip, the environment sees it and needs none of its own.
     has_pip = any(os.path.isdir(os.path.join(base, "pip")) for base in _base_folders())
     what = f"the environment pip={value['packages']!r:.300} cannot be made"
+    # What pip leaves behind when it is killed is within the entry of the cache too.
+    beside = folder.parent
     if has_pip:
         venv.EnvBuilder(symlinks=True, with_pip=False).create(folder)
     else:
-        commands.run([sys.executable, "-m", "venv", folder], f"{what}: venv", until=until)
+        commands.run([sys.executable, "-m", "venv", folder], f"{what}: venv", until=until, folder=beside)
     lines = [f"import site; site.addsitedir({path!r})\n" for path in _base_folders()]
     (packages_of(folder) / _BASE).write_text("".join(lines), encoding="utf-8")
     requirements = folder / "requirements.txt"
@@ -117,7 +123,7 @@ def make(folder: Path, value: Mapping[str, Any], until: float) -> None:
     pip: list[str | Path] = [folder / "bin" / "python", "-m", "pip"]
     # What pip was started from is not what it is to install into.
     env = {name: text for name, text in os.environ.items() if name not in ("PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV")}
-    run = functools.partial(commands.run, until=until, env=env, folder=folder)
+    run = functools.partial(commands.run, until=until, env=env, folder=beside)
     if version := value.get("pip_version"):
         asked = "pip" + (version if version[:1] in "=<>!~" else f"=={version}")
         run([*pip, "install", *_OPTIONS, asked], f"{what}: {asked}")

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-import secrets
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sheaf._runtime.environment import packages, paths, setup
+from sheaf._runtime.environment.cache import COPIES
 from sheaf._runtime.environment.depot import Depot
 from sheaf._runtime.environment.setup import Setup
 
 _KEY = "working_dir"
-
-# Code may write where it runs: each program has a copy of its own on each machine, which its workers share.
-_copy = secrets.token_hex(8)
 
 
 def check(value: Any) -> str:
@@ -32,11 +29,12 @@ def pack(value: str, excludes: list[str], depot: Depot) -> str:
         package = depot.pack(f"{_KEY} {value!r}", packages.name_of(path), packages.files_of(path, excludes))
     else:
         package = depot.store(f"{_KEY} {value!r}", path)
-    return str(replace(package, copy=_copy))
+    # Code may write where it runs: each program has a copy of its own on each machine, which its workers share.
+    return str(replace(package, copy=depot.copy))
 
 
 def apply(value: str, made: Setup) -> None:
     """Run in the copy of it that is this program's."""
-    folder = made.unpacked(_KEY, packages.read(value)) if packages.is_package(value) else Path(value)
+    folder = made.unpacked(COPIES, packages.read(value)) if packages.is_package(value) else Path(value)
     os.chdir(folder)
     setup.put_first([folder])
