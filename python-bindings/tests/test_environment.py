@@ -123,6 +123,13 @@ def test_requirements_are_what_their_file_says_now(tmp_path):
     ]
 
 
+def test_requirements_that_name_themselves_are_refused(tmp_path):
+    (tmp_path / "a.txt").write_text("-r b.txt\n")
+    (tmp_path / "b.txt").write_text("-r ./a.txt\n")
+    with pytest.raises(ValueError, match=r"a\.txt' are among themselves"):
+        environment.normalise({"pip": str(tmp_path / "a.txt")})
+
+
 def test_variables_may_name_others(monkeypatch, depot):
     monkeypatch.setitem(os.environ, "SHEAF_TEST_SET", "set")
     environment.apply('{"env_vars": {"SHEAF_TEST": "${SHEAF_TEST_SET}-${SHEAF_TEST_UNSET}"}}', depot)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from runtime.processes import becomes_true
 
-from sheaf._runtime.environment import Depot, cache, packages, patterns
+from sheaf._runtime.environment import Depot, cache, commands, packages, patterns
 from sheaf._runtime.environment import depot as depot_module
 from sheaf._runtime.environment.cache import Cache
 from sheaf.exceptions import RuntimeEnvSetupError
@@ -311,9 +311,24 @@ def test_a_failure_is_told_again_for_a_while_and_then_tried(tmp_path, monkeypatc
             own.hold("kind", "key", fails, until=soon(), remembers_failure=True)
     assert len(tries) == 1
     assert not (tmp_path / "kind" / "key").exists()
+    own.trim()
+    assert sorted(path.name for path in (tmp_path / "kind").iterdir()) == ["key.failed", "key.lock"]
     monkeypatch.setattr(cache, "FAILED_SECONDS", 0)
+    own.trim()
+    assert list((tmp_path / "kind").iterdir()) == []
     own.hold("kind", "key", writes(1), until=soon(), remembers_failure=True)
     assert sorted(path.name for path in (tmp_path / "kind").iterdir()) == ["key", "key.lock"]
+    own.close()
+
+
+def test_one_whose_time_was_over_fails_for_itself_alone(tmp_path):
+    def fails(folder):
+        raise RuntimeEnvSetupError("it took too long")
+
+    own = Cache(tmp_path)
+    with pytest.raises(RuntimeEnvSetupError, match="too long"):
+        own.hold("kind", "key", fails, until=NEVER, remembers_failure=True)
+    own.hold("kind", "key", writes(1), until=soon(), remembers_failure=True)
     own.close()
 
 
@@ -347,3 +362,21 @@ def test_the_cache_is_the_users_own(tmp_path, monkeypatch):
     assert own.root.stat().st_mode & 0o777 == 0o700
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
     assert Cache().root == Path.home() / ".cache" / "sheaf" / "environments"
+
+
+def test_a_program_that_finds_the_disk_full_makes_room_and_is_run_again(tmp_path):
+    own = Cache(tmp_path / "cache")
+    own.hold("kind", "unused", writes(1), until=soon())
+    own.close()
+    # As pip says it; it ends well where there is room.
+    code = "import os, sys; sys.exit('ERROR: [Errno 28] No space left on device' if os.path.exists({!r}) else 0)"
+    unused = tmp_path / "cache" / "kind" / "unused"
+    command = [sys.executable, "-c", code.format(str(unused))]
+    path = own.hold(
+        "kind", "key", lambda folder: commands.run(command, "pip", until=soon(), folder=folder), until=soon()
+    )
+    assert (path.exists(), unused.exists()) == (True, False)
+    command = [sys.executable, "-c", code.format("/")]
+    with pytest.raises(RuntimeEnvSetupError, match=r"no room for .*kind/full.*pip: No space left.* bytes are free"):
+        own.hold("kind", "full", lambda folder: commands.run(command, "pip", until=soon(), folder=folder), until=soon())
+    own.close()

@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -157,9 +156,13 @@ sys.stdin.readline()
         assert becomes_true(lambda: not running(pids), SECONDS)
 
 
+def refuses(*_: object) -> None:
+    raise ConnectionRefusedError("Connection refused")
+
+
 def test_a_head_that_is_not_there_is_told(driver: Cluster, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(head, "_PAUSES_SECONDS", (0.01,))
-    monkeypatch.setattr(head.Head, "_connection", lambda _: HTTPConnection("127.0.0.1:1"))
+    monkeypatch.setattr(head.Head, "_answer", refuses)
     asked = seen.options(runtime_env={"working_dir": str(project)})
     with pytest.raises(ray.exceptions.RuntimeEnvSetupError, match=r"working_dir .*cannot be given to the head at"):
         asked.remote()

@@ -16,10 +16,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from sheaf._runtime import context, environment, machine
-from sheaf._runtime.environment import Depot, Head
+from sheaf._runtime import context, machine
 
 if TYPE_CHECKING:
+    from sheaf._runtime.environment import Depot
     from sheaf._runtime.exporter import Exporter
     from sheaf._runtime.inline.client import InlineClient
     from sheaf._runtime.output import Printer
@@ -58,6 +58,7 @@ _number = 0
 _client: RuntimeClient | None = None
 _session: _Session | None = None
 _depot: Depot | None = None
+_cluster: Mapping[str, Any] = {}
 _forked: list[object] = []
 _is_exiting = False
 
@@ -151,16 +152,33 @@ def env() -> str:
 
 def env_of(runtime_env: Mapping[str, Any] | None) -> str:
     """The environment of a call made here that asks for this one, as ``CallOptions.env``."""
+    if not runtime_env:
+        return env()
+    from sheaf._runtime import environment
+
     asked = environment.normalise(runtime_env, env())
-    depot = _depot if _session is None else _session.depot
     # Calls that run inline have no other folder than this process.
-    return asked if depot is None or not runtime_env else environment.pack(asked, depot)
+    is_inline = _session is not None and _session.depot is None
+    return asked if is_inline else environment.pack(asked, packages())
 
 
-def keep_packages(depot: Depot) -> None:
-    """Let the packages of this worker be there, and those of its own calls be put there, for as long as it lives."""
+def know_cluster(told: Mapping[str, Any]) -> None:
+    """Let this worker know what its node tells of where packages are."""
+    global _cluster
+    _cluster = told
+
+
+def packages() -> Depot:
+    """The packages of this process; what it uses of them is kept for as long as it lives."""
     global _depot
-    _depot = depot
+    if _session is not None and _session.depot is not None:
+        return _session.depot
+    with _lock:
+        if _depot is None:
+            from sheaf._runtime.environment import Depot
+
+            _depot = Depot.of(_cluster)
+        return _depot
 
 
 def become_worker(new: RuntimeClient) -> None:
@@ -182,6 +200,8 @@ def start_session(
     env: str,
 ) -> None:
     """Start a head and node in this process and be their driver."""
+    from sheaf._runtime import environment
+    from sheaf._runtime.environment import Depot
     from sheaf._sheaf import Runtime
 
     _refuse_fork()
@@ -215,6 +235,8 @@ def join_session(
     env: str,
 ) -> None:
     """Be a driver of a cluster, through the node of it that is on this machine."""
+    from sheaf._runtime import environment
+    from sheaf._runtime.environment import Depot, Head
     from sheaf._sheaf import join_cluster
 
     _refuse_fork()

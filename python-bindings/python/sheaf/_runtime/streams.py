@@ -91,7 +91,7 @@ class ObjectRefGenerator:
         >>> sheaf.wait([three])[0] == [three], three.next_ready()
         (True, True)
         """
-        return not self._is_over and process.client().wait([self._stream.first], 1, 0, [0])[0]
+        return not self._is_over and process.client().wait([self._stream.first], 1, 0, streams=[0])[0]
 
     def is_finished(self) -> bool:
         """Whether the generator has ended and all of its references were taken.

@@ -24,9 +24,7 @@ from collections import deque
 from functools import partial
 from typing import Any, NoReturn
 
-from sheaf._runtime import environment, process, worker
-from sheaf._runtime.environment import interpreter
-from sheaf._runtime.environment.depot import Depot
+from sheaf._runtime import process, worker
 
 _FILES = 3
 _READ_BYTES = 64 * 1024
@@ -39,7 +37,7 @@ _LOOK_SECONDS = 1.0
 _PR_SET_PDEATHSIG = 1
 
 # Workers need them at times; they are imported while there is nothing else to do.
-_WHEN_IDLE = ("asyncio", "concurrent.futures.thread")
+_WHEN_IDLE = ("asyncio", "concurrent.futures.thread", "sheaf._runtime.environment")
 
 
 def main() -> None:
@@ -55,7 +53,7 @@ def main() -> None:
             file=sys.stderr,
         )
     cluster = json.loads(sys.argv[2]) if len(sys.argv) > 2 else {}
-    Zygote(socket.socket(fileno=int(sys.argv[1])), Depot.of(cluster)).serve()
+    Zygote(socket.socket(fileno=int(sys.argv[1])), cluster).serve()
 
 
 def go_on(told: dict[str, Any]) -> NoReturn:
@@ -64,15 +62,15 @@ def go_on(told: dict[str, Any]) -> NoReturn:
     sys.argv = ["sheaf-worker"]
     for file in (told["socket"], told["pipe"]):
         os.set_inheritable(file, False)
-    _work(told["env"], Depot.of(told["depot"]), told["socket"], told["pipe"])
+    _work(told["env"], told["depot"], told["socket"], told["pipe"])
 
 
 class Zygote:
     """Forks workers for the node at the other end of a socket."""
 
-    def __init__(self, node: socket.socket, depot: Depot) -> None:
+    def __init__(self, node: socket.socket, cluster: dict[str, Any]) -> None:
         self._node = node
-        self._depot = depot
+        self._cluster = cluster
         self._own, self._parent = os.getpid(), os.getppid()
         self._heard = b""
         # What the node does not take at once: it may be busy with asking, and neither may wait for the other.
@@ -207,25 +205,35 @@ class Zygote:
             _take_files(files, setup)
             sys.argv = ["sheaf-worker"]
             gc.enable()
-            _work(env, self._depot, files[0], setup)
+            _work(env, self._cluster, files[0], setup)
         except BaseException:
             sys.excepthook(*sys.exc_info())
         finally:
             os._exit(1)
 
 
-def _work(env: str, depot: Depot, node: int, setup: int) -> NoReturn:
+def _work(env: str, cluster: dict[str, Any], node: int, setup: int) -> NoReturn:
     """Set this process up, and be a worker; or tell what failed by the pipe."""
+    process.know_cluster(cluster)
     try:
-        made = environment.apply(env, depot)
-        if made is not None and made.interpreter is not None:
-            interpreter.become(made, made.interpreter, node, setup)
+        if env:
+            _set_up(env, node, setup)
     except Exception as error:
         os.write(setup, str(error).encode(errors="replace")[:_ERROR_BYTES])
         os._exit(1)
     os.close(setup)
-    process.keep_packages(depot)
     worker.main(node)
+
+
+def _set_up(env: str, node: int, setup: int) -> None:
+    # Most workers have no environment, and wait for no module of it.
+    from sheaf._runtime import environment
+    from sheaf._runtime.environment import interpreter
+
+    # What it uses of the cache is kept for as long as the process lives.
+    made = environment.apply(env, process.packages())
+    if made is not None and made.interpreter is not None:
+        interpreter.become(made, made.interpreter, node, setup)
 
 
 def _take_files(files: list[int], setup: int) -> None:

@@ -122,7 +122,7 @@ class Cache:
                 continue
             try:
                 if not entry.ready.exists():
-                    self._make(entry, make, remembers_failure=remembers_failure)
+                    self._make(entry, make, until, remembers_failure=remembers_failure)
                     self.trim()
             finally:
                 os.close(alone)
@@ -145,6 +145,8 @@ class Cache:
         for entry in self._entries():
             used, size = _told(entry)
             total += size
+            if used is None and _failure(entry) is not None:
+                continue
             if used is None or (entry.folder.parent.name == COPIES and now - used > _COPIES_SECONDS):
                 total -= size if _removed(entry) else 0
             else:
@@ -156,9 +158,13 @@ class Cache:
 
     def _entries(self) -> Iterator[_Entry]:
         for kind in sorted(self.root.iterdir()) if self.root.is_dir() else ():
-            for folder in sorted(kind.iterdir()) if kind.is_dir() else ():
-                if folder.suffix not in (".lock", ".failed"):
-                    yield _Entry(folder)
+            # Of what could not be made there are only the files beside its folder.
+            names = (
+                {name.removesuffix(".lock").removesuffix(".failed") for name in os.listdir(kind)}
+                if kind.is_dir()
+                else ()
+            )
+            yield from (_Entry(kind / name) for name in sorted(names))
 
     def _make_folder(self, folder: Path) -> None:
         try:
@@ -171,7 +177,7 @@ class Cache:
                 "  help: let XDG_CACHE_HOME name a folder that this user may write to"
             ) from error
 
-    def _make(self, entry: _Entry, make: Callable[[Path], None], *, remembers_failure: bool) -> None:
+    def _make(self, entry: _Entry, make: Callable[[Path], None], until: float, *, remembers_failure: bool) -> None:
         if remembers_failure and (why := _failure(entry)) is not None:
             raise RuntimeEnvSetupError(why)
         try:
@@ -184,7 +190,8 @@ class Cache:
                 self.trim(0)
                 self._try(entry, make)
         except RuntimeEnvSetupError as error:
-            if remembers_failure:
+            # One whose time was over fails for itself alone: the next one may have more.
+            if remembers_failure and time.monotonic() < until:
                 # Where this is not written down, the next one finds it out himself.
                 with contextlib.suppress(OSError):
                     entry.failed.write_text(json.dumps({"at": time.time(), "why": str(error)}), encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import ctypes
+import errno
 import os
 import re
 import selectors
@@ -34,7 +35,8 @@ def run(
 ) -> None:
     """Run a program in a folder of the cache, which is where it leaves what it leaves behind when it is killed.
 
-    Raises ``RuntimeEnvSetupError`` with its last lines where it fails or takes too long.
+    Raises ``RuntimeEnvSetupError`` with its last lines where it fails or takes too long, and ``OSError`` where it says
+    that the disk is full.
     """
     env = {**(os.environ if env is None else env), "TMPDIR": str(folder)}
     words = [os.fspath(word) for word in command]
@@ -58,6 +60,9 @@ def run(
         finally:
             # After its end this does nothing.
             child.kill()
+    if child.returncode != 0 and any(os.strerror(errno.ENOSPC) in line for line in lines):
+        # Whoever keeps the folder knows what could go from it.
+        raise OSError(errno.ENOSPC, f"{what}: {os.strerror(errno.ENOSPC)}")
     told = "".join(f"\n  {line[:_LINE_CHARACTERS]}" for line in lines)
     if not is_over:
         raise _error(

@@ -168,9 +168,11 @@ def _checked_list(name: str, value: Any) -> list[str]:
     return list(value)
 
 
-def _lines_of(path: Path) -> list[str]:
+def _lines_of(path: Path, within: tuple[Path, ...] = ()) -> list[str]:
     """The lines of a file of requirements: what it says now, with the files that it names."""
     path = path.expanduser().absolute()
+    if path in within:
+        raise ValueError(f"runtime_env: the requirements in {str(path)!r} are among themselves")
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -178,14 +180,14 @@ def _lines_of(path: Path) -> list[str]:
     # A backslash goes on with the next line.
     lines = (line.strip() for line in text.replace("\\\n", " ").splitlines())
     kept = [line for line in lines if line and not line.startswith("#")]
-    return [said for line in kept for said in _said(line, path.parent)]
+    return [said for line in kept for said in _said(line, path.parent, (*within, path))]
 
 
-def _said(line: str, beside: Path) -> list[str]:
+def _said(line: str, beside: Path, within: tuple[Path, ...]) -> list[str]:
     found = re.fullmatch(r"(-r|--requirement|-c|--constraint)(?:\s+|=)(.+?)(?:\s+#.*)?", line)
     if found is None or "://" in found[2]:
         return [line]
-    path = beside / found[2]
+    path = Path(os.path.normpath(beside / found[2]))
     if found[1] in ("-r", "--requirement"):
-        return _lines_of(path)
+        return _lines_of(path, within)
     return [f"-c {path}"]
