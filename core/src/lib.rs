@@ -9,6 +9,7 @@ pub mod error;
 mod flaw;
 pub mod host;
 pub mod ids;
+pub mod jobs;
 pub mod link;
 pub mod local;
 pub mod memory;

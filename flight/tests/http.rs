@@ -1,15 +1,19 @@
-//! What a node serves by HTTP/1.1, spoken by hand: who may come, and packages.
+//! What a node serves by HTTP/1.1, spoken by hand: who may come, packages, and jobs, whose entry points a shell runs.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot begin fails")]
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use sheaf_core::ErrorKind;
+use sheaf_core::jobs::{Jobs, JobsOptions};
 use sheaf_core::local::{Inquiry, Local, LocalOptions, Role};
 use sheaf_core::resources::Resources;
-use sheaf_flight::cluster::{Access, Port, ask};
+use sheaf_core::state::MemoryStore;
+use sheaf_flight::cluster::{Access, HttpClient, Port, ask};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const TOKEN: &str = "a token for tests only";
@@ -20,17 +24,21 @@ const HELLO: (&str, &[u8]) = ("2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e7
 fn node(head: Option<&str>, access: Access) -> (Local, String) {
     let port = Port::bind("127.0.0.1:0", None, access).unwrap();
     let address = port.address().to_string();
-    let options = LocalOptions {
-        role: if head.is_some() { Role::Member(address.clone()) } else { Role::Head(address.clone()) },
+    let options = options(head, &address);
+    let head = head.map(str::to_string);
+    (Local::start_with(options, |inlet| port.open(inlet, head).map(Some)).unwrap(), address)
+}
+
+fn options(head: Option<&str>, address: &str) -> LocalOptions {
+    LocalOptions {
+        role: if head.is_some() { Role::Member(address.to_string()) } else { Role::Head(address.to_string()) },
         resources: Resources::default(),
         labels: BTreeMap::new(),
         store_bytes: 1 << 20,
         spill_dir: std::env::temp_dir(),
         command: ["bash", "-c", "cat <&{fd}"].map(str::to_string).to_vec(),
         log_dir: None,
-    };
-    let head = head.map(str::to_string);
-    (Local::start_with(options, |inlet| port.open(inlet, head).map(Some)).unwrap(), address)
+    }
 }
 
 /// The status, the headers and the body of an answer.
@@ -123,4 +131,114 @@ fn only_the_head_has_packages() {
     let told = say(&other, &format!("PUT /api/packages/{}", HELLO.0), "", HELLO.1);
     assert_eq!(told.0, 404);
     assert!(told.json()["error"]["hint"].as_str().unwrap().contains(&address), "{}", told.json());
+}
+
+/// A head that runs entry points by a shell.
+fn head_with_jobs() -> (Local, Arc<Jobs>, String) {
+    let jobs = Jobs::start(JobsOptions {
+        command: ["sh", "-c"].map(str::to_string).to_vec(),
+        variables: Vec::new(),
+        machine: Resources::default(),
+        store: Arc::new(MemoryStore::default()),
+        log_dir: None,
+    });
+    let jobs = jobs.unwrap();
+    let port =
+        Port::bind("127.0.0.1:0", None, Access::with_token(TOKEN).unwrap()).unwrap().with_jobs(Arc::clone(&jobs));
+    let address = port.address().to_string();
+    let local = Local::start_with(options(None, &address), |inlet| port.open(inlet, None).map(Some)).unwrap();
+    (local, jobs, address)
+}
+
+fn with_token(address: &str, request: &str, body: &str) -> Told {
+    say(address, request, &format!("authorization: Bearer {TOKEN}\r\n"), body.as_bytes())
+}
+
+#[test]
+fn a_job_is_submitted_followed_stopped_and_forgotten() {
+    let (_head, jobs, address) = head_with_jobs();
+    let ask = |request: &str, body: &str| with_token(&address, request, body);
+    let submit = |body: &str| ask("POST /api/jobs/", body);
+    let told =
+        submit(r#"{"entrypoint": "echo eins; read x < /dev/zero; sleep 60", "submission_id": "a", "job_id": null}"#);
+    assert_eq!((told.0, &told.json()["submission_id"]), (200, &Value::from("a")));
+    let logs = ask("GET /api/jobs/a/logs?offset=0&wait=20", "").json();
+    assert_eq!((&logs["logs"], &logs["next"], &logs["is_over"]), (&"eins\n".into(), &5.into(), &false.into()));
+
+    // Who waits is answered when something happens.
+    let begun = Instant::now();
+    let address_of_thread = address.clone();
+    let wait = move || with_token(&address_of_thread, "GET /api/jobs/a/logs?offset=5&wait=20", "");
+    let waiting = sheaf_core::env::thread("follows", wait).unwrap();
+    assert_eq!(ask("POST /api/jobs/a/stop", "").json()["stopped"], true);
+    let logs = waiting.join().unwrap().json();
+    assert!(logs["is_over"] == true && logs["status"] == "STOPPED" && logs["next"] == 5, "{logs}");
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+
+    let told = ask("GET /api/jobs/a", "").json();
+    assert!(told["status"] == "STOPPED" && told["end_time"].is_u64() && told["type"] == "SUBMISSION", "{told}");
+    assert_eq!(ask("GET /api/jobs/", "").json().as_array().unwrap().len(), 1);
+    assert_eq!(ask("POST /api/jobs/a/stop", "").json()["stopped"], false);
+    assert_eq!(ask("DELETE /api/jobs/a", "").json()["deleted"], true);
+    assert_eq!(ask("GET /api/jobs/a", "").0, 404);
+    jobs.shutdown();
+}
+
+#[test]
+fn what_jobs_are_not_is_refused() {
+    let (_head, jobs, address) = head_with_jobs();
+    assert_eq!(say(&address, "POST /api/jobs/", "", br#"{"entrypoint": "true"}"#).0, 401);
+    let ask = |request: &str, body: &str| {
+        let told = with_token(&address, request, body);
+        (told.0, told.json()["error"]["message"].as_str().unwrap_or_default().to_string())
+    };
+    let refused = [
+        ("POST /api/jobs/", r#"{"entrypoint": ""}"#, 400, "entry point"),
+        ("POST /api/jobs/", "entrypoint", 400, "does not describe a job"),
+        ("POST /api/jobs/", r#"{"entrypoint": "true", "submission_id": "../x"}"#, 400, "name of a job"),
+        ("POST /api/jobs/", r#"{"entrypoint": "true", "entrypoint_num_cpus": 1}"#, 400, "CPU 1"),
+        ("POST /api/jobs/", r#"{"entrypoint": "true", "prority": 1}"#, 400, "prority"),
+        ("GET /api/jobs/nobody", "", 404, "no job"),
+        ("GET /api/jobs/nobody/logs", "", 404, "no job"),
+        ("GET /api/jobs/nobody/logs?offset=-1", "", 400, "offset"),
+        ("GET /api/jobs/nobody/logs?tail=1", "", 400, "tail"),
+        ("POST /api/jobs/nobody/stop", "", 404, "no job"),
+        ("DELETE /api/jobs/nobody", "", 404, "no job"),
+    ];
+    for (request, body, status, words) in refused {
+        let told = ask(request, body);
+        assert!(told.0 == status && told.1.contains(words), "{request} {body}: {told:?}");
+    }
+    let large = format!(r#"{{"entrypoint": "{}"}}"#, "x".repeat(2 << 20));
+    assert_eq!(ask("POST /api/jobs/", &large).0, 413);
+    with_token(&address, "POST /api/jobs/", r#"{"entrypoint": "sleep 60", "submission_id": "a"}"#);
+    assert_eq!(ask("POST /api/jobs/", r#"{"entrypoint": "true", "submission_id": "a"}"#).0, 409);
+    assert_eq!(ask("DELETE /api/jobs/a", "").0, 409);
+    jobs.shutdown();
+
+    let (_head, address) = node(None, Access::default());
+    assert_eq!(say(&address, "GET /api/jobs/", "", b"").0, 501, "it was started without");
+}
+
+#[test]
+fn the_command_line_asks_over_the_same_connection() {
+    let (_head, jobs, address) = head_with_jobs();
+    let access = Access::with_token(TOKEN).unwrap();
+    let head = HttpClient::connect(&address, &access).unwrap();
+    let asked = serde_json::json!({ "entrypoint": "echo grün", "submission_id": "a" });
+    assert_eq!(head.call("POST", "/api/jobs/", Some(&asked)).unwrap()["submission_id"], "a");
+    let error = head.call("POST", "/api/jobs/", Some(&asked)).unwrap_err();
+    assert!(error.kind() == ErrorKind::AlreadyExists && error.hint().is_some(), "{error}");
+    let mut text = String::new();
+    loop {
+        let told = head.call("GET", &format!("/api/jobs/a/logs?offset={}&wait=20", text.len()), None).unwrap();
+        text += told["logs"].as_str().unwrap();
+        if told["is_over"] == true {
+            break;
+        }
+    }
+    assert_eq!(text, "grün\n");
+    let stranger = HttpClient::connect(&address, &Access::default()).unwrap();
+    assert_eq!(stranger.call("GET", "/api/jobs/", None).unwrap_err().kind(), ErrorKind::PermissionDenied);
+    jobs.shutdown();
 }

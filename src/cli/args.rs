@@ -8,7 +8,8 @@ use sheaf_core::Result;
 use sheaf_core::settings::{KEYS, Options};
 
 use super::cluster::{
-    DrainArguments, HeadArguments, ListArguments, LogsArguments, MemoryArguments, NodeArguments, ShowArguments,
+    DrainArguments, HeadArguments, JobCommand, ListArguments, LogsArguments, MemoryArguments, NodeArguments,
+    ShowArguments,
 };
 use super::exit::EXIT_CODES;
 use super::output::Format;
@@ -49,6 +50,9 @@ pub(super) enum Command {
     Actors(ListArguments),
     /// List the objects in the stores of a cluster.
     Objects(ShowArguments),
+    /// Run programs on a cluster, and look after them.
+    #[command(subcommand)]
+    Job(JobCommand),
     /// List the largest objects of a cluster, with what made them and who holds them.
     Memory(MemoryArguments),
     /// List the files with what workers printed, or print one.

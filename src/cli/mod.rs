@@ -57,6 +57,7 @@ fn execute(arguments: Arguments) -> Result<(), Stop> {
         Command::Nodes(show) => cluster::show(What::Nodes, &show),
         Command::Workers(show) => cluster::show(What::Workers, &show),
         Command::Objects(show) => cluster::show(What::Objects, &show),
+        Command::Job(job) => cluster::job(&job),
         Command::Tasks(list) => cluster::tasks(&list),
         Command::Actors(list) => cluster::actors(&list),
         Command::Memory(memory) => cluster::memory(&memory),

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use sheaf_core::{Error, ErrorKind, Result};
+use tonic::codegen::http::{HeaderMap, HeaderValue};
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 use tonic::{Request, Status};
 
@@ -83,6 +84,15 @@ impl Access {
     pub(super) fn show<T>(&self, request: &mut Request<T>) {
         if let Some(token) = &self.token {
             request.metadata_mut().insert(HEADER, token.clone());
+        }
+    }
+
+    /// Shows the token to who speaks HTTP.
+    pub(super) fn show_to(&self, headers: &mut HeaderMap) {
+        let value = self.token.as_ref().and_then(|token| HeaderValue::from_bytes(token.as_encoded_bytes()).ok());
+        if let Some(mut value) = value {
+            value.set_sensitive(true);
+            headers.insert(HEADER, value);
         }
     }
 

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use sheaf_core::env::Threads;
+use sheaf_core::jobs::Jobs;
 use sheaf_core::local::Inlet;
 use sheaf_core::network::Network;
 use sheaf_core::{Error, ErrorKind, Result};
@@ -29,6 +30,7 @@ use tower::service_fn;
 
 pub use access::Access;
 pub use ask::{ask, ask_all, node_names};
+pub use http::HttpClient;
 use switchboard::{FlightNetwork, Switchboard};
 use tls::Tls;
 
@@ -48,6 +50,7 @@ pub struct Port {
     listener: TcpListener,
     address: String,
     access: Access,
+    jobs: Option<Arc<Jobs>>,
 }
 
 impl Port {
@@ -74,7 +77,14 @@ impl Port {
         let bound = listener.local_addr().map_err(failed)?;
         let host = advertised.map_or_else(|| bound.ip().to_string(), str::to_string);
         let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host };
-        Ok(Self { listener, address: format!("{}://{host}:{}", access.scheme(), bound.port()), access })
+        Ok(Self { listener, address: format!("{}://{host}:{}", access.scheme(), bound.port()), access, jobs: None })
+    }
+
+    /// Lets jobs be submitted and followed there: it has to be the head's.
+    #[must_use]
+    pub fn with_jobs(mut self, jobs: Arc<Jobs>) -> Self {
+        self.jobs = Some(jobs);
+        self
     }
 
     /// Where others reach it, such as `http://127.0.0.1:7070`.
@@ -90,7 +100,7 @@ impl Port {
     pub fn open(self, inlet: Inlet, head: Option<String>) -> Result<Box<dyn Network>> {
         let threads = Threads::start(THREADS)?;
         let board = Arc::new(Switchboard::new(inlet, self.address, head, self.access, threads.handle().clone()));
-        let serving = threads.handle().spawn(service::serve(self.listener, Arc::clone(&board)));
+        let serving = threads.handle().spawn(service::serve(self.listener, Arc::clone(&board), self.jobs));
         Ok(Box::new(FlightNetwork::new(board, threads, serving.abort_handle())))
     }
 }

@@ -11,6 +11,7 @@ use arrow_flight::{
 };
 use async_trait::async_trait;
 use futures::stream::{self, Stream, StreamExt};
+use sheaf_core::jobs::Jobs;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::service::Routes;
@@ -24,7 +25,7 @@ use crate::server::{Reply, not_offered};
 use crate::status::to_status;
 
 /// Serves until it is stopped.
-pub(super) async fn serve(listener: TcpListener, board: Arc<Switchboard>) {
+pub(super) async fn serve(listener: TcpListener, board: Arc<Switchboard>, jobs: Option<Arc<Jobs>>) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return log::error!("the node's port cannot be served: {error}"),
@@ -40,7 +41,7 @@ pub(super) async fn serve(listener: TcpListener, board: Arc<Switchboard>) {
         .http2_keepalive_interval(Some(KEEP_ALIVE))
         .http2_keepalive_timeout(Some(KEEP_ALIVE))
         .accept_http1(true)
-        .add_routes(http::with_http(Routes::new(service), board));
+        .add_routes(http::with_http(Routes::new(service), board, jobs));
     let served = match tls {
         None => server.serve_with_incoming(TcpListenerStream::new(listener)).await,
         Some(tls) => server.serve_with_incoming(tls.accept(listener)).await,

@@ -5,13 +5,16 @@ import sys
 
 from sheaf._sheaf import command_line
 
-_STARTS_WORKERS = ("head", "node")
+# Commands that run Python themselves.
+_RUN_PYTHON = (["head"], ["node"], ["job", "submit"])
 
 
 def _with_python(arguments: list[str]) -> list[str]:
-    """The same, with this Python for workers where none is named."""
-    if arguments[:1] and arguments[0] in _STARTS_WORKERS and "--python" not in arguments:
-        return [arguments[0], "--python", sys.executable, *arguments[1:]]
+    """The same, with this Python for what the command runs where none is named."""
+    own = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    for words in _RUN_PYTHON:
+        if own[: len(words)] == words and "--python" not in own:
+            return [*words, "--python", sys.executable, *arguments[len(words) :]]
     return arguments
 
 

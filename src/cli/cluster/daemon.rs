@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use sheaf_core::jobs::{Jobs, JobsOptions};
 use sheaf_core::local::{Local, LocalOptions, Role};
 use sheaf_core::resources::{CPU, GPU, MEMORY, Resources};
 use sheaf_core::settings::{Options, state_folder};
-use sheaf_core::state::{DiskStore, StateStore};
+use sheaf_core::state::{DiskStore, MemoryStore, StateStore};
 use sheaf_core::{Error, ErrorKind, Result, env, host};
 use sheaf_flight::cluster::{Port, endpoint_of};
 use tokio::runtime::Builder;
@@ -26,8 +27,11 @@ const STORE_PART: f64 = 0.3;
 const MEMORY_BYTES: u64 = 4 << 30;
 /// How long a wait for words of the node lasts.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// The file in a head's folder that its tables are in.
+/// The file in a head's folder that its tables are in, and the folder there of what jobs print.
 const STATE_FILE: &str = "head.redb";
+const JOBS_FOLDER: &str = "jobs";
+/// What runs the entry point of a job, once its environment is set up.
+const LAUNCHER: &str = "from sheaf._runtime import entrypoint; entrypoint.main()";
 /// What makes workers of a Python that has Sheaf. Its own folder is not on their path: that of a driver is.
 const ZYGOTE: &str = "from sheaf._runtime import zygote; zygote.main()";
 /// Says which Python it is, if it has Sheaf.
@@ -115,14 +119,22 @@ pub(in crate::cli) fn head(arguments: &HeadArguments, settings: &Options) -> Res
     let port = bind(&arguments.host, arguments.port, &arguments.node)?;
     let address = port.address().to_string();
     let place = address.rsplit('/').next().unwrap_or_default();
-    let state = arguments.state()?;
-    let options = LocalOptions { state, ..arguments.node.options(Role::Head(address.clone()), settings, place)? };
+    let folder = arguments.state_folder();
+    let store = folder.as_deref().map(kept_in).transpose()?;
+    let options =
+        LocalOptions { state: store, ..arguments.node.options(Role::Head(address.clone()), settings, place)? };
+    let jobs = arguments.node.jobs(place, &options, folder.map(|folder| folder.join(JOBS_FOLDER)))?;
+    let port = port.with_jobs(Arc::clone(&jobs));
     let local = Local::start_with(options, |inlet| port.open(inlet, None).map(Some))?;
     say(&format!(
         "the head runs at sheaf://{place}\n  add nodes:  sheaf node --head {place}\n  \
          connect:    sheaf.init(\"sheaf://{place}\")"
     ))?;
-    serve(&local)
+    let served = serve(&local);
+    // They are drivers: what they have on the cluster ends with them.
+    jobs.shutdown();
+    local.shutdown();
+    served
 }
 
 /// Runs a node that belongs to a head.
@@ -133,19 +145,23 @@ pub(in crate::cli) fn node(arguments: &NodeArguments, settings: &Options) -> Res
     let options = arguments.node.options(Role::Member(address.clone()), settings, &arguments.head)?;
     let local = Local::start_with(options, |inlet| port.open(inlet, Some(head)).map(Some))?;
     say(&format!("the node runs at {address}"))?;
-    serve(&local)
+    let served = serve(&local);
+    local.shutdown();
+    served
 }
 
 impl HeadArguments {
-    /// What the head before this one has kept. One at a port that it is given by chance is nobody's next life, unless it
-    /// is told to be.
-    fn state(&self) -> Result<Option<Arc<dyn StateStore>>> {
+    /// Where the head before this one has kept what it knew. One at a port that it is given by chance is nobody's next
+    /// life, unless it is told to be.
+    fn state_folder(&self) -> Option<PathBuf> {
         let usual = || (self.port != 0).then(|| Some(state_folder()?.join(format!("head-{}", self.port)))).flatten();
-        match self.state_dir.clone().or_else(usual) {
-            Some(folder) => Ok(Some(Arc::new(DiskStore::open(&folder.join(STATE_FILE))?))),
-            None => Ok(None),
-        }
+        self.state_dir.clone().or_else(usual)
     }
+}
+
+/// What is kept in the folder of a head.
+fn kept_in(folder: &Path) -> Result<Arc<dyn StateStore>> {
+    Ok(Arc::new(DiskStore::open(&folder.join(STATE_FILE))?))
 }
 
 fn bind(host: &str, port: u16, flags: &NodeFlags) -> Result<Port> {
@@ -168,6 +184,20 @@ impl NodeFlags {
                 .to_vec(),
             state: None,
             log_dir: self.log_dir.clone(),
+        })
+    }
+
+    /// The jobs of a head, which join its cluster by themselves.
+    fn jobs(&self, place: &str, node: &LocalOptions, log_dir: Option<PathBuf>) -> Result<Arc<Jobs>> {
+        Jobs::start(JobsOptions {
+            command: [&self.python, "-P", "-c", LAUNCHER, "{fd}", &self.access.for_workers(place)?]
+                .map(str::to_string)
+                .to_vec(),
+            // What a program prints is seen when it prints it.
+            variables: vec![("PYTHONUNBUFFERED".to_string(), "1".to_string())],
+            machine: node.resources.clone(),
+            store: node.state.clone().unwrap_or_else(|| Arc::new(MemoryStore::default())),
+            log_dir,
         })
     }
 
@@ -214,14 +244,13 @@ fn serve(local: &Local) -> Result<(), Stop> {
             None => return Err(Error::new(ErrorKind::Io, "the node has ended").into()),
         }
         if ended.try_recv().is_ok() {
-            local.shutdown();
             return Ok(());
         }
     }
 }
 
 /// A channel that says when Ctrl-C or SIGTERM came.
-fn ended_by_signal() -> Result<std::sync::mpsc::Receiver<()>> {
+pub(super) fn ended_by_signal() -> Result<std::sync::mpsc::Receiver<()>> {
     let failed = |error| Error::new(ErrorKind::Io, format!("cannot wait for signals: {error}"));
     let (sender, receiver) = std::sync::mpsc::channel();
     let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;

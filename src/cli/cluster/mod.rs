@@ -1,9 +1,10 @@
 //! A cluster from the command line: `sheaf head` and `sheaf node` are its processes, `sheaf status` and the like look
-//! at it.
+//! at it, and `sheaf job` lets it run programs.
 
 mod asked;
 mod daemon;
 mod drain;
+mod job;
 mod list;
 mod logs;
 mod memory;
@@ -18,6 +19,7 @@ use sheaf_flight::cluster::Access;
 
 pub(super) use daemon::{HeadArguments, NodeArguments, head, node};
 pub(super) use drain::{DrainArguments, drain};
+pub(super) use job::{JobCommand, job};
 pub(super) use list::{ListArguments, actors, tasks};
 pub(super) use logs::{LogsArguments, logs};
 pub(super) use memory::{MemoryArguments, memory};

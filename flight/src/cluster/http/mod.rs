@@ -1,9 +1,12 @@
 //! HTTP on the port of a node, beside Arrow Flight: for people, scripts and scrapers, who speak HTTP/1.1 or HTTP/2.
 //!
 //! `routes` is the one table of what is served. `guard` stands before all of it, Flight included; `reply` turns answers
-//! and errors into JSON; `packages` keeps files for the cluster.
+//! and errors into JSON; `packages` keeps files for the cluster, `jobs` is what submits and follows jobs. `client` is the
+//! other side of all this, for the command line.
 
+mod client;
 mod guard;
+mod jobs;
 mod packages;
 mod reply;
 
@@ -11,17 +14,21 @@ use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
 use axum::http::Uri;
-use axum::routing::{any, get, put};
+use axum::routing::{any, get, post, put};
 use axum::{Router, middleware};
 use serde_json::json;
+use sheaf_core::jobs::Jobs;
 use sheaf_core::network::Peer;
 use sheaf_core::{Error, ErrorKind};
+use tokio::sync::Semaphore;
 use tonic::service::Routes;
 
 use super::switchboard::Switchboard;
 use guard::Guard;
 use packages::Packages;
 use reply::{Answer, Refusal, json_of};
+
+pub use client::HttpClient;
 
 /// What a request may bring that is read as a whole, in bytes; packages are streamed and have a limit of their own.
 const BODY_BYTES: usize = 1 << 20;
@@ -32,6 +39,10 @@ struct Site {
     board: Arc<Switchboard>,
     /// Only the head keeps packages.
     packages: Option<Arc<Packages>>,
+    /// The jobs of the head, where it has any.
+    jobs: Option<Arc<Jobs>>,
+    /// Requests that wait for something to be printed.
+    followers: Arc<Semaphore>,
 }
 
 /// What is served, and by whom.
@@ -39,13 +50,19 @@ fn routes() -> Router<Site> {
     Router::new()
         .route("/api/version", get(version))
         .route("/api/packages/{sha256}", put(packages::store).get(packages::read))
+        .route("/api/jobs", post(jobs::submit).get(jobs::list))
+        .route("/api/jobs/", post(jobs::submit).get(jobs::list))
+        .route("/api/jobs/{id}", get(jobs::describe).delete(jobs::delete))
+        .route("/api/jobs/{id}/stop", post(jobs::stop))
+        .route("/api/jobs/{id}/logs", get(jobs::logs))
 }
 
 /// The services of gRPC with all of the above, and the guard before them.
-pub(super) fn with_http(services: Routes, board: Arc<Switchboard>) -> Routes {
+pub(super) fn with_http(services: Routes, board: Arc<Switchboard>, jobs: Option<Arc<Jobs>>) -> Routes {
     let guard = Guard::new(board.access().clone(), board.address());
     let packages = board.is_head().then(|| Arc::new(Packages::default()));
-    let ours = routes().layer(DefaultBodyLimit::max(BODY_BYTES)).with_state(Site { board, packages });
+    let site = Site { board, packages, jobs, followers: Arc::new(Semaphore::new(jobs::FOLLOWERS)) };
+    let ours = routes().layer(DefaultBodyLimit::max(BODY_BYTES)).with_state(site);
     let all = services.into_axum_router().merge(ours).fallback(any(unknown));
     all.layer(middleware::from_fn_with_state(Arc::new(guard), guard::look)).into()
 }

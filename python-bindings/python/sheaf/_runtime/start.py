@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
-from sheaf._runtime import environment, machine, options, process
+from sheaf._runtime import entrypoint, environment, machine, options, process
 
 # What Ray's init takes and what has no meaning here; any other name is refused as a slip.
 _WITHOUT_MEANING = """
@@ -107,7 +107,8 @@ def init(
         spill_dir: The folder for objects beyond that.
         namespace: Of the names of actors; by default one that nobody else has.
         runtime_env: For all tasks and actors: ``env_vars``, ``working_dir``, ``py_modules``, ``pip``, ``conda``. See
-            ``sheaf.runtime_env.RuntimeEnv``.
+            ``sheaf.runtime_env.RuntimeEnv``. In a job it is put over that of the job: variables are joined, the rest is
+            replaced.
         ignore_reinit_error: Whether a second ``init`` returns the runtime that is there.
         local_mode: Whether tasks and methods run where they are called, in this thread, so that breakpoints work. No
             process is started; resources and environments are checked and have no effect.
@@ -140,7 +141,9 @@ def init(
     _check_names(kwargs)
     if logging_level is not None:
         logging.getLogger("sheaf").setLevel(logging_level.upper() if isinstance(logging_level, str) else logging_level)
-    env = environment.normalise(runtime_env)
+    # What runs as a job has the job's environment, and its own over that.
+    inherited = entrypoint.environment_of_job() if address is not None and not local_mode else ""
+    env = environment.normalise(runtime_env, inherited)
     if _system_config:
         spill_dir = spill_dir or _spill_dir(_system_config)
     if address is not None and not local_mode:
@@ -148,8 +151,8 @@ def init(
         _check_joining(own)
         process.join_session(
             address,
-            token_file=_file(token_file, "SHEAF_TOKEN_FILE"),
-            tls=_certificates(tls),
+            token_file=file_of(token_file, "SHEAF_TOKEN_FILE"),
+            tls=certificates_of(tls),
             shown=log_to_driver,
             namespace=namespace,
             env=env,
@@ -229,11 +232,13 @@ def _check_joining(given: Sequence[Any]) -> None:
         )
 
 
-def _file(path: str | os.PathLike[str] | None, variable: str) -> str | None:
+def file_of(path: str | os.PathLike[str] | None, variable: str) -> str | None:
+    """The path of a file, by default what a variable says."""
     return os.environ.get(variable) if path is None else os.fspath(path)
 
 
-def _certificates(files: Sequence[str | os.PathLike[str]] | None) -> tuple[str, str, str] | None:
+def certificates_of(files: Sequence[str | os.PathLike[str]] | None) -> tuple[str, str, str] | None:
+    """The files of a certificate, its key and the authority of others, by default what variables say."""
     named = [os.environ.get(f"SHEAF_TLS_{part}") for part in ("CERT", "KEY", "CA")]
     found = [text for text in named if text is not None] if files is None else [os.fspath(file) for file in files]
     if not found:

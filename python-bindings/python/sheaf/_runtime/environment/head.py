@@ -102,18 +102,23 @@ class Head:
 
     @contextlib.contextmanager
     def _answer(self, method: str, sha256: str, body: IO[bytes] | None = None, size: int = 0) -> Iterator[HTTPResponse]:
-        connection = self._connection()
+        connection = self.connection()
         headers = {} if body is None else {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
-        if self.token_file is not None:
-            token = Path(self.token_file).read_text(encoding="utf-8").partition("\n")[0].strip()
-            headers["Authorization"] = f"Bearer {token}"
         try:
-            connection.request(method, f"/api/packages/{sha256}", body, headers)
+            connection.request(method, f"/api/packages/{sha256}", body, headers | self.credentials())
             yield connection.getresponse()
         finally:
             connection.close()
 
-    def _connection(self) -> HTTPConnection:
+    def credentials(self) -> dict[str, str]:
+        """The headers that let one in."""
+        if self.token_file is None:
+            return {}
+        token = Path(self.token_file).read_text(encoding="utf-8").partition("\n")[0].strip()
+        return {"Authorization": f"Bearer {token}"}
+
+    def connection(self) -> HTTPConnection:
+        """A connection to it, which the first request opens. A silent head is given up after half a minute."""
         # Only who has a package to move needs these: a worker starts faster without.
         from http import client
 
