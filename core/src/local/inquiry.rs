@@ -29,7 +29,8 @@ impl Shell {
 
     fn nodes_as_json(&self) -> Value {
         let members = self.head.as_ref().map(|head| head.members().collect()).unwrap_or_default();
-        let told = self.as_told(members).into_iter().map(|node| {
+        // What a new node says first may overtake its greeting, which has the address.
+        let told = self.as_told(members).into_iter().filter(|node| !node.address.is_empty()).map(|node| {
             json!({
                 "id": node.id.to_string(),
                 "is_head": node.id == self.node.id(),

@@ -49,8 +49,9 @@ pub(in crate::cli) struct NodeFlags {
     #[arg(long, value_name = "BYTES")]
     object_store_memory: Option<u64>,
     /// The folder for objects beyond that [default: that for temporary files].
+    // As text: the session's setting of that name, which may stand anywhere, is the same argument to the parser.
     #[arg(long, value_name = "FOLDER")]
-    spill_dir: Option<PathBuf>,
+    spill_dir: Option<String>,
     /// A folder for what workers print, one file for each.
     #[arg(long, value_name = "FOLDER")]
     log_dir: Option<PathBuf>,
@@ -143,7 +144,7 @@ impl NodeFlags {
             resources: self.all_resources(memory * (1.0 - STORE_PART))?,
             labels,
             store_bytes: self.object_store_memory.unwrap_or((memory * STORE_PART) as u64),
-            spill_dir: self.spill_dir.clone().unwrap_or_else(std::env::temp_dir),
+            spill_dir: self.spill_dir.as_ref().map_or_else(std::env::temp_dir, PathBuf::from),
             command: [&self.python, "-P", "-c", ZYGOTE, "{fd}"].map(str::to_string).to_vec(),
             log_dir: self.log_dir.clone(),
         })
