@@ -293,9 +293,16 @@ impl Store {
 
     fn disk_failed(&mut self, object: ObjectId, error: &io::Error) {
         let is_full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-        self.broken_disk = Some((format!("spilling {object} failed: {error}"), is_full));
+        self.broken_disk = Some((format!("{object} cannot be spilled to {error}"), is_full));
         for wait in std::mem::take(&mut self.waiting) {
-            self.refuse(&wait);
+            let within = self.used + self.reserved.values().sum::<u64>() <= self.limit;
+            // Memory and disk are full: one object comes back beyond the limit, and what it leaves on the disk is room
+            // for another one. Else nothing on the disk could be read any more.
+            if is_full && within && matches!(wait.request, Request::Return(_)) {
+                self.grant(&wait);
+            } else {
+                self.refuse(&wait);
+            }
         }
     }
 
@@ -449,6 +456,9 @@ impl Store {
         for object in self.objects().iter().filter(in_memory).take(NAMED) {
             let readers = self.entries.get(&object.id).map_or_else(Vec::new, |entry| entry.readers.keys().collect());
             let _ = write!(text, "\n  {}: {} bytes, read by {readers:?}", object.id, object.size);
+        }
+        if self.broken_disk.is_some() {
+            text += "\nmake room on that disk, or name a folder on another one (spill_dir);";
         }
         text + "\nlet go of arrays and tables that were got from the store, or give it more (object_store_memory)"
     }
