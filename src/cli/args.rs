@@ -180,6 +180,10 @@ mod tests {
             let arguments = Arguments::try_parse_from(["sheaf", "sql", &format!("--{flag}"), "1"]).unwrap();
             assert_eq!(arguments.settings.given.len(), 1, "{flag}");
         }
+        // These have a flag of that name too.
+        for command in [&["head"][..], &["node", "--head", "127.0.0.1:1"]] {
+            assert!(Arguments::try_parse_from([&["sheaf"], command, &["--spill-dir", "/x"]].concat()).is_ok());
+        }
         let arguments = Arguments::try_parse_from(["sheaf", "--memory-limit", "64MiB", "sql"]).unwrap();
         assert_eq!(arguments.settings.options().unwrap().memory_limit, Some(64 << 20));
         let arguments = Arguments::try_parse_from(["sheaf", "sql", "--threads", "many"]).unwrap();

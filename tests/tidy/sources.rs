@@ -8,6 +8,9 @@ const BANNED_NAMES: [&str; 8] = ["util", "utils", "common", "helper", "helpers",
 /// Files that may read environment variables: the settings, and the stores' credentials.
 const READS_ENVIRONMENT: [&str; 2] = ["core/src/settings.rs", "connectors/src/stores.rs"];
 
+/// Files that may ask for the time of day: what queries and folders show, and nothing that waits or decides.
+const TELLS_THE_TIME: [&str; 3] = ["core/src/env.rs", "core/src/local/logs.rs", "dataset/src/session.rs"];
+
 #[test]
 fn every_file_opens_with_its_doc() {
     none_of(&files(".rs").iter().filter_map(lacks_doc).collect::<Vec<_>>());
@@ -50,6 +53,25 @@ fn environment_reads(file: &SourceFile) -> Vec<String> {
         ["env::var(", "env::var_os(", "env::vars(", "env::vars_os("].iter().any(|call| line.contains(call))
     };
     lines_where(file, reads, "environment variables are read in core::settings only")
+}
+
+/// The clock of a machine may be set at any time, forth and back: what is overdue is told by one that cannot be.
+#[test]
+fn the_time_of_day_decides_nothing() {
+    none_of(&files(".rs").iter().flat_map(times_of_day).collect::<Vec<_>>());
+    let python = files(".py");
+    none_of(&python.iter().filter(|file| file.path.starts_with(PYTHON)).flat_map(times_of_day).collect::<Vec<_>>());
+}
+
+/// What runs beside the engine, in Python.
+const PYTHON: &str = "python-bindings/python/";
+
+fn times_of_day(file: &SourceFile) -> Vec<String> {
+    if !(file.is_product() || file.path.starts_with(PYTHON)) || TELLS_THE_TIME.contains(&file.path.as_str()) {
+        return Vec::new();
+    }
+    let reads = |line: &str| ["SystemTime::", "time.time()", "datetime.now("].iter().any(|each| line.contains(each));
+    lines_where(file, reads, "waits and decisions go by clocks that nobody sets: Instant, time.monotonic")
 }
 
 #[test]

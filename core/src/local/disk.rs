@@ -1,5 +1,6 @@
 //! The thread that moves objects to disk and back, so that the node's own never waits for a disk.
 
+use std::io::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
@@ -22,7 +23,10 @@ impl Disk {
             for job in coming {
                 let result = match job {
                     StoreAction::Spill(object, memory, size) => {
-                        Input::Spilled(object, Spilled::write(&memory, size, &folder))
+                        let written = Spilled::write(&memory, size, &folder);
+                        // Which disk it was, where it did not take it.
+                        let named = |error: Error| Error::new(error.kind(), format!("{} ({error})", folder.display()));
+                        Input::Spilled(object, written.map_err(named))
                     }
                     StoreAction::ReadBack(object, spilled) => Input::Returned(object, spilled.read_back()),
                     _ => continue,

@@ -54,6 +54,9 @@ impl Shell {
             // Text can always be written to.
             let _ = write!(text, "\n  {}: {} bytes, made by {}, {holders}", held.id, held.size, held.origin);
         }
+        if refusal.is_disk_full {
+            text += "\nmake room on that disk, or name a folder on another one (spill_dir);";
+        }
         text + "\nlet go of arrays and tables that were got from the store, or give it more (object_store_memory); \
                 sheaf memory lists all of a cluster"
     }

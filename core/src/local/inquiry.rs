@@ -100,7 +100,8 @@ impl Shell {
             Some(head) => head.members().collect(),
             None => vec![self.node.as_member()],
         };
-        let told = self.as_told(members).into_iter().map(|node| {
+        // What a new node says first may overtake its greeting, which has the address.
+        let told = self.as_told(members).into_iter().filter(|node| !node.address.is_empty()).map(|node| {
             json!({
                 "id": node.id.to_string(),
                 "is_head": self.head.is_some() && node.id == self.node.id(),

@@ -313,9 +313,16 @@ impl Store {
 
     fn disk_failed(&mut self, object: ObjectId, error: &io::Error) {
         let is_full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-        self.broken_disk = Some((format!("spilling {object} failed: {error}"), is_full));
+        self.broken_disk = Some((format!("{object} cannot be spilled to {error}"), is_full));
         for wait in std::mem::take(&mut self.waiting) {
-            self.refuse(&wait);
+            let within = self.used + self.reserved.values().sum::<u64>() <= self.limit;
+            // Memory and disk are full: one object comes back beyond the limit, and what it leaves on the disk is room
+            // for another one. Else nothing on the disk could be read any more.
+            if is_full && within && matches!(wait.request, Request::Return(_)) {
+                self.grant(&wait);
+            } else {
+                self.refuse(&wait);
+            }
         }
     }
 

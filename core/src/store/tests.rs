@@ -20,6 +20,8 @@ struct World {
     store: Store,
     now: Moment,
     folder: tempfile::TempDir,
+    /// Bytes that the disk takes.
+    disk: u64,
     answers: BTreeMap<u64, bool>,
     here: Vec<ObjectId>,
     not_here: Vec<String>,
@@ -29,7 +31,7 @@ impl World {
     fn new(limit: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (answers, here, not_here) = (BTreeMap::new(), Vec::new(), Vec::new());
-        Self { store: Store::new(limit), now: Moment::default(), folder, answers, here, not_here }
+        Self { store: Store::new(limit), now: Moment::default(), folder, disk: u64::MAX, answers, here, not_here }
     }
 
     fn settle(&mut self) {
@@ -41,7 +43,13 @@ impl World {
             for action in actions {
                 match action {
                     StoreAction::Spill(object, memory, size) => {
-                        let outcome = Spilled::write(&memory, size, self.folder.path());
+                        let on_disk: u64 =
+                            self.store.objects().iter().filter(|info| info.is_spilled).map(|info| info.size).sum();
+                        let outcome = if on_disk + size > self.disk {
+                            Err(io::ErrorKind::StorageFull.into())
+                        } else {
+                            Spilled::write(&memory, size, self.folder.path())
+                        };
                         self.store.spilled(self.now, object, outcome);
                     }
                     StoreAction::ReadBack(object, spilled) => {
@@ -149,10 +157,28 @@ fn a_full_disk_is_told_at_once_and_nothing_is_lost() {
     }
     let told = world.store.take_actions();
     assert!(
-        matches!(&told[..], [StoreAction::Refused(_, 2, refusal)] if refusal.is_disk_full && refusal.why.contains("spilling")),
+        matches!(&told[..], [StoreAction::Refused(_, 2, refusal)] if refusal.is_disk_full && refusal.why.contains("spilled")),
         "{told:?}"
     );
     assert!(world.open(1));
+}
+
+#[test]
+fn what_is_on_a_full_disk_can_be_read_while_memory_is_full_too() {
+    let mut world = World::new(900);
+    world.disk = 600;
+    for number in 1..=5 {
+        assert!(world.put(number, 300), "{number}");
+    }
+    assert!(!world.put(6, 300), "both are full");
+    for number in [1, 2, 3, 4, 5, 1] {
+        assert!(world.open(number), "{number}: {:?}", world.not_here);
+        assert!(world.store.used() <= 900 + 300, "one object beyond the limit, and not more");
+        world.store.release(world.now, CLIENT, object(number));
+        world.settle();
+    }
+    assert!(world.open(1) && world.open(2) && world.open(3), "as many as are in memory");
+    assert!(!(world.open(4) && world.open(5)), "no more of them while those are read");
 }
 
 #[test]

@@ -385,14 +385,16 @@ impl RuntimeClient {
         Ok(all.into_iter().map(groups::told).collect())
     }
 
+    /// Of each node its name, where it is reached, what it has, what of that is free, and its labels.
     #[expect(clippy::type_complexity, reason = "a list of tuples is what Python gets")]
     fn nodes(
         &self,
         py: Python<'_>,
-    ) -> PyResult<Vec<(String, bool, BTreeMap<String, f64>, BTreeMap<String, f64>, BTreeMap<String, String>)>> {
+    ) -> PyResult<Vec<(String, String, BTreeMap<String, f64>, BTreeMap<String, f64>, BTreeMap<String, String>)>> {
         let nodes = py.detach(|| self.0.nodes()).runtime(py)?;
-        let told =
-            nodes.into_iter().map(|node| (format!("{:016x}", node.id.0), true, node.total, node.free, node.labels));
+        let told = nodes
+            .into_iter()
+            .map(|node| (format!("{:016x}", node.id.0), node.address, node.total, node.free, node.labels));
         Ok(told.collect())
     }
 

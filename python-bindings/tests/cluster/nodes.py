@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -82,20 +82,24 @@ class Member:
 class Cluster:
     """A head and any number of nodes, of which nothing may be left after ``stop``."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, inside: Sequence[str] = (), token_file: Path | None = None) -> None:
+        """``inside``: what runs the commands that are to be where the head is."""
         folder.mkdir(parents=True, exist_ok=True)
+        self._inside = list(inside)
+        self._token = [] if token_file is None else ["--token-file", str(token_file)]
         self._folder = folder
         self._mark = uuid.uuid4().hex
         self.members: list[Member] = []
         self._places: dict[Member, str] = {}
 
-    def add(self, *flags: object, wait: bool = True, **named: object) -> Member:
+    def add(self, *flags: object, wait: bool = True, inside: Sequence[str] | None = None, **named: object) -> Member:
         """Start a node; the first one is the head. ``num_cpus=1`` stands for ``--num-cpus 1``, a dict for its JSON."""
         role = ["node", "--head", self.place] if self.members else ["head", "--port", str(named.pop("port", 0))]
         for name, value in named.items():
             role += [f"--{name.replace('_', '-')}", json.dumps(value) if isinstance(value, dict) else str(value)]
-        role += map(str, flags)
-        member = Member([*SHEAF, *role], self._folder / f"node {len(self.members)}", self.env)
+        role += [*self._token, *map(str, flags)]
+        inside = self._inside if inside is None else inside
+        member = Member([*inside, *SHEAF, *role], self._folder / f"node {len(self.members)}", self.env)
         self.members.append(member)
         self._places[member] = member.await_place()
         if wait:
@@ -128,7 +132,7 @@ class Cluster:
 
     def rows(self, what: str, *flags: str) -> list[dict[str, str]]:
         """What ``sheaf nodes``, ``workers`` or ``objects`` prints."""
-        done = sheaf(what, "--address", self.place, "--format", "json", *flags)
+        done = sheaf(what, "--address", self.place, "--format", "json", *self._token, *flags, inside=self._inside)
         assert done.returncode == 0, done.stderr
         return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -140,19 +144,19 @@ class Cluster:
 
     def run_driver(self, code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
         """A program of its own, to its end; its first argument is the address."""
-        command = [sys.executable, "-c", code, self.address, *map(str, arguments)]
+        command = [*self._inside, sys.executable, "-c", code, self.address, *map(str, arguments)]
         return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False, env=self.env)
 
     @contextmanager
     def started_driver(self, code: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
         """A program that runs beside the test, and is killed after it, or when it is overdue."""
-        with self._run([sys.executable, "-c", code, self.address, *map(str, arguments)]) as child:
+        with self._run([*self._inside, sys.executable, "-c", code, self.address, *map(str, arguments)]) as child:
             yield child
 
     @contextmanager
     def started(self, arguments: list[str]) -> Iterator[subprocess.Popen[str]]:
         """The same of a command of Sheaf's."""
-        with self._run([*SHEAF, *arguments]) as child:
+        with self._run([*self._inside, *SHEAF, *arguments]) as child:
             yield child
 
     @contextmanager
@@ -191,9 +195,9 @@ class Cluster:
         assert (overdue, left, files) == ([], {}, [])
 
 
-def sheaf(*arguments: object) -> subprocess.CompletedProcess[str]:
+def sheaf(*arguments: object, inside: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
     """A command of Sheaf's, to its end."""
-    command = [*SHEAF, *map(str, arguments)]
+    command = [*inside, *SHEAF, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False)
 
 

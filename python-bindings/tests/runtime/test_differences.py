@@ -190,6 +190,7 @@ def test_results_as_they_come() -> None:
 
 
 def test_small_names_of_ray() -> None:
+    assert [node["NodeManagerAddress"] for node in ray.nodes()] == ["127.0.0.1"]
     assert [ray.util.log_once("once") for _ in range(3)] == [True, False, False]
     address = ray.util.get_node_ip_address()
     assert len(ipaddress.ip_address(address).packed) == 4

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, overload
+from urllib.parse import urlsplit
 
 from sheaf._runtime import failures, process, serialization
 from sheaf._runtime.actor_class import ActorClass, method
@@ -224,15 +225,22 @@ def cancel(object_ref: ObjectRef | ObjectRefGenerator, *, force: bool = False, r
 
 
 def nodes() -> list[dict[str, Any]]:
-    """The nodes of the cluster, under Ray's names: id, whether it lives, resources and labels.
+    """The nodes of the cluster that live, under Ray's names: id, address, resources and labels.
 
     >>> import sheaf
     >>> [node["Alive"] for node in sheaf.nodes()]
     [True]
     """
     return [
-        {"NodeID": node_id, "Alive": alive, "alive": alive, "Resources": total, "Labels": labels}
-        for node_id, alive, total, _, labels in process.client().nodes()
+        {
+            "NodeID": node_id,
+            "NodeManagerAddress": urlsplit(address).hostname or "127.0.0.1",
+            "Alive": True,
+            "alive": True,
+            "Resources": total,
+            "Labels": labels,
+        }
+        for node_id, address, total, _, labels in process.client().nodes()
     ]
 
 
@@ -243,7 +251,7 @@ def cluster_resources() -> dict[str, float]:
     >>> sheaf.cluster_resources()["CPU"] >= 1
     True
     """
-    return _sum([total for _, alive, total, _, _ in process.client().nodes() if alive])
+    return _sum([total for _, _, total, _, _ in process.client().nodes()])
 
 
 def available_resources() -> dict[str, float]:
@@ -253,7 +261,7 @@ def available_resources() -> dict[str, float]:
     >>> sheaf.available_resources()["CPU"] <= sheaf.cluster_resources()["CPU"]
     True
     """
-    return _sum([free for _, alive, _, free, _ in process.client().nodes() if alive])
+    return _sum([free for _, _, _, free, _ in process.client().nodes()])
 
 
 def explain(object_ref: ObjectRef) -> str:

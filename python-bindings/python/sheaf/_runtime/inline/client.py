@@ -168,9 +168,9 @@ class InlineClient:
             if namespace in (None, space) and self.look_up(name, space) is not None
         ]
 
-    def nodes(self) -> list[tuple[str, bool, dict[str, float], dict[str, float], dict[str, str]]]:
+    def nodes(self) -> list[tuple[str, str, dict[str, float], dict[str, float], dict[str, str]]]:
         """The one node that there is, whose resources nothing holds."""
-        return [(self.node_id, True, dict(self._resources), dict(self._resources), dict(self._labels))]
+        return [(self.node_id, "", dict(self._resources), dict(self._resources), dict(self._labels))]
 
     def explain(self, ref: ObjectRef) -> str:
         """That it is there."""
