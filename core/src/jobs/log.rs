@@ -4,7 +4,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -54,7 +54,9 @@ impl Log {
     pub(super) fn create(folder: Option<&Path>, id: &str) -> io::Result<Self> {
         let path = folder.map(|folder| path(folder, id));
         let file = match &path {
-            Some(path) => OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?,
+            Some(path) => {
+                OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(path)?
+            }
             None => tempfile::tempfile()?,
         };
         Ok(Self::of(file, path, Ends { start: 0, end: 0, lost: 0 }))

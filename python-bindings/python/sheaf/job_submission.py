@@ -14,7 +14,9 @@ import asyncio
 import enum
 import http.client
 import json
+import math
 import os
+import time
 import urllib.parse
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +30,8 @@ __all__ = ["DriverInfo", "JobDetails", "JobInfo", "JobStatus", "JobSubmissionCli
 _DEFAULT_PLACE = "127.0.0.1:7070"
 # How long the head waits for something to be printed before it answers.
 _WAIT_SECONDS = 10
+# How long a head is asked again that does not answer who follows a log, and how often.
+_PATIENCE_SECONDS, _PAUSE_SECONDS = 30.0, 0.5
 
 
 class JobStatus(enum.StrEnum):
@@ -231,11 +235,19 @@ class JobSubmissionClient:
     async def tail_job_logs(self, job_id: str) -> AsyncIterator[str]:
         """What a job prints, from its beginning until it is over, as it comes.
 
-        A connection that breaks is made again, and goes on where it was.
+        A connection that breaks is made again, and goes on where it was: a head that starts again has the logs.
         """
-        offset = 0
+        offset, given_up = 0, math.inf
         while True:
-            told = await asyncio.to_thread(self._logs, job_id, offset, _WAIT_SECONDS)
+            try:
+                told = await asyncio.to_thread(self._logs, job_id, offset, _WAIT_SECONDS)
+            except ConnectionError:
+                given_up = min(given_up, time.monotonic() + _PATIENCE_SECONDS)
+                if time.monotonic() >= given_up:
+                    raise
+                await asyncio.sleep(_PAUSE_SECONDS)
+                continue
+            given_up = math.inf
             if told["logs"]:
                 yield told["logs"]
             offset = told["next"]

@@ -141,14 +141,11 @@ def init(
     _check_names(kwargs)
     if logging_level is not None:
         logging.getLogger("sheaf").setLevel(logging_level.upper() if isinstance(logging_level, str) else logging_level)
-    # What runs as a job has the job's environment, and its own over that.
-    inherited = entrypoint.environment_of_job() if address is not None and not local_mode else ""
-    env = environment.normalise(runtime_env, inherited)
+    env = _environment(runtime_env, joins=address is not None and not local_mode)
     if _system_config:
         spill_dir = spill_dir or _spill_dir(_system_config)
     if address is not None and not local_mode:
-        own = (num_cpus, num_gpus, resources, labels, object_store_memory, spill_dir, _memory, _temp_dir)
-        _check_joining(own)
+        _check_joining((num_cpus, num_gpus, resources, labels, object_store_memory, spill_dir, _memory, _temp_dir))
         process.join_session(
             address,
             token_file=file_of(token_file, "SHEAF_TOKEN_FILE"),
@@ -174,6 +171,11 @@ def init(
     if _metrics_export_port is not None:
         _export_metrics(_metrics_export_port)
     return Context()
+
+
+def _environment(runtime_env: Mapping[str, Any] | None, *, joins: bool) -> str:
+    """What runs as a job has the job's environment, and its own over that; others have their own."""
+    return environment.normalise(runtime_env, entrypoint.environment_of_job() if joins else "")
 
 
 def _spill_dir(config: Mapping[str, Any]) -> str | None:
