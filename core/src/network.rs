@@ -88,6 +88,8 @@ pub trait Network: Send {
     fn send(&mut self, to: Peer, parcel: Parcel);
     /// A node is reached there.
     fn meet(&mut self, node: NodeId, address: &str);
+    /// Why the head of another process is not reached, where it is not and something is known.
+    fn trouble(&self) -> Option<String>;
     /// A node is dead.
     fn part(&mut self, node: NodeId);
     /// Brings an object from a node; [`crate::local::Inlet::fetched`] follows within a bounded time.

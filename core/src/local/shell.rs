@@ -406,10 +406,12 @@ impl Shell {
         match (is_lost, self.head_lost_at) {
             (true, None) => {
                 self.head_lost_at = Some(heard_at);
+                let why = self.network.as_ref().and_then(|network| network.trouble());
                 self.lines.say(format!(
-                    "the head has been silent for {} s: this node goes on with what it has, and looks for the head \
+                    "the head has been silent for {} s{}: this node goes on with what it has, and looks for the head \
                      until it is back",
-                    now.since(heard_at) / 1_000
+                    now.since(heard_at) / 1_000,
+                    why.map(|why| format!(" ({why})")).unwrap_or_default()
                 ));
             }
             (false, Some(since)) => {

@@ -66,6 +66,8 @@ pub(super) struct Switchboard {
     /// What came of objects whose sender was lost.
     pub(super) partial: Mutex<BTreeMap<ObjectId, Partial>>,
     pub(super) channels: Mutex<BTreeMap<String, tonic::transport::Channel>>,
+    /// Why the last connection to the head ended.
+    trouble: Mutex<Option<String>>,
 }
 
 impl Switchboard {
@@ -88,6 +90,7 @@ impl Switchboard {
             fetching: Semaphore::new(FETCHES),
             partial: Mutex::default(),
             channels: Mutex::default(),
+            trouble: Mutex::default(),
         }
     }
 
@@ -167,9 +170,10 @@ impl Switchboard {
                 let started = std::time::Instant::now();
                 tokio::select! {
                     ended = conversation => {
-                        match ended {
-                            Ok(()) => log::debug!("the connection to {address} ended"),
-                            Err(error) => log::debug!("the connection to {address} ended: {error}"),
+                        let why = ended.map_or_else(|error| error.to_string(), |()| format!("{address} hung up"));
+                        log::debug!("the connection to {address} ended: {why}");
+                        if peer == Peer::Head {
+                            *self.trouble.lock() = Some(why);
                         }
                     }
                     () = feed => {}
@@ -249,6 +253,10 @@ impl Network for FlightNetwork {
 
     fn meet(&mut self, node: NodeId, address: &str) {
         self.board.state.lock().addresses.insert(node, address.to_string());
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.board.trouble.lock().clone()
     }
 
     fn part(&mut self, node: NodeId) {
