@@ -44,7 +44,8 @@ def test_an_engine_that_is_not_there_is_a_result() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["tasks_clients", "calls_many_small", "put_1mb", "get_1mb", "many_objects", "queued", "cold_start", "idle"]
+    "name",
+    "tasks_clients calls_many_small put_1mb get_1mb many_objects queued cold_start transfer_1gb idle".split(),  # noqa: SIM905
 )
 def test_a_program_runs_on_sheaf(name: str, tmp_path: Path) -> None:
     """All its figures have samples, and no process of it is left."""

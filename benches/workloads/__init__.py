@@ -83,6 +83,12 @@ PROGRAMS = (
     timed("cold_start", "starts", "`init` until the first result of a task", starts=True),
     timed("actors_100", "actors", "100 actors until each has answered"),
     Program(
+        "transfer_1gb",
+        "nodes",
+        (Figure("rate", "1 GB moved between two nodes on loopback", "GB/s", BANDWIDTH),),
+        starts=True,
+    ),
+    Program(
         "idle",
         "starts",
         (

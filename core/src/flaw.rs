@@ -13,6 +13,8 @@ pub(crate) enum Flaw {
     LostLease,
     /// What a node says is heard after it was declared dead.
     StaleNode,
+    /// A node leaves before what it alone has is copied.
+    HastyDrain,
     /// A placement group is used before all of its bundles are reserved.
     HalfGroup,
     /// A head does not save that a node died.

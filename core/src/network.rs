@@ -75,7 +75,7 @@ impl Parcel {
                 let (first, second) = frame.halves()?;
                 Some((Self::ToNode(Packet::Node(*from, first)), Self::ToNode(Packet::Node(*from, second))))
             }
-            Self::ToNode(Packet::Fenced | Packet::Anew(_)) | Self::Lines(_, _) => None,
+            Self::ToNode(Packet::Fenced | Packet::Left | Packet::Anew(_)) | Self::Lines(_, _) => None,
         }
     }
 }

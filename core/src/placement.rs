@@ -3,7 +3,7 @@
 pub mod groups;
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -30,8 +30,13 @@ pub enum Strategy {
         /// Whether another one will do.
         soft: bool,
     },
-    /// On nodes that have these labels.
-    Labels(BTreeMap<Arc<str>, Arc<str>>),
+    /// On nodes with labels of which all of `hard` is true; rather on those of which `soft` is true as well.
+    Labels {
+        /// What has to be.
+        hard: Arc<[Label]>,
+        /// What is better.
+        soft: Arc<[Label]>,
+    },
     /// In a bundle of a placement group: that one, or any of them.
     Group {
         /// The group.
@@ -39,6 +44,24 @@ pub enum Strategy {
         /// Which of its bundles; `None` for any.
         index: Option<u32>,
     },
+}
+
+/// What is asked of one label of a node.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Label {
+    /// Which one.
+    pub name: Arc<str>,
+    /// The values of which it has to have one; none for any.
+    pub values: BTreeSet<Arc<str>>,
+    /// Whether the contrary is asked for.
+    pub is_not: bool,
+}
+
+impl Label {
+    fn is_true(&self, labels: &BTreeMap<Arc<str>, Arc<str>>) -> bool {
+        let found = labels.get(&self.name).is_some_and(|value| self.values.is_empty() || self.values.contains(value));
+        found != self.is_not
+    }
 }
 
 impl Strategy {
@@ -84,7 +107,7 @@ impl Candidate<'_> {
             Strategy::Group { .. } => false,
             Strategy::Default | Strategy::Spread | Strategy::Node { soft: true, .. } => true,
             Strategy::Node { node, soft: false } => self.id == *node,
-            Strategy::Labels(labels) => labels.iter().all(|(name, value)| self.labels.get(name) == Some(value)),
+            Strategy::Labels { hard, .. } => hard.iter().all(|label| label.is_true(self.labels)),
         }
     }
 
@@ -120,7 +143,11 @@ pub fn rank(
     // In thousandths: a float has no total order.
     let room = 1000 - (busy * 1000.0) as u64;
     Some(Rank {
-        is_wanted: matches!(strategy, Strategy::Node { node: wanted, .. } if *wanted == node.id),
+        is_wanted: match strategy {
+            Strategy::Node { node: wanted, .. } => *wanted == node.id,
+            Strategy::Labels { soft, .. } => soft.iter().all(|label| label.is_true(node.labels)),
+            _ => false,
+        },
         near: near.get(&node.id).copied().unwrap_or(0),
         room: if *strategy != Strategy::Spread && busy < PACK_UNTIL { 2000 - room } else { room },
         id: Reverse(node.id),
@@ -171,8 +198,28 @@ mod tests {
         assert_eq!(place(&[4.0, 1.0], &hard, &[(0, 10)]), Some(1));
         assert_eq!(place(&[4.0, 0.0], &hard, &[]), None);
         assert_eq!(place(&[4.0, 0.0], &soft, &[]), Some(0));
-        let labels = Strategy::Labels(BTreeMap::from([(Arc::from("zone"), Arc::from("b"))]));
-        assert_eq!(place(&[4.0, 4.0, 4.0, 1.0], &labels, &[]), Some(3));
-        assert_eq!(place(&[4.0, 4.0], &labels, &[]), None);
+    }
+
+    #[test]
+    fn labels_are_compared_as_it_was_asked() {
+        let zone = |values: &[&str], is_not| Label {
+            name: Arc::from("zone"),
+            values: values.iter().map(|value| Arc::from(*value)).collect(),
+            is_not,
+        };
+        let hard = |label| Strategy::Labels { hard: Arc::new([label]), soft: Arc::new([]) };
+        let all = [4.0, 4.0, 4.0, 1.0];
+        for there in [zone(&["b"], false), zone(&["a", "b"], false), zone(&[], false)] {
+            assert_eq!(place(&all, &hard(there.clone()), &[]), Some(3));
+            assert_eq!(place(&all[..3], &hard(there), &[]), None);
+        }
+        for absent in [zone(&["b"], true), zone(&[], true)] {
+            assert_eq!(place(&[0.0, 0.0, 0.0, 4.0], &hard(absent.clone()), &[]), None);
+            assert_eq!(place(&all, &hard(absent), &[]), Some(0));
+        }
+        assert_eq!(place(&all, &hard(zone(&["c"], true)), &[(3, 10)]), Some(3), "another value than that");
+        let soft = Strategy::Labels { hard: Arc::new([]), soft: Arc::new([zone(&["b"], false)]) };
+        assert_eq!(place(&all, &soft, &[]), Some(3));
+        assert_eq!(place(&[4.0, 4.0, 4.0, 0.0], &soft, &[]), Some(0));
     }
 }

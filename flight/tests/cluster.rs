@@ -10,7 +10,7 @@ use sheaf_core::client::{Client, Host, Reply};
 use sheaf_core::ids::{ObjectId, TaskId};
 use sheaf_core::local::{Inquiry, Local, LocalOptions, Role};
 use sheaf_core::resources::Resources;
-use sheaf_core::wire::Reason;
+use sheaf_core::wire::{Reason, Wish};
 use sheaf_core::{ErrorKind, Result};
 use sheaf_flight::cluster::{Access, Port, ask, node_names};
 
@@ -60,7 +60,7 @@ fn becomes_true(mut condition: impl FnMut() -> bool) {
 }
 
 fn get(client: &std::sync::Arc<Client>, object: ObjectId) -> Reply {
-    let batch = client.ask(&[object], true, false).unwrap();
+    let batch = client.ask(&[object], Wish::Value, false).unwrap();
     assert!(batch.wait(1, PATIENCE), "nothing came");
     batch.take().pop().flatten().unwrap()
 }

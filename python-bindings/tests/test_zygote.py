@@ -116,7 +116,8 @@ def test_the_end_of_a_worker_is_told(node):
 def test_only_workers_are_killed(node):
     node.fork(1)
     pid = node.heard()["pid"]
-    for each in (os.getpid(), pid):
+    # Its number with the node, not that of its process.
+    for each in (os.getpid(), pid, 1):
         node.socket.sendall(json.dumps({"kill": each}).encode() + b"\n")
     assert node.heard() == {"exited": pid, "status": int(signal.SIGKILL)}
 

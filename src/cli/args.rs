@@ -7,7 +7,9 @@ use clap::{Arg, ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 use sheaf_core::Result;
 use sheaf_core::settings::{KEYS, Options};
 
-use super::cluster::{HeadArguments, NodeArguments, ShowArguments};
+use super::cluster::{
+    DrainArguments, HeadArguments, ListArguments, LogsArguments, MemoryArguments, NodeArguments, ShowArguments,
+};
 use super::exit::EXIT_CODES;
 use super::output::Format;
 
@@ -37,11 +39,20 @@ pub(super) enum Command {
     Status(ShowArguments),
     /// List the nodes of a cluster.
     Nodes(ShowArguments),
+    /// Take a node out of a cluster, when what it runs has ended.
+    Drain(DrainArguments),
     /// List the worker processes of a cluster, and what they run.
     Workers(ShowArguments),
+    /// List the tasks of a cluster, with what those that wait wait for.
+    Tasks(ListArguments),
+    /// List the actors of a cluster.
+    Actors(ListArguments),
     /// List the objects in the stores of a cluster.
-    #[command(alias = "memory")]
     Objects(ShowArguments),
+    /// List the largest objects of a cluster, with what made them and who holds them.
+    Memory(MemoryArguments),
+    /// List the files with what workers printed, or print one.
+    Logs(LogsArguments),
 }
 
 #[derive(Debug, Args)]

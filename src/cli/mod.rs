@@ -50,11 +50,16 @@ fn execute(arguments: Arguments) -> Result<(), Stop> {
         Command::Sql(sql) => sql::run(&Console::start(options)?, &sql),
         Command::Schema(schema) => schema::run(&Console::start(options)?, &schema),
         Command::Convert(convert) => convert::run(&Console::start(options)?, &convert),
-        Command::Head(head) => cluster::head(&head),
-        Command::Node(node) => cluster::node(&node),
+        Command::Head(head) => cluster::head(&head, &options),
+        Command::Node(node) => cluster::node(&node, &options),
+        Command::Drain(drain) => cluster::drain(&drain),
         Command::Status(show) => cluster::show(What::Status, &show),
         Command::Nodes(show) => cluster::show(What::Nodes, &show),
         Command::Workers(show) => cluster::show(What::Workers, &show),
         Command::Objects(show) => cluster::show(What::Objects, &show),
+        Command::Tasks(list) => cluster::tasks(&list),
+        Command::Actors(list) => cluster::actors(&list),
+        Command::Memory(memory) => cluster::memory(&memory),
+        Command::Logs(logs) => cluster::logs(&logs),
     }
 }

@@ -81,9 +81,10 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    fn arrive(&self, index: usize, reply: Reply) {
+    /// A second answer to the same question is none: a stream has results and an end.
+    pub(super) fn arrive(&self, index: usize, reply: Reply) {
         let mut replies = self.replies.lock();
-        if let Some(slot) = replies.0.get_mut(index) {
+        if let Some(slot) = replies.0.get_mut(index).filter(|slot| slot.is_none()) {
             *slot = Some(reply);
             replies.1 += 1;
             self.arrived.notify_all();
@@ -128,6 +129,10 @@ impl Batch {
             self.shared.arrived.wait_while_for(&mut replies, |replies| replies.1 < count, patience);
         }
         replies.1 >= count
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     /// Which are answered.

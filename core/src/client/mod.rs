@@ -25,7 +25,7 @@ use crate::metrics::Update;
 use crate::store::memory::Draft;
 use crate::wire::{
     Answer, Arguments, CallOptions, INLINE_BYTES, Inbox, Line, MadeHere, NodeInfo, ObjectInfo, Outbox, Submission,
-    ToClient, ToNode,
+    ToClient, ToNode, Wish,
 };
 use crate::{Error, ErrorKind, Result, env};
 
@@ -324,16 +324,15 @@ impl Client {
         }
     }
 
-    /// Asks for objects, their values or only whether they are there. `blocks`: this process' work stands still
-    /// until they are.
+    /// Asks for objects. `blocks`: this process' work stands still until they are there.
     ///
     /// # Errors
     /// As every method.
-    pub fn ask(self: &Arc<Self>, objects: &[ObjectId], wants_value: bool, blocks: bool) -> Result<Batch> {
+    pub fn ask(self: &Arc<Self>, objects: &[ObjectId], wish: Wish, blocks: bool) -> Result<Batch> {
         let count = objects.len() as u64;
         let first = self.questions(count);
         let shared = self.answers.open_for(Arc::clone(self), first, objects);
-        self.send(&ToNode::Get { first, objects: objects.to_vec(), wants_value, blocks }, Vec::new())?;
+        self.send(&ToNode::Get { first, objects: objects.to_vec(), wish, blocks }, Vec::new())?;
         Ok(shared)
     }
 
@@ -344,7 +343,7 @@ impl Client {
     pub fn when_ready(&self, object: ObjectId, then: impl FnOnce(Reply) + Send + 'static) -> Result<()> {
         let first = self.questions(1);
         self.answers.call_back(first, object, Box::new(then))?;
-        self.send(&ToNode::Get { first, objects: vec![object], wants_value: true, blocks: false }, Vec::new())
+        self.send(&ToNode::Get { first, objects: vec![object], wish: Wish::Value, blocks: false }, Vec::new())
     }
 
     /// The value of an object that this process has had and still has: objects never change.
@@ -594,7 +593,8 @@ fn hear(
 }
 
 fn has_ended() -> Error {
-    Error::new(ErrorKind::Cancelled, "the runtime has ended").with_hint("call init again")
+    Error::new(ErrorKind::Cancelled, "the runtime has ended: this process has no node any more")
+        .with_hint("call init again")
 }
 
 /// What keeps an object's memory, and tells the node when nothing does any more.

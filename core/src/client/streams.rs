@@ -1,12 +1,13 @@
 //! Results that come one by one, and who waits for them.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
 use super::Client;
+use super::answers::{Batch, Reply, Shared};
 use crate::Result;
 use crate::ids::{ObjectId, TaskId};
 
@@ -21,12 +22,29 @@ pub enum Item {
     End,
 }
 
-/// The last result that came of a task, the last one that was handed out, and whether the task has ended.
-#[derive(Debug, Default)]
+/// The last result that came of a task, the last one that was handed out, whether the task has ended, and who is told
+/// when there is something to take.
+#[derive(Default)]
 struct Stream {
     came: u32,
     taken: u32,
     is_over: bool,
+    watchers: Vec<(Weak<Shared>, usize)>,
+}
+
+impl Stream {
+    fn has_next(&self) -> bool {
+        self.came > self.taken || self.is_over
+    }
+
+    /// Answers the questions of those who wait for this stream and others.
+    fn tell(&mut self) {
+        for (batch, index) in self.watchers.drain(..) {
+            if let Some(batch) = batch.upgrade() {
+                batch.arrive(index, Reply::Ready);
+            }
+        }
+    }
 }
 
 /// The streams of a process.
@@ -49,6 +67,7 @@ impl Streams {
         let Some(stream) = open.0.get_mut(&object.task) else { return false };
         // A first result stands before those of the stream.
         stream.came = object.index;
+        stream.tell();
         self.arrived.notify_all();
         true
     }
@@ -56,23 +75,44 @@ impl Streams {
     fn ended(&self, task: TaskId) {
         if let Some(stream) = self.open.lock().0.get_mut(&task) {
             stream.is_over = true;
+            stream.tell();
             self.arrived.notify_all();
         }
+    }
+
+    /// Answers this question when there is something to take, or nothing will come.
+    fn watch(&self, task: TaskId, batch: &Arc<Shared>, index: usize) {
+        let mut open = self.open.lock();
+        match open.0.get_mut(&task) {
+            Some(stream) if !stream.has_next() => {
+                // Those who have stopped waiting are forgotten here.
+                stream.watchers.retain(|(batch, _)| batch.strong_count() > 0);
+                stream.watchers.push((Arc::downgrade(batch), index));
+            }
+            _ => batch.arrive(index, Reply::Ready),
+        }
+    }
+
+    /// Whether the task has ended and all that came was handed out.
+    fn is_over(&self, task: TaskId) -> bool {
+        self.open.lock().0.get(&task).is_none_or(|stream| stream.is_over && stream.came == stream.taken)
     }
 
     /// The node is gone.
     pub(super) fn end(&self) {
         let mut open = self.open.lock();
         open.1 = true;
-        open.0.values_mut().for_each(|stream| stream.is_over = true);
+        for stream in open.0.values_mut() {
+            stream.is_over = true;
+            stream.tell();
+        }
         self.arrived.notify_all();
     }
 
     fn next(&self, task: TaskId, patience: Duration) -> Item {
         let mut open = self.open.lock();
-        let waits = |open: &mut (HashMap<TaskId, Stream>, bool)| {
-            open.0.get(&task).is_some_and(|stream| stream.came == stream.taken && !stream.is_over)
-        };
+        let waits =
+            |open: &mut (HashMap<TaskId, Stream>, bool)| open.0.get(&task).is_some_and(|stream| !stream.has_next());
         self.arrived.wait_while_for(&mut open, waits, patience);
         match open.0.get_mut(&task) {
             Some(stream) if stream.came > stream.taken => {
@@ -107,6 +147,17 @@ impl Client {
         self.streams.next(task, patience)
     }
 
+    /// Lets a question that was asked for a stream's first result be answered by the next one too.
+    pub fn watch_items(&self, task: TaskId, batch: &Batch, index: usize) {
+        self.streams.watch(task, batch.shared(), index);
+    }
+
+    /// Whether a stream has nothing more to give.
+    #[must_use]
+    pub fn is_stream_over(&self, task: TaskId) -> bool {
+        self.streams.is_over(task)
+    }
+
     /// Lets go of a stream, with what was not handed out.
     pub fn close_stream(&self, task: TaskId) {
         self.streams.close(task).into_iter().for_each(|object| self.drop_ref(object));
@@ -116,6 +167,7 @@ impl Client {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::answers::Answers;
     use crate::ids::NodeId;
 
     #[test]
@@ -131,7 +183,32 @@ mod tests {
         assert_eq!(streams.next(task, Duration::ZERO), Item::Next(task.result(1)));
         streams.ended(task);
         assert_eq!(streams.next(task, Duration::ZERO), Item::Next(task.result(2)));
+        assert!(!streams.is_over(task), "one was not taken");
         assert_eq!(streams.close(task), [task.result(3)]);
+        assert!(streams.is_over(task));
         assert_eq!(streams.next(task, Duration::ZERO), Item::End);
+    }
+
+    #[test]
+    fn whoever_waits_for_several_streams_hears_of_the_first_result() {
+        let (streams, answers) = (Streams::default(), Arc::new(Answers::default()));
+        let tasks = [3, 4].map(|number| TaskId { owner: NodeId(1), number });
+        tasks.iter().for_each(|task| streams.open(*task));
+        let wait_for_all = |first| {
+            let batch = answers.open(first, 2);
+            tasks.iter().enumerate().for_each(|(index, task)| streams.watch(*task, batch.shared(), index));
+            batch
+        };
+        let batch = wait_for_all(0);
+        assert!(!batch.wait(1, Duration::ZERO));
+        streams.arrived(tasks[1].result(1));
+        streams.arrived(tasks[1].result(2));
+        streams.ended(tasks[1]);
+        assert!(batch.wait(1, Duration::ZERO));
+        assert!(!batch.wait(2, Duration::ZERO), "three things happened to one stream");
+        assert_eq!(batch.ready(), [false, true]);
+        assert_eq!(wait_for_all(2).ready(), [false, true], "it is there already");
+        streams.end();
+        assert_eq!(batch.ready(), [true, true]);
     }
 }

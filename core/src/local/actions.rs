@@ -8,7 +8,7 @@ use crate::client::submitter;
 use crate::ids::{Attempt, ClientId};
 use crate::network::{Parcel, Peer};
 use crate::schedule::{Action, Event, Failure, HeadEvent, Lost, NameAnswer, Packet, Stop};
-use crate::wire::{Answer, Reason, ToClient, Work};
+use crate::wire::{Answer, Reason, ToClient, Wish};
 
 impl Shell {
     pub(super) fn act(&mut self, action: Action) {
@@ -35,6 +35,7 @@ impl Shell {
                 }
             }
             Action::Reset(why) => self.begin_anew(&why),
+            Action::Leave => self.leave(),
             Action::Start(attempt, spec, values) => self.start(attempt, &spec, values),
             Action::Kill(attempt, stop) => self.stop(attempt, stop),
             Action::KillActor(actor, _) => self.end_actor(actor),
@@ -60,19 +61,7 @@ impl Shell {
             }
             Action::Grouped(id, question, answer) => self.group_answered(id, question, answer),
             Action::WarnOfGroup(group, why) => self.warn_of_group(&group, &why),
-            Action::Warn(shape, missing) => {
-                let work = self.node.first_waiting(&shape).map(|spec| postcard::from_bytes::<Work>(&spec.common));
-                let name = work.and_then(Result::ok).map_or_else(|| "a task".to_string(), |work| work.name);
-                let lack = match missing.is_empty() {
-                    true => "its scheduling strategy allows none of the nodes that are there".to_string(),
-                    false => format!("no node has {missing}"),
-                };
-                self.lines.say(format!(
-                    "{name} asks for {} and waits: {lack}. It starts when one comes that has; \
-                     explain(ref) tells what a result waits for",
-                    shape.demand
-                ));
-            }
+            Action::Warn(_, _) => self.warn_of_shapes(),
             Action::Again(_) => {}
             Action::Done(task) => {
                 if let Some(client) = self.clients.get_mut(&submitter(task)) {
@@ -92,7 +81,9 @@ impl Shell {
             return;
         };
         let answer = match answer {
-            _ if !asked.wants_value => Answer::There(asked.object),
+            _ if asked.wish == Wish::Here => Answer::There(asked.object),
+            // Not kept in mind as there: the next one may want it here.
+            _ if asked.wish == Wish::Anywhere => Answer::Ready,
             Err(failure) => Answer::Failed(reason(failure)),
             Ok((Some(bytes), _)) => Answer::Inline(bytes.to_vec().into()),
             Ok((None, _)) => return self.deliver(Recipient::Question(id, question), vec![asked.object]),
@@ -112,7 +103,11 @@ impl Shell {
                 self.post(Event::Cancel(child, stop));
             }
         }
-        if stop.force {
+        // The process of an actor is not that of the one who called it. One that is being set up hears nothing yet, and
+        // runs nothing that could be hurt.
+        let actor = self.workers.get(&id).and_then(|worker| worker.actor);
+        let is_call = actor.is_some_and(|actor| actor.task != attempt.task);
+        if (stop.force && !is_call) || self.is_being_set_up(id) {
             self.kill_for(id, attempt);
         } else {
             self.send(id, &ToClient::Stop(attempt), Vec::new());
@@ -131,6 +126,10 @@ pub(super) fn reason(failure: Failure) -> Reason {
         Failure::Unschedulable(is_actor, why) => Reason::Unschedulable(is_actor, why.to_string()),
         Failure::NotMade(failure) => Reason::NotMade(Box::new(reason(Arc::unwrap_or_clone(failure)))),
         Failure::Cancelled => Reason::Cancelled,
+        Failure::Drained(is_actor, node) => {
+            let why = format!("{node} was drained before it ended, and it may not begin again elsewhere");
+            if is_actor { Reason::ActorDied(why) } else { Reason::Crashed(why) }
+        }
         Failure::GroupRemoved(group) => {
             Reason::GroupRemoved(format!("its placement group ({group}) was removed, or ended with its driver"))
         }
@@ -138,7 +137,9 @@ pub(super) fn reason(failure: Failure) -> Reason {
         Failure::Lost(Lost::NoLineage) => Reason::Lost(
             "no task is known that could make it again: it was put, or its task is too long ago".to_string(),
         ),
-        Failure::Lost(Lost::RetriesUsedUp) => Reason::Lost("its task may not run again (max_retries)".to_string()),
+        Failure::Lost(Lost::RetriesUsedUp) => {
+            Reason::Lost("its task may not run again (max_retries; calls of actors never do)".to_string())
+        }
         Failure::Lost(Lost::Freed) => Reason::Lost("nobody held it any more".to_string()),
     }
 }

@@ -6,12 +6,13 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use nix::sys::socket::{getsockopt, sockopt};
 
 use super::shell::{Shell, Source};
 use crate::ids::{ClientId, ObjectId, TaskId};
 use crate::resources::Resources;
 use crate::schedule::{Event, Shape};
-use crate::wire::{Answer, CallOptions, Inbox, Outbox, ToClient, ToNode, Where};
+use crate::wire::{Answer, CallOptions, Inbox, Outbox, ToClient, ToNode, Where, Wish};
 
 /// Messages of one client that are taken in before others have their turn.
 const MESSAGES: usize = 1_000;
@@ -30,7 +31,7 @@ pub(super) struct Prepared {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Question {
     pub(super) object: ObjectId,
-    pub(super) wants_value: bool,
+    pub(super) wish: Wish,
     pub(super) blocks: bool,
 }
 
@@ -47,6 +48,14 @@ pub(super) struct Client {
     pub(super) blocking: usize,
     /// Tasks that it submitted while it ran what it runs, and that have not ended.
     pub(super) children: BTreeSet<TaskId>,
+}
+
+impl Client {
+    /// The process at the other end, where that is not one that this node made.
+    pub(super) fn pid(&self) -> Option<u32> {
+        let peer = getsockopt(&self.socket, sockopt::PeerCredentials).ok()?;
+        u32::try_from(peer.pid()).ok()
+    }
 }
 
 impl Shell {
@@ -168,9 +177,7 @@ pub(super) fn prepare(options: CallOptions) -> crate::Result<Prepared> {
         Where::Spread => Strategy::Spread,
         Where::Group(group, index) => Strategy::Group { group: *group, index: *index },
         Where::Node(node, soft) => Strategy::Node { node: *node, soft: *soft },
-        Where::Labels(labels) => {
-            Strategy::Labels(labels.iter().map(|(name, value)| (Arc::from(&**name), Arc::from(&**value))).collect())
-        }
+        Where::Labels(hard, soft) => Strategy::Labels { hard: hard.clone().into(), soft: soft.clone().into() },
     };
     let shape = Arc::new(Shape { demand: amounts(&options.resources)?, strategy });
     let work = postcard::to_stdvec(&options.work).map_err(|error| crate::Error::internal(error.to_string()))?;

@@ -28,17 +28,6 @@ impl Shell {
         };
         self.answer(id, question, answer, Vec::new());
     }
-
-    /// No nodes that are there could hold a group.
-    pub(super) fn warn_of_group(&self, group: &GroupSpec, why: &str) {
-        let name = if group.name.is_empty() { String::new() } else { format!(" {:?}", &*group.name) };
-        self.lines.say(format!(
-            "placement group{name} ({}, {} of {:?}) waits: {why}. It is made when nodes come that have",
-            group.id,
-            group.spreading.name(),
-            group.bundles
-        ));
-    }
 }
 
 fn spec(group: NewGroup) -> Result<GroupSpec> {

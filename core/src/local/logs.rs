@@ -36,6 +36,7 @@ enum Entry {
 /// The log files of a session.
 #[derive(Debug)]
 pub(super) struct Logs {
+    folder: PathBuf,
     entries: Option<SyncSender<Entry>>,
     left_out: Arc<AtomicU64>,
     ended: Receiver<()>,
@@ -51,7 +52,7 @@ impl Logs {
         let (ends, ended) = sync_channel(1);
         let left_out = Arc::new(AtomicU64::new(0));
         let writer = Writer {
-            folder,
+            folder: folder.clone(),
             files: BTreeMap::new(),
             left_out: Arc::clone(&left_out),
             lines,
@@ -62,7 +63,12 @@ impl Logs {
             writer.run(&coming);
             let _ = ends.send(());
         })?;
-        Ok(Self { entries: Some(entries), left_out, ended })
+        Ok(Self { folder, entries: Some(entries), left_out, ended })
+    }
+
+    /// Where the files are.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// The log of one worker.

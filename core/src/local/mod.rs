@@ -3,17 +3,22 @@
 //! One thread performs what [`crate::schedule`] decides: `shell` is its loop, `clients` are the sockets, `requests`
 //! takes in what clients say, `actions` does what the node wants done, `values` hands objects out of the store,
 //! `workers` are the processes, which the `zygote` forks, `output` is what they print, `logs` are files with it,
-//! `keeper` saves what the head wants saved, and `metrics` what there is to measure.
+//! `keeper` saves what the head wants saved, and `metrics` what there is to measure. `inquiry` answers what people ask:
+//! `holders` has objects, `files` what was printed. `warnings` go to the drivers whose tasks find no node; `leaving` is
+//! how a node is drained.
 
 mod actions;
 mod clients;
 mod disk;
 mod door;
+mod files;
 mod gpus;
 mod groups;
+mod holders;
 mod inlet;
 mod inquiry;
 mod keeper;
+mod leaving;
 mod logs;
 mod metrics;
 mod output;
@@ -21,6 +26,7 @@ mod peers;
 mod requests;
 mod shell;
 mod values;
+mod warnings;
 mod workers;
 mod zygote;
 
@@ -28,6 +34,7 @@ use std::collections::BTreeMap;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -42,8 +49,9 @@ use crate::state::StateStore;
 use crate::{Error, ErrorKind, Result};
 
 pub use door::knock;
+pub use files::{From, Part};
 pub use inlet::{Fetched, Inlet, Reading, Room};
-pub use inquiry::Inquiry;
+pub use inquiry::{Filter, Inquiry};
 
 pub use crate::wire::Line;
 use shell::{Input, Outside, Shell};
@@ -100,6 +108,7 @@ pub struct LocalOptions {
 pub struct Local {
     inlet: Inlet,
     lines: Arc<Lines>,
+    has_left: Arc<AtomicBool>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -138,7 +147,10 @@ impl Local {
         let lines = Arc::new(Lines::default());
         let inlet = Inlet::new(inputs.clone(), Arc::clone(&waker));
         let network = network(inlet.clone())?;
-        let outside = Outside { inputs: arriving, results: inputs, waker, lines: Arc::clone(&lines), network };
+        let has_left = Arc::new(AtomicBool::new(false));
+        let (lines_of_node, left) = (Arc::clone(&lines), Arc::clone(&has_left));
+        let outside =
+            Outside { inputs: arriving, results: inputs, waker, lines: lines_of_node, has_left: left, network };
         let shell = Shell::new(options, outside)?;
         let told = Arc::clone(&lines);
         let thread = env::thread("sheaf-node", move || {
@@ -153,7 +165,7 @@ impl Local {
                 }
             }
         })?;
-        Ok(Self { inlet, lines, thread: Mutex::new(Some(thread)) })
+        Ok(Self { inlet, lines, has_left, thread: Mutex::new(Some(thread)) })
     }
 
     /// A socket that speaks for a new client.
@@ -174,6 +186,12 @@ impl Local {
     #[must_use]
     pub fn output(&self, patience: Duration) -> Option<Vec<Line>> {
         self.lines.take(patience)
+    }
+
+    /// Whether the node has left its cluster, for it was drained: the runtime has ended or is about to.
+    #[must_use]
+    pub fn has_left(&self) -> bool {
+        self.has_left.load(Ordering::Acquire)
     }
 
     /// Ends all processes and frees all objects. Waits for at most some seconds.

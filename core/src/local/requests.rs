@@ -14,7 +14,7 @@ use crate::schedule::{
     Event, Failure, GroupRequest, Kind, Made, Member, NameRequest, Outcome, Raised, Returned, Stop, TaskSpec,
 };
 use crate::store::Content;
-use crate::wire::{Answer, Arguments, Ending, MadeHere, NodeInfo, Submission, ToNode};
+use crate::wire::{Answer, Arguments, Ending, MadeHere, NodeInfo, Submission, ToNode, Wish};
 
 /// What of a call only its worker understands, as the node carries it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -42,13 +42,13 @@ impl Shell {
             }
             ToNode::Submit(submission) => self.submit(id, submission)?,
             ToNode::Put(object, made, contains) => {
-                let made = self.made(id, object, made)?;
+                let made = self.made(id, object, None, made)?;
                 self.post(Event::Put(id, object, Returned { made, contains }));
             }
             ToNode::AddRef(object) => self.post(Event::AddRef(id, object)),
             ToNode::DropRef(object) => self.post(Event::DropRef(id, object)),
-            ToNode::Get { first, objects, wants_value, blocks } => {
-                self.ask(id, first, &objects, wants_value, blocks);
+            ToNode::Get { first, objects, wish, blocks } => {
+                self.ask(id, first, &objects, wish, blocks);
             }
             ToNode::Forget { first, count } => {
                 for question in first..first.saturating_add(count) {
@@ -75,7 +75,7 @@ impl Shell {
             ToNode::Cancel(task, force, recursive) => self.post(Event::Cancel(task, Stop { force, recursive })),
             ToNode::Kill(actor, for_good) => self.post(Event::Kill(actor, !for_good)),
             ToNode::Yielded(attempt, index, made, contains) => {
-                let made = self.made(id, attempt.task.result(index), made)?;
+                let made = self.made(id, attempt.task.result(index), Some(attempt), made)?;
                 self.post(Event::Yielded(attempt, index, Returned { made, contains }));
             }
             ToNode::Ended(attempt, ending) => self.ended(id, attempt, ending)?,
@@ -138,7 +138,7 @@ impl Shell {
     }
 
     /// The driver for which a client works; in a node that has but one, nobody asks.
-    fn driver_of(&self, id: ClientId) -> Option<(NodeId, ClientId)> {
+    pub(super) fn driver_of(&self, id: ClientId) -> Option<(NodeId, ClientId)> {
         match self.workers.get(&id) {
             _ if self.options.role == Role::Alone => None,
             Some(worker) => worker.pool.driver,
@@ -195,14 +195,15 @@ impl Shell {
     }
 
     /// A value that a client made, with what is in shared memory taken into the store.
-    fn made(&mut self, id: ClientId, object: ObjectId, made: MadeHere) -> io::Result<Made> {
+    fn made(&mut self, id: ClientId, object: ObjectId, attempt: Option<Attempt>, made: MadeHere) -> io::Result<Made> {
         match made {
             MadeHere::Inline(bytes) => Ok(Made::Inline(Bytes::from(bytes.into_vec()))),
             MadeHere::Stored(size, room) => {
                 let Some(client) = self.clients.get_mut(&id) else { return Err(unknown("a client that is gone")) };
                 let memory = client.inbox.take_file()?;
                 let now = self.now();
-                let content = Content { memory, size, edition: self.next_edition() };
+                let origin = Arc::from(self.origin(id, attempt));
+                let content = Content { memory, size, edition: self.next_edition(), origin };
                 self.store.insert(now, id, room, object, content);
                 self.settle_store();
                 Ok(Made::Stored { size })
@@ -210,16 +211,19 @@ impl Shell {
         }
     }
 
-    fn ask(&mut self, id: ClientId, first: u64, objects: &[ObjectId], wants_value: bool, blocks: bool) {
+    fn ask(&mut self, id: ClientId, first: u64, objects: &[ObjectId], wish: Wish, blocks: bool) {
         let Some(client) = self.clients.get_mut(&id) else { return };
         for (question, object) in (first..).zip(objects) {
-            client.questions.insert(question, Question { object: *object, wants_value, blocks });
+            client.questions.insert(question, Question { object: *object, wish, blocks });
         }
         if blocks {
             client.blocking += objects.len();
         }
         for (question, object) in (first..).zip(objects) {
-            self.post(Event::Get(id, question, *object));
+            self.post(match wish {
+                Wish::Value | Wish::Here => Event::Get(id, question, *object),
+                Wish::Anywhere => Event::See(id, question, *object),
+            });
         }
         self.pump();
         self.tell_blocked(id);
@@ -230,7 +234,7 @@ impl Shell {
             Ending::Values(values) => {
                 let mut returned = Vec::with_capacity(values.len());
                 for (index, (made, contains)) in (0..).zip(values) {
-                    let made = self.made(id, attempt.task.result(index), made)?;
+                    let made = self.made(id, attempt.task.result(index), Some(attempt), made)?;
                     returned.push(Returned { made, contains });
                 }
                 Outcome::Values(returned)

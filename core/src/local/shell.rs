@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Instant;
 
@@ -23,6 +25,7 @@ use super::keeper::Keeper;
 use super::logs::Logs;
 use super::peers::PEERS;
 use super::values::Delivery;
+use super::warnings::Warned;
 use super::workers::{Pool, Worker};
 use super::zygote::Zygote;
 use crate::client::Lines;
@@ -150,6 +153,7 @@ pub(super) struct Shell {
     pub(super) lines: Arc<Lines>,
     pub(super) logs: Option<Logs>,
     pub(super) metrics: Metrics,
+    pub(super) warned: Warned,
     pub(super) clients: BTreeMap<ClientId, Client>,
     pub(super) workers: BTreeMap<ClientId, Worker>,
     pub(super) next_client: u64,
@@ -167,6 +171,7 @@ pub(super) struct Shell {
     looked_at: Moment,
     is_over: bool,
     begins_anew: bool,
+    has_left: Arc<AtomicBool>,
 }
 
 /// What outlives a life of a node.
@@ -175,12 +180,14 @@ pub(super) struct Outside {
     pub(super) results: Sender<Input>,
     pub(super) waker: Arc<EventFd>,
     pub(super) lines: Arc<Lines>,
+    /// Set when the node leaves its cluster.
+    pub(super) has_left: Arc<AtomicBool>,
     pub(super) network: Option<Box<dyn Network>>,
 }
 
 impl Shell {
     pub(super) fn new(options: LocalOptions, outside: Outside) -> Result<Self> {
-        let Outside { inputs, results, waker, lines, mut network } = outside;
+        let Outside { inputs, results, waker, lines, has_left, mut network } = outside;
         let failed = |error: Errno| Error::new(ErrorKind::Io, format!("cannot wait for sockets: {error}"));
         let poll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(failed)?;
         let zygote = Zygote::start(&options.command)?;
@@ -227,6 +234,7 @@ impl Shell {
             logs: options.log_dir.as_ref().map(|root| Logs::start(root, Arc::clone(&lines))).transpose()?,
             lines,
             metrics: Metrics::default(),
+            warned: Warned::default(),
             clients: BTreeMap::new(),
             workers: BTreeMap::new(),
             next_client: 0,
@@ -239,6 +247,7 @@ impl Shell {
             looked_at: Moment::default(),
             is_over: false,
             begins_anew: false,
+            has_left,
             options,
         })
     }
@@ -323,10 +332,7 @@ impl Shell {
             Input::Fetched(object, from, what) => self.fetch_ended(object, from, what),
             Input::Open(object, answer) => self.open_for_peer(object, answer),
             Input::Close(object) => self.close_for_peer(object),
-            Input::Inquire(inquiry, answer) => {
-                // Who does not wait any more needs no answer.
-                let _ = answer.send(self.inquired(inquiry));
-            }
+            Input::Inquire(inquiry, answer) => self.inquired(inquiry, answer),
             Input::Saved { epoch, has_failed } => self.head_is_saved(epoch, has_failed),
             Input::Unsaved(why) => self.head_is_not_saved(&why),
             Input::Shutdown => self.is_over = true,
@@ -353,6 +359,17 @@ impl Shell {
         (self.is_over, self.begins_anew) = (true, true);
     }
 
+    /// This node has left its cluster: nothing comes after it.
+    pub(super) fn end_for_good(&mut self) {
+        self.has_left.store(true, Ordering::Release);
+        self.is_over = true;
+    }
+
+    /// Where files with what workers print are, if anywhere.
+    pub(super) fn log_folder(&self) -> Option<PathBuf> {
+        self.logs.as_ref().map(|logs| logs.folder().to_path_buf())
+    }
+
     /// A number that no other content in the cluster has.
     pub(super) fn next_edition(&mut self) -> u64 {
         self.editions = self.editions.wrapping_add(1);
@@ -376,6 +393,8 @@ impl Shell {
             self.looked_at = now;
             self.look_for_head();
             self.look_after_workers();
+            self.warn_of_shapes();
+            self.look_at_drivers();
         }
         self.pump();
     }
@@ -438,8 +457,8 @@ impl Shell {
             self.lines.end();
             return None;
         }
-        let Self { options, inputs, inlet, waker, lines, network, .. } = self;
-        Some((options, Outside { inputs, results: inlet.into_inputs(), waker, lines, network }))
+        let Self { options, inputs, inlet, waker, lines, has_left, network, .. } = self;
+        Some((options, Outside { inputs, results: inlet.into_inputs(), waker, lines, has_left, network }))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Handing objects out of the store, at once or when they are back from disk.
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use super::inlet::{Reading, Room};
 use super::peers::PEERS;
@@ -87,7 +88,7 @@ impl Shell {
             Recipient::Peer(question) => {
                 let Some((object, memory, size)) = delivery.opened.into_iter().next() else { return };
                 let edition = self.store.edition(object).unwrap_or_default();
-                let content = Content { memory, size, edition };
+                let content = Content { memory, size, edition, origin: Arc::default() };
                 let reading = Reading { content, object, inlet: self.inlet.clone() };
                 if let Some(answer) = self.readers.remove(&question) {
                     // One that is not wanted any more is closed as it is dropped.
@@ -157,17 +158,24 @@ impl Shell {
                 match action {
                     StoreAction::Spill(_, _, _) | StoreAction::ReadBack(_, _) => self.disk.take(action),
                     StoreAction::Granted(PEERS, question) => self.room_answered(question, Ok(Room(question))),
-                    StoreAction::Refused(PEERS, question, why, _) => self.room_answered(question, Err(why)),
+                    StoreAction::Refused(PEERS, question, refusal) => {
+                        let why = self.told(&refusal);
+                        self.room_answered(question, Err(why));
+                    }
                     StoreAction::Granted(id, question) => self.answer(id, question, Answer::Ready, Vec::new()),
-                    StoreAction::Refused(id, question, why, is_disk) => {
-                        self.answer(id, question, Answer::Refused(why, is_disk), Vec::new());
+                    StoreAction::Refused(id, question, refusal) => {
+                        let why = self.told(&refusal);
+                        self.answer(id, question, Answer::Refused(why, refusal.is_disk_full), Vec::new());
                     }
                     StoreAction::Here(object) => {
                         for delivery in self.deliveries_of(object) {
                             self.go_on(delivery);
                         }
                     }
-                    StoreAction::NotHere(object, why) => self.not_here(object, &why),
+                    StoreAction::NotHere(object, refusal) => {
+                        let why = self.told(&refusal);
+                        self.not_here(object, &why);
+                    }
                 }
             }
         }

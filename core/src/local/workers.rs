@@ -10,6 +10,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::Signal;
 use nix::unistd::pipe2;
 
+use super::Role;
 use super::gpus::Taken;
 use super::output::{Pipe, Record};
 use super::requests::Payload;
@@ -32,6 +33,11 @@ const EXIT_TIME: u64 = 1_000;
 const ZYGOTE_PAUSE: u64 = 1_000;
 /// Workers that are started before there is work for them.
 const PREPARED: usize = 8;
+/// How long the set-up of a worker may take before its CPU is lent to others meanwhile, in milliseconds.
+const QUICK_SETUP: u64 = 500;
+/// Workers being set up whose CPUs are lent. More of them hold theirs, so that a long line of tasks that want an
+/// environment does not become as many processes.
+const LENDING_SETUPS: usize = 16;
 
 /// Whom a worker works for: none sees what another one's left.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -58,6 +64,8 @@ pub(super) struct Worker {
     is_blocked: bool,
     /// It makes an actor that holds no CPU: one has to be there for it to be placed, and none is kept.
     lends_cpu: bool,
+    /// Its environment takes long to set up: it installs packages.
+    is_slow: bool,
     /// Functions that it was sent.
     functions: BTreeSet<ObjectId>,
     /// How often it ran each function of which it may run only so many calls.
@@ -82,6 +90,16 @@ impl Pool {
 }
 
 impl Worker {
+    /// What it ran last; empty before it has run anything.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its process, once that is there.
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.pid
+    }
+
     /// What it is and does, for people.
     pub(super) fn as_json(&self, id: ClientId) -> serde_json::Value {
         serde_json::json!({
@@ -150,6 +168,7 @@ impl Shell {
             actor: None,
             is_blocked: false,
             lends_cpu: false,
+            is_slow: false,
             functions: BTreeSet::new(),
             calls: BTreeMap::new(),
             is_spent: false,
@@ -269,7 +288,7 @@ impl Shell {
     /// Tells the node whether what a worker runs waits for objects.
     pub(super) fn tell_blocked(&mut self, id: ClientId) {
         let (Some(client), Some(worker)) = (self.clients.get(&id), self.workers.get_mut(&id)) else { return };
-        let is_blocked = client.blocking > 0 || worker.lends_cpu;
+        let is_blocked = client.blocking > 0 || worker.lends_cpu || worker.is_slow;
         if worker.is_blocked == is_blocked {
             return;
         }
@@ -296,11 +315,10 @@ impl Shell {
     }
 
     fn kill(&mut self, id: ClientId) {
-        let Some(worker) = self.workers.get(&id) else { return };
-        if let (Some(pid), Some(zygote)) = (worker.pid, &self.zygote)
-            && let Err(error) = zygote.kill(pid)
+        if let Some(zygote) = &self.zygote
+            && let Err(error) = zygote.kill(id.0)
         {
-            self.lines.say(format!("worker {pid} cannot be killed: {error}"));
+            self.lines.say(format!("a worker cannot be killed: {error}"));
         }
     }
 
@@ -320,7 +338,6 @@ impl Shell {
         let now = self.now();
         if let Some(worker) = self.workers.get_mut(&id) {
             worker.killed_for = Some(attempt);
-            // One that is not there yet is killed when it is.
             worker.ends_by = Some(now);
         }
         self.kill(id);
@@ -432,10 +449,34 @@ impl Shell {
     fn worker_is_there(&mut self, id: ClientId, pid: u32) {
         let log = self.logs.as_ref().and_then(|logs| logs.of_worker(pid));
         let Some(worker) = self.workers.get_mut(&id) else { return };
-        worker.pid = Some(pid);
+        (worker.pid, worker.is_slow) = (Some(pid), false);
         worker.record.log_to(log);
-        if self.workers.get(&id).is_some_and(|worker| worker.killed_for.is_some()) {
-            self.kill(id);
+        self.tell_blocked(id);
+    }
+
+    /// Whether a worker is not there yet, for the environment that it is to have.
+    pub(super) fn is_being_set_up(&self, id: ClientId) -> bool {
+        self.workers.get(&id).is_some_and(|worker| worker.pid.is_none() && !worker.pool.env.is_empty())
+    }
+
+    /// Lends the CPUs of workers whose set-up takes long: other tasks go on meanwhile.
+    fn look_at_setups(&mut self) {
+        let now = self.now();
+        let lending = self.workers.values().filter(|worker| worker.is_slow).count();
+        let is_late = |worker: &Worker| {
+            worker.pid.is_none()
+                && !worker.is_slow
+                && !worker.running.is_empty()
+                && now.since(worker.idle_since) >= QUICK_SETUP
+        };
+        let late: Vec<ClientId> = (self.workers.iter().filter(|(_, worker)| is_late(worker)).map(|(id, _)| *id))
+            .take(LENDING_SETUPS.saturating_sub(lending))
+            .collect();
+        for id in late {
+            if let Some(worker) = self.workers.get_mut(&id) {
+                worker.is_slow = true;
+            }
+            self.tell_blocked(id);
         }
     }
 
@@ -467,9 +508,10 @@ impl Shell {
         }
     }
 
-    /// Stops what a worker has submitted and nobody waits for any more.
+    /// Stops what a worker has submitted, or a driver, and nobody waits for any more.
     pub(super) fn cancel_children(&mut self, id: ClientId) {
-        if !self.workers.contains_key(&id) {
+        // With the driver of a runtime of its own all ends anyhow.
+        if self.options.role == Role::Alone && !self.workers.contains_key(&id) {
             return;
         }
         let children = self.clients.get_mut(&id).map(|client| std::mem::take(&mut client.children));
@@ -509,6 +551,7 @@ impl Shell {
         let now = self.now();
         self.look_after_zygote();
         self.look_at_output();
+        self.look_at_setups();
         let late = |worker: &Worker| worker.ends_by.is_some_and(|by| by <= now);
         for id in self.workers.iter().filter(|(_, worker)| late(worker)).map(|(id, _)| *id).collect::<Vec<_>>() {
             self.kill(id);

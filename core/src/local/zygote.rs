@@ -80,9 +80,9 @@ impl Zygote {
         self.send(&text, &[ControlMessage::ScmRights(&files)])
     }
 
-    /// Kills a worker, unless it ended already: only its parent knows that no other process has its number.
-    pub(super) fn kill(&self, pid: u32) -> std::io::Result<()> {
-        self.send(&(json!({ "kill": pid }).to_string() + "\n"), &[])
+    /// Kills the worker of this number, and what sets it up; one that ended already is nobody.
+    pub(super) fn kill(&self, number: u64) -> std::io::Result<()> {
+        self.send(&(json!({ "kill": number }).to_string() + "\n"), &[])
     }
 
     /// A socket of this kind takes a short message whole, or not at all.

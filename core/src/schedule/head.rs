@@ -1,13 +1,15 @@
 //! `Head`: the state machine of the head: which nodes there are, and who is lent what.
 //!
-//! `talks` are with nodes, `groups` has the placement groups, `tables` is what outlives the head, and `outbox` holds back
-//! what must not be said before that is saved.
+//! `talks` are with nodes, `groups` has the placement groups, `drain` nodes that leave, `tables` is what outlives the
+//! head, and `outbox` holds back what must not be said before that is saved.
 
+mod drain;
 mod groups;
 mod outbox;
 mod tables;
 mod talks;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -53,6 +55,8 @@ pub enum HeadEvent {
     Arrived(NodeId, Report),
     /// The process of a node is known to be gone.
     Gone(NodeId),
+    /// Somebody wants a node to leave, within so many milliseconds.
+    Drain(NodeId, u64),
     /// Time passed.
     Tick,
 }
@@ -86,6 +90,9 @@ struct Member {
     /// What was sent to it, by numbers in the order of sending, that its report does not know of.
     sent: VecDeque<(u64, Sent)>,
     grants: u64,
+    /// Nothing more is placed there.
+    is_leaving: bool,
+    leaves_by: Moment,
 }
 
 /// What there is of a bundle, and what of it is free.
@@ -118,6 +125,8 @@ impl Member {
             bundles: BTreeMap::new(),
             sent: VecDeque::new(),
             grants: 0,
+            is_leaving: false,
+            leaves_by: now,
         }
     }
 
@@ -170,6 +179,8 @@ pub struct Head {
     now: Moment,
     members: BTreeMap<NodeId, Member>,
     dead: BTreeSet<NodeId>,
+    /// Those of them that were drained.
+    left: BTreeSet<NodeId>,
     /// By shape and owner: shapes take turns, and owners within them.
     wants: BTreeMap<(Arc<Shape>, NodeId), Want>,
     /// Grants whose node has not said what became of them: for whom they are.
@@ -196,6 +207,7 @@ impl Head {
             now: Moment::default(),
             members: BTreeMap::new(),
             dead: BTreeSet::new(),
+            left: BTreeSet::new(),
             wants: BTreeMap::new(),
             grants: BTreeMap::new(),
             names: BTreeMap::new(),
@@ -214,6 +226,7 @@ impl Head {
         match event {
             HeadEvent::Arrived(from, report) => self.arrived(from, report),
             HeadEvent::Gone(node) => self.bury(node),
+            HeadEvent::Drain(node, millis) => self.drain(node, millis),
             HeadEvent::Tick => {
                 let silent = |member: &Member| now.since(member.heard_at) >= self.limits.dead_after;
                 let silent = self.members.iter().filter(|(_, member)| silent(member)).map(|(node, _)| *node);
@@ -289,7 +302,10 @@ impl Head {
                 for node in self.dead.iter().copied().collect::<Vec<_>>() {
                     self.send(from, FromHead::NodeDead(node));
                 }
+                self.tell_who_leaves(from);
             }
+            ToHead::Leaving(millis) => self.drain(from, millis),
+            ToHead::Drained => self.drained(from),
             ToHead::At(address) => self.introduce(from, &address),
             ToHead::Beat(free, bundles, grants) => self.beat(from, free, bundles, grants),
             ToHead::Want(shape, count, near) => {
@@ -415,17 +431,23 @@ impl Head {
         }
     }
 
+    /// Whether something may be placed on a node.
     fn is_trusted(&self, member: &Member) -> bool {
-        member.is_ready && self.now.since(member.heard_at) < self.limits.suspect_after
+        !member.is_leaving && member.is_ready && self.is_heard(member)
+    }
+
+    fn is_heard(&self, member: &Member) -> bool {
+        self.now.since(member.heard_at) < self.limits.suspect_after
     }
 
     /// Grants as much of a want as there is room for, the best node first each time.
     fn grant(&mut self, key: &(Arc<Shape>, NodeId)) {
         let Some(want) = self.wants.get(key) else { return };
         let (shape, near, count) = (Arc::clone(&key.0), want.near.clone(), want.count);
-        let rank = |node: &Candidate<'_>| placement::rank(node, &shape.demand, &shape.strategy, &near);
+        let strategy = self.strategy_now(&shape).into_owned();
+        let rank = |node: &Candidate<'_>| placement::rank(node, &shape.demand, &strategy, &near);
         let trusted = self.members.iter().filter(|(_, member)| self.is_trusted(member));
-        let candidates = trusted.flat_map(|(id, member)| member.candidates(*id, &shape.strategy));
+        let candidates = trusted.flat_map(|(id, member)| member.candidates(*id, &strategy));
         let mut nodes: BinaryHeap<(Rank, NodeId, Option<BundleId>)> =
             candidates.filter_map(|node| Some((rank(&node)?, node.id, node.bundle))).collect();
         for _ in 0..count {
@@ -439,11 +461,23 @@ impl Head {
         }
     }
 
+    /// A soft wish for a node is a firm one while that node is there and could do it: it waits for it.
+    fn strategy_now<'a>(&self, shape: &'a Shape) -> Cow<'a, Strategy> {
+        let Strategy::Node { node, soft: true } = shape.strategy else { return Cow::Borrowed(&shape.strategy) };
+        let firm = Strategy::Node { node, soft: false };
+        let could = |member: &Member| member.as_candidate(node).could(&shape.demand, &firm);
+        match self.members.get(&node).is_some_and(could) {
+            true => Cow::Owned(firm),
+            false => Cow::Borrowed(&shape.strategy),
+        }
+    }
+
     /// Tells an owner that no node could ever run what it wants, if that is so.
     fn warn(&mut self, key: &(Arc<Shape>, NodeId)) {
         let Some(want) = self.wants.get_mut(key) else { return };
         let (shape, owner) = key;
-        let nodes = || self.members.iter().map(|(id, member)| member.as_candidate(*id));
+        let staying = || self.members.iter().filter(|(_, member)| !member.is_leaving);
+        let nodes = || staying().map(|(id, member)| member.as_candidate(*id));
         // Of a group that waits it is told what it waits for; and who has not said what it has may be the one.
         if want.warned
             || self.members.values().any(|member| !member.is_ready)
@@ -462,9 +496,10 @@ impl Head {
         loop {
             let Some(member) = self.members.get(&node).filter(|member| self.is_trusted(member)) else { return };
             let fits = |(key, want): (&(Arc<Shape>, NodeId), &Want)| {
-                let Shape { demand, strategy } = &*key.0;
-                let mut candidates = member.candidates(node, strategy);
-                let found = candidates.find(|node| placement::rank(node, demand, strategy, &want.near).is_some())?;
+                let strategy = self.strategy_now(&key.0);
+                let mut candidates = member.candidates(node, &strategy);
+                let fits = |node: &Candidate<'_>| placement::rank(node, &key.0.demand, &strategy, &want.near).is_some();
+                let found = candidates.find(fits)?;
                 Some((key.clone(), found.bundle))
             };
             let after = match &self.last_granted {
@@ -498,7 +533,7 @@ impl Head {
     fn bury(&mut self, node: NodeId) {
         let Some(member) = self.members.remove(&node) else { return };
         self.dead.insert(node);
-        self.changes.node_died(node);
+        self.changes.node_is_gone(node, self.left.contains(&node));
         self.groups_without(node);
         member.sent.iter().filter_map(|(_, sent)| sent.lease).for_each(|lease| self.want_again(lease));
         self.wants.retain(|(_, owner), _| *owner != node);

@@ -119,6 +119,8 @@ pub enum Failure {
     Cancelled,
     /// The placement group that it was to run in was removed.
     GroupRemoved(GroupId),
+    /// Its node was drained before it ended, and it may not begin again; `true` for an actor.
+    Drained(bool, NodeId),
     /// The value was there and is not any more.
     Lost(Lost),
 }
@@ -145,7 +147,7 @@ impl Failure {
 
     /// Whether a process or machine died: another try may end better.
     pub(super) fn is_death(&self) -> bool {
-        matches!(self, Self::Crashed(_) | Self::ActorDied(_))
+        matches!(self, Self::Crashed(_) | Self::ActorDied(_) | Self::Drained(_, _))
     }
 }
 
@@ -391,6 +393,8 @@ pub enum NodeMessage {
     EndActor(ObjectId, u32),
     /// To the owner of an actor: end it, for good or to begin anew.
     KillActor(ObjectId, bool),
+    /// To a node that is drained: another one has the value too; or (`false`) none can have it.
+    Kept(ObjectId, bool),
 }
 
 /// What a node sends the head: a part of a talk.
@@ -443,6 +447,10 @@ pub enum ToHead {
     Bundles(BTreeMap<BundleId, bool>),
     /// At the begin of a talk: of this node's actors these alone have names, or have asked for one.
     Names(BTreeSet<ObjectId>),
+    /// At the begin of a talk: the node leaves, within so many milliseconds.
+    Leaving(u64),
+    /// The node is drained: it has nothing any more that others need.
+    Drained,
 }
 
 /// A node, as the head knows it.
@@ -487,6 +495,10 @@ pub enum FromHead {
     GroupGone(GroupId),
     /// No nodes that are there could ever hold that group, and why.
     GroupUnplaceable(Arc<GroupSpec>, Arc<str>),
+    /// To a node: it is to leave, once all is done that it has begun, or after so many milliseconds.
+    Drain(u64),
+    /// To the others: that node takes nothing more, and leaves.
+    Draining(NodeId),
 }
 
 /// What arrives at a node.
@@ -500,4 +512,6 @@ pub enum Packet {
     Node(NodeId, Frame<NodeMessage>),
     /// From the head: this node was declared dead, and has to start as another one.
     Fenced,
+    /// From the head: this node was drained, and may go.
+    Left,
 }

@@ -17,4 +17,4 @@ pub use message::{
     Member, NameAnswer, NameRequest, NodeMessage, Outcome, Packet, Raised, Report, Returned, Shape, Stop, TaskSpec,
     ToHead,
 };
-pub use node::{Action, Event, Node};
+pub use node::{Action, ActorRow, Event, Leaving, Node, References, TaskRow};

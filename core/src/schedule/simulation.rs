@@ -2,6 +2,7 @@
 //! reorders; programs that submit, get and drop; machines that die, freeze and lose what they store. A seed decides
 //! all of it.
 
+mod drains;
 mod groups;
 mod programs;
 mod tests;
@@ -56,7 +57,7 @@ enum Coming {
     RemoveGroup(GroupId),
     /// An attempt's worker is done.
     Worker(NodeId, Attempt),
-    /// Each of seven kinds comes at least once.
+    /// Each of eight kinds comes at least once.
     Fault(u64),
 }
 
@@ -84,6 +85,8 @@ struct Told {
     tasks: usize,
     /// Placement groups that were made.
     groups: usize,
+    /// Nodes that left in time.
+    left: usize,
     faults: BTreeMap<&'static str, usize>,
     /// What was broken, first things first.
     broken: Vec<String>,
@@ -126,6 +129,8 @@ struct World {
     told: Told,
     head_wakes_at: Moment,
     head_ahead: u64,
+    /// Objects that stores have lost.
+    evicted: BTreeSet<ObjectId>,
     /// What nodes were told that nobody has.
     warnings: Vec<(NodeId, Resources)>,
 }
@@ -162,6 +167,7 @@ impl World {
             told: Told::default(),
             head_wakes_at: END_AT,
             head_ahead: 0,
+            evicted: BTreeSet::new(),
             warnings: Vec::new(),
         };
         world.start_head();
@@ -169,9 +175,9 @@ impl World {
             world.start_node();
         }
         let first = world.random.draw();
-        for index in 0..8 {
+        for index in 0..9 {
             let at = Moment(1_000 + world.random.below(CALM_AT.0 - 2_000));
-            world.later(at, Coming::Fault(first.wrapping_add(index) % 7));
+            world.later(at, Coming::Fault(first.wrapping_add(index) % 8));
         }
         world
     }
@@ -432,6 +438,7 @@ impl World {
                 self.running.insert(task);
             }
             Action::Warn(_, missing) => self.warnings.push((id, missing)),
+            Action::Leave => self.leave(id),
             Action::Reset(_) => {
                 if self.hosts.contains_key(&id) {
                     self.end_host(id);
@@ -493,12 +500,20 @@ impl World {
                         if let Some(host) = self.hosts.get_mut(&one) {
                             host.store.remove(&object);
                         }
+                        self.evicted.insert(object);
                         self.step_node(one, Event::Evicted(object));
                     }
                 }
                 "evicted"
             }
+            // Who asks for that asks again until there is a head.
+            5 if !self.head_is_up => return self.later(self.now + 2_000, Coming::Fault(5)),
             5 => {
+                let long = self.random.below(6_000);
+                self.step_head(HeadEvent::Drain(one, long));
+                "drained"
+            }
+            6 => {
                 match self.random.below(2) {
                     0 => self.kill_head(),
                     // It has just declared a node dead that goes on when the next life of the head has begun.

@@ -3,6 +3,7 @@
 //! [`Store`] decides and keeps account; whoever drives it moves the bytes ([`memory`], [`spill`]) and says what became
 //! of that. What a process has mapped stays in memory: taking it away would free nothing.
 
+mod holdings;
 pub mod memory;
 pub mod spill;
 
@@ -15,13 +16,11 @@ use crate::env::Moment;
 use crate::ids::{ClientId, ObjectId};
 use crate::wire::ObjectInfo;
 
+pub use holdings::{Holding, Totals};
 use spill::Spilled;
 
 /// How long a request may wait for room, in milliseconds: readers may let go of objects, which can then be spilled.
 const PATIENCE: u64 = 10_000;
-/// Objects that are named when the store is full.
-const NAMED: usize = 5;
-
 /// What the store wants done.
 #[derive(Debug)]
 pub enum StoreAction {
@@ -31,12 +30,29 @@ pub enum StoreAction {
     ReadBack(ObjectId, Arc<Spilled>),
     /// A client has the room that it asked for.
     Granted(ClientId, u64),
-    /// It cannot have it, and why; `true` when a disk is full.
-    Refused(ClientId, u64, String, bool),
+    /// It cannot have it.
+    Refused(ClientId, u64, Refusal),
     /// An object can be opened now.
     Here(ObjectId),
-    /// An object cannot be brought back, and why: there is no room, or it is broken and has left the store.
-    NotHere(ObjectId, String),
+    /// An object cannot be brought back: there is no room, or it is broken and has left the store.
+    NotHere(ObjectId, Refusal),
+}
+
+/// Why something cannot be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// In words.
+    pub why: String,
+    /// There is no room: whoever tells of it tells what takes that, and who holds it.
+    pub is_full: bool,
+    /// A disk has none either.
+    pub is_disk_full: bool,
+}
+
+impl From<String> for Refusal {
+    fn from(why: String) -> Self {
+        Self { why, is_full: false, is_disk_full: false }
+    }
 }
 
 /// What can be had of an object at once.
@@ -59,6 +75,8 @@ pub struct Content {
     pub size: u64,
     /// Copies that have the same number have the same bytes: an object that was lost and made again may have others.
     pub edition: u64,
+    /// What made it, for people.
+    pub origin: Arc<str>,
 }
 
 #[derive(Debug)]
@@ -75,6 +93,7 @@ enum Body {
 struct Entry {
     size: u64,
     edition: u64,
+    origin: Arc<str>,
     body: Body,
     readers: BTreeMap<ClientId, u32>,
     used_at: u64,
@@ -149,7 +168,7 @@ impl Store {
     pub fn reserve(&mut self, now: Moment, client: ClientId, question: u64, bytes: u64) {
         if bytes > self.limit {
             let why = format!("an object of {bytes} bytes is larger than the object store, which has {}", self.limit);
-            return self.actions.push(StoreAction::Refused(client, question, why, false));
+            return self.actions.push(StoreAction::Refused(client, question, why.into()));
         }
         if self.entries.len() + self.reserved.len() + self.waiting.len() >= self.most {
             let why = format!(
@@ -157,7 +176,7 @@ impl Store {
                  the limit (ulimit -n), or put more into each object",
                 self.entries.len()
             );
-            return self.actions.push(StoreAction::Refused(client, question, why, false));
+            return self.actions.push(StoreAction::Refused(client, question, why.into()));
         }
         self.waiting.push_back(Waiting { request: Request::Reserve(client, question), bytes, until: now + PATIENCE });
         self.make_room(now);
@@ -174,12 +193,13 @@ impl Store {
 
     /// An object is there, in the room that was reserved for it.
     pub fn insert(&mut self, now: Moment, client: ClientId, question: u64, object: ObjectId, content: Content) {
-        let Content { memory, size, edition } = content;
+        let Content { memory, size, edition, origin } = content;
         self.reserved.remove(&(client, question));
         self.remove(now, object);
         self.used += size;
         self.clock += 1;
-        let entry = Entry { size, edition, body: Body::Memory(memory), readers: BTreeMap::new(), used_at: self.clock };
+        let (body, readers) = (Body::Memory(memory), BTreeMap::new());
+        let entry = Entry { size, edition, origin, body, readers, used_at: self.clock };
         self.idle.insert((self.clock, object));
         self.entries.insert(object, entry);
         self.make_room(now);
@@ -314,7 +334,7 @@ impl Store {
                     self.used -= entry.size;
                     self.entries.remove(&object);
                     let why = format!("{object} could not be read back from disk: {error}");
-                    self.actions.push(StoreAction::NotHere(object, why));
+                    self.actions.push(StoreAction::NotHere(object, why.into()));
                 }
             }
         }
@@ -419,45 +439,37 @@ impl Store {
     }
 
     fn refuse(&mut self, wait: &Waiting) {
-        let is_disk_full = self.broken_disk.as_ref().is_some_and(|(_, is_full)| *is_full);
-        let why = self.say_full(wait.bytes);
+        let refusal = self.say_full(wait.bytes);
         match wait.request {
             Request::Reserve(client, question) => {
-                self.actions.push(StoreAction::Refused(client, question, why, is_disk_full));
+                self.actions.push(StoreAction::Refused(client, question, refusal));
             }
             Request::Return(object) => {
                 if let Some(entry) = self.entries.get_mut(&object)
                     && let Body::Returning(spilled) = &entry.body
                 {
                     entry.body = Body::Disk(Arc::clone(spilled));
-                    self.actions.push(StoreAction::NotHere(object, why));
+                    self.actions.push(StoreAction::NotHere(object, refusal));
                 }
             }
         }
     }
 
-    /// That there is no room, who has it, and what to do.
-    fn say_full(&self, bytes: u64) -> String {
-        use std::fmt::Write;
+    fn say_full(&self, bytes: u64) -> Refusal {
         let Self { limit, used, .. } = self;
-        let mut text =
-            format!("the object store is full: {used} of {limit} bytes are used, and {bytes} more are wanted");
-        if let Some((why, _)) = &self.broken_disk {
-            let _ = write!(text, "; {why}");
+        let full = format!("the object store is full: {used} of {limit} bytes are used, and {bytes} more are wanted");
+        match &self.broken_disk {
+            None => Refusal { why: full, is_full: true, is_disk_full: false },
+            Some((why, is_disk_full)) => {
+                Refusal { why: format!("{full}; {why}"), is_full: true, is_disk_full: *is_disk_full }
+            }
         }
-        let in_memory = |object: &&ObjectInfo| !object.is_spilled;
-        for object in self.objects().iter().filter(in_memory).take(NAMED) {
-            let readers = self.entries.get(&object.id).map_or_else(Vec::new, |entry| entry.readers.keys().collect());
-            let _ = write!(text, "\n  {}: {} bytes, read by {readers:?}", object.id, object.size);
-        }
-        text + "\nlet go of arrays and tables that were got from the store, or give it more (object_store_memory)"
     }
 }
 
 impl Entry {
     fn info(&self, id: ObjectId) -> ObjectInfo {
-        let is_spilled = matches!(self.body, Body::Disk(_) | Body::Returning(_));
-        ObjectInfo { id, size: self.size, is_spilled, readers: self.readers.values().sum() }
+        ObjectInfo { id, size: self.size, is_spilled: self.is_spilled(), readers: self.readers.values().sum() }
     }
 }
 

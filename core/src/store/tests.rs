@@ -50,12 +50,12 @@ impl World {
                     StoreAction::Granted(_, question) => {
                         self.answers.insert(question, true);
                     }
-                    StoreAction::Refused(_, question, why, _) => {
-                        self.not_here.push(why);
+                    StoreAction::Refused(_, question, refusal) => {
+                        self.not_here.push(refusal.why);
                         self.answers.insert(question, false);
                     }
                     StoreAction::Here(object) => self.here.push(object),
-                    StoreAction::NotHere(_, why) => self.not_here.push(why),
+                    StoreAction::NotHere(_, refusal) => self.not_here.push(refusal.why),
                 }
             }
         }
@@ -66,7 +66,7 @@ impl World {
         self.settle();
         let granted = self.answers.get(&number) == Some(&true);
         if granted {
-            let content = Content { memory: memory(size), size, edition: number };
+            let content = Content { memory: memory(size), size, edition: number, origin: Arc::from("a test") };
             self.store.insert(self.now, CLIENT, number, object(number), content);
         }
         granted
@@ -110,7 +110,7 @@ fn the_least_recently_used_is_spilled_and_comes_back() {
 }
 
 #[test]
-fn what_is_read_stays_and_a_full_store_says_who_reads() {
+fn what_is_read_stays_and_a_full_store_says_so() {
     let mut world = World::new(1_000);
     for number in 1..=3 {
         assert!(world.put(number, 300) && world.open(number));
@@ -121,7 +121,14 @@ fn what_is_read_stays_and_a_full_store_says_who_reads() {
     world.store.tick(world.now);
     world.settle();
     assert_eq!(world.answers.get(&4), Some(&false));
-    assert!(world.not_here[0].contains("900 of 1000 bytes") && world.not_here[0].contains("client-1"));
+    assert!(world.not_here[0].contains("900 of 1000 bytes"), "{:?}", world.not_here);
+    let largest = world.store.largest(2, true);
+    assert_eq!(
+        largest.iter().map(|held| (held.id, held.size)).collect::<Vec<_>>(),
+        [(object(1), 300), (object(2), 300)]
+    );
+    assert!(largest.iter().all(|held| held.readers == [CLIENT] && &*held.origin == "a test" && !held.is_spilled));
+    assert_eq!(world.store.totals(), Totals { memory: (3, 900), disk: (0, 0), limit: 1_000 });
     world.store.reserve(world.now, CLIENT, 5, 300);
     world.settle();
     world.store.client_gone(world.now, CLIENT);
@@ -140,8 +147,10 @@ fn a_full_disk_is_told_at_once_and_nothing_is_lost() {
             world.store.spilled(world.now, object, Err(io::ErrorKind::StorageFull.into()));
         }
     }
+    let told = world.store.take_actions();
     assert!(
-        matches!(&world.store.take_actions()[..], [StoreAction::Refused(_, 2, why, true)] if why.contains("spilling"))
+        matches!(&told[..], [StoreAction::Refused(_, 2, refusal)] if refusal.is_disk_full && refusal.why.contains("spilling")),
+        "{told:?}"
     );
     assert!(world.open(1));
 }

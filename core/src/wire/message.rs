@@ -7,6 +7,7 @@ use serde_bytes::ByteBuf;
 
 use crate::ids::{Attempt, ClientId, GroupId, NodeId, ObjectId, TaskId};
 use crate::metrics::Update;
+use crate::placement::Label;
 use crate::placement::groups::Spreading;
 
 /// What a call asks for; a client says it once and then names it by a number.
@@ -39,8 +40,8 @@ pub enum Where {
     Spread,
     /// On a node; if `true`, elsewhere when that cannot be.
     Node(NodeId, bool),
-    /// On nodes with these labels.
-    Labels(BTreeMap<String, String>),
+    /// On nodes of whose labels all of the first is true; rather on those of which the second is true as well.
+    Labels(Vec<Label>, Vec<Label>),
     /// In a bundle of a placement group: that one, or any.
     Group(GroupId, Option<u32>),
 }
@@ -144,6 +145,17 @@ pub enum Ending {
     NotBegun(String),
 }
 
+/// What is wanted of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Wish {
+    /// Its value.
+    Value,
+    /// That its value is on this node.
+    Here,
+    /// That there is a value, wherever it is.
+    Anywhere,
+}
+
 /// From a client to its node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ToNode {
@@ -163,8 +175,8 @@ pub enum ToNode {
         first: u64,
         /// One question for each.
         objects: Vec<ObjectId>,
-        /// Whether the value is wanted, or only that it is there.
-        wants_value: bool,
+        /// What is wanted of them.
+        wish: Wish,
         /// Whether the client's work stands still meanwhile.
         blocks: bool,
     },

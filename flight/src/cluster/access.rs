@@ -30,15 +30,17 @@ impl Access {
     /// Only who has this token may come.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`] for a token that is too short or has other than visible ASCII characters.
+    /// [`ErrorKind::InvalidInput`] for a token that is too short or has other than printable ASCII characters.
     pub fn with_token(token: &str) -> Result<Self> {
         if token.len() < TOKEN_CHARACTERS {
             return Err(Error::invalid(format!("a token of {} characters can be guessed", token.len()))
                 .with_hint(format!("use at least {TOKEN_CHARACTERS}, such as those of `openssl rand -hex 32`")));
         }
-        let mut value: MetadataValue<Ascii> = format!("Bearer {token}")
-            .parse()
-            .map_err(|_| Error::invalid("a token may have visible ASCII characters only"))?;
+        // Headers may have more, which other programs do not write alike.
+        let is_plain = token.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+        let mut value: MetadataValue<Ascii> = (is_plain.then(|| format!("Bearer {token}")))
+            .and_then(|header| header.parse().ok())
+            .ok_or_else(|| Error::invalid("a token may have printable ASCII characters only"))?;
         value.set_sensitive(true);
         Ok(Self { token: Some(value), tls: None })
     }
@@ -84,13 +86,18 @@ impl Access {
         }
     }
 
-    /// Asks for the token.
+    /// Asks a call of Flight for the token.
     pub(super) fn check(&self, headers: &MetadataMap) -> std::result::Result<(), Status> {
+        self.admit(headers.get(HEADER).map(MetadataValue::as_encoded_bytes)).map_err(Status::unauthenticated)
+    }
+
+    /// Asks for the token: what the header has, if there is one. The error is why nobody is let in.
+    pub(super) fn admit(&self, shown: Option<&[u8]>) -> std::result::Result<(), &'static str> {
         let Some(expected) = &self.token else { return Ok(()) };
-        match headers.get(HEADER) {
-            Some(shown) if same(shown.as_encoded_bytes(), expected.as_encoded_bytes()) => Ok(()),
-            Some(_) => Err(Status::unauthenticated("the token is not that of this cluster")),
-            None => Err(Status::unauthenticated("this cluster asks for a token, and none was given")),
+        match shown {
+            Some(shown) if same(shown, expected.as_encoded_bytes()) => Ok(()),
+            Some(_) => Err("the token is not that of this cluster"),
+            None => Err("this cluster asks for a token, and none was given"),
         }
     }
 }

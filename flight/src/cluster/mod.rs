@@ -2,11 +2,12 @@
 //!
 //! One port for each node. `DoExchange` carries parcels between two nodes, both ways over one connection (`exchange`);
 //! `DoGet` brings objects, over connections of its own (`objects`); `DoAction` answers questions of the command line
-//! (`ask`). `service` is the server, `switchboard` knows which connection leads to whom, and `access` says who may come.
+//! (`ask`), and `http` is what is served to who speaks that. `service` is the server, `switchboard` knows which connection leads to whom, and `access` says who may come.
 
 mod access;
 mod ask;
 mod exchange;
+mod http;
 mod objects;
 mod service;
 mod switchboard;
@@ -27,7 +28,7 @@ use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 
 pub use access::Access;
-pub use ask::{ask, node_names};
+pub use ask::{ask, ask_all, node_names};
 use switchboard::{FlightNetwork, Switchboard};
 use tls::Tls;
 

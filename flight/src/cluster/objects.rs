@@ -166,7 +166,7 @@ async fn try_once(board: &Switchboard, object: ObjectId, from: NodeId) -> std::r
         Ok(()) => {
             let Partial { draft, room, size, edition, .. } = partial;
             match draft.seal() {
-                Ok(memory) => Ok((room, Content { memory, size, edition })),
+                Ok(memory) => Ok((room, Content { memory, size, edition, origin: Arc::from(origin(from)) })),
                 Err(error) => {
                     board.inlet().without(room);
                     Err(Broken::NoRoom(format!("shared memory cannot be sealed: {error}")))
@@ -179,6 +179,11 @@ async fn try_once(board: &Switchboard, object: ObjectId, from: NodeId) -> std::r
             Err(Broken::Cut(why))
         }
     }
+}
+
+/// What a copy is to people.
+fn origin(from: NodeId) -> String {
+    format!("a copy of {from}'s")
 }
 
 /// Asks a node for an object, and hears how large it is.

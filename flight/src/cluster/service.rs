@@ -1,4 +1,4 @@
-//! The server of a node: parcels, objects and questions, for who may come.
+//! The server of a node: parcels, objects and questions, and HTTP beside them, for who may come.
 
 use std::net::TcpListener;
 use std::pin::Pin;
@@ -13,12 +13,13 @@ use async_trait::async_trait;
 use futures::stream::{self, Stream, StreamExt};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::exchange::{Hello, incoming, outgoing};
 use super::switchboard::Switchboard;
-use super::{KEEP_ALIVE, MESSAGE_BYTES, ask, objects};
+use super::{KEEP_ALIVE, MESSAGE_BYTES, ask, http, objects};
 use crate::server::{Reply, not_offered};
 use crate::status::to_status;
 
@@ -38,7 +39,8 @@ pub(super) async fn serve(listener: TcpListener, board: Arc<Switchboard>) {
         .initial_connection_window_size(8 << 20)
         .http2_keepalive_interval(Some(KEEP_ALIVE))
         .http2_keepalive_timeout(Some(KEEP_ALIVE))
-        .add_service(service);
+        .accept_http1(true)
+        .add_routes(http::with_http(Routes::new(service), board));
     let served = match tls {
         None => server.serve_with_incoming(TcpListenerStream::new(listener)).await,
         Some(tls) => server.serve_with_incoming(tls.accept(listener)).await,
@@ -145,10 +147,9 @@ impl Service {
         let (number, queue) = self.board.accept(hello, listening.abort_handle());
         let _ = told.send(number);
         let ends: Pin<Box<dyn Stream<Item = FlightData> + Send>> = ReceiverStream::new(receiver).boxed();
-        let parcels = match queue {
-            Some(queue) => outgoing(queue).boxed(),
-            None => stream::pending().boxed(),
-        };
+        // A node has two connections to the head: as such, and as a node. What is for it goes over the newer one; the
+        // other one stays, for what the node says there, and would be begun again if it ended.
+        let parcels = stream::iter(queue).flat_map(outgoing).chain(stream::pending());
         let until_hung_up = parcels.take_until(ends.into_future());
         stream::iter([greeting]).chain(until_hung_up).map(Ok).boxed()
     }

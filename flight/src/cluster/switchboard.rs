@@ -104,6 +104,16 @@ impl Switchboard {
         self.state.lock().node
     }
 
+    /// Where others reach this node.
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Whether the head is here.
+    pub(super) fn is_head(&self) -> bool {
+        self.head.is_none()
+    }
+
     pub(super) fn hello(&self, to: Option<NodeId>) -> Hello {
         Hello::new(self.node(), &self.address, to)
     }

@@ -61,7 +61,7 @@ impl Tls {
             .with_root_certificates(roots)
             .with_client_auth_cert(chain, private()?)
             .map_err(|error| wrong(certificate, &error))?;
-        serving.alpn_protocols = vec![b"h2".to_vec()];
+        serving.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         asking.alpn_protocols = vec![b"h2".to_vec()];
         Ok(Self { connector: Arc::new(asking).into(), acceptor: Arc::new(serving).into() })
     }

@@ -24,6 +24,7 @@ if _TYPE_CHECKING:
     from sheaf import exceptions, functions
     from sheaf._runtime.api import (
         Durable,
+        DynamicObjectRefGenerator,
         ObjectRef,
         ObjectRefGenerator,
         available_resources,
@@ -78,6 +79,7 @@ _HOMES = {
     "sheaf._runtime.api": {
         *(
             "Durable",
+            "DynamicObjectRefGenerator",
             "ObjectRef",
             "ObjectRefGenerator",
             "available_resources",
@@ -94,6 +96,18 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
+# Names of Ray's that mean nothing here, and what to use instead.
+_NOT_THERE = {
+    "timeline": "what ran when is not recorded; init(_metrics_export_port=0) serves counts and times to Prometheus",
+    "client": "a driver runs on a machine with a node: init('sheaf://host:port')",
+    "java_function": "there are functions of Python alone",
+    "java_actor_class": "there are classes of Python alone",
+    "cpp_function": "there are functions of Python alone",
+    "LoggingConfig": "init(logging_level=..., log_to_driver=...) says what is logged",
+    "data": "datasets are sheaf.Dataset, which sheaf.read_parquet and the like make",
+}
+
+
 def _session() -> _Any:
     return _import_module("sheaf.session")
 
@@ -102,7 +116,8 @@ def __getattr__(name: str) -> _Any:
     if name in _MODULES:
         return _import_module(f"sheaf.{name}")
     if name not in __all__:
-        raise AttributeError(f"module 'sheaf' has no attribute {name!r}")
+        hint = f"\n  help: {_NOT_THERE[name]}" if name in _NOT_THERE else ""
+        raise AttributeError(f"module 'sheaf' has no attribute {name!r}{hint}")
     home = _HOME_OF.get(name)
     value = globals()[name] = getattr(_import_module(home) if home else _session().default, name)
     return value
@@ -138,6 +153,7 @@ def set_default_session(session: Session | None) -> None:
 __all__ = [
     "Dataset",
     "Durable",
+    "DynamicObjectRefGenerator",
     "Expr",
     "GroupedDataset",
     "ObjectRef",

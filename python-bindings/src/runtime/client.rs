@@ -15,6 +15,7 @@ use sheaf::core::client::{Amounts, Batch, Client, Host, NewCall, Next, Reply, Va
 use sheaf::core::env;
 use sheaf::core::ids::{ObjectId, TaskId};
 use sheaf::core::metrics::{Change, Update};
+use sheaf::core::wire::Wish;
 
 use super::call::PyCall;
 use super::groups;
@@ -241,7 +242,7 @@ impl RuntimeClient {
             objects.iter().zip(&had).filter(|(_, value)| value.is_none()).map(|(object, _)| *object).collect();
         let mut replies = Vec::new();
         if !missing.is_empty() {
-            let batch = self.0.ask(&missing, true, true).runtime(py)?;
+            let batch = self.0.ask(&missing, Wish::Value, true).runtime(py)?;
             if !wait(py, &self.0, &batch, missing.len(), timeout)? {
                 return Ok(None);
             }
@@ -259,15 +260,31 @@ impl RuntimeClient {
         Ok(Some(values))
     }
 
-    #[pyo3(signature = (refs, count, timeout))]
-    fn wait(&self, py: Python<'_>, refs: Refs<'_>, count: usize, timeout: Option<f64>) -> PyResult<Vec<bool>> {
+    /// Which are there when so many are; `streams` are the places of those that stand for all results of their task, of
+    /// which any will do.
+    #[pyo3(signature = (refs, count, timeout, fetch_local=true, streams=Vec::new()))]
+    fn wait(
+        &self,
+        py: Python<'_>,
+        refs: Refs<'_>,
+        count: usize,
+        timeout: Option<f64>,
+        fetch_local: bool,
+        streams: Vec<usize>,
+    ) -> PyResult<Vec<bool>> {
         let objects = self.ids(&refs)?;
         let mut ready: Vec<bool> = objects.iter().map(|object| self.0.is_known_ready(*object)).collect();
         let known = ready.iter().filter(|is_ready| **is_ready).count();
         if known < count {
             let asked: Vec<ObjectId> =
                 objects.iter().zip(&ready).filter(|(_, known)| !**known).map(|(object, _)| *object).collect();
-            let batch = self.0.ask(&asked, false, true).runtime(py)?;
+            let wish = if fetch_local { Wish::Here } else { Wish::Anywhere };
+            let batch = self.0.ask(&asked, wish, true).runtime(py)?;
+            for stream in streams.into_iter().filter_map(|place| objects.get(place)) {
+                if let Some(index) = asked.iter().position(|object| object == stream) {
+                    self.0.watch_items(stream.task, &batch, index);
+                }
+            }
             wait(py, &self.0, &batch, count.saturating_sub(known).min(asked.len()), timeout)?;
             let mut answered = batch.ready().into_iter();
             for is_ready in ready.iter_mut().filter(|is_ready| !**is_ready) {

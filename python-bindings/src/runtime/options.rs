@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 use sheaf::core::client::Client;
 use sheaf::core::ids::NodeId;
+use sheaf::core::placement::Label;
 use sheaf::core::resources::Resources;
 use sheaf::core::wire::{self, Where, Work};
 
@@ -41,9 +42,20 @@ fn place(strategy: &Bound<'_, PyTuple>) -> PyResult<Where> {
             // -1 is any, in Ray's words.
             Ok(Where::Group(group_of(&group)?, u32::try_from(index).ok()))
         }
-        "LABELS" => Ok(Where::Labels(strategy.get_item(1)?.extract()?)),
+        "LABELS" => Ok(Where::Labels(labels(&strategy.get_item(1)?)?, labels(&strategy.get_item(2)?)?)),
         other => Err(PyValueError::new_err(format!("{other:?} is no scheduling strategy"))),
     }
+}
+
+/// What is asked of labels: each its name, the values of which one will do, and whether the contrary is meant.
+fn labels(asked: &Bound<'_, PyAny>) -> PyResult<Vec<Label>> {
+    let asked: Vec<(String, Vec<String>, bool)> = asked.extract()?;
+    let label = |(name, values, is_not): (String, Vec<String>, bool)| Label {
+        name: name.into(),
+        values: values.into_iter().map(Into::into).collect(),
+        is_not,
+    };
+    Ok(asked.into_iter().map(label).collect())
 }
 
 #[pymethods]

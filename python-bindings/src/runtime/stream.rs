@@ -5,6 +5,7 @@ use std::time::Duration;
 use pyo3::prelude::*;
 use sheaf::core::client::Item;
 use sheaf::core::ids::TaskId;
+use sheaf::core::wire::Wish;
 
 use super::client::SLICE;
 use super::reference::ObjectRef;
@@ -33,6 +34,11 @@ impl ItemStream {
         self.first.clone_ref(py)
     }
 
+    /// Whether there is nothing more to come.
+    fn is_over(&self) -> bool {
+        self.client.is_stream_over(self.task)
+    }
+
     /// The next result, waiting for it; `None` when there are no more.
     fn next(&self, py: Python<'_>) -> PyResult<Option<ObjectRef>> {
         let taken = |object| Some(ObjectRef::counted(object, &self.client));
@@ -42,7 +48,7 @@ impl ItemStream {
             Item::Later => {}
         }
         // The node is told that the work stands still here, as in `get`.
-        let _waiting = self.client.ask(&[self.task.result(0)], false, true).runtime(py)?;
+        let _waiting = self.client.ask(&[self.task.result(0)], Wish::Here, true).runtime(py)?;
         loop {
             match py.detach(|| self.client.next_item(self.task, SLICE)) {
                 Item::Next(object) => return Ok(taken(object)),

@@ -106,7 +106,9 @@ pub(super) fn reply_to_python<'py>(py: Python<'py>, reply: Reply) -> PyResult<Bo
         Reply::Failed(Reason::NoRoom(why)) => text(status::STORE_FULL, &why),
         Reply::Refused(why, false) => text(status::STORE_FULL, &why),
         Reply::Refused(why, true) => text(status::DISK_FULL, &why),
-        Reply::Ready | Reply::Other(_) | Reply::Ended => text(status::ENDED, "the runtime has ended; call init again"),
+        Reply::Ready | Reply::Other(_) | Reply::Ended => {
+            text(status::ENDED, "the runtime has ended: this process has no node any more; call init again")
+        }
     }
 }
 

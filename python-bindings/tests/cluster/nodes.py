@@ -34,7 +34,10 @@ class Member:
         # Objects that do not fit into memory go there, and whatever else is temporary.
         self.spill, self._output, self._errors = folder / "spill", folder / "stdout", folder / "stderr"
         self.spill.mkdir()
-        self._command, self._env = command, {**env, "TMPDIR": str(self.spill)}
+        # As on machines of their own: what one unpacks the others do not see.
+        self.cache = folder / "cache"
+        own = {"TMPDIR": str(self.spill), "XDG_CACHE_HOME": str(self.cache)}
+        self._command, self._env = command, {**env, **own}
         self.start()
 
     def start(self) -> None:
@@ -118,7 +121,7 @@ class Cluster:
 
     def name_of(self, member: Member) -> str:
         """The node's id, as the names of users' strategies have it."""
-        return str(self.nodes()[self.place_of(member)]["node"]).removeprefix("node-")
+        return str(self.nodes()[self.place_of(member)]["node"]).removeprefix("node-").zfill(16)
 
     def nodes(self) -> dict[str, dict[str, str]]:
         """What the head says of the nodes that live, by host and port."""
@@ -144,7 +147,17 @@ class Cluster:
     @contextmanager
     def started_driver(self, code: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
         """A program that runs beside the test, and is killed after it, or when it is overdue."""
-        command = [sys.executable, "-c", code, self.address, *map(str, arguments)]
+        with self._run([sys.executable, "-c", code, self.address, *map(str, arguments)]) as child:
+            yield child
+
+    @contextmanager
+    def started(self, arguments: list[str]) -> Iterator[subprocess.Popen[str]]:
+        """The same of a command of Sheaf's."""
+        with self._run([*SHEAF, *arguments]) as child:
+            yield child
+
+    @contextmanager
+    def _run(self, command: list[str]) -> Iterator[subprocess.Popen[str]]:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         with subprocess.Popen(command, text=True, env=self.env, **pipes) as child:
             overdue = threading.Timer(LIMIT_SECONDS, child.kill)

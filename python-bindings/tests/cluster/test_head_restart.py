@@ -1,4 +1,4 @@
-"""A head that is killed and started again carries on: what runs goes on, what it promised is kept, nothing runs twice."""
+"""A head that is killed and started again carries on: what runs goes on, and nothing runs twice."""
 
 import os
 import shutil

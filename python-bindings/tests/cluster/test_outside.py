@@ -243,7 +243,7 @@ def test_commands_in_all_formats(driver: Cluster) -> None:
     ray.get(sits.here.remote(), timeout=SECONDS)
     columns = {
         "status": ["resource", "free", "total"],
-        "nodes": ["node", "address", "head", "free", "total", "labels"],
+        "nodes": ["node", "address", "state", "head", "free", "total", "labels"],
         "workers": ["node", "pid", "runs", "actor", "tasks"],
         "objects": ["node", "object", "bytes", "on disk", "readers", "owner"],
     }

@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 
 import sheaf as ray
-from sheaf.util.scheduling_strategies import NodeAffinitySchedulingStrategy, NodeLabelSchedulingStrategy
+from sheaf.util.scheduling_strategies import (
+    DoesNotExist,
+    Exists,
+    In,
+    NodeAffinitySchedulingStrategy,
+    NodeLabelSchedulingStrategy,
+    NotIn,
+)
 
 from .nodes import Cluster, eventually
 
@@ -113,6 +120,44 @@ def test_labels(driver: Cluster) -> None:
         refs = [where.options(scheduling_strategy=strategy).remote() for _ in range(3)]
         refs.append(where.options(label_selector={"zone": zone}).remote())
         assert set(ray.get(refs, timeout=SECONDS)) == {node}
+
+
+@pytest.mark.parametrize(
+    ("asked", "there"),
+    [
+        ({"zone": In("x", "z")}, "x"),
+        ({"zone": NotIn("x")}, "y"),
+        ({"zone": Exists(), "disk": DoesNotExist()}, "xy"),
+        ({"disk": Exists()}, ""),
+        ({"zone": "!x"}, "y"),
+        ({"zone": "in(w, x)"}, "x"),
+        ({"zone": "!in(w,y)"}, "x"),
+        ({"disk": "!ssd", "zone": "y"}, "y"),
+    ],
+)
+def test_labels_are_asked_for_as_in_ray(driver: Cluster, asked: dict[str, Any], there: str) -> None:
+    is_text = isinstance(next(iter(asked.values())), str)
+    strategy = {"label_selector": asked} if is_text else {"scheduling_strategy": NodeLabelSchedulingStrategy(asked)}
+    allowed = {node for zone, node in zip("xy", names(driver), strict=True) if zone in there}
+    ref = where.options(**strategy).remote()
+    if allowed:
+        assert ray.get(ref, timeout=SECONDS) in allowed
+    else:
+        with pytest.raises(ray.exceptions.TaskUnschedulableError):
+            ray.get(ref, timeout=2)
+        ray.cancel(ref)
+
+
+def test_labels_that_are_only_wished_for(driver: Cluster) -> None:
+    head, other = names(driver)
+    there = where.options(scheduling_strategy=NodeLabelSchedulingStrategy({}, soft={"zone": In("y")}))
+    # One after the other, and not before both are free: it is a wish.
+    whole = ray.cluster_resources()
+    for _ in range(3):
+        eventually(lambda: ray.available_resources() == whole, True, SECONDS)
+        assert ray.get(there.remote(), timeout=SECONDS) == other
+    nowhere = where.options(scheduling_strategy=NodeLabelSchedulingStrategy({"zone": "x"}, soft={"disk": Exists()}))
+    assert ray.get(nowhere.remote(), timeout=SECONDS) == head
 
 
 @ray.remote

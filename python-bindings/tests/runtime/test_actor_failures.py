@@ -263,3 +263,19 @@ def test_actors_beside_a_dead_one_go_on(tmp_path: Path) -> None:
     with pytest.raises(RayActorError):
         ray.get(Mortal.remote(str(tmp_path)).die.remote())
     assert [count for _, count in ray.get([other.add.remote() for other in others])] == [2, 2]
+
+
+@ray.remote
+def calls_and_dies(mortal: Any, folder: Path) -> None:
+    mortal.sleep.remote(1)
+    while not (folder / "sleeps").exists():
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_an_actor_outlives_a_caller_that_dies_amid_its_call(tmp_path: Path) -> None:
+    mortal = Mortal.remote(str(tmp_path))
+    before = ray.get(mortal.pid.remote())
+    with pytest.raises(ray.exceptions.WorkerCrashedError):
+        ray.get(calls_and_dies.options(max_retries=0).remote(mortal, tmp_path), timeout=30)
+    assert ray.get(mortal.pid.remote(), timeout=30) == before

@@ -1,12 +1,14 @@
 """Small promises of Ray's that programs rely on without saying so: limits, refusals, and which error it is."""
 
+import importlib
+import ipaddress
 import time
 from typing import Any
 
 import pytest
 
 import sheaf as ray
-from sheaf.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from sheaf.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("runtime")]
 
@@ -135,3 +137,60 @@ def test_references_within_an_error_stay_usable() -> None:
         with pytest.raises(Holding) as raised:
             ray.get(ref, timeout=30)
         assert ray.get(raised.value.cause.ref, timeout=30) == "held"
+
+
+def test_the_context_tells_of_labels_and_groups() -> None:
+    context = ray.get_runtime_context()
+    assert context.get_node_labels() == {}
+    assert context.get_placement_group_id() is None
+    assert not context.should_capture_child_tasks_in_placement_group
+
+    @ray.remote
+    def where() -> tuple[Any, bool]:
+        context = ray.get_runtime_context()
+        return context.get_placement_group_id(), context.should_capture_child_tasks_in_placement_group
+
+    group = ray.util.placement_group([{"CPU": 1}])
+    strategy = PlacementGroupSchedulingStrategy(group, placement_group_capture_child_tasks=True)
+    assert ray.get(where.options(scheduling_strategy=strategy).remote(), timeout=30) == (group.id.hex(), True)
+    assert ray.get(where.remote(), timeout=30) == (None, False)
+    ray.util.remove_placement_group(group)
+
+
+def test_get_with_a_negative_time_out_waits() -> None:
+    assert ray.get(ray.remote(lambda: time.sleep(0.3) or 1).remote(), timeout=-1) == 1
+
+
+def test_what_is_not_there_says_so() -> None:
+    for made in (echo, Actor, Actor.remote().ping):
+        with pytest.raises(ray.errors.UnsupportedError, match=r"graphs of calls .* are not there"):
+            made.bind()
+    assert not hasattr(ray, "timeline")
+    with pytest.raises(AttributeError, match="Prometheus"):
+        ray.timeline()
+
+
+def test_results_as_they_come() -> None:
+    slow, quick = ray.remote(lambda: time.sleep(1) or "slow").remote(), echo.remote("quick")
+    assert list(ray.util.as_completed([slow, quick])) == ["quick", "slow"]
+    started: list[int] = []
+
+    def items() -> Any:
+        for item in range(30):
+            started.append(item)
+            yield item
+
+    results = ray.util.map_unordered(echo, items(), backpressure_size=4)
+    first = next(results)
+    assert len(started) == 4
+    assert sorted([first, *results]) == list(range(30))
+    assert [ray.get(ref) for ref in ray.util.map_unordered(echo, [7], yield_obj_refs=True)] == [7]
+    with pytest.raises(TypeError, match="calls a remote function"):
+        next(ray.util.map_unordered(abs, [1]))
+
+
+def test_small_names_of_ray() -> None:
+    assert [ray.util.log_once("once") for _ in range(3)] == [True, False, False]
+    address = ray.util.get_node_ip_address()
+    assert len(ipaddress.ip_address(address).packed) == 4
+    assert importlib.import_module("sheaf.util.accelerators").NVIDIA_TESLA_V100 == "V100"

@@ -1,5 +1,6 @@
 """The start and the end of the runtime, and what a cluster tells of itself."""
 
+import json
 import os
 import signal
 import sys
@@ -7,6 +8,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import sheaf as ray
@@ -188,3 +190,22 @@ ray.get(ref)
 def test_the_python_of_workers_is_that_of_the_driver() -> None:
     ray.init(num_cpus=2)
     assert ray.get(ray.remote(lambda: sys.version_info[:3]).remote()) == sys.version_info[:3]
+
+
+def test_system_config_is_mapped_or_told(tmp_path: Path) -> None:
+    config = json.dumps({"type": "filesystem", "params": {"directory_path": [str(tmp_path)]}})
+    with pytest.warns(UserWarning, match="_system_config of max_io_workers$"):
+        ray.init(
+            num_cpus=1,
+            object_store_memory=20_000_000,
+            _system_config={"object_spilling_config": config, "max_io_workers": 4},
+        )
+    # More than the store holds.
+    refs = [ray.put(np.full(8_000_000, value, np.uint8)) for value in range(4)]
+    assert [int(ray.get(ref)[-1]) for ref in refs] == [0, 1, 2, 3]
+    spilled = [target for _, target in processes.open_files() if target.startswith(str(tmp_path))]
+    assert spilled
+    ray.shutdown()
+    with pytest.raises(ValueError, match="object_spilling_config"):
+        ray.init(num_cpus=1, _system_config={"object_spilling_config": '{"type": "ray_storage"}'})
+    assert not ray.is_initialized()

@@ -151,3 +151,58 @@ def test_event_loops_read_streams() -> None:
         return [await ref async for ref in count.remote(3, 0.05)]
 
     assert asyncio.run(read()) == [0, 1, 2]
+
+
+def test_wait_takes_generators_and_references_together() -> None:
+    slow, quick = count.options(num_cpus=0).remote(2, 60), count.options(num_cpus=0).remote(2)
+    assert ray.get(next(slow), timeout=20) == 0
+    sleeping = ray.remote(num_cpus=0)(time.sleep).remote(60)
+    ready, others = ray.wait([slow, sleeping, quick], timeout=20)
+    assert (ready, others) == ([quick], [slow, sleeping])
+    assert quick.next_ready()
+    assert not slow.next_ready()
+    assert ray.wait([slow, quick], num_returns=2, timeout=0.1) == ([quick], [slow])
+    assert [ray.get(ref, timeout=20) for ref in quick] == [0, 1]
+    # One that has ended is ready, as its end is.
+    assert ray.wait([slow, quick], timeout=20)[0] == [quick]
+    assert quick.is_finished()
+    assert not slow.is_finished()
+    assert ray.get(quick) is quick
+    for ref in (slow, sleeping):
+        ray.cancel(ref)
+
+
+def test_a_result_wakes_who_waits_for_its_generator() -> None:
+    generator = count.remote(3, 0.3)
+    for _ in range(3):
+        assert ray.wait([generator], timeout=20)[0] == [generator]
+        ray.get(next(generator), timeout=20)
+    assert ray.wait([generator], timeout=20)[0] == [generator]
+    with pytest.raises(StopIteration):
+        next(generator)
+
+
+def test_a_task_that_waits_for_a_generator_gives_its_cpu_back() -> None:
+    @ray.remote(num_cpus=2)
+    def waits() -> bool:
+        generator = count.options(num_cpus=2).remote(1)
+        return ray.wait([generator], timeout=20)[0] == [generator]
+
+    assert ray.get(waits.remote(), timeout=30)
+
+
+def test_a_dynamic_number_of_returns_is_one_result() -> None:
+    @ray.remote
+    def total(refs: Any) -> int:
+        return sum(ray.get(list(refs)))
+
+    ref = count.options(num_returns="dynamic").remote(4)
+    listed = ray.get(ref, timeout=20)
+    assert isinstance(listed, ray.DynamicObjectRefGenerator)
+    assert [ray.get(each, timeout=20) for each in listed] == [0, 1, 2, 3]
+    assert len(listed) == len(list(listed)) == 4
+    # It is passed on as any other, and holds its objects.
+    assert ray.get(total.remote(ref), timeout=20) == 6
+    with pytest.raises(TypeError, match="has to yield"):
+        ray.get(ray.remote(lambda: 7).options(num_returns="dynamic").remote(), timeout=20)
+    assert ray.get(ray.get(Counter.remote().up_to.options(num_returns="dynamic").remote(2))._refs) == [0, 1]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::Args;
 use sheaf_core::local::{Local, LocalOptions, Role};
 use sheaf_core::resources::{CPU, GPU, MEMORY, Resources};
-use sheaf_core::settings::state_folder;
+use sheaf_core::settings::{Options, state_folder};
 use sheaf_core::state::{DiskStore, StateStore};
 use sheaf_core::{Error, ErrorKind, Result, env, host};
 use sheaf_flight::cluster::{Port, endpoint_of};
@@ -53,9 +53,6 @@ pub(in crate::cli) struct NodeFlags {
     /// Bytes of shared memory for objects [default: 30 % of the memory].
     #[arg(long, value_name = "BYTES")]
     object_store_memory: Option<u64>,
-    /// The folder for objects beyond that [default: that for temporary files].
-    #[arg(long, value_name = "FOLDER")]
-    spill_dir: Option<PathBuf>,
     /// A folder for what workers print, one file for each.
     #[arg(long, value_name = "FOLDER")]
     log_dir: Option<PathBuf>,
@@ -114,13 +111,13 @@ pub(in crate::cli) struct NodeArguments {
 }
 
 /// Runs a head, which is a node too.
-pub(in crate::cli) fn head(arguments: &HeadArguments) -> Result<(), Stop> {
+pub(in crate::cli) fn head(arguments: &HeadArguments, settings: &Options) -> Result<(), Stop> {
     let port = bind(&arguments.host, arguments.port, &arguments.node)?;
     let address = port.address().to_string();
-    let state = arguments.state()?;
-    let options = LocalOptions { state, ..arguments.node.options(Role::Head(address.clone()))? };
-    let local = Local::start_with(options, |inlet| port.open(inlet, None).map(Some))?;
     let place = address.rsplit('/').next().unwrap_or_default();
+    let state = arguments.state()?;
+    let options = LocalOptions { state, ..arguments.node.options(Role::Head(address.clone()), settings, place)? };
+    let local = Local::start_with(options, |inlet| port.open(inlet, None).map(Some))?;
     say(&format!(
         "the head runs at sheaf://{place}\n  add nodes:  sheaf node --head {place}\n  \
          connect:    sheaf.init(\"sheaf://{place}\")"
@@ -129,11 +126,11 @@ pub(in crate::cli) fn head(arguments: &HeadArguments) -> Result<(), Stop> {
 }
 
 /// Runs a node that belongs to a head.
-pub(in crate::cli) fn node(arguments: &NodeArguments) -> Result<(), Stop> {
+pub(in crate::cli) fn node(arguments: &NodeArguments, settings: &Options) -> Result<(), Stop> {
     let head = endpoint_of(&arguments.head, &arguments.node.access.access()?)?;
     let port = bind(&arguments.host, arguments.port, &arguments.node)?;
     let address = port.address().to_string();
-    let options = arguments.node.options(Role::Member(address.clone()))?;
+    let options = arguments.node.options(Role::Member(address.clone()), settings, &arguments.head)?;
     let local = Local::start_with(options, |inlet| port.open(inlet, Some(head)).map(Some))?;
     say(&format!("the node runs at {address}"))?;
     serve(&local)
@@ -156,7 +153,7 @@ fn bind(host: &str, port: u16, flags: &NodeFlags) -> Result<Port> {
 }
 
 impl NodeFlags {
-    fn options(&self, role: Role) -> Result<LocalOptions> {
+    fn options(&self, role: Role, settings: &Options, head: &str) -> Result<LocalOptions> {
         let memory = host::memory_bytes().unwrap_or(MEMORY_BYTES) as f64;
         let mut labels = self.labels.clone();
         labels.insert(PYTHON_LABEL.to_string(), self.python_version()?);
@@ -165,8 +162,10 @@ impl NodeFlags {
             resources: self.all_resources(memory * (1.0 - STORE_PART))?,
             labels,
             store_bytes: self.object_store_memory.unwrap_or((memory * STORE_PART) as u64),
-            spill_dir: self.spill_dir.clone().unwrap_or_else(std::env::temp_dir),
-            command: [&self.python, "-P", "-c", ZYGOTE, "{fd}"].map(str::to_string).to_vec(),
+            spill_dir: settings.spill_dir.clone().unwrap_or_else(std::env::temp_dir),
+            command: [&self.python, "-P", "-c", ZYGOTE, "{fd}", &self.access.for_workers(head)?]
+                .map(str::to_string)
+                .to_vec(),
             state: None,
             log_dir: self.log_dir.clone(),
         })
@@ -211,6 +210,7 @@ fn serve(local: &Local) -> Result<(), Stop> {
                     warn(&line.text);
                 }
             }
+            None if local.has_left() => return Ok(()),
             None => return Err(Error::new(ErrorKind::Io, "the node has ended").into()),
         }
         if ended.try_recv().is_ok() {

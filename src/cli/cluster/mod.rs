@@ -1,16 +1,26 @@
 //! A cluster from the command line: `sheaf head` and `sheaf node` are its processes, `sheaf status` and the like look
 //! at it.
 
+mod asked;
 mod daemon;
+mod drain;
+mod list;
+mod logs;
+mod memory;
+mod rows;
 mod show;
 
 use std::path::PathBuf;
 
 use clap::Args;
-use sheaf_core::Result;
+use sheaf_core::{Error, ErrorKind, Result};
 use sheaf_flight::cluster::Access;
 
 pub(super) use daemon::{HeadArguments, NodeArguments, head, node};
+pub(super) use drain::{DrainArguments, drain};
+pub(super) use list::{ListArguments, actors, tasks};
+pub(super) use logs::{LogsArguments, logs};
+pub(super) use memory::{MemoryArguments, memory};
 pub(super) use show::{ShowArguments, What, show};
 
 /// Where the head listens, unless it is told otherwise.
@@ -43,5 +53,22 @@ impl AccessFlags {
             (Some(certificate), Some(key), Some(authority)) => access.with_certificates(certificate, key, authority),
             _ => Ok(access),
         }
+    }
+
+    /// Where workers get packages from, and the files that let them in, as JSON.
+    fn for_workers(&self, head: &str) -> Result<String> {
+        let place = head.rsplit("://").next().unwrap_or_default();
+        let absolute = |path: &PathBuf| {
+            std::path::absolute(path)
+                .map_err(|error| Error::new(ErrorKind::Io, format!("{} has no absolute path: {error}", path.display())))
+        };
+        let token_file = self.token_file.as_ref().map(absolute).transpose()?;
+        let tls = match (&self.tls_cert, &self.tls_key, &self.tls_ca) {
+            (Some(certificate), Some(key), Some(authority)) => {
+                Some([absolute(certificate)?, absolute(key)?, absolute(authority)?])
+            }
+            _ => None,
+        };
+        Ok(serde_json::json!({ "head": place, "token_file": token_file, "tls": tls }).to_string())
     }
 }

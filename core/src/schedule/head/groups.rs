@@ -212,6 +212,11 @@ impl Head {
     pub(super) fn groups_without(&mut self, node: NodeId) {
         self.groups.gone.remove(&node);
         self.remove_groups_of(|(owner, _)| owner == node);
+        self.groups_leave(node);
+    }
+
+    /// Bundles are to be elsewhere than on a node. What runs in one that is there goes on until the node is gone.
+    pub(super) fn groups_leave(&mut self, node: NodeId) {
         for id in self.groups.alive.keys().copied().collect::<Vec<_>>() {
             let Some(group) = self.groups.alive.get_mut(&id) else { continue };
             let mut is_hit = false;
@@ -251,7 +256,9 @@ impl Head {
                 (true, false) => self.send(node, FromHead::Open(*bundle)),
                 // Of a round that came to nothing.
                 (false, false) => self.send(node, FromHead::Release(*bundle)),
-                (false, true) => self.send(node, FromHead::GroupGone(bundle.group)),
+                (false, true) if group.is_none() => self.send(node, FromHead::GroupGone(bundle.group)),
+                // The node leaves: what has begun there ends there.
+                (false, true) => {}
             }
         }
         for id in self.groups.alive.keys().copied().collect::<Vec<_>>() {
@@ -405,7 +412,8 @@ impl Head {
             return;
         }
         let (spec, asker) = (Arc::clone(&group.spec), group.asker);
-        let nodes: Vec<_> = self.members.iter().map(|(id, member)| member.as_candidate(*id)).collect();
+        let staying = self.members.iter().filter(|(_, member)| !member.is_leaving);
+        let nodes: Vec<_> = staying.map(|(id, member)| member.as_candidate(*id)).collect();
         let Some(why) = obstacle(&nodes, &spec.bundles, spec.spreading) else { return };
         if let Some(group) = self.groups.alive.get_mut(&id) {
             group.is_warned = true;

@@ -25,7 +25,7 @@ pub(super) type Place = Result<Option<(NodeId, u32)>, Failure>;
 /// An actor of this node's.
 #[derive(Debug)]
 pub(super) struct Actor {
-    place: Place,
+    pub(super) place: Place,
     /// It is to be ended as soon as it lives.
     is_doomed: bool,
     /// Nodes that asked where it is.
@@ -46,6 +46,11 @@ pub(super) struct Calls {
 }
 
 impl Calls {
+    /// How many have not ended.
+    pub(super) fn open(&self) -> usize {
+        self.queue.len() + self.sent.len()
+    }
+
     fn send(&mut self, task: TaskId, place: (NodeId, u32)) {
         self.sent.insert(task, place);
         *self.sent_to.entry(place.1).or_default() += 1;
@@ -71,9 +76,18 @@ pub(super) struct Resident {
     /// The bundle that this is of, if it is of one.
     pub(super) bundle: Option<BundleId>,
     concurrency: u32,
+    /// It may begin anew when it ends without anybody's fault.
+    pub(super) may_begin_anew: bool,
     /// Calls that have not begun, as they came.
     queue: VecDeque<Attempt>,
     running: BTreeSet<Attempt>,
+}
+
+impl Resident {
+    /// Whether its process has no call.
+    pub(super) fn is_idle(&self) -> bool {
+        self.running.is_empty()
+    }
 }
 
 // At the owner.
@@ -183,8 +197,10 @@ impl Node {
 
     /// The owner of an actor says where it is.
     pub(super) fn actor_at(&mut self, actor: ObjectId, place: Place) {
+        // Its owner may not have heard yet that the node is dead, and will say more when it has.
+        let is_gone = matches!(place, Ok(Some((node, _))) if self.dead.contains(&node));
         if let Some(calls) = self.calls.get_mut(&actor) {
-            calls.place = place;
+            calls.place = if is_gone { Ok(None) } else { place };
             self.unsent.push(actor);
         }
     }
@@ -308,6 +324,7 @@ impl Node {
                 held: held.clone(),
                 bundle,
                 concurrency: *concurrency,
+                may_begin_anew: spec.max_retries > 0,
                 queue: VecDeque::new(),
                 running: BTreeSet::new(),
             };
@@ -330,7 +347,8 @@ impl Node {
     /// Hands on the calls that are next. One that waits for its arguments holds up only later ones of the same caller.
     pub(super) fn start_calls(&mut self, actor: ObjectId) {
         let (mut held_up, mut at) = (BTreeSet::new(), 0);
-        while let Some(resident) = self.residents.get(&actor)
+        while !self.is_moving(actor)
+            && let Some(resident) = self.residents.get(&actor)
             && resident.running.len() < resident.concurrency as usize + AHEAD
             && let Some(attempt) = resident.queue.get(at).copied()
         {

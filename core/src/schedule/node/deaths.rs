@@ -44,6 +44,7 @@ impl Node {
         }
         self.graves.push_back((self.now, node));
         self.links.remove(&node);
+        self.has_gone(node);
         for owned in self.owned.values_mut() {
             owned.waiters.remove(&node);
             owned.copies.remove(&node);

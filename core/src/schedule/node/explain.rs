@@ -1,6 +1,7 @@
 //! Why something waits, told to people.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::Node;
 use super::objects::Value;
@@ -58,13 +59,7 @@ impl Node {
     pub fn tasks_by_state(&self) -> BTreeMap<&'static str, usize> {
         let mut counts = BTreeMap::from(["waiting", "queued", "running", "ended"].map(|state| (state, 0)));
         for task in self.tasks.values() {
-            let state = match task.state {
-                State::Waiting(_) => "waiting",
-                State::Queued => "queued",
-                State::Running(_) | State::Called => "running",
-                State::Done => "ended",
-            };
-            *counts.entry(state).or_default() += 1;
+            *counts.entry(task.state.name()).or_default() += 1;
         }
         counts
     }
@@ -81,14 +76,26 @@ impl Node {
         self.residents.len()
     }
 
-    /// The first task that waits for resources of a shape.
-    #[must_use]
-    pub fn first_waiting(&self, shape: &Shape) -> Option<&TaskSpec> {
-        let queue = &self.backlogs.get(shape)?.queue;
-        queue.iter().find_map(|attempt| Some(&*self.tasks.get(&attempt.task)?.spec))
+    /// Shapes for which tasks of this node wait though no node has them, and what is missing.
+    pub fn unplaceable(&self) -> impl Iterator<Item = (&Arc<Shape>, &Resources)> {
+        self.unplaceable.iter()
     }
 
-    fn explain_task(&self, id: TaskId) -> String {
+    /// What of a shape no node has, if that is so.
+    #[must_use]
+    pub fn lacks(&self, shape: &Shape) -> Option<&Resources> {
+        self.unplaceable.get(shape)
+    }
+
+    /// The tasks that wait for resources of a shape, in their order.
+    pub fn waiting(&self, shape: &Shape) -> impl Iterator<Item = &TaskSpec> {
+        let queue = self.backlogs.get(shape).into_iter().flat_map(|backlog| &backlog.queue);
+        queue.filter_map(|attempt| Some(&*self.tasks.get(&attempt.task)?.spec))
+    }
+
+    /// What a task of this node's waits for, or where it is.
+    #[must_use]
+    pub fn explain_task(&self, id: TaskId) -> String {
         let Some(task) = self.tasks.get(&id) else { return format!("{id} is over") };
         match &task.state {
             State::Waiting(missing) => {

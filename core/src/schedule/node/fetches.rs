@@ -25,11 +25,15 @@ pub(super) enum Waiter {
     Run(Attempt),
     /// A client, for the value; it is answered by the number of its question.
     Get(ClientId, u64),
+    /// A client, for the object to be ready, wherever it is.
+    See(ClientId, u64),
+    /// This node itself, for an object of its own that only nodes have that leave.
+    Keep,
 }
 
 impl Waiter {
     fn needs_the_value(self) -> bool {
-        !matches!(self, Self::Task(_))
+        !matches!(self, Self::Task(_) | Self::See(_, _))
     }
 }
 
@@ -37,6 +41,11 @@ impl Node {
     pub(super) fn get(&mut self, client: ClientId, question: u64, object: ObjectId) {
         self.hold(object, Count::Use);
         self.want(object, Waiter::Get(client, question), None);
+    }
+
+    pub(super) fn see(&mut self, client: ClientId, question: u64, object: ObjectId) {
+        self.hold(object, Count::Use);
+        self.want(object, Waiter::See(client, question), None);
     }
 
     /// Waits for an object; `known` is what someone else said of it, which saves asking.
@@ -116,7 +125,8 @@ impl Node {
         match waiter {
             Waiter::Task(task) => self.need_ready(task, object, known),
             Waiter::Run(attempt) => self.need_arrived(attempt, object, known),
-            Waiter::Get(client, question) => {
+            Waiter::Keep => self.secured(object, matches!(known, Known::Stored(_, _))),
+            Waiter::Get(client, question) | Waiter::See(client, question) => {
                 let answer = match known {
                     Known::Inline(bytes, contains) => Ok((Some(bytes.clone()), contains.clone())),
                     Known::Stored(_, contains) => Ok((None, contains.clone())),
@@ -148,8 +158,13 @@ impl Node {
         let Some(wanted) = self.wanted.get_mut(&object) else { return };
         if wanted.from == Some(from) {
             wanted.from = None;
+            // What is lost is made again when somebody wants it.
+            let was_kept = wanted.waiters.remove(&Waiter::Keep);
             self.send(object.owner(), NodeMessage::CopyLost(object, from));
             self.ask(object);
+            if was_kept {
+                self.secured(object, false);
+            }
         }
     }
 
@@ -193,7 +208,8 @@ impl Node {
         let mut over = Vec::new();
         for (object, wanted) in &mut self.wanted {
             let before = wanted.waiters.len();
-            wanted.waiters.retain(|waiter| !matches!(waiter, Waiter::Get(asker, _) if *asker == client));
+            let is_its = |waiter: &Waiter| matches!(waiter, Waiter::Get(by, _) | Waiter::See(by, _) if *by == client);
+            wanted.waiters.retain(|waiter| !is_its(waiter));
             over.extend(std::iter::repeat_n(*object, before - wanted.waiters.len()));
         }
         for object in over {
@@ -205,9 +221,15 @@ impl Node {
     /// A client does not wait any more for the answer to a question.
     pub(super) fn forget_question(&mut self, client: ClientId, question: u64, object: ObjectId) {
         let Some(wanted) = self.wanted.get_mut(&object) else { return };
-        if wanted.waiters.remove(&Waiter::Get(client, question)) {
+        let waiters = [Waiter::Get(client, question), Waiter::See(client, question)];
+        if waiters.into_iter().any(|waiter| wanted.waiters.remove(&waiter)) {
             self.release(object, Count::Use);
         }
+    }
+
+    /// Whether this waits for an object already.
+    pub(super) fn is_wanted_by(&self, object: ObjectId, waiter: Waiter) -> bool {
+        self.wanted.get(&object).is_some_and(|wanted| wanted.waiters.contains(&waiter))
     }
 
     /// A task or attempt waits no more.

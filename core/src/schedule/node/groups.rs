@@ -89,7 +89,7 @@ impl Node {
 impl Node {
     /// The head wants resources kept for a bundle.
     pub(super) fn reserve(&mut self, bundle: BundleId, round: u32, resources: Resources) {
-        let is_reserved = self.ledger.take(&resources);
+        let is_reserved = !self.is_leaving() && self.ledger.take(&resources);
         if is_reserved {
             let ledger = Ledger::new(resources);
             self.groups.bundles.insert(bundle, Bundle { ledger, is_open: false });

@@ -109,11 +109,14 @@ impl Node {
 
     /// A lease on this node's own resources, where the strategy lets a task run here unasked.
     fn lend_to_self(&mut self, shape: &Arc<Shape>) -> Option<LeaseId> {
+        if self.is_leaving() {
+            return None;
+        }
         let bundle = match shape.strategy {
             Strategy::Group { .. } => Some(self.take_from_bundle(shape)?),
             Strategy::Default => self.ledger.take(&shape.demand).then_some(None)?,
             Strategy::Node { node, .. } => (node == self.id && self.ledger.take(&shape.demand)).then_some(None)?,
-            Strategy::Spread | Strategy::Labels(_) => return None,
+            Strategy::Spread | Strategy::Labels { .. } => return None,
         };
         self.next_lease += 1;
         let id = LeaseId { granted_by: Some(self.id), number: self.next_lease };
@@ -206,6 +209,18 @@ impl Node {
         self.tell_wants(shape);
     }
 
+    /// Gives back what is not in use of a node that leaves.
+    pub(super) fn return_idle_of(&mut self, node: NodeId) {
+        let idle = self.leases.iter().filter(|(_, lease)| lease.node == node && lease.running.is_none());
+        for (id, shape) in idle.map(|(id, lease)| (*id, Arc::clone(&lease.shape))).collect::<Vec<_>>() {
+            if let Some(backlog) = self.backlogs.get_mut(&shape) {
+                backlog.idle.retain(|other| *other != id);
+            }
+            self.give_back(id);
+            self.tell_wants(&shape);
+        }
+    }
+
     fn give_back(&mut self, id: LeaseId) {
         if let Some(lease) = self.leases.remove(&id) {
             self.send(lease.node, NodeMessage::ReturnLease(id));
@@ -217,7 +232,7 @@ impl Node {
         if self.dead.contains(&owner) {
             return;
         }
-        if !self.ledger_of(bundle).is_some_and(|ledger| ledger.take(&shape.demand)) {
+        if self.is_leaving() || !self.ledger_of(bundle).is_some_and(|ledger| ledger.take(&shape.demand)) {
             return self.head.send(ToHead::Refused(id));
         }
         self.lent.insert(id, Lent { owner, shape: Arc::clone(&shape), bundle, is_blocked: false });
@@ -226,10 +241,15 @@ impl Node {
 
     /// Another node, or this one by the head's word, lends to this one.
     pub(super) fn leased(&mut self, from: NodeId, id: LeaseId, shape: &Arc<Shape>) {
-        self.keep_lease(from, id, shape);
+        let leaves = self.leaves(from);
         let backlog = self.backlogs.entry(Arc::clone(shape)).or_default();
         backlog.asked = backlog.asked.saturating_sub(1);
-        backlog.idle.push(id);
+        if leaves {
+            self.send(from, NodeMessage::ReturnLease(id));
+        } else {
+            backlog.idle.push(id);
+            self.keep_lease(from, id, shape);
+        }
         self.dispatch(shape);
     }
 
@@ -240,6 +260,7 @@ impl Node {
         let (shape, node, until) = (Arc::clone(&lease.shape), lease.node, lease.until);
         // What was taken while a task waited is paid back before anything new begins.
         let is_due = match node == self.id {
+            _ if self.leaves(node) => true,
             true => self.ledger_of(self.bundle_of(Some(id))).is_none_or(|ledger| ledger.is_overdrawn()),
             false => until <= self.now,
         };

@@ -2,15 +2,17 @@
 //!
 //! One topic in each file: `actors` have their calls, `references` counts, `objects` are those this node owns, `fetches` bring values here,
 //! `tasks` are those this node owns, `streams` their results that come one by one, `leases` are what they run on, `runs` are the attempts that run here, `deaths`
-//! is what the end of another node means, `names` are those of actors, `groups` has placement groups, `talk` is that with the head,
-//! and `explain` says why something waits.
+//! is what the end of another node means, `drain` how one leaves, `names` are those of actors, `groups` has placement groups, `talk` is that with the head, `explain` says why
+//! something waits, and `listing` what there is, for people.
 
 mod actors;
 mod deaths;
+mod drain;
 mod explain;
 mod fetches;
 mod groups;
 mod leases;
+mod listing;
 mod names;
 mod objects;
 mod references;
@@ -36,8 +38,10 @@ use crate::placement::Strategy;
 use crate::resources::{Ledger, Resources};
 
 use actors::{Actor, Calls, Resident};
+pub use drain::Leaving;
 use fetches::Wanted;
 use leases::{Backlog, Lease, Lent};
+pub use listing::{ActorRow, References, TaskRow};
 use objects::Owned;
 use references::Interest;
 use runs::Run;
@@ -67,6 +71,8 @@ pub enum Event {
     DropRef(ClientId, ObjectId),
     /// A client waits for an object's value; the answer has the number of the question.
     Get(ClientId, u64, ObjectId),
+    /// A client waits for an object to have a value, on whatever node; the answer has the number of the question.
+    See(ClientId, u64, ObjectId),
     /// It waits no more.
     Forget(ClientId, u64, ObjectId),
     /// A client is gone, and with it all that it held and asked for.
@@ -101,6 +107,8 @@ pub enum Event {
     FetchRefused(ObjectId, Arc<str>),
     /// This node's store has an object no more.
     Evicted(ObjectId),
+    /// So many drivers belong to this node; it is told while it leaves.
+    Drivers(usize),
 }
 
 /// What a node wants done.
@@ -145,6 +153,8 @@ pub enum Action {
     /// This node was declared dead, or belongs to another cluster than its head: end everything and start anew. Why is
     /// for people.
     Reset(Arc<str>),
+    /// This node was drained: it ends.
+    Leave,
 }
 
 /// The state machine of a node.
@@ -195,6 +205,7 @@ pub struct Node {
     residents: BTreeMap<ObjectId, Resident>,
     names: names::Names,
     groups: groups::Groups,
+    drains: drain::Drains,
     /// What of shapes no node has.
     unplaceable: BTreeMap<Arc<Shape>, Resources>,
     /// Tasks so far.
@@ -253,6 +264,7 @@ impl Node {
             residents: BTreeMap::new(),
             names: names::Names::default(),
             groups: groups::Groups::default(),
+            drains: drain::Drains::default(),
             unplaceable: BTreeMap::new(),
             submitted: 0,
             abandoned: BTreeMap::new(),
@@ -296,13 +308,21 @@ impl Node {
         self.now = now;
         self.take_in(event);
         self.settle_all();
-        while let Some(message) = self.inbox.pop_front() {
-            self.hear(self.id, message);
-            self.settle_all();
+        self.hear_self();
+        if self.is_leaving() {
+            self.go_on_leaving();
+            self.hear_self();
         }
         self.beat();
         self.flush();
         std::mem::take(&mut self.actions)
+    }
+
+    fn hear_self(&mut self) {
+        while let Some(message) = self.inbox.pop_front() {
+            self.hear(self.id, message);
+            self.settle_all();
+        }
     }
 
     fn take_in(&mut self, event: Event) {
@@ -323,6 +343,7 @@ impl Node {
                 let why = format!("the head had not heard of {} for too long and declared it dead", self.id);
                 self.actions.push(Action::Reset(why.into()));
             }
+            Event::Arrived(Packet::Left) => self.let_go(),
             Event::Tick => {
                 self.talk_to_the_silent();
                 self.give_up_on_the_silent();
@@ -334,6 +355,7 @@ impl Node {
             Event::AddRef(client, object) => self.add_ref(client, object),
             Event::DropRef(client, object) => self.drop_ref(client, object),
             Event::Get(client, question, object) => self.get(client, question, object),
+            Event::See(client, question, object) => self.see(client, question, object),
             Event::ClientGone(client) => {
                 self.client_gone(client);
                 self.tell_of_gone(client);
@@ -354,6 +376,7 @@ impl Node {
             Event::FetchFailed(object, from) => self.fetch_failed(object, from),
             Event::FetchRefused(object, why) => self.fetch_refused(object, why),
             Event::Evicted(object) => self.evicted(object),
+            Event::Drivers(count) => self.wait_for_drivers(count),
         }
     }
 
@@ -377,6 +400,8 @@ impl Node {
                 self.node_dead(node);
                 self.actions.push(Action::Part(node));
             }
+            FromHead::Drain(millis) => self.drain(millis),
+            FromHead::Draining(node) => self.draining(node),
             FromHead::Members(question, members) => self.members_told(question, members),
             FromHead::Named(question, answer) => self.name_answered(question, answer),
             FromHead::Unplaceable(shape, missing) => {
@@ -411,6 +436,7 @@ impl Node {
             NodeMessage::ActorEnded(actor, life, why) => self.actor_ended(actor, life, &why),
             NodeMessage::EndActor(actor, life) => self.end_actor(actor, life),
             NodeMessage::KillActor(actor, may_restart) => self.kill_actor(actor, may_restart),
+            NodeMessage::Kept(object, is_safe) => self.kept(object, is_safe),
         }
     }
 

@@ -2,6 +2,7 @@
 //! handle.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::references::Count;
 use super::{Action, Node};
@@ -15,7 +16,7 @@ pub(super) struct Names {
     asked: BTreeMap<u64, (ClientId, u64, Option<NameRequest>)>,
     next: u64,
     /// Actors of this node's that have a name.
-    named: BTreeSet<ObjectId>,
+    named: BTreeMap<ObjectId, Arc<str>>,
     /// Those that live until they are ended.
     detached: BTreeSet<ObjectId>,
 }
@@ -27,7 +28,12 @@ impl Names {
             Some(NameRequest::Claim(_, actor, _)) => Some(*actor),
             _ => None,
         };
-        self.named.iter().copied().chain(self.asked.values().filter_map(claimed)).collect()
+        self.named.keys().copied().chain(self.asked.values().filter_map(claimed)).collect()
+    }
+
+    /// The name of an actor of this node's, and whether it lives without a handle.
+    pub(super) fn of(&self, actor: ObjectId) -> (Option<Arc<str>>, bool) {
+        (self.named.get(&actor).cloned(), self.detached.contains(&actor))
     }
 }
 
@@ -69,8 +75,8 @@ impl Node {
 
     pub(super) fn name_answered(&mut self, number: u64, answer: NameAnswer) {
         let Some((client, question, request)) = self.names.asked.remove(&number) else { return };
-        if let (Some(NameRequest::Claim(_, actor, _)), NameAnswer::Claimed) = (request, &answer) {
-            self.names.named.insert(actor);
+        if let (Some(NameRequest::Claim(name, actor, _)), NameAnswer::Claimed) = (request, &answer) {
+            self.names.named.insert(actor, name);
             if !self.is_alive(actor) {
                 self.is_nameless(actor);
             }
@@ -87,7 +93,7 @@ impl Node {
 
     /// An actor is over: nobody finds it any more, and nothing of this node's holds it.
     pub(super) fn is_nameless(&mut self, actor: ObjectId) {
-        if self.names.named.remove(&actor) {
+        if self.names.named.remove(&actor).is_some() {
             self.head.send(ToHead::Nameless(actor));
         }
         if self.names.detached.remove(&actor) {

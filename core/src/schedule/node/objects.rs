@@ -18,6 +18,8 @@ pub(super) struct Owned {
     pub(super) copies: BTreeSet<NodeId>,
     /// Other nodes, and what they hold of it.
     pub(super) holders: BTreeMap<NodeId, Hold>,
+    /// Its task has ended and is not kept, for it may not run again.
+    pub(super) is_final: bool,
     /// Nodes that asked where it is.
     pub(super) waiters: BTreeSet<NodeId>,
 }
@@ -67,6 +69,7 @@ impl Node {
             }
         };
         self.announce(object);
+        self.secure(object);
         self.settle(object);
     }
 
@@ -145,6 +148,7 @@ impl Node {
         match self.owned.get_mut(&object) {
             Some(owned) if matches!(owned.value, Value::Stored) => {
                 owned.copies.insert(from);
+                self.secure(object);
             }
             _ => self.send(from, NodeMessage::Free(object)),
         }
@@ -156,6 +160,7 @@ impl Node {
         {
             // Should it have one all the same, nobody would ever free it.
             self.send(node, NodeMessage::Free(object));
+            self.secure(object);
         }
     }
 
@@ -214,6 +219,23 @@ impl Node {
     /// Whether a result of a task may be lost some day: it lies in the store of a node.
     pub(super) fn can_be_lost(&self, object: ObjectId) -> bool {
         self.owned.get(&object).is_some_and(|owned| matches!(owned.value, Value::Stored | Value::Dropped))
+    }
+
+    /// Results of a task that may not run again, and is not kept: why, when they are lost.
+    pub(super) fn set_final(&mut self, objects: impl Iterator<Item = ObjectId>) {
+        for object in objects {
+            if let Some(owned) = self.owned.get_mut(&object) {
+                owned.is_final = true;
+            }
+        }
+    }
+
+    /// Why an object that was lost cannot be made again, when its task is not known.
+    pub(super) fn why_lost(&self, object: ObjectId) -> Lost {
+        match self.owned.get(&object).is_some_and(|owned| owned.is_final) {
+            true => Lost::RetriesUsedUp,
+            false => Lost::NoLineage,
+        }
     }
 
     /// Makes objects pending whose task runs again.

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Node;
+use super::{Node, References};
 use crate::flaw::{Flaw, planted};
 use crate::ids::{ClientId, NodeId, ObjectId};
 use crate::schedule::message::{Hold, NodeMessage};
@@ -41,6 +41,17 @@ impl Interest {
             Hold::Lineage
         } else {
             Hold::None
+        }
+    }
+
+    /// What is counted, for people.
+    pub(super) fn counts(&self) -> References {
+        References {
+            clients: self.clients.iter().map(|(client, count)| (*client, *count)).collect(),
+            uses: self.uses,
+            lineage: self.lineage,
+            runs: self.covers,
+            borrowers: Vec::new(),
         }
     }
 

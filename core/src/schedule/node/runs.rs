@@ -42,6 +42,10 @@ enum Stage {
 }
 
 impl Run {
+    pub(super) fn spec(&self) -> &TaskSpec {
+        &self.spec
+    }
+
     /// Whether it runs no more, and is there only for what is to be said of it.
     pub(super) fn has_ended(&self) -> bool {
         matches!(self.stage, Stage::Reporting(_, _) | Stage::Reported)
@@ -81,6 +85,9 @@ impl Node {
                 None => Failure::Crashed(Arc::from(format!("{} took its resources back", self.id))),
             };
             return self.send(attempt.task.owner, NodeMessage::Finished(attempt, Outcome::Failed(gone)));
+        }
+        if self.is_overdue() {
+            return self.send(attempt.task.owner, NodeMessage::Finished(attempt, Outcome::NotStarted));
         }
         self.prepare(Some(lease), attempt, spec, known);
     }
@@ -237,6 +244,12 @@ impl Node {
         let spec = Arc::clone(&run.spec);
         self.send(attempt.task.owner, NodeMessage::Finished(attempt, outcome));
         spec.handed().for_each(|object| self.release(object, Count::Cover));
+    }
+
+    /// Whether an actor's owner has not been told yet that it was made.
+    pub(super) fn is_reporting(&self, actor: ObjectId, life: u32) -> bool {
+        let attempt = Attempt { task: actor.task, number: life };
+        matches!(self.runs.get(&attempt).map(|run| &run.stage), Some(Stage::Running | Stage::Reporting(_, _)))
     }
 
     /// An attempt that is not reported yet failed after all. Says whether that was in time.

@@ -67,6 +67,7 @@ impl Node {
         // What is free before what is wanted: the head lends on what it was told.
         (self.told, self.beat_at) = (None, self.now);
         self.beat();
+        self.tell_of_leaving();
         self.ask_names_again();
         self.ask_of_groups_again();
         self.want_anew();

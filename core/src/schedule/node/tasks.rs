@@ -21,6 +21,8 @@ pub(super) struct Task {
     pub(super) attempt: u32,
     /// How often it may still run again.
     retries: u32,
+    /// Somebody wants it ended: it never runs again.
+    is_unwanted: bool,
     pub(super) state: State,
     /// Results that are not freed.
     pub(super) results: u32,
@@ -51,7 +53,17 @@ pub(super) enum State {
 
 impl Task {
     pub(super) fn no_more_retries(&mut self) {
-        self.retries = 0;
+        (self.retries, self.is_unwanted) = (0, true);
+    }
+
+    /// Whether it may run again after a failure, and whether that is one retry less: that its node left is nobody's
+    /// fault, but a call that had begun may have done half of its work.
+    fn may_retry(&self, failure: &Failure) -> Option<u32> {
+        let is_free = matches!(failure, Failure::Drained(_, _)) && self.actor().is_none();
+        match is_free {
+            true => (self.spec.max_retries > 0 && !self.is_unwanted).then_some(0),
+            false => (self.retries > 0).then_some(1),
+        }
     }
 
     fn actor(&self) -> Option<ObjectId> {
@@ -72,7 +84,7 @@ impl Task {
     }
 
     /// All results that there were so far.
-    pub(super) fn all_results(&self) -> impl Iterator<Item = ObjectId> + use<> {
+    pub(super) fn all_results(&self) -> impl Iterator<Item = ObjectId> + Clone + use<> {
         let id = self.spec.id;
         (0..self.spec.returns + self.items).map(move |index| id.result(index))
     }
@@ -115,6 +127,7 @@ impl Node {
         let task = Task {
             attempt: 0,
             retries: spec.max_retries,
+            is_unwanted: false,
             state: State::Done,
             results: spec.returns,
             items: 0,
@@ -309,8 +322,8 @@ impl Node {
         let (retries, results, refs) = (task.retries, task.all_results(), task.refs());
         // A call changed its actor: it is not made again for a lost result.
         let is_call = task.actor().is_some();
-        let mut results = results;
-        let keep = retries > 0 && !is_call && results.any(|result| self.can_be_lost(result));
+        let may_again = retries > 0 && !is_call;
+        let keep = may_again && results.clone().any(|result| self.can_be_lost(result));
         self.actions.push(Action::Done(id));
         for object in refs {
             if keep {
@@ -321,6 +334,9 @@ impl Node {
         if keep {
             self.keep(id);
         } else {
+            if !may_again {
+                self.set_final(results);
+            }
             self.tasks.remove(&id);
         }
     }
@@ -375,10 +391,8 @@ impl Node {
     /// Runs a task again that a machine failed, if it may.
     pub(super) fn retry(&mut self, id: TaskId, failure: &Failure) {
         let Some(task) = self.tasks.get_mut(&id) else { return };
-        if task.retries == 0 {
-            return self.fail(id, failure);
-        }
-        task.retries -= 1;
+        let Some(cost) = task.may_retry(failure) else { return self.fail(id, failure) };
+        task.retries -= cost;
         if task.makes_an_actor() {
             self.actions.push(Action::Again(id));
         }
@@ -441,14 +455,14 @@ impl Node {
             State::Done => {}
             State::Waiting(_) | State::Queued => self.fail(id, &Failure::Cancelled),
             State::Called => {
-                task.retries = 0;
+                task.no_more_retries();
                 let attempt = task.last_attempt();
                 if let Some(node) = task.actor().and_then(|actor| self.called_on(actor, id)) {
                     self.send(node, NodeMessage::Cancel(attempt, stop));
                 }
             }
             State::Running(lease) => {
-                task.retries = 0;
+                task.no_more_retries();
                 let attempt = task.last_attempt();
                 if let Some(node) = self.leases.get(&lease).map(|lease| lease.node) {
                     self.send(node, NodeMessage::Cancel(attempt, stop));
@@ -460,7 +474,7 @@ impl Node {
     /// Makes a lost object again, or fails it for good.
     pub(super) fn rebuild(&mut self, object: ObjectId) {
         let Some(task) = self.tasks.get_mut(&object.task) else {
-            return self.set_failed(object, Failure::Lost(Lost::NoLineage));
+            return self.set_failed(object, Failure::Lost(self.why_lost(object)));
         };
         if task.state != State::Done {
             // It runs again already.

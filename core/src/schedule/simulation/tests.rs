@@ -9,10 +9,10 @@ const SEEDS: u64 = 500;
 
 /// Runs these seeds, each of which has enough in it to prove something.
 fn hold(seeds: std::ops::Range<u64>) {
-    let (mut broken, mut tasks, mut groups) = (Vec::new(), 0, 0);
+    let (mut broken, mut tasks, mut groups, mut left) = (Vec::new(), 0, 0, 0);
     for seed in seeds.clone() {
         let told = World::new(seed).run();
-        (tasks, groups) = (tasks + told.tasks, groups + told.groups);
+        (tasks, groups, left) = (tasks + told.tasks, groups + told.groups, left + told.left);
         if !told.broken.is_empty() {
             broken.push(format!("seed {seed}, faults {:?}:\n    {}", told.faults, told.broken.join("\n    ")));
             continue;
@@ -21,8 +21,9 @@ fn hold(seeds: std::ops::Range<u64>) {
         assert!(told.tasks >= 200, "seed {seed} has only {} tasks", told.tasks);
         assert!(faults >= 5 && told.faults.len() >= 3, "seed {seed} has only the faults {:?}", told.faults);
     }
-    println!("{} seeds, {tasks} tasks, {groups} placement groups", seeds.clone().count());
+    println!("{} seeds, {tasks} tasks, {groups} placement groups, {left} nodes drained in time", seeds.clone().count());
     assert!(groups >= seeds.clone().count(), "only {groups} placement groups were made");
+    assert!(left >= seeds.clone().count() / 4, "only {left} nodes left in time");
     let some = &broken[..broken.len().min(5)];
     assert!(broken.is_empty(), "{} of {} seeds:\n{}", broken.len(), seeds.count(), some.join("\n"));
 }
@@ -160,6 +161,51 @@ fn a_long_chain_of_tasks_is_kept_for_its_last_result_and_goes_with_it() {
     assert_eq!(node.leftovers(), Vec::<String>::new());
 }
 
+/// A task that runs on the one node there is, and how often it may run again.
+fn running(max_retries: u32) -> (Node, TaskId) {
+    let (mut node, step) = alone();
+    let id = TaskId { owner: NodeId(1), number: 1 };
+    let (needs, refs, shape, payload) = (vec![], vec![], Arc::default(), Bytes::new());
+    let kind = Kind::Function;
+    let common = Bytes::new();
+    let spec = TaskSpec { id, kind, shape, needs, refs, returns: 1, streams: false, max_retries, common, payload };
+    step(&mut node, Event::Submit(ClientId(1), Arc::new(spec)));
+    (node, id)
+}
+
+#[test]
+fn a_task_whose_node_is_drained_runs_again_without_a_retry_spent_unless_it_may_never() {
+    let (_, step) = alone();
+    let begins = |actions: &[Action]| actions.iter().any(|action| matches!(action, Action::Start(_, _, _)));
+    let drained = Outcome::Failed(Failure::Drained(false, NodeId(1)));
+    let (mut node, task) = running(1);
+    for number in 1..4 {
+        assert!(begins(&step(&mut node, Event::Ended(Attempt { task, number }, drained.clone()))), "{number}");
+    }
+    let crashed = || Outcome::Failed(Failure::Crashed(Arc::from("killed")));
+    assert!(begins(&step(&mut node, Event::Ended(Attempt { task, number: 4 }, crashed()))), "one retry is there");
+    assert!(!begins(&step(&mut node, Event::Ended(Attempt { task, number: 5 }, crashed()))), "and is spent");
+    let (mut node, task) = running(0);
+    let actions = step(&mut node, Event::Ended(Attempt { task, number: 1 }, drained.clone()));
+    assert!(!begins(&actions) && actions.contains(&Action::Done(task)), "{actions:?}");
+    let (mut node, task) = running(1);
+    step(&mut node, Event::Cancel(task, Stop::default()));
+    assert!(!begins(&step(&mut node, Event::Ended(Attempt { task, number: 1 }, drained))), "nobody wants it");
+}
+
+#[test]
+fn a_node_that_is_drained_leaves_when_its_work_is_done_and_what_it_has_is_elsewhere() {
+    let mut world = World::new(3);
+    pass_until(&mut world, 3_000, |world| world.now >= Moment(1_500));
+    let node = NodeId(2);
+    let before = world.told.left;
+    world.step_head(HeadEvent::Drain(node, 60_000));
+    assert_eq!(world.head.state_of(node), "draining");
+    pass_until(&mut world, 40_000, |world| world.told.left > before);
+    assert!(world.told.broken.is_empty(), "{:?}", world.told.broken);
+    assert_eq!(world.head.state_of(node), "left");
+}
+
 #[test]
 fn calls_go_to_a_new_life_only_when_those_to_the_old_one_are_answered() {
     use crate::link::Link;
@@ -268,6 +314,7 @@ fn planted_faults_are_found() {
         Flaw::ForgottenDeath,
         Flaw::ForgottenEpoch,
         Flaw::EarlyAnswer,
+        Flaw::HastyDrain,
     ];
     for flaw in flaws {
         plant(Some(flaw));

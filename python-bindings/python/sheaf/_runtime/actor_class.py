@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, NoReturn, TypeVar
 
-from sheaf._runtime import actor_handle, arguments, environment, options, placement, process
+from sheaf._runtime import actor_handle, arguments, options, placement, process
 from sheaf._runtime.actor_handle import ActorHandle, Interface, Method
 from sheaf._runtime.arguments import Signature
 from sheaf._runtime.context import Terms
@@ -16,6 +16,7 @@ from sheaf._runtime.definition import Definition
 from sheaf._runtime.durable.place import Place as Kept
 from sheaf._runtime.durable.place import place_of
 from sheaf._runtime.placement import Place
+from sheaf._runtime.remote_function import no_graphs
 from sheaf._sheaf import CallOptions
 from sheaf.exceptions import ActorAlreadyExistsError
 
@@ -23,6 +24,9 @@ _WHAT = "actor classes"
 
 # As Ray: calls that an async actor runs at once.
 _ASYNC_CONCURRENCY = 1000
+
+# Calls that wait in the process of an actor with concurrency groups.
+_GROUPED_CONCURRENCY = 1000
 
 _OPTIONS_OF_METHOD = "__sheaf_method__"
 
@@ -99,6 +103,8 @@ class ActorClass:
     def options(self, **changed: Any) -> ActorClass:
         """The same class with other options for the actors that are made through the result."""
         options.check(changed, options.ACTOR, _WHAT)
+        if "concurrency_groups" in changed:
+            raise ValueError("concurrency_groups go with the class: give them to remote() and not to options()")
         same = ActorClass.__new__(ActorClass)
         same._set(self._definition, {**self._given, **changed})
         same._parts = self._parts
@@ -119,6 +125,9 @@ class ActorClass:
                 return found
         signature, methods, is_async = self._described()
         signature.check(args, kwargs)
+        groups = given.get("concurrency_groups", {})
+        for method in methods.values():
+            actor_handle.checked_group(self._definition.name, groups, method.given.get("concurrency_group") or "")
         kept = self._kept(given, namespace, is_async)
         if kept is not None:
             # As tasks: a call that kills its process every time ends.
@@ -143,7 +152,7 @@ class ActorClass:
         """Where a durable actor is saved; ``None`` for others."""
         if not given.get("durable"):
             return None
-        if is_async or given.get("max_concurrency", 1) > 1:
+        if is_async or given.get("max_concurrency", 1) > 1 or given.get("concurrency_groups"):
             kind = "async" if is_async else "threaded"
             raise ValueError(
                 f"the actor {self._definition.name} is {kind}, and cannot be durable: its state would be saved in the "
@@ -173,12 +182,14 @@ class ActorClass:
         return Terms(
             job_id=process.job_id(),
             namespace=process.namespace(),
-            env=environment.normalise(given.get("runtime_env"), process.env()),
+            env=process.env_of(given.get("runtime_env")),
             resources=options.resources(given, default_cpus=1 if options.names_resources(given) else 0),
             is_async=is_async,
             actor_name=given.get("name", ""),
             max_task_retries=given.get("max_task_retries", 0),
             max_pending_calls=given.get("max_pending_calls", -1),
+            max_concurrency=given.get("max_concurrency", _ASYNC_CONCURRENCY if is_async else 1),
+            groups=dict(given.get("concurrency_groups", {})),
             # A detached actor outlives the driver, and what it starts may do so too.
             root=None if given.get("lifetime") == "detached" else process.root(),
             **placement.terms(place),
@@ -195,7 +206,8 @@ class ActorClass:
             max_retries=given.get("max_restarts", 0),
             strategy=options.strategy(given, place),
             env=terms.env,
-            concurrency=given.get("max_concurrency", _ASYNC_CONCURRENCY if terms.is_async else 1),
+            # The node knows of no groups: a full one must not keep it from handing on what is for another.
+            concurrency=max(_GROUPED_CONCURRENCY, terms.max_concurrency) if terms.groups else terms.max_concurrency,
             extra=terms.dumps(),
         )
 
@@ -205,6 +217,10 @@ class ActorClass:
             cls = self._definition.value
             self._parts = Signature(cls, self._definition.name), *_methods(cls)
         return self._parts
+
+    def bind(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Not there: graphs of calls that are made before they are run."""
+        raise no_graphs(self._definition.name)
 
     # By state and not by arguments: the class may refer to this.
     def __getstate__(self) -> tuple[Definition, dict[str, Any]]:

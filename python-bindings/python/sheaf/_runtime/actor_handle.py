@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NoReturn
 
 from sheaf._runtime import arguments, context, marks, options, process, serialization, streams
 from sheaf._runtime.arguments import Signature
 from sheaf._runtime.context import Terms
-from sheaf._runtime.remote_function import returned
+from sheaf._runtime.remote_function import no_graphs, returned
 from sheaf._sheaf import CallOptions, ObjectRef
 from sheaf.exceptions import PendingCallsLimitExceeded
 
@@ -148,6 +148,10 @@ class ActorMethod:
         ref, given = self._handle._ref, (packed.data, packed.buffers, packed.contained, needs)
         return returned(client.call(ref, prepared, self._name, *given), streamed=prepared.streams)
 
+    def bind(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Not there: graphs of calls that are made before they are run."""
+        raise no_graphs(self._name)
+
     def options(self, **changed: Any) -> ActorMethod:
         """The same method with other options, such as ``num_returns``, for calls made through the result."""
         options.check(changed, options.METHOD, "methods of actors")
@@ -158,9 +162,11 @@ class ActorMethod:
         every = {**self._method.given, **self._changed}
         given = {name: value for name, value in every.items() if value is not None}
         retry_exceptions = given.get("retry_exceptions", False)
-        terms = Terms(
-            **{name: getattr(interface.terms, name) for name in Terms.__slots__}
-            | {"retry_exceptions": retry_exceptions if isinstance(retry_exceptions, bool) else tuple(retry_exceptions)}
+        terms = replace(
+            interface.terms,
+            retry_exceptions=retry_exceptions if isinstance(retry_exceptions, bool) else tuple(retry_exceptions),
+            group_of_call=checked_group(interface.name, interface.terms.groups, given.get("concurrency_group", "")),
+            is_dynamic=given.get("num_returns") == options.DYNAMIC,
         )
         return CallOptions(
             given.get("name") or f"{interface.name}.{self._name}",
@@ -173,6 +179,17 @@ class ActorMethod:
 
     def __repr__(self) -> str:
         return f"ActorMethod({self._handle._interface.name}.{self._name})"
+
+
+def checked_group(actor: str, groups: Mapping[str, int], name: str) -> str:
+    """The name of a concurrency group, or ``ValueError`` where the actor has none of that name."""
+    if name and name not in groups:
+        known = ", ".join(sorted(groups)) or "none"
+        raise ValueError(
+            f"the actor {actor} has no concurrency group {name!r}; its groups: {known}\n"
+            "  help: @remote(concurrency_groups={...}) on the class names them"
+        )
+    return name
 
 
 def dump_interface(interface: Interface) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
 from sheaf._runtime import failures, process, serialization
 from sheaf._runtime.actor_class import ActorClass, method
@@ -14,11 +14,12 @@ from sheaf._runtime.durable.place import Durable
 from sheaf._runtime.process import is_initialized, shutdown
 from sheaf._runtime.remote_function import RemoteFunction
 from sheaf._runtime.start import init
-from sheaf._runtime.streams import ObjectRefGenerator
+from sheaf._runtime.streams import DynamicObjectRefGenerator, ObjectRefGenerator
 from sheaf._sheaf import ObjectRef
 
 __all__ = [
     "Durable",
+    "DynamicObjectRefGenerator",
     "ObjectRef",
     "ObjectRefGenerator",
     "available_resources",
@@ -41,6 +42,8 @@ __all__ = [
     "wait",
 ]
 
+
+Awaited = TypeVar("Awaited", ObjectRef, ObjectRefGenerator, ObjectRef | ObjectRefGenerator)
 
 # Objects that are late of which is asked whether a node could ever make them.
 _EXPLAINED = 100
@@ -96,7 +99,7 @@ def get(object_refs: Any, *, timeout: float | None = None) -> Any:
     Args:
         object_refs: A reference or a list of them.
         timeout: Seconds after which ``GetTimeoutError`` is raised, which is a ``TaskUnschedulableError`` too where no
-            node could ever run the task; 0 does not wait at all.
+            node could ever run the task; 0 does not wait at all, and less than 0 is as ``None``.
 
     Raises what the task raised, as a ``TaskError`` that is also of the type raised.
 
@@ -104,6 +107,12 @@ def get(object_refs: Any, *, timeout: float | None = None) -> Any:
     >>> sheaf.get([sheaf.put(1), sheaf.put("two")])
     [1, 'two']
     """
+    if isinstance(object_refs, ObjectRefGenerator):
+        # As Ray: it has no value, and may be where a program expects one.
+        return object_refs
+    if timeout is not None and timeout < 0:
+        # As Ray.
+        timeout = None
     if isinstance(object_refs, ObjectRef):
         return _values([object_refs], timeout)[0]
     if not isinstance(object_refs, list):
@@ -117,7 +126,7 @@ def _values(refs: list[ObjectRef], timeout: float | None) -> list[Any]:
     values = client.get(refs, timeout)
     process.hold_at_exit()
     if values is None:
-        ready = client.wait(refs, len(refs), 0)
+        ready = client.wait(refs, len(refs), 0, True)
         late = [ref for ref, is_ready in zip(refs, ready, strict=True) if not is_ready] or refs[:1]
         text = f"{len(late)} of {len(refs)} objects were not there after {timeout} s; "
         for ref in late[:_EXPLAINED]:
@@ -144,15 +153,15 @@ def put(value: Any) -> ObjectRef:
 
 
 def wait(
-    object_refs: list[ObjectRef], *, num_returns: int = 1, timeout: float | None = None, fetch_local: bool = True
-) -> tuple[list[ObjectRef], list[ObjectRef]]:
+    object_refs: list[Awaited], *, num_returns: int = 1, timeout: float | None = None, fetch_local: bool = True
+) -> tuple[list[Awaited], list[Awaited]]:
     """Wait until so many of the objects are there: those that are, at most so many, and the others.
 
     Args:
-        object_refs: Each at most once.
+        object_refs: References, and generators, of which the next reference is waited for; each at most once.
         num_returns: How many to wait for.
         timeout: Seconds after which it returns with fewer.
-        fetch_local: Whether an object has to be on this node to count as there; on one node it always is.
+        fetch_local: Whether an object has to be on this node to count as there, and is brought.
 
     >>> import sheaf
     >>> ready, others = sheaf.wait([sheaf.put(1), sheaf.put(2)], num_returns=1)
@@ -163,8 +172,9 @@ def wait(
         raise TypeError(f"wait() takes a list of ObjectRefs, and not a {type(object_refs).__name__}")
     if timeout is not None and timeout < 0:
         raise ValueError(f"timeout is {timeout}, and cannot be negative")
-    _check_refs("wait", object_refs)
-    if not object_refs:
+    firsts = [each.completed() if isinstance(each, ObjectRefGenerator) else each for each in object_refs]
+    _check_refs("wait", firsts)
+    if not firsts:
         return [], []
     if len(object_refs) != len(set(object_refs)):
         raise ValueError("wait() takes each ObjectRef once; the list has one twice")
@@ -172,9 +182,10 @@ def wait(
         raise ValueError(
             f"num_returns is {num_returns}, and has to be from 1 to {len(object_refs)}, the number of refs"
         )
-    is_ready = process.client().wait(object_refs, num_returns, timeout)
-    ready: list[ObjectRef] = []
-    others: list[ObjectRef] = []
+    streams = [at for at, each in enumerate(object_refs) if isinstance(each, ObjectRefGenerator)]
+    is_ready = process.client().wait(firsts, num_returns, timeout, fetch_local, streams)
+    ready: list[Awaited] = []
+    others: list[Awaited] = []
     for ref, there in zip(object_refs, is_ready, strict=True):
         (ready if there and len(ready) < num_returns else others).append(ref)
     return ready, others

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,14 @@ class Terms:
     durable: Place | None = None
     """Of the call that makes a durable actor: where it is saved."""
     max_task_retries: int = 0
+    max_concurrency: int = 1
+    """Of actors: how many of their calls run at once that are in no concurrency group."""
+    groups: Mapping[str, int] = field(default_factory=dict)
+    """Of actors: their concurrency groups, and how many calls of each run at once."""
+    group_of_call: str = ""
+    """Of those: in which group the method runs; empty for none of them."""
+    is_dynamic: bool = False
+    """Whether the one result of the call is the list of what it yields."""
     max_pending_calls: int = -1
     """Of actors: calls of one process that may be under way; none is too many below 1."""
     root: tuple[str, int] | None = None
@@ -239,6 +247,24 @@ class RuntimeContext:
     def get_accelerator_ids(self) -> dict[str, list[str]]:
         """The accelerators given to the running task or actor, by kind."""
         return {"GPU": [str(each) for each in get_gpu_ids()]}
+
+    def get_node_labels(self) -> dict[str, str]:
+        """The labels of the node of this process."""
+        from sheaf._runtime import process
+
+        own = self.get_node_id()
+        return next((dict(labels) for node, _, _, _, labels in process.client().nodes() if node == own), {})
+
+    def get_placement_group_id(self) -> str | None:
+        """The placement group in which the running task or actor is; ``None`` for none."""
+        now = actor() or current()
+        return None if now is None else now.terms.group or None
+
+    @property
+    def should_capture_child_tasks_in_placement_group(self) -> bool:
+        """Whether the calls that are made here run in that group too."""
+        now = actor() or current()
+        return now is not None and now.terms.captures
 
     def is_canceled(self) -> bool:
         """Whether somebody cancelled the running task: a method in a thread looks here and ends by itself."""

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import inspect
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 from sheaf._runtime import context, serialization
@@ -16,12 +16,12 @@ from sheaf._sheaf import Call, RuntimeClient
 
 
 class EventLoop:
-    """Runs calls as asyncio tasks, at most so many at once; they begin in their order."""
+    """Runs calls as asyncio tasks, at most so many of each concurrency group at once; they begin in their order."""
 
-    def __init__(self, client: RuntimeClient, concurrency: int) -> None:
+    def __init__(self, client: RuntimeClient, concurrency: Mapping[str, int]) -> None:
         self._client = client
         self._loop = asyncio.new_event_loop()
-        self._free = asyncio.Semaphore(concurrency)
+        self._free = {group: asyncio.Semaphore(most) for group, most in concurrency.items()}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         threading.Thread(target=self._serve, name="sheaf-event-loop", daemon=True).start()
 
@@ -51,7 +51,7 @@ class EventLoop:
         with context.running(call) as running:
             execution = Execution(self._client, running, load)
             try:
-                async with self._free:
+                async with self._free[running.terms.group_of_call]:
                     if call.is_cancelled():
                         raise Cancelled
                     value = execution.value()

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, Protocol
 
-from sheaf._runtime import arguments, context, interrupts, marks, process, serialization
+from sheaf._runtime import arguments, context, interrupts, marks, process, serialization, streams
 from sheaf._runtime.context import Running
 from sheaf._runtime.serialization import Packed
 from sheaf._sheaf import Call, ObjectRef, start_recording, stop_recording
@@ -56,6 +56,8 @@ class Execution:
         """What the function returned, as one result or several; a stream's are sent on as they come."""
         if self._call.streams:
             return [serialization.dumps(self._send_on(value))]
+        if self._running.terms.is_dynamic:
+            return [serialization.dumps(streams.all_of(self._call.name, value))]
         values = split(self._call.name, value, self._call.num_returns)
         self._in_user_code = False
         return [packed_result(self._call.name, each) for each in values]

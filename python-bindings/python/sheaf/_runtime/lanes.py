@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Protocol
 
 from sheaf._runtime import execution, interrupts
-from sheaf._runtime.context import Terms
+from sheaf._runtime.context import Terms, terms_of
 from sheaf._runtime.execution import Load
 from sheaf._sheaf import Call, RuntimeClient
 
@@ -37,28 +37,28 @@ class Serial:
 
 
 class Threads(Serial):
-    """Actors with ``max_concurrency``; the constructor has run in the main thread."""
+    """Actors with ``max_concurrency`` or concurrency groups; the constructor has run in the main thread."""
 
-    def __init__(self, client: RuntimeClient, concurrency: int) -> None:
+    def __init__(self, client: RuntimeClient, concurrency: Mapping[str, int]) -> None:
         super().__init__(client)
         from concurrent.futures import ThreadPoolExecutor
 
-        self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="sheaf-actor")
+        self._pools = {
+            group: ThreadPoolExecutor(most, thread_name_prefix=f"sheaf-actor-{group}" if group else "sheaf-actor")
+            for group, most in concurrency.items()
+        }
 
     def take(self, call: Call, load: Load) -> None:
-        """Run it in the next thread that is free."""
-        self._pool.submit(execution.run, self._client, call, load)
+        """Run it in the next thread of its group that is free."""
+        self._pools[terms_of(call.extra).group_of_call].submit(execution.run, self._client, call, load)
 
 
-def for_actor(client: RuntimeClient, terms: Terms, concurrency: int) -> Lane:
+def for_actor(client: RuntimeClient, terms: Terms) -> Lane:
     """The lane of an actor with these terms."""
-    make: Callable[[RuntimeClient, int], Lane]
+    # What is in no group has a number of its own.
+    concurrency = {"": terms.max_concurrency, **terms.groups}
     if terms.is_async:
         from sheaf._runtime.event_loop import EventLoop
 
-        make = EventLoop
-    elif concurrency > 1:
-        make = Threads
-    else:
-        return Serial(client)
-    return make(client, concurrency)
+        return EventLoop(client, concurrency)
+    return Threads(client, concurrency) if concurrency != {"": 1} else Serial(client)

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from sheaf._runtime import labels
 from sheaf._runtime.durable import place
 from sheaf._runtime.placement import Place, PlacementGroup
 
@@ -65,13 +66,20 @@ def _kind(*kinds: type) -> Check:
     return check
 
 
-# Ray's two words for results that come one by one.
-STREAMING = ("streaming", "dynamic")
+STREAMING, DYNAMIC = "streaming", "dynamic"
+"""Ray's words for the number of returns of a generator: results that come one by one, or one that has them all."""
 
 
 def _num_returns(name: str, value: Any) -> None:
-    if value not in STREAMING:
+    if value not in (STREAMING, DYNAMIC):
         _count(0)(name, value)
+
+
+def _groups(name: str, value: Any) -> None:
+    _kind(Mapping)(name, value)
+    for group, most in value.items():
+        _kind(str)(f"a name in {name}", group)
+        _count(1)(f"{name}[{group!r}]", most)
 
 
 def _exceptions(name: str, value: Any) -> None:
@@ -113,6 +121,7 @@ _COMMON: dict[str, Check] = {
     "object_store_memory": _amount,
     "enable_task_events": _kind(bool),
     "fallback_strategy": _kind(list),
+    "_generator_backpressure_num_objects": _count(-1),
     "_metadata": _any,
     "_labels": _any,
 }
@@ -127,6 +136,7 @@ ACTOR = _COMMON | {
     "max_task_retries": _count(-1),
     "max_concurrency": _count(1),
     "max_pending_calls": _count(-1),
+    "concurrency_groups": _groups,
     "namespace": _kind(str),
     "lifetime": _lifetime,
     "get_if_exists": _kind(bool),
@@ -140,7 +150,10 @@ METHOD: dict[str, Check] = {
     "name": _kind(str),
     "max_task_retries": _count(-1),
     "retry_exceptions": _exceptions,
+    "concurrency_group": _kind(str),
+    # Without a meaning here; harmless.
     "enable_task_events": _kind(bool),
+    "_generator_backpressure_num_objects": _count(-1),
 }
 # Those that a method itself has, and not a call of it.
 OWN_OF_METHOD: dict[str, Check] = METHOD | {"durable": _kind(bool)}
@@ -196,14 +209,14 @@ def strategy(given: Mapping[str, Any], place: Place | None) -> tuple[Any, ...]:
         return ("GROUP", place.group.id.hex(), place.index)
     chosen = given.get("scheduling_strategy")
     if chosen is None or hasattr(chosen, "placement_group"):
-        labels = given.get("label_selector")
-        return ("LABELS", dict(labels)) if labels else ("DEFAULT",)
+        selector = given.get("label_selector")
+        return ("LABELS", labels.of_selector(selector), []) if selector else ("DEFAULT",)
     if chosen in ("DEFAULT", "SPREAD"):
         return (chosen,)
     if hasattr(chosen, "node_id"):
         return ("NODE", chosen.node_id, bool(chosen.soft))
     if hasattr(chosen, "hard"):
-        return ("LABELS", dict(chosen.hard or {}))
+        return ("LABELS", labels.of_operators(chosen.hard), labels.of_operators(chosen.soft))
     raise ValueError(
         f'scheduling_strategy is {chosen!r}, and has to be "DEFAULT", "SPREAD" '
         "or one of sheaf.util.scheduling_strategies"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import itertools
 import json
 import os
@@ -13,11 +14,12 @@ import threading
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from sheaf._runtime import context, environment, machine
+from sheaf._runtime import context, machine
 
 if TYPE_CHECKING:
+    from sheaf._runtime.environment import Depot
     from sheaf._runtime.exporter import Exporter
     from sheaf._runtime.inline.client import InlineClient
     from sheaf._runtime.output import Printer
@@ -44,6 +46,8 @@ class _Session:
     job_id: str
     namespace: str
     env: str
+    depot: Depot | None
+    """``None`` where calls run inline."""
     exporter: Exporter | None = None
 
 
@@ -53,6 +57,8 @@ _numbers = itertools.count(1)
 _number = 0
 _client: RuntimeClient | None = None
 _session: _Session | None = None
+_depot: Depot | None = None
+_cluster: Mapping[str, Any] = {}
 _forked: list[object] = []
 _is_exiting = False
 
@@ -144,6 +150,37 @@ def env() -> str:
     return "" if terms is None else terms.env
 
 
+def env_of(runtime_env: Mapping[str, Any] | None) -> str:
+    """The environment of a call made here that asks for this one, as ``CallOptions.env``."""
+    if not runtime_env:
+        return env()
+    from sheaf._runtime import environment
+
+    asked = environment.normalise(runtime_env, env())
+    # Calls that run inline have no other folder than this process.
+    is_inline = _session is not None and _session.depot is None
+    return asked if is_inline else environment.pack(asked, packages())
+
+
+def know_cluster(told: Mapping[str, Any]) -> None:
+    """Let this worker know what its node tells of where packages are."""
+    global _cluster
+    _cluster = told
+
+
+def packages() -> Depot:
+    """The packages of this process; what it uses of them is kept for as long as it lives."""
+    global _depot
+    if _session is not None and _session.depot is not None:
+        return _session.depot
+    with _lock:
+        if _depot is None:
+            from sheaf._runtime.environment import Depot
+
+            _depot = Depot.of(_cluster)
+        return _depot
+
+
 def become_worker(new: RuntimeClient) -> None:
     """Let this process be a worker with this connection. The worker's loop calls it once."""
     global _client, _number
@@ -163,22 +200,29 @@ def start_session(
     env: str,
 ) -> None:
     """Start a head and node in this process and be their driver."""
+    from sheaf._runtime import environment
+    from sheaf._runtime.environment import Depot
     from sheaf._sheaf import Runtime
 
     _refuse_fork()
     with _lock:
         if _client is not None:
             raise RuntimeError("another thread has called init meanwhile")
-        runtime = Runtime(
-            resources=dict(resources),
-            labels=dict(labels),
-            object_store_memory=object_store_memory,
-            spill_dir=spill_dir,
-            command=_zygote(),
-            log_dir=log_dir,
-        )
-        connected = runtime.connect()
-        _become_driver(connected, runtime, shown=shown, namespace=namespace, env=env)
+        with contextlib.ExitStack() as stack:
+            depot = Depot()
+            stack.callback(depot.close)
+            env = environment.pack(env, depot)
+            runtime = Runtime(
+                resources=dict(resources),
+                labels=dict(labels),
+                object_store_memory=object_store_memory,
+                spill_dir=spill_dir,
+                command=_zygote(depot),
+                log_dir=log_dir,
+            )
+            connected = runtime.connect()
+            _become_driver(connected, runtime, depot, shown=shown, namespace=namespace, env=env)
+            stack.pop_all()
 
 
 def join_session(
@@ -191,6 +235,8 @@ def join_session(
     env: str,
 ) -> None:
     """Be a driver of a cluster, through the node of it that is on this machine."""
+    from sheaf._runtime import environment
+    from sheaf._runtime.environment import Depot, Head
     from sheaf._sheaf import join_cluster
 
     _refuse_fork()
@@ -198,16 +244,18 @@ def join_session(
         if _client is not None:
             raise RuntimeError("another thread has called init meanwhile")
         connected, nodes = join_cluster(address, token_file, tls)
-        try:
+        with contextlib.ExitStack() as stack:
+            stack.callback(connected.close)
             machine.check_pythons(address, json.loads(nodes))
-        except BaseException:
-            connected.close()
-            raise
-        _become_driver(connected, None, shown=shown, namespace=namespace, env=environment.with_path(env, sys.path))
+            depot = Depot(head=Head.at(address, token_file, tls), renews=True)
+            stack.callback(depot.close)
+            env = environment.with_path(environment.pack(env, depot), sys.path)
+            _become_driver(connected, None, depot, shown=shown, namespace=namespace, env=env)
+            stack.pop_all()
 
 
 def _become_driver(
-    connected: RuntimeClient, runtime: Runtime | None, *, shown: bool, namespace: str | None, env: str
+    connected: RuntimeClient, runtime: Runtime | None, depot: Depot, *, shown: bool, namespace: str | None, env: str
 ) -> None:
     from sheaf._runtime.output import Printer
 
@@ -216,7 +264,7 @@ def _become_driver(
     # Anonymous unless named: nobody else finds the names of this program.
     chosen = namespace or f"{_ANONYMOUS}{uuid.uuid4()}"
     printer = Printer(runtime or connected, shown=shown)
-    _session = _Session(runtime, connected, printer, secrets.token_hex(4), chosen, env)
+    _session = _Session(runtime, connected, printer, secrets.token_hex(4), chosen, env, depot)
     _client = connected
 
 
@@ -230,7 +278,7 @@ def start_inline(stand_in: InlineClient, *, namespace: str | None, env: str) -> 
         # It has the methods that are called in a driver.
         connected = cast("RuntimeClient", stand_in)
         chosen = namespace or f"{_ANONYMOUS}{uuid.uuid4()}"
-        _session = _Session(None, connected, None, secrets.token_hex(4), chosen, env)
+        _session = _Session(None, connected, None, secrets.token_hex(4), chosen, env, None)
         _client = connected
 
 
@@ -270,6 +318,8 @@ def shutdown(_exiting_interpreter: bool = False) -> None:
             ended.client.close()
         if ended.printer is not None:
             ended.printer.join(_PRINTED_WITHIN_SECONDS)
+        if ended.depot is not None:
+            ended.depot.close()
 
 
 def _at_exit() -> None:
@@ -278,9 +328,9 @@ def _at_exit() -> None:
     shutdown()
 
 
-def _zygote() -> list[str]:
+def _zygote(depot: Depot) -> list[str]:
     flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
-    return [sys.executable, *flags, "-c", _ZYGOTE, json.dumps(sys.path), "{fd}"]
+    return [sys.executable, *flags, "-c", _ZYGOTE, json.dumps(sys.path), "{fd}", json.dumps(depot.told)]
 
 
 def _after_fork() -> None:

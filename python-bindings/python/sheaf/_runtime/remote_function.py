@@ -5,15 +5,16 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
-from sheaf._runtime import arguments, environment, options, placement, process, streams
+from sheaf._runtime import arguments, options, placement, process, streams
 from sheaf._runtime.arguments import Signature
 from sheaf._runtime.context import Terms
 from sheaf._runtime.definition import Definition
 from sheaf._runtime.placement import PlacementGroup
 from sheaf._runtime.streams import ObjectRefGenerator
 from sheaf._sheaf import CallOptions
+from sheaf.errors import UnsupportedError
 
 _WHAT = "remote functions"
 _RETRIES = 3
@@ -96,7 +97,7 @@ class RemoteFunction:
         name = given.get("name") or self._definition.name
         resources = options.resources(given, default_cpus=1)
         place = placement.chosen(self._given, name, resources)
-        env = environment.normalise(given.get("runtime_env"), process.env())
+        env = process.env_of(given.get("runtime_env"))
         retry_exceptions = given.get("retry_exceptions", False)
         terms = Terms(
             job_id=process.job_id(),
@@ -105,6 +106,7 @@ class RemoteFunction:
             resources=resources,
             retry_exceptions=retry_exceptions if isinstance(retry_exceptions, bool) else tuple(retry_exceptions),
             root=process.root(),
+            is_dynamic=given.get("num_returns") == options.DYNAMIC,
             **placement.terms(place),
         )
         return CallOptions(
@@ -119,6 +121,10 @@ class RemoteFunction:
             extra=terms.dumps(),
         )
 
+    def bind(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Not there: graphs of calls that are made before they are run."""
+        raise no_graphs(self._definition.name)
+
     # By state and not by arguments: the function may refer to this, as recursive ones do.
     def __getstate__(self) -> tuple[Definition, dict[str, Any]]:
         return self._definition, self._given
@@ -128,6 +134,14 @@ class RemoteFunction:
 
     def __repr__(self) -> str:
         return f"RemoteFunction({self._definition.name})"
+
+
+def no_graphs(name: str) -> UnsupportedError:
+    """The error for Ray's ``bind``."""
+    return UnsupportedError(
+        f"{name}.bind(): graphs of calls (Ray's DAG API) are not there\n"
+        f"  help: {name}.remote(...) takes the references that other calls return"
+    )
 
 
 def returned(refs: list[Any], *, streamed: bool) -> Any:

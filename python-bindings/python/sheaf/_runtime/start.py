@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
@@ -19,7 +20,7 @@ dashboard_port driver_object_store_memory enable_object_reconstruction enable_re
 job_config lru_evict logging_config logging_format local_mode_safe_globals object_ref_seed proxy_server_url
 redis_max_memory storage system_reserved_cpu system_reserved_memory _driver_object_store_memory
 _enable_object_reconstruction _node_ip_address _node_name _plasma_directory
-_redis_max_memory _redis_password _redis_username _system_config _tracing_startup_hook _cluster_id
+_redis_max_memory _redis_password _redis_username _tracing_startup_hook _cluster_id
 """.split()  # noqa: SIM905
 
 
@@ -85,6 +86,7 @@ def init(
     _memory: int | None = None,
     _metrics_export_port: int | None = None,
     _temp_dir: str | os.PathLike[str] | None = None,
+    _system_config: Mapping[str, Any] | None = None,
     **kwargs: Any,
 ) -> Context:
     """Start the runtime for tasks, actors and objects, or join that of a cluster.
@@ -104,7 +106,8 @@ def init(
         object_store_memory: Bytes of shared memory that objects may take; by default 30 % of the memory.
         spill_dir: The folder for objects beyond that.
         namespace: Of the names of actors; by default one that nobody else has.
-        runtime_env: For all tasks and actors: ``env_vars``, ``working_dir`` and the like.
+        runtime_env: For all tasks and actors: ``env_vars``, ``working_dir``, ``py_modules``, ``pip``, ``conda``. See
+            ``sheaf.runtime_env.RuntimeEnv``.
         ignore_reinit_error: Whether a second ``init`` returns the runtime that is there.
         local_mode: Whether tasks and methods run where they are called, in this thread, so that breakpoints work. No
             process is started; resources and environments are checked and have no effect.
@@ -117,6 +120,8 @@ def init(
             free, which ``address_info`` tells. By default they are not served.
         _temp_dir: A folder for files with what workers print, in ``session_latest/logs`` below it; by default there are
             none.
+        _system_config: Ray's. What ``object_spilling_config`` says of a folder is as ``spill_dir``; other names have no
+            meaning, and a warning tells which.
 
     >>> import sheaf
     >>> with sheaf.init(num_cpus=2, ignore_reinit_error=True) as context:
@@ -136,6 +141,8 @@ def init(
     if logging_level is not None:
         logging.getLogger("sheaf").setLevel(logging_level.upper() if isinstance(logging_level, str) else logging_level)
     env = environment.normalise(runtime_env)
+    if _system_config:
+        spill_dir = spill_dir or _spill_dir(_system_config)
     if address is not None and not local_mode:
         own = (num_cpus, num_gpus, resources, labels, object_store_memory, spill_dir, _memory, _temp_dir)
         _check_joining(own)
@@ -164,6 +171,26 @@ def init(
     if _metrics_export_port is not None:
         _export_metrics(_metrics_export_port)
     return Context()
+
+
+def _spill_dir(config: Mapping[str, Any]) -> str | None:
+    """The folder for spilled objects that Ray's ``_system_config`` names, if it does."""
+    if others := sorted(name for name in config if name != "object_spilling_config"):
+        warnings.warn(f"init: without a meaning in Sheaf: _system_config of {', '.join(others)}", stacklevel=3)
+    if (text := config.get("object_spilling_config")) is None:
+        return None
+    try:
+        told = json.loads(text) if isinstance(text, str) else text
+        if told["type"] != "filesystem":
+            raise ValueError(f"the type {told['type']!r} is not there")
+        folder = told["params"]["directory_path"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"init: object_spilling_config is {text!r}, which cannot be used: {error}\n"
+            '  help: {"type": "filesystem", "params": {"directory_path": "/folder"}} as JSON, or spill_dir="/folder"'
+        ) from error
+    # Ray spreads over several; here there is one.
+    return str(folder if isinstance(folder, str) else folder[0])
 
 
 def _start_inline(

@@ -3,17 +3,53 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sheaf._runtime import options, process
+from sheaf._runtime import options, process, serialization
 from sheaf._sheaf import ObjectRef
 
 
 def returns(given: Mapping[str, Any], is_generator: bool) -> dict[str, Any]:
     """What ``CallOptions`` is told of the results of a call with these options."""
-    asked = given.get("num_returns", "streaming" if is_generator else 1)
-    return {"streams": True} if asked in options.STREAMING else {"num_returns": asked}
+    asked = given.get("num_returns", options.STREAMING if is_generator else 1)
+    if asked == options.DYNAMIC:
+        return {"num_returns": 1}
+    return {"streams": True} if asked == options.STREAMING else {"num_returns": asked}
+
+
+class DynamicObjectRefGenerator:
+    """References to all that a generator has yielded: the value of the one result of a task with
+    ``num_returns="dynamic"``. It may be passed on, and gone through again and again.
+
+    >>> import sheaf
+    >>> @sheaf.remote(num_returns="dynamic")
+    ... def count(n):
+    ...     yield from range(n)
+    >>> [sheaf.get(ref) for ref in sheaf.get(count.remote(3))]
+    [0, 1, 2]
+    """
+
+    def __init__(self, refs: list[ObjectRef]) -> None:
+        self._refs = refs
+
+    def __iter__(self) -> Iterator[ObjectRef]:
+        return iter(self._refs)
+
+    def __len__(self) -> int:
+        return len(self._refs)
+
+    def __repr__(self) -> str:
+        return f"DynamicObjectRefGenerator({len(self._refs)} objects)"
+
+
+def all_of(name: str, items: Any) -> DynamicObjectRefGenerator:
+    """What the call of this name yields, each as an object of its own."""
+    if not hasattr(items, "__iter__"):
+        kind = type(items).__name__
+        raise TypeError(f"{name}() returned a value of {kind}, and has to yield, as num_returns says")
+    put = process.client().put
+    return DynamicObjectRefGenerator([put(*serialization.dumps(item)) for item in items])
 
 
 class ObjectRefGenerator:
@@ -46,6 +82,26 @@ class ObjectRefGenerator:
         if self._has_failed():
             return self._stream.first
         raise StopIteration
+
+    def next_ready(self) -> bool:
+        """Whether the next reference is there, so that to take it is no wait.
+
+        >>> import sheaf
+        >>> three = sheaf.remote(lambda: iter("abc")).options(num_returns="streaming").remote()
+        >>> sheaf.wait([three])[0] == [three], three.next_ready()
+        (True, True)
+        """
+        return not self._is_over and process.client().wait([self._stream.first], 1, 0, streams=[0])[0]
+
+    def is_finished(self) -> bool:
+        """Whether the generator has ended and all of its references were taken.
+
+        >>> import sheaf
+        >>> three = sheaf.remote(lambda: iter("abc")).options(num_returns="streaming").remote()
+        >>> three.is_finished(), len(list(three)), three.is_finished()
+        (False, 3, True)
+        """
+        return self._is_over or (self._stream.is_over() and not self._has_failed())
 
     def __aiter__(self) -> ObjectRefGenerator:
         return self

@@ -80,7 +80,7 @@ class Worker:
         marks.mark(call.name.removesuffix(".__init__"))
         self._allotment.show(call.gpu_ids, terms)
         if terms.durable is None:
-            self._lane = lanes.for_actor(self._client, terms, call.concurrency)
+            self._lane = lanes.for_actor(self._client, terms)
         else:
             from sheaf._runtime.durable.lane import Durable
 

@@ -2,7 +2,7 @@
 
 Nothing that starts threads may be imported here: numpy and pyarrow do, and the package loads them only when they are
 used. The node speaks to it over a socket in lines of JSON: ``{"fork": number, "env": text}`` with three files (the
-worker's socket, its output, its errors), and ``{"kill": pid}``. It answers ``{"forked": number, "pid": pid}`` or
+worker's socket, its output, its errors), and ``{"kill": number}``. It answers ``{"forked": number, "pid": pid}`` or
 ``{"failed": number, "error": text}``, and says ``{"exited": pid, "status": status}`` of every worker. When the socket
 ends, so does it, with all workers.
 """
@@ -24,10 +24,12 @@ from collections import deque
 from functools import partial
 from typing import Any, NoReturn
 
-from sheaf._runtime import environment, worker
+from sheaf._runtime import process, worker
 
 _FILES = 3
 _READ_BYTES = 64 * 1024
+# Of what a worker says of its set-up: a pipe takes so much whether it is read or not.
+_ERROR_BYTES = 32 * 1024
 
 # How often it looks whether its parent is there: a fork of the driver may hold the socket open.
 _LOOK_SECONDS = 1.0
@@ -35,11 +37,11 @@ _LOOK_SECONDS = 1.0
 _PR_SET_PDEATHSIG = 1
 
 # Workers need them at times; they are imported while there is nothing else to do.
-_WHEN_IDLE = ("asyncio", "concurrent.futures.thread")
+_WHEN_IDLE = ("asyncio", "concurrent.futures.thread", "sheaf._runtime.environment")
 
 
 def main() -> None:
-    """Serve the node behind the socket that is the argument of the command line."""
+    """Serve the node behind the socket that is the argument of the command line; another one tells of the cluster."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # What is there now lives as long as the process; a collection in a worker would copy its pages.
     gc.disable()
@@ -50,14 +52,25 @@ def main() -> None:
             "  help: see what starts threads when Python starts: sitecustomize, or a .pth file",
             file=sys.stderr,
         )
-    Zygote(socket.socket(fileno=int(sys.argv[1]))).serve()
+    cluster = json.loads(sys.argv[2]) if len(sys.argv) > 2 else {}
+    Zygote(socket.socket(fileno=int(sys.argv[1])), cluster).serve()
+
+
+def go_on(told: dict[str, Any]) -> NoReturn:
+    """Be the worker that another interpreter has become; its set-up goes on here."""
+    _name_streams()
+    sys.argv = ["sheaf-worker"]
+    for file in (told["socket"], told["pipe"]):
+        os.set_inheritable(file, False)
+    _work(told["env"], told["depot"], told["socket"], told["pipe"])
 
 
 class Zygote:
     """Forks workers for the node at the other end of a socket."""
 
-    def __init__(self, node: socket.socket) -> None:
+    def __init__(self, node: socket.socket, cluster: dict[str, Any]) -> None:
         self._node = node
+        self._cluster = cluster
         self._own, self._parent = os.getpid(), os.getppid()
         self._heard = b""
         # What the node does not take at once: it may be busy with asking, and neither may wait for the other.
@@ -65,6 +78,8 @@ class Zygote:
         self._files: deque[int] = deque()
         # The workers that live: the number and pipe of those that are being set up, None after that.
         self._workers: dict[int, tuple[int, int] | None] = {}
+        # What the node calls those that live.
+        self._numbers: dict[int, int] = {}
         # Workers of which the node was told that they failed: their end is no news.
         self._failed: set[int] = set()
         self._selector = selectors.DefaultSelector()
@@ -111,9 +126,9 @@ class Zygote:
         for line in lines:
             asked = json.loads(line)
             if "kill" in asked:
-                # One that was reaped may have left its number to another process.
-                if asked["kill"] in self._workers:
-                    os.kill(asked["kill"], signal.SIGKILL)
+                # One that was reaped is none of these: another process may have its pid.
+                for pid in [pid for pid, number in self._numbers.items() if number == asked["kill"]]:
+                    os.kill(pid, signal.SIGKILL)
             else:
                 self._fork(asked["fork"], asked["env"], [self._files.popleft() for _ in range(_FILES)])
 
@@ -129,6 +144,7 @@ class Zygote:
             self._become_worker(env, files, writes)
         _close(writes, *files)
         self._workers[pid] = (number, reads)
+        self._numbers[pid] = number
         self._selector.register(reads, selectors.EVENT_READ, partial(self._hear_worker, pid))
         return None
 
@@ -157,7 +173,7 @@ class Zygote:
             if pid == 0:
                 return
             self._hear_worker(pid)
-            del self._workers[pid]
+            del self._workers[pid], self._numbers[pid]
             _kill_group(pid)
             if pid in self._failed:
                 self._failed.remove(pid)
@@ -189,17 +205,35 @@ class Zygote:
             _take_files(files, setup)
             sys.argv = ["sheaf-worker"]
             gc.enable()
-            try:
-                environment.apply(env)
-            except Exception as error:
-                os.write(setup, str(error).encode())
-            else:
-                os.close(setup)
-                worker.main(files[0])
+            _work(env, self._cluster, files[0], setup)
         except BaseException:
             sys.excepthook(*sys.exc_info())
         finally:
             os._exit(1)
+
+
+def _work(env: str, cluster: dict[str, Any], node: int, setup: int) -> NoReturn:
+    """Set this process up, and be a worker; or tell what failed by the pipe."""
+    process.know_cluster(cluster)
+    try:
+        if env:
+            _set_up(env, node, setup)
+    except Exception as error:
+        os.write(setup, str(error).encode(errors="replace")[:_ERROR_BYTES])
+        os._exit(1)
+    os.close(setup)
+    worker.main(node)
+
+
+def _set_up(env: str, node: int, setup: int) -> None:
+    # Most workers have no environment, and wait for no module of it.
+    from sheaf._runtime import environment
+    from sheaf._runtime.environment import interpreter
+
+    # What it uses of the cache is kept for as long as the process lives.
+    made = environment.apply(env, process.packages())
+    if made is not None and made.interpreter is not None:
+        interpreter.become(made, made.interpreter, node, setup)
 
 
 def _take_files(files: list[int], setup: int) -> None:
@@ -212,6 +246,11 @@ def _take_files(files: list[int], setup: int) -> None:
         # The listing itself was one of them.
         with contextlib.suppress(OSError):
             os.close(file)
+    _name_streams()
+
+
+def _name_streams() -> None:
+    """Let Python's streams be the worker's files: lines are seen as they are printed."""
     sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", closefd=False)  # type: ignore[misc]  # noqa: SIM115
     sys.stdout = sys.__stdout__ = _lines_to(1)  # type: ignore[misc]
     sys.stderr = sys.__stderr__ = _lines_to(2)  # type: ignore[misc]

@@ -3,8 +3,11 @@
 from sheaf._runtime.serialization import deregister_serializer, register_serializer
 from sheaf.util.actor_pool import ActorPool
 from sheaf.util.check_serialize import inspect_serializability
+from sheaf.util.debug import disable_log_once_globally, enable_periodic_logging, log_once
 from sheaf.util.durable import delete_durable, list_durable
+from sheaf.util.iteration import as_completed, map_unordered
 from sheaf.util.named_actors import list_named_actors
+from sheaf.util.network import get_node_ip_address
 from sheaf.util.placement_group import (
     get_current_placement_group,
     get_placement_group,
@@ -15,13 +18,19 @@ from sheaf.util.placement_group import (
 
 __all__ = [
     "ActorPool",
+    "as_completed",
     "delete_durable",
     "deregister_serializer",
+    "disable_log_once_globally",
+    "enable_periodic_logging",
     "get_current_placement_group",
+    "get_node_ip_address",
     "get_placement_group",
     "inspect_serializability",
     "list_durable",
     "list_named_actors",
+    "log_once",
+    "map_unordered",
     "placement_group",
     "placement_group_table",
     "register_serializer",

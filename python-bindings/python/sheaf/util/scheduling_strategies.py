@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from sheaf._runtime.placement import PlacementGroup
-from sheaf.errors import UnsupportedError
 
 __all__ = [
     "DoesNotExist",
@@ -86,6 +85,8 @@ class NodeAffinitySchedulingStrategy:
 
 
 class _Operator:
+    is_not = False
+
     def __init__(self, *values: str) -> None:
         name = type(self).__name__
         if not values:
@@ -106,33 +107,39 @@ class In(_Operator):
 class NotIn(_Operator):
     """A label with none of these values, or no such label."""
 
+    is_not = True
 
-class Exists:
+
+class Exists(_Operator):
     """A label with any value."""
 
+    def __init__(self) -> None:
+        self.values = []
 
-class DoesNotExist:
+
+class DoesNotExist(Exists):
     """No such label."""
+
+    is_not = True
 
 
 class NodeLabelSchedulingStrategy:
     """On a node with certain labels.
 
     Args:
-        hard: The values of labels that it has to have.
-        soft: Those that are only preferred.
+        hard: What its labels have to be: ``In``, ``NotIn``, ``Exists`` or ``DoesNotExist`` by name.
+        soft: What they had better be as well.
 
-    >>> from sheaf.util.scheduling_strategies import In, NodeLabelSchedulingStrategy
-    >>> NodeLabelSchedulingStrategy({"zone": In("b")}).hard
-    {'zone': 'b'}
+    >>> from sheaf.util.scheduling_strategies import Exists, NodeLabelSchedulingStrategy, NotIn
+    >>> NodeLabelSchedulingStrategy({"zone": NotIn("b")}, soft={"ssd": Exists()}).hard
+    {'zone': NotIn('b')}
     """
 
     def __init__(self, hard: Mapping[str, Any] | None, *, soft: Mapping[str, Any] | None = None) -> None:
         if not hard and not soft:
             raise ValueError("The `hard` and `soft` parameter of NodeLabelSchedulingStrategy cannot both be empty.")
-        if soft:
-            raise UnsupportedError("NodeLabelSchedulingStrategy: preferred labels (soft) are not there yet")
-        self.hard = {_name(name): _value(name, operator) for name, operator in (hard or {}).items()}
+        self.hard = {_name(name): _operator(name, operator) for name, operator in (hard or {}).items()}
+        self.soft = {_name(name): _operator(name, operator) for name, operator in (soft or {}).items()}
 
 
 def _name(name: object) -> str:
@@ -141,16 +148,11 @@ def _name(name: object) -> str:
     return name
 
 
-def _value(name: str, operator: object) -> str:
-    """The one value that the operator lets through: nodes compare labels for equality."""
+def _operator(name: str, operator: object) -> _Operator:
     if isinstance(operator, str):
+        return In(operator)
+    if isinstance(operator, _Operator):
         return operator
-    if isinstance(operator, In) and len(operator.values) == 1:
-        return operator.values[0]
-    if isinstance(operator, In | NotIn | Exists | DoesNotExist):
-        raise UnsupportedError(
-            f"NodeLabelSchedulingStrategy: {name}: {operator!r} is not there yet\n  help: name one value: In('value')"
-        )
     raise ValueError(
         f"NodeLabelSchedulingStrategy: {name}: {operator!r} is not an operator\n"
         "  help: there are In, NotIn, Exists and DoesNotExist"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from sheaf._runtime import arguments, context, failures, serialization
+from sheaf._runtime import arguments, context, failures, serialization, streams
 from sheaf._runtime.context import Running
 from sheaf._runtime.execution import packed_result, split
 from sheaf._runtime.inline.reference import InlineRef, Value
@@ -113,6 +113,8 @@ def _returns(call: InlineCall, items: list[Result]) -> list[Result]:
     needs = [need.value for need in call.needs]
     args, kwargs = arguments.unpack(call.given.data, [bytes(each) for each in call.given.buffers], needs)
     value = _finished(call.function(*args, **kwargs))
+    if context.terms_of(call.extra).is_dynamic:
+        return [kept(serialization.dumps(streams.all_of(call.name, value)))]
     if not call.streams:
         values = split(call.name, value, call.num_returns)
         return [kept(packed_result(call.name, each)) for each in values]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 from weakref import ref as weak_ref
 
@@ -111,7 +112,14 @@ class InlineClient:
         """The values, which are there."""
         return [_own(ref).value for ref in refs]
 
-    def wait(self, refs: list[ObjectRef], count: int, timeout: float | None) -> list[bool]:
+    def wait(
+        self,
+        refs: list[ObjectRef],
+        count: int,
+        timeout: float | None,
+        fetch_local: bool = True,
+        streams: Sequence[int] = (),
+    ) -> list[bool]:
         """All are there."""
         return [_own(ref) is ref for ref in refs]
 
@@ -222,11 +230,15 @@ class InlineStream:
 
     def __init__(self, first: ObjectRef, items: list[InlineRef]) -> None:
         self.first = first
-        self._items = iter(items)
+        self._items = deque(items)
 
     def next(self) -> ObjectRef | None:
         """The next one, if there is one."""
-        return next(self._items, None)
+        return self._items.popleft() if self._items else None
+
+    def is_over(self) -> bool:
+        """Whether all were taken."""
+        return not self._items
 
 
 def _nothing() -> None:

@@ -1,0 +1,71 @@
+//! HTTP on the port of a node, beside Arrow Flight: for people, scripts and scrapers, who speak HTTP/1.1 or HTTP/2.
+//!
+//! `routes` is the one table of what is served. `guard` stands before all of it, Flight included; `reply` turns answers
+//! and errors into JSON; `packages` keeps files for the cluster.
+
+mod guard;
+mod packages;
+mod reply;
+
+use std::sync::Arc;
+
+use axum::extract::DefaultBodyLimit;
+use axum::http::Uri;
+use axum::routing::{any, get, put};
+use axum::{Router, middleware};
+use serde_json::json;
+use sheaf_core::network::Peer;
+use sheaf_core::{Error, ErrorKind};
+use tonic::service::Routes;
+
+use super::switchboard::Switchboard;
+use guard::Guard;
+use packages::Packages;
+use reply::{Answer, Refusal, json_of};
+
+/// What a request may bring that is read as a whole, in bytes; packages are streamed and have a limit of their own.
+const BODY_BYTES: usize = 1 << 20;
+
+/// What the routes look at and act on.
+#[derive(Clone)]
+struct Site {
+    board: Arc<Switchboard>,
+    /// Only the head keeps packages.
+    packages: Option<Arc<Packages>>,
+}
+
+/// What is served, and by whom.
+fn routes() -> Router<Site> {
+    Router::new()
+        .route("/api/version", get(version))
+        .route("/api/packages/{sha256}", put(packages::store).get(packages::read))
+}
+
+/// The services of gRPC with all of the above, and the guard before them.
+pub(super) fn with_http(services: Routes, board: Arc<Switchboard>) -> Routes {
+    let guard = Guard::new(board.access().clone(), board.address());
+    let packages = board.is_head().then(|| Arc::new(Packages::default()));
+    let ours = routes().layer(DefaultBodyLimit::max(BODY_BYTES)).with_state(Site { board, packages });
+    let all = services.into_axum_router().merge(ours).fallback(any(unknown));
+    all.layer(middleware::from_fn_with_state(Arc::new(guard), guard::look)).into()
+}
+
+async fn version() -> Answer {
+    json_of(&json!({ "version": env!("CARGO_PKG_VERSION"), "name": "sheaf" }))
+}
+
+async fn unknown(uri: Uri) -> Refusal {
+    Error::new(ErrorKind::NotFound, format!("nothing is served at {}", uri.path())).into()
+}
+
+impl Site {
+    /// What only the head has; elsewhere people are told where that is.
+    fn of_head<'a, T>(&self, part: Option<&'a T>, what: &str) -> Result<&'a T, Refusal> {
+        part.ok_or_else(|| {
+            let head = self.board.address_of(Peer::Head).unwrap_or_default();
+            Error::new(ErrorKind::NotFound, format!("this node is not the head, which alone has the {what}"))
+                .with_hint(format!("ask the head: {head}"))
+                .into()
+        })
+    }
+}
