@@ -105,7 +105,7 @@ impl Shell {
             json!({
                 "id": node.id.to_string(),
                 "is_head": self.head.is_some() && node.id == self.node.id(),
-                "state": self.head.as_ref().map(|head| head.state_of(node.id)),
+                "state": self.head.as_ref().map_or("alive", |head| head.state_of(node.id)),
                 "address": node.address,
                 "total": node.total,
                 "free": node.free,

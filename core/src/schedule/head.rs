@@ -92,6 +92,7 @@ struct Member {
     grants: u64,
     /// Nothing more is placed there.
     is_leaving: bool,
+    leaves_by: Moment,
 }
 
 /// What there is of a bundle, and what of it is free.
@@ -125,6 +126,7 @@ impl Member {
             sent: VecDeque::new(),
             grants: 0,
             is_leaving: false,
+            leaves_by: now,
         }
     }
 
@@ -302,8 +304,8 @@ impl Head {
                 }
                 self.tell_who_leaves(from);
             }
-            ToHead::Drained => self.drained(from),
             ToHead::Leaving(millis) => self.drain(from, millis),
+            ToHead::Drained => self.drained(from),
             ToHead::At(address) => self.introduce(from, &address),
             ToHead::Beat(free, bundles, grants) => self.beat(from, free, bundles, grants),
             ToHead::Want(shape, count, near) => {
@@ -531,7 +533,7 @@ impl Head {
     fn bury(&mut self, node: NodeId) {
         let Some(member) = self.members.remove(&node) else { return };
         self.dead.insert(node);
-        self.changes.node_died(node);
+        self.changes.node_is_gone(node, self.left.contains(&node));
         self.groups_without(node);
         member.sent.iter().filter_map(|(_, sent)| sent.lease).for_each(|lease| self.want_again(lease));
         self.wants.retain(|(_, owner), _| *owner != node);

@@ -57,7 +57,7 @@ enum Coming {
     RemoveGroup(GroupId),
     /// An attempt's worker is done.
     Worker(NodeId, Attempt),
-    /// Each of seven kinds comes at least once.
+    /// Each of eight kinds comes at least once.
     Fault(u64),
 }
 
@@ -506,6 +506,8 @@ impl World {
                 }
                 "evicted"
             }
+            // Who asks for that asks again until there is a head.
+            5 if !self.head_is_up => return self.later(self.now + 2_000, Coming::Fault(5)),
             5 => {
                 let long = self.random.below(6_000);
                 // The node of the head leaves with it alone.

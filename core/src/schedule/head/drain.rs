@@ -8,8 +8,10 @@ use crate::schedule::message::{FromHead, Packet};
 impl Head {
     /// Has a node leave when what it has begun is done, or after so many milliseconds.
     pub(super) fn drain(&mut self, node: NodeId, millis: u64) {
-        let Some(member) = self.members.get_mut(&node) else { return };
+        let until = self.now + millis;
+        let Some(member) = self.members.get_mut(&node).filter(|member| member.talk.is_some()) else { return };
         let is_first = !std::mem::replace(&mut member.is_leaving, true);
+        member.leaves_by = until;
         member.bundles.clear();
         self.send(node, FromHead::Drain(millis));
         if is_first {

@@ -256,7 +256,9 @@ impl Head {
                 (true, false) => self.send(node, FromHead::Open(*bundle)),
                 // Of a round that came to nothing.
                 (false, false) => self.send(node, FromHead::Release(*bundle)),
-                (false, true) => self.send(node, FromHead::GroupGone(bundle.group)),
+                (false, true) if group.is_none() => self.send(node, FromHead::GroupGone(bundle.group)),
+                // The node leaves: what has begun there ends there.
+                (false, true) => {}
             }
         }
         for id in self.groups.alive.keys().copied().collect::<Vec<_>>() {

@@ -79,12 +79,13 @@ impl Changes {
         self.0.put(NODES, node_key(node), []);
     }
 
-    pub(super) fn node_died(&mut self, node: NodeId) {
+    /// A node is no more: it died, or it left.
+    pub(super) fn node_is_gone(&mut self, node: NodeId, has_left: bool) {
         if planted(Flaw::ForgottenDeath) {
             return;
         }
         self.0.delete(NODES, node_key(node));
-        self.0.put(DEAD, node_key(node), []);
+        self.0.put(DEAD, node_key(node), [u8::from(has_left)]);
     }
 
     pub(super) fn named(&mut self, name: &str, actor: ObjectId, meta: &Bytes) {
@@ -139,8 +140,12 @@ impl Head {
     }
 
     fn load(&mut self, store: &dyn StateStore) -> Result<()> {
-        for (node, _) in store.scan(DEAD, b"")? {
-            self.dead.insert(node_of(&node)?);
+        for (node, has_left) in store.scan(DEAD, b"")? {
+            let node = node_of(&node)?;
+            self.dead.insert(node);
+            if has_left == [1] {
+                self.left.insert(node);
+            }
         }
         for (node, _) in store.scan(NODES, b"")? {
             self.members.insert(node_of(&node)?, Member::awaited(self.now));

@@ -6,7 +6,7 @@ use super::{Head, HeadAction, Member};
 use crate::flaw::{Flaw, planted};
 use crate::ids::{NodeId, ObjectId};
 use crate::link::Link;
-use crate::schedule::message::{Packet, Report};
+use crate::schedule::message::{FromHead, Packet, Report};
 
 impl Head {
     /// Something came from a node.
@@ -52,6 +52,10 @@ impl Head {
         member.link = Link::default();
         (member.is_ready, member.grants) = (false, 0);
         member.bundles.clear();
+        if member.is_leaving {
+            // It may not have heard of that.
+            member.link.send(FromHead::Drain(member.leaves_by.since(now)));
+        }
         let sent = std::mem::take(&mut member.sent);
         self.wants.retain(|(_, owner), _| *owner != node);
         self.end_rounds_with(node);

@@ -79,6 +79,15 @@ impl Node {
         self.dispatch_all();
     }
 
+    /// Tells another life of the head that this node leaves, and has nothing any more that others need, if that is so.
+    pub(super) fn tell_of_leaving(&mut self) {
+        let Some(own) = &self.drains.own else { return };
+        self.head.send(ToHead::Leaving(own.until.since(self.now)));
+        if own.has_told {
+            self.head.send(ToHead::Drained);
+        }
+    }
+
     /// Whether this node leaves, and takes nothing more.
     pub(super) fn is_leaving(&self) -> bool {
         self.drains.own.is_some()
@@ -110,19 +119,6 @@ impl Node {
     pub(super) fn let_go(&mut self) {
         if self.drains.own.as_mut().is_some_and(|own| !std::mem::replace(&mut own.has_left, true)) {
             self.actions.push(Action::Leave);
-        }
-    }
-
-    /// Whether this node has told the head that nothing is left to do.
-    pub(super) fn has_said_farewell(&self) -> bool {
-        self.drains.own.as_ref().is_some_and(|own| own.has_told)
-    }
-
-    /// The head may be another one, which does not know that this node leaves.
-    pub(super) fn tell_of_leaving(&mut self) {
-        if let Some(own) = &mut self.drains.own {
-            own.has_told = false;
-            self.head.send(ToHead::Leaving(own.until.since(self.now)));
         }
     }
 

@@ -340,8 +340,6 @@ impl Node {
                 }
             }
             Event::Arrived(Packet::Left) => self.let_go(),
-            // What it waited for is done: the head forgot that it let this node go.
-            Event::Arrived(Packet::Fenced) if self.has_said_farewell() => self.let_go(),
             Event::Arrived(Packet::Fenced) => {
                 let why = format!("the head had not heard of {} for too long and declared it dead", self.id);
                 self.actions.push(Action::Reset(why.into()));

@@ -63,11 +63,11 @@ impl Node {
         }
         self.head.send(ToHead::Bundles(self.groups.reserved()));
         self.head.send(ToHead::Names(self.names.of_actors()));
-        self.tell_of_leaving();
         self.tell_of_gone_clients();
         // What is free before what is wanted: the head lends on what it was told.
         (self.told, self.beat_at) = (None, self.now);
         self.beat();
+        self.tell_of_leaving();
         self.ask_names_again();
         self.ask_of_groups_again();
         self.want_anew();
