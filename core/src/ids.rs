@@ -72,7 +72,9 @@ impl NodeId {
     #[must_use]
     pub fn draw() -> Self {
         // The standard library seeds its hash tables from the system's random numbers.
-        Self(std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id()))
+        let number = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
+        // Sixteen digits, whoever writes it: some fill up with zeros and some do not.
+        Self(number | 1 << 63)
     }
 }
 

@@ -121,6 +121,9 @@ pub(super) fn reason(failure: Failure) -> Reason {
         Failure::Error(raised) => Reason::Raised(raised.error.to_vec().into()),
         Failure::Crashed(why) => Reason::Crashed(why.to_string()),
         Failure::ActorDied(why) => Reason::ActorDied(why.to_string()),
+        Failure::ActorUnavailable(why) => Reason::ActorUnavailable(format!(
+            "{why}\nthe call may have run or not; the actor is made anew (max_restarts)"
+        )),
         Failure::Setup(why) => Reason::Setup(why.to_string()),
         Failure::NoRoom(why) => Reason::NoRoom(why.to_string()),
         Failure::Unschedulable(is_actor, why) => Reason::Unschedulable(is_actor, why.to_string()),

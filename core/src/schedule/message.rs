@@ -107,6 +107,8 @@ pub enum Failure {
     Crashed(Arc<str>),
     /// The actor died, and will not live again.
     ActorDied(Arc<str>),
+    /// Its process died under the call, which may have run or not; the actor may be made anew.
+    ActorUnavailable(Arc<str>),
     /// The environment that its worker needs could not be set up: it is not tried again.
     Setup(Arc<str>),
     /// The store has no room for its arguments: it is not tried again.
@@ -147,7 +149,7 @@ impl Failure {
 
     /// Whether a process or machine died: another try may end better.
     pub(super) fn is_death(&self) -> bool {
-        matches!(self, Self::Crashed(_) | Self::ActorDied(_) | Self::Drained(_, _))
+        matches!(self, Self::Crashed(_) | Self::ActorDied(_) | Self::ActorUnavailable(_) | Self::Drained(_, _))
     }
 }
 

@@ -242,6 +242,8 @@ pub enum Reason {
     Crashed(String),
     /// The actor died.
     ActorDied(String),
+    /// It died under the call, and may be made anew.
+    ActorUnavailable(String),
     /// The environment of its worker could not be set up.
     Setup(String),
     /// The store has no room for its arguments.

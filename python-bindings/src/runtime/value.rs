@@ -27,6 +27,7 @@ mod status {
     pub(super) const ACTOR_UNSCHEDULABLE: u8 = 11;
     pub(super) const NOT_MADE: u8 = 12;
     pub(super) const GROUP_REMOVED: u8 = 13;
+    pub(super) const ACTOR_UNAVAILABLE: u8 = 14;
 }
 
 /// Part of a value's memory, which nobody can write to.
@@ -93,6 +94,7 @@ pub(super) fn reply_to_python<'py>(py: Python<'py>, reply: Reply) -> PyResult<Bo
         }
         Reply::Failed(Reason::Crashed(why)) => text(status::CRASHED, &why),
         Reply::Failed(Reason::ActorDied(why)) => text(status::ACTOR_DIED, &why),
+        Reply::Failed(Reason::ActorUnavailable(why)) => text(status::ACTOR_UNAVAILABLE, &why),
         Reply::Failed(Reason::Setup(why)) => text(status::SETUP, &why),
         Reply::Failed(Reason::Unschedulable(false, why)) => text(status::TASK_UNSCHEDULABLE, &why),
         Reply::Failed(Reason::Unschedulable(true, why)) => text(status::ACTOR_UNSCHEDULABLE, &why),

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import sheaf as ray
-from sheaf.exceptions import ActorDiedError, RayActorError, RayTaskError
+from sheaf.exceptions import ActorDiedError, ActorUnavailableError, RayActorError, RayTaskError
 
 from . import processes
 
@@ -199,6 +199,17 @@ def test_kill_with_a_restart(tmp_path: Path) -> None:
     assert processes.becomes_true(lambda: eventually(lambda: mortal.add.remote())[0] == 2, 20)
 
 
+def test_a_call_tells_whether_its_actor_may_come_back(tmp_path: Path) -> None:
+    mortal = Mortal.options(max_restarts=1).remote(str(tmp_path))
+    for life, error in ((1, ActorUnavailableError), (2, ActorDiedError)):
+        assert eventually(lambda: mortal.add.remote())[0] == life
+        with pytest.raises(error, match="SIGKILL") as raised:
+            ray.get(mortal.die.remote(times=2), timeout=20)
+        assert isinstance(raised.value, RayActorError)
+    with pytest.raises(ActorDiedError):
+        ray.get(mortal.add.remote(), timeout=20)
+
+
 def test_kill_is_for_actors() -> None:
     with pytest.raises(ValueError, match="kill"):
         ray.kill("text")
@@ -208,7 +219,7 @@ def test_kill_is_for_actors() -> None:
 def test_an_actor_ends_on_purpose(tmp_path: Path, how: str) -> None:
     mortal = Mortal.options(max_restarts=5).remote(str(tmp_path))
     assert ray.get(mortal.add.remote()) == (1, 1)
-    with pytest.raises(RayActorError):
+    with pytest.raises(ActorDiedError):
         ray.get(mortal.leave.remote(how), timeout=20)
     assert processes.becomes_true(lambda: died(mortal), 20)
     assert lives(tmp_path) == 1

@@ -78,6 +78,8 @@ pub(super) struct Resident {
     concurrency: u32,
     /// It may begin anew when it ends without anybody's fault.
     pub(super) may_begin_anew: bool,
+    /// Whether another life may follow this one.
+    may_return: bool,
     /// Calls that have not begun, as they came.
     queue: VecDeque<Attempt>,
     running: BTreeSet<Attempt>,
@@ -325,6 +327,8 @@ impl Node {
                 bundle,
                 concurrency: *concurrency,
                 may_begin_anew: spec.max_retries > 0,
+                // One retry less for each life, as far as this node knows.
+                may_return: attempt.number <= spec.max_retries,
                 queue: VecDeque::new(),
                 running: BTreeSet::new(),
             };
@@ -378,12 +382,23 @@ impl Node {
         }
     }
 
+    /// The process of an actor is gone.
+    pub(super) fn actor_gone(&mut self, actor: ObjectId, why: &Failure) {
+        let may_return = self.residents.get(&actor).is_some_and(|resident| resident.may_return);
+        match why {
+            Failure::ActorDied(text) if may_return => {
+                self.move_out(actor, why, &Failure::ActorUnavailable(Arc::clone(text)));
+            }
+            why => self.move_out(actor, why, why),
+        }
+    }
+
     /// The worker of an actor is gone, or has to go: its calls are answered, and its owner told.
-    pub(super) fn move_out(&mut self, actor: ObjectId, why: &Failure) {
+    fn move_out(&mut self, actor: ObjectId, why: &Failure, of_calls: &Failure) {
         let Some(resident) = self.residents.remove(&actor) else { return };
         self.give_to(resident.bundle, &resident.held);
         for attempt in resident.running {
-            self.end(attempt, Outcome::Failed(why.clone()));
+            self.end(attempt, Outcome::Failed(of_calls.clone()));
         }
         for attempt in resident.queue {
             self.end(attempt, Outcome::NotStarted);
@@ -404,7 +419,7 @@ impl Node {
     pub(super) fn end_resident(&mut self, actor: ObjectId, life: u32, why: &Failure) {
         if self.residents.get(&actor).is_some_and(|resident| resident.life == life) {
             self.actions.push(Action::KillActor(actor, life));
-            self.move_out(actor, why);
+            self.move_out(actor, why, why);
         }
     }
 

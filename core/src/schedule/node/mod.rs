@@ -367,7 +367,7 @@ impl Node {
             Event::Group(client, question, request) => self.ask_of_groups(client, question, request),
             Event::Detach(actor) => self.detach(actor),
             Event::Kill(actor, may_restart) => self.send(actor.owner(), NodeMessage::KillActor(actor, may_restart)),
-            Event::ActorGone(actor, why) => self.move_out(actor, &why),
+            Event::ActorGone(actor, why) => self.actor_gone(actor, &why),
             Event::Blocked(attempt) => self.blocked(attempt, true),
             Event::Unblocked(attempt) => self.blocked(attempt, false),
             Event::Yielded(attempt, index, item) => self.yielded(attempt, index, item),

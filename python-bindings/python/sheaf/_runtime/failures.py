@@ -13,6 +13,7 @@ from sheaf._runtime.causes import sendable
 from sheaf.errors import CancelledError
 from sheaf.exceptions import (
     ActorDiedError,
+    ActorUnavailableError,
     ActorUnschedulableError,
     GetTimeoutError,
     ObjectLostError,
@@ -46,6 +47,7 @@ _REPORTED: dict[int, type[SheafError]] = {
     10: TaskUnschedulableError,
     11: ActorUnschedulableError,
     13: TaskPlacementGroupRemoved,
+    14: ActorUnavailableError,
 }
 
 _OWN_FRAMES = str(Path(__file__).parent) + os.sep
