@@ -40,6 +40,10 @@ impl Head {
         member.heard_at = now;
         self.addressed.insert(from);
         for message in member.link.receive(report.frame, now) {
+            // A node that says that it has left says nothing after that.
+            if !self.members.contains_key(&from) {
+                break;
+            }
             self.hear(from, message);
         }
     }
