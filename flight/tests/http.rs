@@ -31,6 +31,7 @@ fn node(head: Option<&str>, access: Access) -> (Local, String) {
 
 fn options(head: Option<&str>, address: &str) -> LocalOptions {
     LocalOptions {
+        state: None,
         role: if head.is_some() { Role::Member(address.to_string()) } else { Role::Head(address.to_string()) },
         resources: Resources::default(),
         labels: BTreeMap::new(),
