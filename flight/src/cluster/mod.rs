@@ -14,6 +14,7 @@ mod switchboard;
 mod tls;
 
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,7 +51,7 @@ pub struct Port {
     listener: TcpListener,
     address: String,
     access: Access,
-    jobs: Option<Arc<Jobs>>,
+    offers: http::Offers,
 }
 
 impl Port {
@@ -77,13 +78,25 @@ impl Port {
         let bound = listener.local_addr().map_err(failed)?;
         let host = advertised.map_or_else(|| bound.ip().to_string(), str::to_string);
         let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host };
-        Ok(Self { listener, address: format!("{}://{host}:{}", access.scheme(), bound.port()), access, jobs: None })
+        Ok(Self {
+            listener,
+            address: format!("{}://{host}:{}", access.scheme(), bound.port()),
+            access,
+            offers: http::Offers::default(),
+        })
     }
 
     /// Lets jobs be submitted and followed there: it has to be the head's.
     #[must_use]
     pub fn with_jobs(mut self, jobs: Arc<Jobs>) -> Self {
-        self.jobs = Some(jobs);
+        self.offers.jobs = Some(jobs);
+        self
+    }
+
+    /// Keeps packages in a folder, where the next head finds them: it has to be the head's.
+    #[must_use]
+    pub fn with_packages(mut self, folder: PathBuf) -> Self {
+        self.offers.packages = Some(folder);
         self
     }
 
@@ -100,7 +113,7 @@ impl Port {
     pub fn open(self, inlet: Inlet, head: Option<String>) -> Result<Box<dyn Network>> {
         let threads = Threads::start(THREADS)?;
         let board = Arc::new(Switchboard::new(inlet, self.address, head, self.access, threads.handle().clone()));
-        let serving = threads.handle().spawn(service::serve(self.listener, Arc::clone(&board), self.jobs));
+        let serving = threads.handle().spawn(service::serve(self.listener, Arc::clone(&board), self.offers));
         Ok(Box::new(FlightNetwork::new(board, threads, serving.abort_handle())))
     }
 }

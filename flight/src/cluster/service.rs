@@ -11,7 +11,6 @@ use arrow_flight::{
 };
 use async_trait::async_trait;
 use futures::stream::{self, Stream, StreamExt};
-use sheaf_core::jobs::Jobs;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::service::Routes;
@@ -19,13 +18,14 @@ use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::exchange::{Hello, incoming, outgoing};
+use super::http::Offers;
 use super::switchboard::Switchboard;
 use super::{KEEP_ALIVE, MESSAGE_BYTES, ask, http, objects};
 use crate::server::{Reply, not_offered};
 use crate::status::to_status;
 
 /// Serves until it is stopped.
-pub(super) async fn serve(listener: TcpListener, board: Arc<Switchboard>, jobs: Option<Arc<Jobs>>) {
+pub(super) async fn serve(listener: TcpListener, board: Arc<Switchboard>, offers: Offers) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return log::error!("the node's port cannot be served: {error}"),
@@ -41,7 +41,7 @@ pub(super) async fn serve(listener: TcpListener, board: Arc<Switchboard>, jobs: 
         .http2_keepalive_interval(Some(KEEP_ALIVE))
         .http2_keepalive_timeout(Some(KEEP_ALIVE))
         .accept_http1(true)
-        .add_routes(http::with_http(Routes::new(service), board, jobs));
+        .add_routes(http::with_http(Routes::new(service), board, offers));
     let served = match tls {
         None => server.serve_with_incoming(TcpListenerStream::new(listener)).await,
         Some(tls) => server.serve_with_incoming(tls.accept(listener)).await,

@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +39,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 @pytest.fixture
 def client(home: Cluster) -> JobSubmissionClient:
     return JobSubmissionClient(home.address)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def program(code: str) -> str:
@@ -302,6 +309,36 @@ def test_nothing_is_left_of_jobs_when_the_head_ends(cluster: Cluster, number: si
     head.process.wait(SECONDS)
     assert becomes_true(lambda: not any(lives(pid) for pid in pids), 5)
     assert becomes_true(lambda: not cluster.processes(), SECONDS), cluster.processes()
+
+
+def test_a_head_that_is_killed_and_starts_again_has_its_jobs(cluster: Cluster, tmp_path: Path) -> None:
+    head = cluster.add("--state-dir", tmp_path / "state", port=free_port(), num_cpus=1, wait=False)
+    client = JobSubmissionClient(cluster.address)
+    holds = client.submit_job(entrypoint="echo begun; sleep 600", entrypoint_num_cpus=1)
+    waits = client.submit_job(entrypoint="echo at last", entrypoint_num_cpus=1, metadata={"team": "a"})
+
+    async def follow() -> str:
+        parts = []
+        async for part in client.tail_job_logs(holds):
+            parts.append(part)
+            if len(parts) == 1:
+                assert client.get_job_status(holds) == JobStatus.RUNNING
+                assert client.get_job_status(waits) == JobStatus.PENDING
+                await asyncio.to_thread(head.kill)
+                assert becomes_true(lambda: not cluster.processes(), SECONDS), cluster.processes()
+                await asyncio.to_thread(head.start)
+        return "".join(parts)
+
+    # Who follows a job hears of its end from the next head.
+    assert asyncio.run(asyncio.wait_for(follow(), SECONDS)) == "begun\n"
+    told = client.get_job_info(holds)
+    assert told.status == JobStatus.FAILED
+    assert "the head ended while the job ran" in (told.message or "")
+    assert client.get_job_logs(holds) == "begun\n"
+    told = over(client, waits)
+    assert (told.status, told.metadata, client.get_job_logs(waits)) == (JobStatus.SUCCEEDED, {"team": "a"}, "at last\n")
+    assert client.delete_job(holds)
+    assert [file.name for file in (tmp_path / "state" / "jobs").iterdir()] == [f"{waits}.log"]
 
 
 def test_the_version_is_that_of_the_head(client: JobSubmissionClient) -> None:

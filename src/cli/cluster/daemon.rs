@@ -27,9 +27,10 @@ const STORE_PART: f64 = 0.3;
 const MEMORY_BYTES: u64 = 4 << 30;
 /// How long a wait for words of the node lasts.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// The file in a head's folder that its tables are in, and the folder there of what jobs print.
+/// The file in a head's folder that its tables are in, and the folders there of what jobs print and of packages.
 const STATE_FILE: &str = "head.redb";
 const JOBS_FOLDER: &str = "jobs";
+const PACKAGES_FOLDER: &str = "packages";
 /// What runs the entry point of a job, once its environment is set up.
 const LAUNCHER: &str = "from sheaf._runtime import entrypoint; entrypoint.main()";
 /// What makes workers of a Python that has Sheaf. Its own folder is not on their path: that of a driver is.
@@ -123,8 +124,11 @@ pub(in crate::cli) fn head(arguments: &HeadArguments, settings: &Options) -> Res
     let store = folder.as_deref().map(kept_in).transpose()?;
     let options =
         LocalOptions { state: store, ..arguments.node.options(Role::Head(address.clone()), settings, place)? };
-    let jobs = arguments.node.jobs(place, &options, folder.map(|folder| folder.join(JOBS_FOLDER)))?;
-    let port = port.with_jobs(Arc::clone(&jobs));
+    let jobs = arguments.node.jobs(place, &options, folder.as_ref().map(|folder| folder.join(JOBS_FOLDER)))?;
+    let mut port = port.with_jobs(Arc::clone(&jobs));
+    if let Some(folder) = &folder {
+        port = port.with_packages(folder.join(PACKAGES_FOLDER));
+    }
     let local = Local::start_with(options, |inlet| port.open(inlet, None).map(Some))?;
     say(&format!(
         "the head runs at sheaf://{place}\n  add nodes:  sheaf node --head {place}\n  \

@@ -10,6 +10,7 @@ mod jobs;
 mod packages;
 mod reply;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
@@ -32,6 +33,15 @@ pub use client::HttpClient;
 
 /// What a request may bring that is read as a whole, in bytes; packages are streamed and have a limit of their own.
 const BODY_BYTES: usize = 1 << 20;
+
+/// What a head offers beyond its cluster.
+#[derive(Debug, Default)]
+pub(super) struct Offers {
+    /// Its jobs, where it has any.
+    pub(super) jobs: Option<Arc<Jobs>>,
+    /// The folder for packages, where they outlive it.
+    pub(super) packages: Option<PathBuf>,
+}
 
 /// What the routes look at and act on.
 #[derive(Clone)]
@@ -58,10 +68,10 @@ fn routes() -> Router<Site> {
 }
 
 /// The services of gRPC with all of the above, and the guard before them.
-pub(super) fn with_http(services: Routes, board: Arc<Switchboard>, jobs: Option<Arc<Jobs>>) -> Routes {
+pub(super) fn with_http(services: Routes, board: Arc<Switchboard>, offers: Offers) -> Routes {
     let guard = Guard::new(board.access().clone(), board.address());
-    let packages = board.is_head().then(|| Arc::new(Packages::default()));
-    let site = Site { board, packages, jobs, followers: Arc::new(Semaphore::new(jobs::FOLLOWERS)) };
+    let packages = board.is_head().then(|| Arc::new(Packages::open(offers.packages)));
+    let site = Site { board, packages, jobs: offers.jobs, followers: Arc::new(Semaphore::new(jobs::FOLLOWERS)) };
     let ours = routes().layer(DefaultBodyLimit::max(BODY_BYTES)).with_state(site);
     let all = services.into_axum_router().merge(ours).fallback(any(unknown));
     all.layer(middleware::from_fn_with_state(Arc::new(guard), guard::look)).into()

@@ -107,8 +107,7 @@ def init(
         spill_dir: The folder for objects beyond that.
         namespace: Of the names of actors; by default one that nobody else has.
         runtime_env: For all tasks and actors: ``env_vars``, ``working_dir``, ``py_modules``, ``pip``, ``conda``. See
-            ``sheaf.runtime_env.RuntimeEnv``. In a job it is put over that of the job: variables are joined, the rest is
-            replaced.
+            ``sheaf.runtime_env.RuntimeEnv``. In a job it is put over the job's own.
         ignore_reinit_error: Whether a second ``init`` returns the runtime that is there.
         local_mode: Whether tasks and methods run where they are called, in this thread, so that breakpoints work. No
             process is started; resources and environments are checked and have no effect.
