@@ -297,7 +297,8 @@ impl Head {
             ToHead::Register(total, labels) => {
                 let Some(member) = self.members.get_mut(&from) else { return };
                 (member.total, member.labels) = (total, labels);
-                self.changes.node_is_known(from);
+                let leaves_within = member.is_leaving.then(|| member.leaves_by.since(self.now));
+                self.changes.node_is_known(from, leaves_within);
                 // What it may still hear of them, it must not believe.
                 for node in self.dead.iter().copied().collect::<Vec<_>>() {
                     self.send(from, FromHead::NodeDead(node));

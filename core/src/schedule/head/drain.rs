@@ -12,6 +12,8 @@ impl Head {
         let Some(member) = self.members.get_mut(&node).filter(|member| member.talk.is_some()) else { return };
         let is_first = !std::mem::replace(&mut member.is_leaving, true);
         member.leaves_by = until;
+        // The others will be told, also if this head ends before the node is.
+        self.changes.node_is_known(node, Some(millis));
         member.bundles.clear();
         self.send(node, FromHead::Drain(millis));
         if is_first {

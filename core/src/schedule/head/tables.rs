@@ -75,8 +75,9 @@ impl Changes {
         (!self.0.is_empty()).then(|| std::mem::take(&mut self.0))
     }
 
-    pub(super) fn node_is_known(&mut self, node: NodeId) {
-        self.0.put(NODES, node_key(node), []);
+    /// A node is there, and has so many milliseconds to leave, if it leaves.
+    pub(super) fn node_is_known(&mut self, node: NodeId, leaves_within: Option<u64>) {
+        self.0.put(NODES, node_key(node), write(&leaves_within));
     }
 
     /// A node is no more: it died, or it left.
@@ -147,8 +148,12 @@ impl Head {
                 self.left.insert(node);
             }
         }
-        for (node, _) in store.scan(NODES, b"")? {
-            self.members.insert(node_of(&node)?, Member::awaited(self.now));
+        for (node, leaves_within) in store.scan(NODES, b"")? {
+            let mut member = Member::awaited(self.now);
+            if let Some(millis) = read::<Option<u64>>(&leaves_within, "a node")? {
+                (member.is_leaving, member.leaves_by) = (true, self.now + millis);
+            }
+            self.members.insert(node_of(&node)?, member);
         }
         for (name, value) in store.scan(NAMES, b"")? {
             let name = String::from_utf8(name).map_err(|_| damaged("a name"))?;
