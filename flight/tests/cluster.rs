@@ -47,7 +47,7 @@ fn node_with(head: Option<&str>, store_bytes: u64, access: Access) -> (Local, St
 }
 
 fn nodes(address: &str) -> Result<usize> {
-    let text = ask(address, &Access::with_token(TOKEN).unwrap(), Inquiry::Nodes)?;
+    let text = ask(address, &Access::with_token(TOKEN).unwrap(), &Inquiry::Nodes)?;
     Ok(node_names(&text).count())
 }
 
@@ -103,7 +103,7 @@ fn certified(by: &str) -> Access {
 #[test]
 fn strangers_are_kept_out_by_token_and_by_certificate() {
     let (_head, address) = node(None, 1 << 20);
-    let nodes = |access: &Access| ask(&address, access, Inquiry::Nodes).map(|_| ()).map_err(|error| error.kind());
+    let nodes = |access: &Access| ask(&address, access, &Inquiry::Nodes).map(|_| ()).map_err(|error| error.kind());
     assert_eq!(nodes(&Access::with_token(TOKEN).unwrap()), Ok(()));
     assert_eq!(nodes(&Access::default()), Err(ErrorKind::PermissionDenied));
     assert_eq!(nodes(&Access::with_token("another token of tests").unwrap()), Err(ErrorKind::PermissionDenied));
@@ -111,7 +111,7 @@ fn strangers_are_kept_out_by_token_and_by_certificate() {
 
     let (_head, address) = node_with(None, 1 << 20, certified("cluster"));
     assert!(address.starts_with("https://127.0.0.1:"), "{address}");
-    let nodes = |access: &Access| ask(&address, access, Inquiry::Nodes).map(|_| ()).map_err(|error| error.kind());
+    let nodes = |access: &Access| ask(&address, access, &Inquiry::Nodes).map(|_| ()).map_err(|error| error.kind());
     assert_eq!(nodes(&certified("cluster")), Ok(()));
     assert_eq!(nodes(&certified("stranger")), Err(ErrorKind::Io));
     assert_eq!(nodes(&Access::default()), Err(ErrorKind::Io));
@@ -122,7 +122,7 @@ fn nodes_speak_behind_certificates() {
     let (head, address) = node_with(None, 64 << 20, certified("cluster"));
     let (member, _) = node_with(Some(&address), 64 << 20, certified("cluster"));
     let (_stranger, _) = node_with(Some(&address), 64 << 20, certified("stranger"));
-    let nodes = || ask(&address, &certified("cluster"), Inquiry::Nodes).unwrap();
+    let nodes = || ask(&address, &certified("cluster"), &Inquiry::Nodes).unwrap();
     becomes_true(|| node_names(&nodes()).count() == 2);
     let [here, there] = [&head, &member].map(|node| Client::new(node.connect().unwrap(), Nobody).unwrap());
     let value = vec![7; 3_000_000];

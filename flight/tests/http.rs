@@ -75,7 +75,7 @@ fn a_node_tells_its_version_beside_flight() {
     let (_head, address) = node(None, Access::default());
     let told = say(&address, "GET /api/version", "", b"");
     assert_eq!((told.0, &told.json()["version"]), (200, &Value::from(env!("CARGO_PKG_VERSION"))));
-    assert!(ask(&address, &Access::default(), Inquiry::Nodes).unwrap().contains("is_head"));
+    assert!(ask(&address, &Access::default(), &Inquiry::Nodes).unwrap().contains("is_head"));
 
     let told = say(&address, "GET /api/nothing", "", b"");
     assert_eq!((told.0, &told.json()["error"]["kind"]), (404, &Value::from("not found")));

@@ -48,9 +48,9 @@ fn told(address: &str, status: &Status) -> Error {
 ///
 /// # Errors
 /// [`ErrorKind::Io`] when nobody answers in time, [`ErrorKind::PermissionDenied`] without the right token.
-pub fn ask(address: &str, access: &Access, inquiry: Inquiry) -> Result<String> {
+pub fn ask(address: &str, access: &Access, inquiry: &Inquiry) -> Result<String> {
     let threads = Threads::start(1)?;
-    threads.block_on(answer_of(address, access, &inquiry))
+    threads.block_on(answer_of(address, access, inquiry))
 }
 
 /// Asks many nodes at once, each its own question: the answers, in the same order. One that does not answer keeps no

@@ -110,7 +110,7 @@ pub(crate) fn join_cluster(
         if let Some((certificate, key, authority)) = &tls {
             access = access.with_certificates(certificate, key, authority)?;
         }
-        let nodes = ask(&endpoint_of(address, &access)?, &access, Inquiry::Nodes)?;
+        let nodes = ask(&endpoint_of(address, &access)?, &access, &Inquiry::Nodes)?;
         let socket = node_names(&nodes).find_map(|node| knock(node).ok());
         let socket = socket.ok_or_else(|| {
             Error::new(ErrorKind::NotFound, format!("no node of the cluster at {address} runs on this machine"))

@@ -25,7 +25,7 @@ impl HeadFlags {
     pub(super) fn ask(&self) -> Result<Asked> {
         let access = self.access.access()?;
         let head = endpoint_of(&self.address, &access)?;
-        let Value::Array(nodes) = parsed(&head, &ask(&head, &access, Inquiry::Nodes)?)? else {
+        let Value::Array(nodes) = parsed(&head, &ask(&head, &access, &Inquiry::Nodes)?)? else {
             return Err(not_understood(&head));
         };
         Ok(Asked { head, access, nodes })
@@ -51,12 +51,12 @@ impl Asked {
     }
 
     /// Asks the head.
-    pub(super) fn head(&self, inquiry: Inquiry) -> Result<Value> {
+    pub(super) fn head(&self, inquiry: &Inquiry) -> Result<Value> {
         parsed(&self.head, &ask(&self.head, &self.access, inquiry)?)
     }
 
     /// Asks one node.
-    pub(super) fn one(&self, address: &str, inquiry: Inquiry) -> Result<Value> {
+    pub(super) fn one(&self, address: &str, inquiry: &Inquiry) -> Result<Value> {
         parsed(address, &ask(address, &self.access, inquiry)?)
     }
 

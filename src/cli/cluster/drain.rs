@@ -43,12 +43,12 @@ pub(in crate::cli) fn drain(arguments: &DrainArguments) -> Result<(), Stop> {
     let cluster = arguments.head.ask()?;
     let node = cluster.find(&arguments.node)?;
     let (id, address) = (text(&node["id"]), text(&node["address"]));
-    if let Ok(leaving) = cluster.one(&address, Inquiry::Leaving) {
+    if let Ok(leaving) = cluster.one(&address, &Inquiry::Leaving) {
         foretell(&address, &leaving);
     }
     let name: NodeId = id.parse()?;
     let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX / 2);
-    let told = cluster.head(Inquiry::Drain(name, millis))?;
+    let told = cluster.head(&Inquiry::Drain(name, millis))?;
     if let Some(why) = told["error"].as_str() {
         return Err(Error::new(ErrorKind::InvalidInput, why.to_string()).with_hint(text(&told["help"])).into());
     }
@@ -66,7 +66,7 @@ pub(in crate::cli) fn drain(arguments: &DrainArguments) -> Result<(), Stop> {
             return Err(still_there(&address).into());
         }
         // One that does not answer is gone in a moment.
-        let now = cluster.one(&address, Inquiry::Leaving).map(|leaving| waits_for(&leaving)).unwrap_or_default();
+        let now = cluster.one(&address, &Inquiry::Leaving).map(|leaving| waits_for(&leaving)).unwrap_or_default();
         if !now.is_empty() && now != said {
             warn(&format!("{} waits for {now}", place(&address)));
             said = now;

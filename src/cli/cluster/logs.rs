@@ -56,7 +56,7 @@ fn files(cluster: &Asked, node: Option<&str>) -> Result<Vec<Value>> {
         None => cluster.all(&Inquiry::Files)?,
         Some(node) => {
             let address = text(&cluster.find(node)?["address"]);
-            let told = cluster.one(&address, Inquiry::Files)?;
+            let told = cluster.one(&address, &Inquiry::Files)?;
             vec![(address, told)]
         }
     };
@@ -91,7 +91,7 @@ fn print(cluster: &Asked, address: &str, file: &str, arguments: &LogsArguments) 
     let (mut identity, mut silent) = (Value::Null, 0);
     loop {
         let part = Part { file: file.to_string(), from };
-        let told = match cluster.one(address, Inquiry::File(part)) {
+        let told = match cluster.one(address, &Inquiry::File(part)) {
             // What is followed may be back in a moment.
             Err(_) if arguments.follow && silent < MAX_SILENCE && !identity.is_null() => {
                 silent += 1;
