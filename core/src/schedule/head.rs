@@ -462,11 +462,11 @@ impl Head {
         }
     }
 
-    /// A soft wish for a node is a firm one while that node is there and could do it: it waits for it.
+    /// A soft wish for a node is a firm one while that node is there, stays and could do it: it waits for it.
     fn strategy_now<'a>(&self, shape: &'a Shape) -> Cow<'a, Strategy> {
         let Strategy::Node { node, soft: true } = shape.strategy else { return Cow::Borrowed(&shape.strategy) };
         let firm = Strategy::Node { node, soft: false };
-        let could = |member: &Member| member.as_candidate(node).could(&shape.demand, &firm);
+        let could = |member: &Member| !member.is_leaving && member.as_candidate(node).could(&shape.demand, &firm);
         match self.members.get(&node).is_some_and(could) {
             true => Cow::Owned(firm),
             false => Cow::Borrowed(&shape.strategy),
