@@ -50,9 +50,8 @@ impl Shell {
 
     /// Tells a node that leaves how many drivers it has, when that changed.
     pub(super) fn look_at_drivers(&mut self) {
-        let leaving = self.node.leaving();
         let drivers = self.drivers();
-        if leaving.time.is_some() && leaving.drivers != drivers {
+        if self.node.drivers_waited_for().is_some_and(|known| known != drivers) {
             self.post(Event::Drivers(drivers));
         }
     }

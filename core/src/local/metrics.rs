@@ -1,5 +1,7 @@
 //! What there is to measure of this node, as text: its own state and the metrics of its users.
 
+use std::collections::BTreeMap;
+
 use super::shell::Shell;
 use crate::metrics::{Update, gauge};
 use crate::resources::Resources;
@@ -46,7 +48,26 @@ impl Shell {
             gauge("sheaf_store_bytes", "Bytes of the objects in the store.", &bytes),
             gauge("sheaf_resources_total", "Resources of this node.", &amounts(self.node.total())),
             gauge("sheaf_resources_free", "Resources of this node that nothing holds.", &amounts(self.node.free())),
+            self.head_metrics(),
             self.metrics.text(),
+        ]
+        .concat()
+    }
+
+    /// What the head knows of the cluster; nothing elsewhere.
+    fn head_metrics(&self) -> String {
+        let Some(head) = &self.head else { return String::new() };
+        let (dead, left) = head.gone();
+        let mut counts = BTreeMap::from([("alive", 0), ("silent", 0), ("draining", 0), ("dead", dead), ("left", left)]);
+        for node in head.nodes() {
+            *counts.entry(head.state_of(node)).or_default() += 1;
+        }
+        let nodes: Vec<_> =
+            counts.into_iter().map(|(state, count)| (vec![("state", state.to_string())], count as f64)).collect();
+        let waiting = [(Vec::new(), head.waiting() as f64)];
+        [
+            gauge("sheaf_head_nodes", "Nodes that the head has known since it began, by state.", &nodes),
+            gauge("sheaf_head_leases_waiting", "Leases that nodes want and that no node has room for.", &waiting),
         ]
         .concat()
     }

@@ -1,6 +1,7 @@
 """What happens at the limits: of the store, of open files, of CPUs and GPUs; and what dead workers leave running."""
 
 import os
+import re
 import subprocess
 import tempfile
 import time
@@ -60,6 +61,33 @@ print(ray.get(ray.put(np.ones(40_000))).sum())
 """
     done = processes.run_driver(code)
     assert done.stdout == "True True\n7\n40000.0\n", done.stderr
+
+
+def test_a_full_store_names_what_made_its_objects_and_who_holds_them() -> None:
+    done = processes.run_driver("""
+import os
+import re
+import numpy as np
+import sheaf as ray
+ray.init(object_store_memory=20_000_000, num_cpus=1)
+
+@ray.remote
+def made():
+    return np.zeros(8_000_000, np.uint8)
+
+refs = [made.remote(), ray.put(np.ones(9_000_000, np.uint8))]
+held = ray.get(refs)
+try:
+    ray.put(np.zeros(7_000_000, np.uint8))
+except ray.exceptions.ObjectStoreFullError as error:
+    print(error)
+print(os.getpid())
+""")
+    *lines, pid = done.stdout.splitlines()
+    larger, other = [line for line in lines if line.startswith("  object-")]
+    me = rf"a driver \(pid {pid}\)"
+    assert re.search(rf"90\d+ bytes, made by put by {me}, read by {me}, referenced by {me}$", larger), done
+    assert re.search(rf"80\d+ bytes, made by made \(pid \d+\), read by {me}, referenced by {me}$", other), done
 
 
 @pytest.mark.parametrize("end", ["cancel", "shutdown"])

@@ -93,6 +93,12 @@ impl Node {
         self.drains.own.is_some()
     }
 
+    /// How many drivers this node waits for, if it leaves.
+    #[must_use]
+    pub fn drivers_waited_for(&self) -> Option<usize> {
+        self.drains.own.as_ref().map(|own| own.drivers)
+    }
+
     /// Whether what comes now comes too late.
     pub(super) fn is_overdue(&self) -> bool {
         self.drains.own.as_ref().is_some_and(|own| own.is_overdue)

@@ -1,12 +1,13 @@
 //! HTTP on the port of a node, beside Arrow Flight: for people, scripts and scrapers, who speak HTTP/1.1 or HTTP/2.
 //!
 //! `routes` is the one table of what is served. `guard` stands before all of it, Flight included; `reply` turns answers
-//! and errors into JSON; `packages` keeps files for the cluster, `jobs` is what submits and follows jobs. `client` is the
-//! other side of all this, for the command line.
+//! and errors into JSON; `packages` keeps files for the cluster, `jobs` is what submits and follows jobs, `metrics` is for
+//! Prometheus. `client` is the other side of all this, for the command line.
 
 mod client;
 mod guard;
 mod jobs;
+mod metrics;
 mod packages;
 mod reply;
 
@@ -59,6 +60,7 @@ struct Site {
 fn routes() -> Router<Site> {
     Router::new()
         .route("/api/version", get(version))
+        .route("/metrics", get(metrics::metrics))
         .route("/api/packages/{sha256}", put(packages::store).get(packages::read))
         .route("/api/jobs", post(jobs::submit).get(jobs::list))
         .route("/api/jobs/", post(jobs::submit).get(jobs::list))
