@@ -291,7 +291,7 @@ def test_every_node_serves_metrics(looked_at: Cluster) -> None:
     def count(where: str) -> None:
         from sheaf.util.metrics import Counter, Histogram
 
-        Counter("seen", "What was\n\"seen\"", tag_keys=("where",)).inc(2, {"where": where})
+        Counter("seen", 'What was\n"seen"', tag_keys=("where",)).inc(2, {"where": where})
         Histogram("took", "How long it took", boundaries=[1.0, 10.0]).observe(3)
 
     ray.get([count.options(**A).remote("here"), count.options(**B).remote('th"ere')], timeout=SECONDS)

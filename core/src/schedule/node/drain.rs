@@ -15,6 +15,8 @@ use crate::ids::{NodeId, ObjectId};
 use crate::link::Link;
 use crate::schedule::message::{Failure, Hold, NodeMessage, Outcome, Stop, ToHead};
 
+/// How often a node that leaves looks whether it may, in milliseconds: it goes through all that it stores.
+const LOOK_EVERY: u64 = 20;
 /// How long a node whose time is over waits for objects to be copied and leases to come back, in milliseconds.
 const LAST_COPIES: u64 = 10_000;
 /// How long after that it waits for the head to let it go, in milliseconds.
@@ -29,7 +31,7 @@ pub(super) struct Drains {
 }
 
 /// That this node leaves.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Own {
     until: Moment,
     /// What is over its time has been ended.
@@ -39,6 +41,7 @@ struct Own {
     lost: BTreeSet<ObjectId>,
     /// Drivers here, whose objects and tasks go with this node.
     drivers: usize,
+    looked_at: Moment,
     has_told: bool,
     has_left: bool,
 }
@@ -69,11 +72,7 @@ impl Node {
         let until = self.now + millis;
         match &mut self.drains.own {
             Some(own) => own.until = until,
-            None => {
-                let (kept, lost) = (BTreeSet::new(), BTreeSet::new());
-                let own = Own { until, is_overdue: false, kept, lost, drivers: 0, has_told: false, has_left: false };
-                self.drains.own = Some(own);
-            }
+            None => self.drains.own = Some(Own { until, ..Own::default() }),
         }
         // What waits here is run elsewhere.
         self.dispatch_all();
@@ -130,8 +129,10 @@ impl Node {
 
     /// Does what can be done towards leaving.
     pub(super) fn go_on_leaving(&mut self) {
-        let Some(own) = &self.drains.own else { return };
-        let (until, now) = (own.until, self.now);
+        let now = self.now;
+        let Some(own) = self.drains.own.as_mut().filter(|own| now.since(own.looked_at) >= LOOK_EVERY) else { return };
+        own.looked_at = now;
+        let until = own.until;
         let is_late = now >= until;
         if is_late && !own.is_overdue {
             self.end_overdue();
