@@ -231,6 +231,43 @@ def test_logs_are_listed_and_printed(looked_at: Cluster, tmp_path: Path) -> None
         assert follows.wait(SECONDS) != 0
 
 
+def metrics(cluster: Cluster, number: int) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
+    """What a node serves, by name and tags."""
+    with urllib.request.urlopen(f"http://{place(cluster, number)}/metrics", timeout=SECONDS) as answer:
+        assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+        families = list(text_string_to_metric_families(answer.read().decode()))
+    names = [family.name for family in families]
+    assert len(names) == len(set(names)), "a family is told twice"
+    assert all(family.documentation and family.type != "unknown" for family in families)
+    told: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
+    for sample in (sample for family in families for sample in family.samples):
+        tags = tuple(sorted((name, value) for name, value in sample.labels.items() if name != "node"))
+        assert told.setdefault(sample.name, {}).setdefault(tags, sample.value) == sample.value, "a sample is told twice"
+    return told
+
+
+def test_every_node_serves_metrics(looked_at: Cluster) -> None:
+    @ray.remote(num_cpus=0)
+    def count(where: str) -> None:
+        from sheaf.util.metrics import Counter, Histogram
+
+        Counter("seen", 'What was\n"seen"', tag_keys=("where",)).inc(2, {"where": where})
+        Histogram("took", "How long it took", boundaries=[1.0, 10.0]).observe(3)
+
+    ray.get([count.options(**A).remote("here"), count.options(**B).remote('th"ere')], timeout=SECONDS)
+    seen = {0: (("where", "here"),), 1: (("where", 'th"ere'),)}
+    for number, tags in seen.items():
+        assert becomes_true(lambda: metrics(looked_at, number).get("seen_total") == {tags: 2}, SECONDS)  # noqa: B023
+        told = metrics(looked_at, number)
+        assert told["took_bucket"][(("le", "1"),)] == 0
+        assert told["took_bucket"][(("le", "10"),)] == told["took_count"][()] == 1
+        assert told["sheaf_resources_total"][(("name", "CPU"),)] == 2
+    assert metrics(looked_at, 0)["sheaf_head_nodes"][(("state", "alive"),)] == 2
+    assert metrics(looked_at, 0)["sheaf_head_leases_waiting"] == {(): 0}
+    assert "sheaf_head_nodes" not in metrics(looked_at, 1)
+
+
+# The last ones: they leave this process without its connection.
 def test_a_node_that_does_not_answer_hides_no_other(pair: Any) -> None:
     cluster = pair()
     lost: Member = cluster.members[1]
@@ -269,39 +306,3 @@ def test_every_driver_is_warned_of_what_nobody_has(looked_at: Cluster) -> None:
             assert child.returncode == 0
     # Words for drivers are not those of nodes.
     assert "impossible" not in looked_at.members[0].said()
-
-
-def metrics(cluster: Cluster, number: int) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
-    """What a node serves, by name and tags."""
-    with urllib.request.urlopen(f"http://{place(cluster, number)}/metrics", timeout=SECONDS) as answer:
-        assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
-        families = list(text_string_to_metric_families(answer.read().decode()))
-    names = [family.name for family in families]
-    assert len(names) == len(set(names)), "a family is told twice"
-    assert all(family.documentation and family.type != "unknown" for family in families)
-    told: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
-    for sample in (sample for family in families for sample in family.samples):
-        tags = tuple(sorted((name, value) for name, value in sample.labels.items() if name != "node"))
-        assert told.setdefault(sample.name, {}).setdefault(tags, sample.value) == sample.value, "a sample is told twice"
-    return told
-
-
-def test_every_node_serves_metrics(looked_at: Cluster) -> None:
-    @ray.remote(num_cpus=0)
-    def count(where: str) -> None:
-        from sheaf.util.metrics import Counter, Histogram
-
-        Counter("seen", 'What was\n"seen"', tag_keys=("where",)).inc(2, {"where": where})
-        Histogram("took", "How long it took", boundaries=[1.0, 10.0]).observe(3)
-
-    ray.get([count.options(**A).remote("here"), count.options(**B).remote('th"ere')], timeout=SECONDS)
-    seen = {0: (("where", "here"),), 1: (("where", 'th"ere'),)}
-    for number, tags in seen.items():
-        assert becomes_true(lambda: metrics(looked_at, number).get("seen_total") == {tags: 2}, SECONDS)  # noqa: B023
-        told = metrics(looked_at, number)
-        assert told["took_bucket"][(("le", "1.0"),)] == 0
-        assert told["took_bucket"][(("le", "10.0"),)] == told["took_count"][()] == 1
-        assert told["sheaf_resources_total"][(("name", "CPU"),)] == 2
-    assert metrics(looked_at, 0)["sheaf_head_nodes"][(("state", "alive"),)] == 2
-    assert metrics(looked_at, 0)["sheaf_head_leases_waiting"] == {(): 0}
-    assert "sheaf_head_nodes" not in metrics(looked_at, 1)
