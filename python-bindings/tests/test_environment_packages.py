@@ -87,7 +87,7 @@ def test_links_are_followed_and_lead_nowhere_twice(tmp_path):
 def test_the_same_files_are_the_same_package_whenever_they_were_written(tmp_path, monkeypatch):
     one = Depot(Cache(tmp_path / "one"))
     first, second = (filled(tmp_path / name / "project", a="1", b="2") for name in "xy")
-    os.utime(second / "a.py", (1, 1))
+    os.utime(second / "b.py", (1, 1))
     known = [one.pack(name, "p.zip", packages.files_of(folder)) for name, folder in (("x", first), ("y", second))]
     assert known[0] == known[1]
     (second / "a.py").write_text("3")
