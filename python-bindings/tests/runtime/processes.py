@@ -51,9 +51,19 @@ def held() -> set[str]:
     """What this process holds: its children, threads, and open files."""
     children = {f"process {child.pid}" for child in psutil.Process().children()}
     # Libraries of numbers start threads of their own when they are first used.
-    tasks = {f"thread {(path / 'comm').read_text().strip()} {path.name}" for path in Path("/proc/self/task").iterdir()}
-    threads = {task for task in tasks if "sheaf" in task} | {f"thread {each.name}" for each in threading.enumerate()}
+    threads = {f"thread {name} {tid}" for name, tid in tasks() if "sheaf" in name}
+    threads |= {f"thread {each.name}" for each in threading.enumerate()}
     return children | threads | {f"file {file.name} {target}" for file, target in open_files()}
+
+
+def tasks() -> Iterator[tuple[str, str]]:
+    """Name and id of every thread of this process, also of those that Python does not know."""
+    for task in Path("/proc/self/task").iterdir():
+        try:
+            yield (task / "comm").read_text().strip(), task.name
+        except (FileNotFoundError, ProcessLookupError):
+            # It ended after it was listed.
+            continue
 
 
 def open_files() -> Iterator[tuple[Path, str]]:
