@@ -40,9 +40,14 @@ impl Value {
         }
     }
 
-    pub(super) fn shared(client: &Weak<Client>, object: ObjectId, file: &OwnedFd, size: u64) -> std::io::Result<Self> {
+    pub(super) fn shared(
+        client: &Weak<Client>,
+        object: (ObjectId, u64),
+        file: &OwnedFd,
+        size: u64,
+    ) -> std::io::Result<Self> {
         // Told to the node when it is dropped, also when the mapping fails.
-        let reading = Reading { client: Weak::clone(client), object };
+        let reading = Reading::new(client, object);
         Ok(Self::Shared(Arc::new(SharedValue { mapping: Mapping::new(file, size)?, _reading: reading })))
     }
 }
@@ -240,10 +245,12 @@ impl Answers {
             None => None,
         };
         let reply = match (answer, object, file) {
-            (Answer::Stored(object, size), _, Some(file)) => match Value::shared(client, object, &file, size) {
-                Ok(value) => Reply::Value(value),
-                Err(error) => Reply::Refused(format!("{object} cannot be mapped: {error}"), false),
-            },
+            (Answer::Stored { object, size, edition }, _, Some(file)) => {
+                match Value::shared(client, (object, edition), &file, size) {
+                    Ok(value) => Reply::Value(value),
+                    Err(error) => Reply::Refused(format!("{object} cannot be mapped: {error}"), false),
+                }
+            }
             (Answer::Inline(bytes), _, _) => Reply::Value(Value::Inline(Arc::new(bytes.into_vec()))),
             (Answer::Failed(reason), _, _) => Reply::Failed(reason),
             (Answer::There(object), _, _) => {

@@ -1,6 +1,6 @@
 //! Values that a process has had and holds references to: objects never change, so asking again would bring the same.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Weak};
 
 use super::Value;
@@ -11,6 +11,8 @@ use crate::ids::ObjectId;
 const INLINE_BYTES: usize = 16 << 20;
 /// Objects of which something is known, likewise.
 const OBJECTS: usize = 100_000;
+/// Large values that stay mapped when nobody here uses them: mapping one again costs more than reading it.
+const KEPT: usize = 16;
 
 /// What is kept.
 #[derive(Default)]
@@ -19,6 +21,8 @@ pub(super) struct Cache {
     bytes: usize,
     /// Large values, as long as somebody holds them.
     shared: HashMap<ObjectId, Weak<SharedValue>>,
+    /// The last of them, held until the node wants their memory.
+    kept: VecDeque<(ObjectId, Arc<SharedValue>)>,
     /// Objects that are known to be there.
     ready: HashSet<ObjectId>,
 }
@@ -61,11 +65,36 @@ impl Cache {
         }
     }
 
+    /// Keeps a large value that was used now; says which is not kept any more.
+    #[must_use]
+    pub(super) fn keep(&mut self, object: ObjectId, value: &Value) -> Option<Arc<SharedValue>> {
+        let Value::Shared(shared) = value else { return None };
+        let before = self.let_go(object);
+        self.kept.push_back((object, Arc::clone(shared)));
+        let oldest = if self.kept.len() > KEPT { self.kept.pop_front() } else { None };
+        before.or(oldest.map(|(_, value)| value))
+    }
+
+    /// Does not keep it any more.
+    #[must_use]
+    pub(super) fn let_go(&mut self, object: ObjectId) -> Option<Arc<SharedValue>> {
+        let place = self.kept.iter().position(|(kept, _)| *kept == object)?;
+        self.kept.remove(place).map(|(_, value)| value)
+    }
+
     /// A reference is gone, and mostly the last one.
-    pub(super) fn forget(&mut self, object: ObjectId) {
+    #[must_use]
+    pub(super) fn forget(&mut self, object: ObjectId) -> Option<Arc<SharedValue>> {
         self.bytes -= self.inline.remove(&object).map_or(0, |bytes| bytes.len());
         self.shared.remove(&object);
         self.ready.remove(&object);
+        self.let_go(object)
+    }
+
+    /// Keeps nothing any more.
+    #[must_use]
+    pub(super) fn end(&mut self) -> VecDeque<(ObjectId, Arc<SharedValue>)> {
+        std::mem::take(&mut self.kept)
     }
 }
 
@@ -85,7 +114,7 @@ mod tests {
             cache.set_ready(object(number));
             assert!(cache.get(object(number)).is_some() && cache.bytes <= INLINE_BYTES);
         }
-        (0..20).for_each(|number| cache.forget(object(number)));
+        (0..20).for_each(|number| drop(cache.forget(object(number))));
         assert_eq!((cache.bytes, cache.inline.len(), cache.ready.len()), (0, 0, 0));
     }
 }

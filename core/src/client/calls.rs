@@ -1,13 +1,14 @@
 //! The calls that a worker is given, runs, and answers.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 use serde_bytes::ByteBuf;
 
-use super::{Client, Value};
+use super::{Client, Reading, Value};
 use crate::Result;
 use crate::ids::{Attempt, ObjectId};
 use crate::wire::{Arguments, Ending, Given, Inbox, Run, ToNode, Work};
@@ -168,6 +169,21 @@ impl Client {
     }
 }
 
+/// A large value that came along, where this process still has it mapped, or mapped now.
+fn shared(client: &Weak<Client>, object: (ObjectId, u64), file: &OwnedFd, size: u64) -> std::io::Result<Value> {
+    let Some(here) = client.upgrade() else { return Value::shared(client, object, file, size) };
+    let value = match here.cached(object.0) {
+        Some(value @ Value::Shared(_)) => {
+            // One reader less than the node counts.
+            drop(Reading::new(client, object));
+            value
+        }
+        _ => Value::shared(client, object, file, size)?,
+    };
+    here.remember(object.0, &value);
+    Ok(value)
+}
+
 /// A call out of its message, with the files that came along. `None` when memory could not be mapped: the node hears
 /// that the call failed.
 pub(super) fn take(run: Run, inbox: &mut Inbox, client: &Weak<Client>, calls: &Calls) -> std::io::Result<Option<Call>> {
@@ -177,7 +193,7 @@ pub(super) fn take(run: Run, inbox: &mut Inbox, client: &Weak<Client>, calls: &C
         let value = match given {
             Given::Known => return Ok(known.get(&object).cloned()),
             Given::Inline(bytes) => Value::Inline(Arc::new(bytes.into_vec())),
-            Given::Stored(size) => match Value::shared(client, object, &inbox.take_file()?, size) {
+            Given::Stored { size, edition } => match shared(client, (object, edition), &inbox.take_file()?, size) {
                 Ok(value) => value,
                 Err(error) => {
                     broken = Some(format!("{object} cannot be mapped: {error}"));

@@ -6,9 +6,12 @@
 mod answers;
 mod cache;
 mod calls;
+mod forks;
 mod groups;
 mod lines;
+mod made;
 mod packing;
+mod questions;
 mod streams;
 
 use std::os::fd::OwnedFd;
@@ -22,10 +25,9 @@ use serde_bytes::ByteBuf;
 
 use crate::ids::{ClientId, NodeId, ObjectId, TaskId};
 use crate::metrics::Update;
-use crate::store::memory::Draft;
 use crate::wire::{
-    Answer, Arguments, CallOptions, INLINE_BYTES, Inbox, Line, MadeHere, NodeInfo, ObjectInfo, Outbox, Submission,
-    ToClient, ToNode, Wish,
+    Answer, Arguments, CallOptions, INLINE_BYTES, Inbox, Kept, Line, MadeHere, Outbox, Submission, ToClient, ToNode,
+    Wish,
 };
 use crate::{Error, ErrorKind, Result, env};
 
@@ -36,6 +38,7 @@ use calls::Calls;
 pub use calls::{Call, Next};
 pub use groups::Amounts;
 pub(crate) use lines::Lines;
+use made::Memory;
 use packing::Layout;
 pub use packing::parts_of;
 pub use streams::Item;
@@ -79,6 +82,7 @@ pub struct Client {
     streams: Arc<Streams>,
     lines: Arc<Lines>,
     cache: Mutex<Cache>,
+    memory: Memory,
     next_question: AtomicU64,
     next_number: AtomicU64,
     next_options: AtomicU32,
@@ -119,6 +123,7 @@ impl Client {
             streams: Arc::default(),
             lines: Arc::default(),
             cache: Mutex::default(),
+            memory: Memory::default(),
             next_question: AtomicU64::new(1),
             next_number: AtomicU64::new(1),
             next_options: AtomicU32::new(1),
@@ -187,6 +192,9 @@ impl Client {
     pub fn close(&self) {
         if self.is_here() {
             let socket = self.writer.lock().socket.take();
+            self.memory.end();
+            let gone = self.cache.lock().end();
+            drop(gone);
             // The thread that listens has a descriptor of its own.
             let _ = socket.map(|socket| socket.shutdown(std::net::Shutdown::Both));
         }
@@ -255,40 +263,6 @@ impl Client {
         Ok(object)
     }
 
-    /// A value for the node: a small one within the message, a large one in shared memory.
-    pub(crate) fn make(&self, parts: &[&[u8]]) -> Result<(MadeHere, Vec<OwnedFd>)> {
-        let layout = Layout::of(parts);
-        if layout.size <= INLINE_BYTES {
-            return Ok((MadeHere::Inline(ByteBuf::from(layout.pack(parts))), Vec::new()));
-        }
-        let size = layout.size as u64;
-        let room = self.reserve(size)?;
-        let write = || {
-            let draft = Draft::new(size)?;
-            draft.write(&layout.header, 0)?;
-            for (part, place) in parts.iter().zip(&layout.places) {
-                draft.write(part, *place as u64)?;
-            }
-            draft.seal()
-        };
-        let memory = write().map_err(|error| {
-            let _ = self.send(&ToNode::Unreserve(room), Vec::new());
-            Error::new(ErrorKind::MemoryLimit, format!("{size} bytes of shared memory cannot be had: {error}"))
-        })?;
-        Ok((MadeHere::Stored(size, room), vec![memory]))
-    }
-
-    fn reserve(&self, size: u64) -> Result<u64> {
-        let room = self.questions(1);
-        match self.inquire(room, &ToNode::Reserve(room, size))? {
-            Answer::Ready => Ok(room),
-            Answer::Refused(why, is_disk) => {
-                Err(Error::new(if is_disk { ErrorKind::DiskFull } else { ErrorKind::MemoryLimit }, why))
-            }
-            _ => Err(Error::internal("the node gave room and did not say so")),
-        }
-    }
-
     fn inquire(&self, question: u64, message: &ToNode) -> Result<Answer> {
         let batch = self.answers.open(question, 1);
         self.send(message, Vec::new())?;
@@ -318,7 +292,8 @@ impl Client {
     /// One reference less is held here.
     pub fn drop_ref(&self, object: ObjectId) {
         if self.is_here() {
-            self.cache.lock().forget(object);
+            let gone = self.cache.lock().forget(object);
+            drop(gone);
             // A node that is gone holds nothing.
             let _ = self.send(&ToNode::DropRef(object), Vec::new());
         }
@@ -358,9 +333,24 @@ impl Client {
         self.cache.lock().is_ready(object)
     }
 
-    /// Keeps a value for the next one who asks.
+    /// Keeps a value for the next one who asks: a large one until the node wants its memory.
     pub fn remember(&self, object: ObjectId, value: &Value) {
-        self.cache.lock().insert(object, value);
+        let gone = {
+            let mut cache = self.cache.lock();
+            cache.insert(object, value);
+            cache.keep(object, value)
+        };
+        drop(gone);
+    }
+
+    fn let_go(&self, kept: Kept) {
+        match kept {
+            Kept::Made(number) => self.memory.let_go(number),
+            Kept::Read(object) => {
+                let gone = self.cache.lock().let_go(object);
+                drop(gone);
+            }
+        }
     }
 
     /// Stops the task that makes an object: `force` with its worker, `recursive` with the tasks it submitted.
@@ -379,138 +369,12 @@ impl Client {
         self.send(&ToNode::Kill(actor, for_good), Vec::new())
     }
 
-    /// Gives an actor a name, with what others need to call it. If it is taken, who has it.
-    ///
-    /// # Errors
-    /// As every method.
-    pub fn claim_name(
-        &self,
-        name: &str,
-        actor: ObjectId,
-        meta: &[u8],
-        is_detached: bool,
-    ) -> Result<Option<(ObjectId, Vec<u8>)>> {
-        let question = self.questions(1);
-        let meta = ByteBuf::from(meta);
-        let claim = ToNode::ClaimName(question, name.to_string(), actor, meta, is_detached);
-        match self.inquire(question, &claim)? {
-            Answer::Named(actor, meta) => Ok(Some((actor, meta.into_vec()))),
-            _ => Ok(None),
-        }
-    }
-
-    /// The actor that has a name, and what is needed to call it.
-    ///
-    /// # Errors
-    /// As every method.
-    pub fn look_up(&self, name: &str) -> Result<Option<(ObjectId, Vec<u8>)>> {
-        let question = self.questions(1);
-        match self.inquire(question, &ToNode::LookUp(question, name.to_string()))? {
-            Answer::Named(actor, meta) => Ok(Some((actor, meta.into_vec()))),
-            _ => Ok(None),
-        }
-    }
-
-    /// Names of actors that begin so.
-    ///
-    /// # Errors
-    /// As every method.
-    pub fn names(&self, prefix: &str) -> Result<Vec<String>> {
-        let question = self.questions(1);
-        match self.inquire(question, &ToNode::Names(question, prefix.to_string()))? {
-            Answer::Texts(names) => Ok(names),
-            _ => Ok(Vec::new()),
-        }
-    }
-
-    /// Waits until the node has answered what it could answer at once of all that was asked before.
-    ///
-    /// # Errors
-    /// As every method.
-    pub fn ping(&self) -> Result<()> {
-        let question = self.questions(1);
-        self.inquire(question, &ToNode::Ping(question)).map(|_| ())
-    }
-
-    /// The nodes that are there.
-    ///
-    /// # Errors
-    /// As every method.
-    pub fn nodes(&self) -> Result<Vec<NodeInfo>> {
-        let question = self.questions(1);
-        match self.inquire(question, &ToNode::Nodes(question))? {
-            Answer::Nodes(nodes) => Ok(nodes),
-            _ => Ok(Vec::new()),
-        }
-    }
-
-    /// Why an object is not ready.
-    ///
-    /// # Errors
-    /// As every method.
-    pub fn explain(&self, object: ObjectId) -> Result<String> {
-        let question = self.questions(1);
-        match self.inquire(question, &ToNode::Explain(question, object))? {
-            Answer::Texts(mut texts) => Ok(texts.pop().unwrap_or_default()),
-            _ => Ok(String::new()),
-        }
-    }
-
     /// Tells what happened to metrics of the user's.
     ///
     /// # Errors
     /// As every method.
     pub fn report_metrics(&self, updates: Vec<Update>) -> Result<()> {
         self.send(&ToNode::Metrics(updates), Vec::new())
-    }
-
-    /// The metrics of the node, in the text form of Prometheus.
-    ///
-    /// # Errors
-    /// As every method.
-    pub fn metrics_text(&self) -> Result<String> {
-        let question = self.questions(1);
-        match self.inquire(question, &ToNode::MetricsText(question))? {
-            Answer::Texts(mut texts) => Ok(texts.pop().unwrap_or_default()),
-            _ => Ok(String::new()),
-        }
-    }
-
-    /// Whether the task that makes an object is a call of an actor, and whether no node has what it, or (`Some(true)`)
-    /// its actor, waits for.
-    ///
-    /// # Errors
-    /// As every method.
-    pub fn about(&self, object: ObjectId) -> Result<(bool, Option<bool>)> {
-        let question = self.questions(1);
-        match self.inquire(question, &ToNode::About(question, object))? {
-            Answer::About(is_call, lacks_a_node) => Ok((is_call, lacks_a_node)),
-            _ => Ok((false, None)),
-        }
-    }
-
-    /// How many calls of this process to an actor have not ended.
-    ///
-    /// # Errors
-    /// As every method.
-    pub fn pending_calls(&self, actor: ObjectId) -> Result<u64> {
-        let question = self.questions(1);
-        match self.inquire(question, &ToNode::PendingCalls(question, actor))? {
-            Answer::Count(count) => Ok(count),
-            _ => Ok(0),
-        }
-    }
-
-    /// What is in the store of the node, the largest first.
-    ///
-    /// # Errors
-    /// As every method.
-    pub fn objects(&self) -> Result<Vec<ObjectInfo>> {
-        let question = self.questions(1);
-        match self.inquire(question, &ToNode::Objects(question))? {
-            Answer::Objects(objects) => Ok(objects),
-            _ => Ok(Vec::new()),
-        }
     }
 }
 
@@ -564,7 +428,7 @@ fn hear(
     match message {
         ToClient::Answer(question, answer) => {
             let file = match &answer {
-                Answer::Stored(_, _) => Some(inbox.take_file()?),
+                Answer::Stored { .. } => Some(inbox.take_file()?),
                 _ => None,
             };
             answers.arrived(client, question, answer, file);
@@ -586,6 +450,11 @@ fn hear(
             }
         }
         ToClient::Lines(printed) => printed.into_iter().for_each(|line| lines.push(line)),
+        ToClient::LetGo(kept) => {
+            if let Some(client) = client.upgrade() {
+                client.let_go(kept);
+            }
+        }
         ToClient::Exit => calls.end(),
         ToClient::Welcome(_, _) => {}
     }
@@ -602,12 +471,23 @@ fn has_ended() -> Error {
 pub(crate) struct Reading {
     client: std::sync::Weak<Client>,
     object: ObjectId,
+    edition: u64,
+    /// How often this process had been forked when it began.
+    forks: u64,
+}
+
+impl Reading {
+    fn new(client: &std::sync::Weak<Client>, (object, edition): (ObjectId, u64)) -> Self {
+        Self { client: std::sync::Weak::clone(client), object, edition, forks: forks::count() }
+    }
 }
 
 impl Drop for Reading {
     fn drop(&mut self) {
         if let Some(client) = self.client.upgrade().filter(|client| client.is_here()) {
-            let _ = client.send(&ToNode::Release(self.object), Vec::new());
+            let Self { object, edition, forks, .. } = *self;
+            let unseen = forks != forks::count();
+            let _ = client.send(&ToNode::Release { object, edition, unseen }, Vec::new());
         }
     }
 }

@@ -28,6 +28,11 @@ impl Layout {
         Self { header, places, size }
     }
 
+    /// What goes where: the header, then each part.
+    pub(super) fn placed<'a>(&'a self, parts: &'a [&'a [u8]]) -> impl Iterator<Item = (&'a [u8], usize)> {
+        std::iter::once((&self.header[..], 0)).chain(parts.iter().copied().zip(self.places.iter().copied()))
+    }
+
     pub(super) fn pack(&self, parts: &[&[u8]]) -> Vec<u8> {
         let mut packed = Vec::with_capacity(self.size);
         packed.extend_from_slice(&self.header);

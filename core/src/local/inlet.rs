@@ -46,7 +46,7 @@ pub struct Reading {
 
 impl Drop for Reading {
     fn drop(&mut self) {
-        self.inlet.tell(Input::Close(self.object));
+        self.inlet.tell(Input::Close(self.object, self.content.edition));
     }
 }
 

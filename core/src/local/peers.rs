@@ -96,9 +96,9 @@ impl Shell {
     }
 
     /// Another node read an object to its end, or was cut off.
-    pub(super) fn close_for_peer(&mut self, object: ObjectId) {
+    pub(super) fn close_for_peer(&mut self, object: ObjectId, edition: u64) {
         let now = self.now();
-        self.store.release(now, PEERS, object);
+        self.store.release(now, PEERS, (object, edition), false);
         self.settle_store();
     }
 

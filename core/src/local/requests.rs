@@ -1,6 +1,7 @@
 //! What clients ask for.
 
 use std::io::{self, ErrorKind};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,7 +15,7 @@ use crate::schedule::{
     Event, Failure, GroupRequest, Kind, Made, Member, NameRequest, Outcome, Raised, Returned, Stop, TaskSpec,
 };
 use crate::store::Content;
-use crate::wire::{Answer, Arguments, Ending, MadeHere, NodeInfo, Submission, ToNode, Wish};
+use crate::wire::{Answer, Arguments, Ending, Lies, MadeHere, NodeInfo, Submission, ToNode, Wish};
 
 /// What of a call only its worker understands, as the node carries it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -67,9 +68,9 @@ impl Shell {
                 self.store.unreserve(now, id, question);
                 self.settle_store();
             }
-            ToNode::Release(object) => {
+            ToNode::Release { object, edition, unseen } => {
                 let now = self.now();
-                self.store.release(now, id, object);
+                self.store.release(now, id, (object, edition), unseen);
                 self.settle_store();
             }
             ToNode::Cancel(task, force, recursive) => self.post(Event::Cancel(task, Stop { force, recursive })),
@@ -198,17 +199,29 @@ impl Shell {
     fn made(&mut self, id: ClientId, object: ObjectId, attempt: Option<Attempt>, made: MadeHere) -> io::Result<Made> {
         match made {
             MadeHere::Inline(bytes) => Ok(Made::Inline(Bytes::from(bytes.into_vec()))),
-            MadeHere::Stored(size, room) => {
-                let Some(client) = self.clients.get_mut(&id) else { return Err(unknown("a client that is gone")) };
-                let memory = client.inbox.take_file()?;
+            MadeHere::Stored { size, room, lies } => {
+                let (memory, kept_as) = self.memory_of(id, room, lies)?;
                 let now = self.now();
                 let origin = Arc::from(self.origin(id, attempt));
-                let content = Content { memory, size, edition: self.next_edition(), origin };
+                let content = Content { memory, size, edition: self.next_edition(), origin, kept_as };
                 self.store.insert(now, id, room, object, content);
                 self.settle_store();
                 Ok(Made::Stored { size })
             }
         }
+    }
+
+    /// Where a client made a value, and the number by which it keeps that memory.
+    fn memory_of(&mut self, id: ClientId, room: u64, lies: Lies) -> io::Result<(OwnedFd, Option<u64>)> {
+        if lies == Lies::Again {
+            let again = self.store.again(id, room)?;
+            return again
+                .map(|(memory, number)| (memory, Some(number)))
+                .ok_or_else(|| unknown("memory to write again"));
+        }
+        let Some(client) = self.clients.get_mut(&id) else { return Err(unknown("a client that is gone")) };
+        let memory = client.inbox.take_file()?;
+        Ok((memory, (lies == Lies::Kept).then_some(room)))
     }
 
     fn ask(&mut self, id: ClientId, first: u64, objects: &[ObjectId], wish: Wish, blocks: bool) {

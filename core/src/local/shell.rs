@@ -67,7 +67,7 @@ pub(super) enum Input {
     Unreserve(u64),
     Fetched(ObjectId, NodeId, Fetched),
     Open(ObjectId, oneshot::Sender<std::result::Result<Reading, String>>),
-    Close(ObjectId),
+    Close(ObjectId, u64),
     Inquire(Inquiry, oneshot::Sender<String>),
     /// A batch of the head of that epoch is on disk, and whether that could not be done for a while.
     Saved {
@@ -259,6 +259,8 @@ impl Shell {
     /// Runs until it is told to end, or has to begin anew: then with what it leaves.
     pub(super) fn run(mut self) -> Option<(LocalOptions, Outside)> {
         self.prepare_workers();
+        // A head knows its own node before anybody asks.
+        self.look();
         let mut ready = [EpollEvent::empty(); EVENTS];
         while !self.is_over {
             let patience = self.wakes_at().since(self.now()).min(LOOK_EVERY) as u16;
@@ -331,7 +333,7 @@ impl Shell {
             }
             Input::Fetched(object, from, what) => self.fetch_ended(object, from, what),
             Input::Open(object, answer) => self.open_for_peer(object, answer),
-            Input::Close(object) => self.close_for_peer(object),
+            Input::Close(object, edition) => self.close_for_peer(object, edition),
             Input::Inquire(inquiry, answer) => self.inquired(inquiry, answer),
             Input::Saved { epoch, has_failed } => self.head_is_saved(epoch, has_failed),
             Input::Unsaved(why) => self.head_is_not_saved(&why),

@@ -1,6 +1,5 @@
 //! Handing objects out of the store, at once or when they are back from disk.
 
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::inlet::{Reading, Room};
@@ -8,7 +7,7 @@ use super::peers::PEERS;
 use super::shell::Shell;
 use crate::ids::{Attempt, ClientId, ObjectId};
 use crate::schedule::{Event, Failure, Outcome};
-use crate::store::{Content, Opened, StoreAction};
+use crate::store::{Content, Here, Opened, StoreAction};
 use crate::wire::{Answer, Given, Run, ToClient};
 
 /// Who wants objects out of the store.
@@ -28,7 +27,7 @@ pub(super) struct Delivery {
     to: Recipient,
     /// What is not opened yet.
     missing: Vec<ObjectId>,
-    opened: Vec<(ObjectId, OwnedFd, u64)>,
+    opened: Vec<Here>,
 }
 
 impl Recipient {
@@ -56,7 +55,7 @@ impl Shell {
         let mut later = Vec::new();
         for object in std::mem::take(&mut delivery.missing) {
             match self.store.open(now, id, object) {
-                Ok(Opened::Here(memory, size)) => delivery.opened.push((object, memory, size)),
+                Ok(Opened::Here(here)) => delivery.opened.push(here),
                 Ok(Opened::Later) => later.push(object),
                 Ok(Opened::Nowhere) => return self.give_up(delivery, object, "it is not in the store", true),
                 Err(error) => {
@@ -77,18 +76,17 @@ impl Shell {
     fn hand_over(&mut self, delivery: Delivery) {
         match delivery.to {
             Recipient::Question(id, question) => {
-                let Some((object, memory, size)) = delivery.opened.into_iter().next() else { return };
+                let Some(here) = delivery.opened.into_iter().next() else { return };
                 if self.close_question(id, question).is_some() {
-                    self.answer(id, question, Answer::Stored(object, size), vec![memory]);
+                    let Here { object, memory, size, edition } = here;
+                    self.answer(id, question, Answer::Stored { object, size, edition }, vec![memory]);
                 } else {
-                    let now = self.now();
-                    self.store.release(now, id, object);
+                    self.not_read(id, &[here]);
                 }
             }
             Recipient::Peer(question) => {
-                let Some((object, memory, size)) = delivery.opened.into_iter().next() else { return };
-                let edition = self.store.edition(object).unwrap_or_default();
-                let content = Content { memory, size, edition, origin: Arc::default() };
+                let Some(Here { object, memory, size, edition }) = delivery.opened.into_iter().next() else { return };
+                let content = Content { memory, size, edition, origin: Arc::default(), kept_as: None };
                 let reading = Reading { content, object, inlet: self.inlet.clone() };
                 if let Some(answer) = self.readers.remove(&question) {
                     // One that is not wanted any more is closed as it is dropped.
@@ -99,10 +97,10 @@ impl Shell {
                 let mut files = Vec::new();
                 let mut opened = delivery.opened;
                 let given = run.function.iter_mut().chain(&mut run.needs);
-                for (object, value) in given.filter(|(_, value)| matches!(value, Given::Stored(_))) {
-                    if let Some(place) = opened.iter().position(|(id, _, _)| id == object) {
-                        let (_, memory, size) = opened.remove(place);
-                        *value = Given::Stored(size);
+                for (object, value) in given.filter(|(_, value)| matches!(value, Given::Stored { .. })) {
+                    if let Some(place) = opened.iter().position(|here| here.object == *object) {
+                        let Here { memory, size, edition, .. } = opened.remove(place);
+                        *value = Given::Stored { size, edition };
                         files.push(memory);
                     }
                 }
@@ -113,10 +111,7 @@ impl Shell {
 
     /// An object cannot be had: what needs it fails, or asks again for one that can be made anew.
     fn give_up(&mut self, delivery: Delivery, object: ObjectId, why: &str, is_gone: bool) {
-        let (id, now) = (delivery.to.client(), self.now());
-        for (opened, _, _) in &delivery.opened {
-            self.store.release(now, id, *opened);
-        }
+        self.not_read(delivery.to.client(), &delivery.opened);
         match delivery.to {
             Recipient::Question(id, question) if is_gone => self.post(Event::Get(id, question, object)),
             Recipient::Question(id, question) => {
@@ -157,12 +152,15 @@ impl Shell {
             for action in actions {
                 match action {
                     StoreAction::Spill(_, _, _) | StoreAction::ReadBack(_, _) => self.disk.take(action),
-                    StoreAction::Granted(PEERS, question) => self.room_answered(question, Ok(Room(question))),
+                    StoreAction::Granted(PEERS, question, _) => self.room_answered(question, Ok(Room(question))),
                     StoreAction::Refused(PEERS, question, refusal) => {
                         let why = self.told(&refusal);
                         self.room_answered(question, Err(why));
                     }
-                    StoreAction::Granted(id, question) => self.answer(id, question, Answer::Ready, Vec::new()),
+                    StoreAction::Granted(id, question, again) => {
+                        self.answer(id, question, Answer::Room(again), Vec::new());
+                    }
+                    StoreAction::LetGo(id, kept) => self.send(id, &ToClient::LetGo(kept), Vec::new()),
                     StoreAction::Refused(id, question, refusal) => {
                         let why = self.told(&refusal);
                         self.answer(id, question, Answer::Refused(why, refusal.is_disk_full), Vec::new());
@@ -204,10 +202,15 @@ impl Shell {
         let is_it = |delivery: &Delivery| matches!(&delivery.to, Recipient::Call(_, run) if run.attempt == attempt);
         let Some(place) = self.deliveries.iter().position(is_it) else { return false };
         let delivery = self.deliveries.remove(place);
-        let (id, now) = (delivery.to.client(), self.now());
-        for (opened, _, _) in &delivery.opened {
-            self.store.release(now, id, *opened);
-        }
+        self.not_read(delivery.to.client(), &delivery.opened);
         true
+    }
+
+    /// What was opened for someone is not handed over.
+    fn not_read(&mut self, id: ClientId, opened: &[Here]) {
+        let now = self.now();
+        for here in opened {
+            self.store.release(now, id, (here.object, here.edition), false);
+        }
     }
 }

@@ -593,7 +593,7 @@ fn as_run(
             Some(Some(bytes)) => Given::Inline(bytes.to_vec().into()),
             Some(None) => {
                 stored.push(object);
-                Given::Stored(0)
+                Given::Stored { size: 0, edition: 0 }
             }
             // An argument that was given before.
             None => Given::Known,

@@ -8,15 +8,20 @@ use std::ptr::NonNull;
 use std::slice;
 
 use nix::errno::Errno;
-use nix::fcntl::{F_ADD_SEALS, F_GET_SEALS, FallocateFlags, SealFlag, fallocate, fcntl};
+use nix::fcntl::{F_ADD_SEALS, F_GET_SEALS, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, munmap};
 use nix::sys::stat::fstat;
 use nix::sys::uio::pwrite;
+use nix::unistd::ftruncate;
+use parking_lot::Mutex;
 
-/// Nobody may write to what a reader has mapped, or cut it off under its feet.
-const SEALS: SealFlag =
-    SealFlag::F_SEAL_WRITE.union(SealFlag::F_SEAL_SHRINK).union(SealFlag::F_SEAL_GROW).union(SealFlag::F_SEAL_SEAL);
+/// Nobody may cut off under a reader's feet what it has mapped, or map it to write to it. Whoever has mapped it before
+/// the seals were set can write to it: that is [`Again`], which does when there are no readers any more.
+const SEALS: SealFlag = SealFlag::F_SEAL_FUTURE_WRITE
+    .union(SealFlag::F_SEAL_SHRINK)
+    .union(SealFlag::F_SEAL_GROW)
+    .union(SealFlag::F_SEAL_SEAL);
 
 /// Shared memory that is being written.
 #[derive(Debug)]
@@ -25,23 +30,29 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Takes so many bytes of memory. All of it is there from now on: a machine that has too little says so here, and
-    /// does not end whoever touches a page later.
+    /// Memory for so many bytes. All of them are to be written: that takes the memory, so that a machine that has too
+    /// little says so to the writer, and does not end a reader who touches a page later.
     ///
     /// # Errors
-    /// When there is not enough memory.
+    /// What the system says.
     pub fn new(size: u64) -> io::Result<Self> {
         let file = memfd_create(c"sheaf", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
-        if size > 0 {
-            fallocate(&file, FallocateFlags::empty(), 0, size as i64)?;
-        }
+        ftruncate(&file, size as i64)?;
         Ok(Self { file })
+    }
+
+    /// Maps it, so that it can be written once more after it is sealed.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn again(&self) -> io::Result<Again> {
+        Again::new(&self.file, fstat(&self.file)?.st_size as usize)
     }
 
     /// Writes bytes at a place. Writing does not map the pages, which takes half of the time.
     ///
     /// # Errors
-    /// What the system says.
+    /// What the system says, also when there is not enough memory.
     pub fn write(&self, mut bytes: &[u8], mut at: u64) -> io::Result<()> {
         while !bytes.is_empty() {
             match pwrite(&self.file, bytes, at as i64) {
@@ -56,7 +67,7 @@ impl Draft {
         Ok(())
     }
 
-    /// Ends the writing, for everybody and for good.
+    /// Ends the writing, for all who have not mapped it to write.
     ///
     /// # Errors
     /// What the system says.
@@ -65,6 +76,64 @@ impl Draft {
         Ok(self.file)
     }
 }
+
+/// Shared memory that this process has mapped to write to it, again and again.
+#[derive(Debug)]
+pub struct Again {
+    start: NonNull<u8>,
+    length: usize,
+    /// Whoever writes has it alone. Whether its pages are mapped already.
+    pages: Mutex<bool>,
+}
+
+impl Again {
+    #[expect(unsafe_code, reason = "mapping memory is unsafe")]
+    fn new(file: &OwnedFd, length: usize) -> io::Result<Self> {
+        let size = NonZeroUsize::new(length).ok_or(ErrorKind::InvalidInput)?;
+        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: a new mapping of a file that nobody cuts off: it is sealed before another process has it.
+        let start = unsafe { mmap(None, size, protection, MapFlags::MAP_SHARED, file, 0) }?;
+        Ok(Self { start: start.cast(), length, pages: Mutex::new(false) })
+    }
+
+    /// Writes each of these at its place.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] when one does not fit.
+    #[expect(unsafe_code, reason = "the memory is read by other processes")]
+    pub fn write<'a>(&self, parts: impl IntoIterator<Item = (&'a [u8], usize)>) -> io::Result<()> {
+        let mut has_pages = self.pages.lock();
+        if !std::mem::replace(&mut *has_pages, true) {
+            // In one go, and not with a fault for each. A kernel that cannot does without.
+            // SAFETY: the range is one mapping; the advice changes no byte.
+            let _ = unsafe { madvise(self.start.cast(), self.length, MmapAdvise::MADV_POPULATE_WRITE) };
+        }
+        for (part, at) in parts {
+            if at.checked_add(part.len()).is_none_or(|end| end > self.length) {
+                return Err(ErrorKind::InvalidInput.into());
+            }
+            // SAFETY: the place is within the mapping, and no safe reference to that exists: readers have mappings of
+            // their own, and the node says that there are none.
+            unsafe { self.start.add(at).copy_from_nonoverlapping(NonNull::from(part).cast(), part.len()) };
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Again {
+    #[expect(unsafe_code, reason = "the mapping is this one's alone")]
+    fn drop(&mut self) {
+        // SAFETY: nothing borrows from it.
+        let _ = unsafe { munmap(self.start.cast(), self.length) };
+    }
+}
+
+#[expect(unsafe_code, reason = "one thread at a time writes")]
+// SAFETY: the memory is not bound to a thread.
+unsafe impl Send for Again {}
+#[expect(unsafe_code, reason = "one thread at a time writes")]
+// SAFETY: writing takes the lock.
+unsafe impl Sync for Again {}
 
 /// Shared memory that this process reads.
 #[derive(Debug)]
@@ -85,7 +154,7 @@ impl Mapping {
             return Err(io::Error::new(ErrorKind::InvalidData, "the memory of an object is not sealed, or too short"));
         }
         let Some(size) = NonZeroUsize::new(length as usize) else { return Ok(Self { start: None, length: 0 }) };
-        // SAFETY: a new mapping of a file that cannot change or shrink any more.
+        // SAFETY: a new mapping of a file that cannot shrink any more, and does not change while the node knows of it.
         let start = unsafe { mmap(None, size, ProtFlags::PROT_READ, MapFlags::MAP_SHARED, file, 0) }?;
         Ok(Self { start: Some(start.cast()), length: size.get() })
     }
@@ -97,7 +166,7 @@ impl Deref for Mapping {
     #[expect(unsafe_code, reason = "the memory is mapped as long as this lives")]
     fn deref(&self) -> &[u8] {
         match self.start {
-            // SAFETY: `length` bytes are mapped there, and nobody can write to them.
+            // SAFETY: `length` bytes are mapped there, and nobody writes to them.
             Some(start) => unsafe { slice::from_raw_parts(start.as_ptr(), self.length) },
             None => &[],
         }
@@ -163,6 +232,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_was_mapped_before_it_was_sealed_can_be_written_once_more() {
+        let draft = Draft::new(10_000).unwrap();
+        draft.write(&[1; 10_000], 0).unwrap();
+        let again = draft.again().unwrap();
+        let mapping = Mapping::new(&draft.seal().unwrap(), 9_000).unwrap();
+        again.write([(&[2; 3][..], 4), (&[3; 2][..], 9_998)]).unwrap();
+        assert_eq!(mapping[..8], [1, 1, 1, 1, 2, 2, 2, 1]);
+        assert!(again.write([(&[3; 3][..], 9_998)]).is_err() && again.write([(&[3; 3][..], usize::MAX)]).is_err());
+    }
+
+    #[test]
     fn what_is_sealed_can_be_read_and_not_written() {
         let draft = Draft::new(10_000).unwrap();
         draft.write(b"first", 0).unwrap();
@@ -173,6 +253,7 @@ mod tests {
         assert_eq!((&mapping[..5], &mapping[9_996..], mapping[5_000]), (&b"first"[..], &b"last"[..], 0));
         assert!(pwrite(&file, b"x", 0).is_err());
         assert!(Mapping::new(&file, 10_001).is_err(), "it is too short");
+        assert!(Again::new(&file, 10_000).is_err(), "it is too late to map it to write");
         drop(file);
         assert_eq!(&mapping[..5], b"first");
         assert!(Mapping::new(&Draft::new(0).unwrap().seal().unwrap(), 0).unwrap().is_empty());

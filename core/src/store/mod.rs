@@ -1,10 +1,12 @@
 //! The objects of one node: in shared memory up to a limit, the least recently used beyond it on disk.
 //!
 //! [`Store`] decides and keeps account; whoever drives it moves the bytes ([`memory`], [`spill`]) and says what became
-//! of that. What a process has mapped stays in memory: taking it away would free nothing.
+//! of that. What a process has mapped stays in memory: taking it away would free nothing; it is asked for what it only
+//! keeps.
 
 mod holdings;
 pub mod memory;
+mod spare;
 pub mod spill;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -14,9 +16,10 @@ use std::sync::Arc;
 
 use crate::env::Moment;
 use crate::ids::{ClientId, ObjectId};
-use crate::wire::ObjectInfo;
+use crate::wire::{Kept, ObjectInfo};
 
 pub use holdings::{Holding, Totals};
+use spare::{Departed, Spare, Spares};
 use spill::Spilled;
 
 /// How long a request may wait for room, in milliseconds: readers may let go of objects, which can then be spilled.
@@ -28,8 +31,11 @@ pub enum StoreAction {
     Spill(ObjectId, OwnedFd, u64),
     /// Read an object back, and say [`Store::returned`].
     ReadBack(ObjectId, Arc<Spilled>),
-    /// A client has the room that it asked for.
-    Granted(ClientId, u64),
+    /// A client has the room that it asked for: in new memory, or where it made another object, by the number it gave
+    /// that.
+    Granted(ClientId, u64, Option<u64>),
+    /// A client is to let go of what it keeps.
+    LetGo(ClientId, Kept),
     /// It cannot have it.
     Refused(ClientId, u64, Refusal),
     /// An object can be opened now.
@@ -58,12 +64,25 @@ impl From<String> for Refusal {
 /// What can be had of an object at once.
 #[derive(Debug)]
 pub enum Opened {
-    /// Its memory, and its size.
-    Here(OwnedFd, u64),
+    /// Its memory is there.
+    Here(Here),
     /// It is on disk; [`StoreAction::Here`] or [`StoreAction::NotHere`] follows.
     Later,
     /// It is not in the store.
     Nowhere,
+}
+
+/// An object that someone reads, until [`Store::release`].
+#[derive(Debug)]
+pub struct Here {
+    /// Which one.
+    pub object: ObjectId,
+    /// Its memory.
+    pub memory: OwnedFd,
+    /// How much of it the object takes.
+    pub size: u64,
+    /// Which of its contents.
+    pub edition: u64,
 }
 
 /// The bytes of an object.
@@ -77,6 +96,8 @@ pub struct Content {
     pub edition: u64,
     /// What made it, for people.
     pub origin: Arc<str>,
+    /// The number by which whoever made it keeps the memory, to write it again.
+    pub kept_as: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -92,6 +113,12 @@ enum Body {
 #[derive(Debug)]
 struct Entry {
     size: u64,
+    /// The memory that it takes.
+    room: u64,
+    /// Who keeps that memory, and the number of it there.
+    maker: Option<(ClientId, u64)>,
+    /// Processes may read it that do not say when they are done.
+    is_read_unseen: bool,
     edition: u64,
     origin: Arc<str>,
     body: Body,
@@ -103,6 +130,14 @@ struct Entry {
 enum Request {
     Reserve(ClientId, u64),
     Return(ObjectId),
+}
+
+/// Room that is kept for an object.
+#[derive(Debug)]
+struct Reserved {
+    bytes: u64,
+    /// Where it is memory that is there.
+    spare: Option<Spare>,
 }
 
 #[derive(Debug)]
@@ -122,10 +157,15 @@ pub struct Store {
     used: u64,
     /// Bytes that are leaving.
     leaving: u64,
-    reserved: BTreeMap<(ClientId, u64), u64>,
+    reserved: BTreeMap<(ClientId, u64), Reserved>,
+    spares: Spares,
     entries: BTreeMap<ObjectId, Entry>,
+    /// By their editions too: an object that was lost can be here again.
+    departed: BTreeMap<(ObjectId, u64), Departed>,
     /// What may be spilled, the least recently used first.
     idle: BTreeSet<(u64, ObjectId)>,
+    /// What is read, and not asked back, likewise.
+    read: BTreeSet<(u64, ObjectId)>,
     clock: u64,
     waiting: VecDeque<Waiting>,
     /// Why the last object could not be spilled, and whether a disk is full.
@@ -143,8 +183,11 @@ impl Store {
             used: 0,
             leaving: 0,
             reserved: BTreeMap::new(),
+            spares: Spares::default(),
             entries: BTreeMap::new(),
+            departed: BTreeMap::new(),
             idle: BTreeSet::new(),
+            read: BTreeSet::new(),
             clock: 0,
             waiting: VecDeque::new(),
             broken_disk: None,
@@ -178,28 +221,47 @@ impl Store {
             );
             return self.actions.push(StoreAction::Refused(client, question, why.into()));
         }
+        if self.waiting.is_empty()
+            && let Some(spare) = self.spares.take(client, bytes)
+        {
+            let (room, number) = (spare.room, spare.number);
+            self.reserved.insert((client, question), Reserved { bytes: room, spare: Some(spare) });
+            return self.actions.push(StoreAction::Granted(client, question, Some(number)));
+        }
         self.waiting.push_back(Waiting { request: Request::Reserve(client, question), bytes, until: now + PATIENCE });
         self.make_room(now);
+    }
+
+    /// The memory that a client was given again, for an object that it wrote there; `None` when it was not.
+    ///
+    /// # Errors
+    /// When this process has too many open files.
+    pub fn again(&self, client: ClientId, question: u64) -> io::Result<Option<(OwnedFd, u64)>> {
+        let spare = self.reserved.get(&(client, question)).and_then(|reserved| reserved.spare.as_ref());
+        spare.map(|spare| Ok((spare.memory.try_clone()?, spare.number))).transpose()
     }
 
     /// Reserved room is not needed any more.
     pub fn unreserve(&mut self, now: Moment, client: ClientId, question: u64) {
         self.waiting
             .retain(|wait| !matches!(wait.request, Request::Reserve(by, number) if (by, number) == (client, question)));
-        if self.reserved.remove(&(client, question)).is_some() {
+        if let Some(Reserved { spare, .. }) = self.reserved.remove(&(client, question)) {
+            spare.into_iter().for_each(|spare| self.keep(spare));
             self.make_room(now);
         }
     }
 
     /// An object is there, in the room that was reserved for it.
     pub fn insert(&mut self, now: Moment, client: ClientId, question: u64, object: ObjectId, content: Content) {
-        let Content { memory, size, edition, origin } = content;
-        self.reserved.remove(&(client, question));
+        let Content { memory, size, edition, origin, kept_as } = content;
+        let reserved = self.reserved.remove(&(client, question));
+        let room = reserved.filter(|reserved| reserved.spare.is_some()).map_or(size, |reserved| reserved.bytes);
         self.remove(now, object);
-        self.used += size;
+        self.used += room;
         self.clock += 1;
         let (body, readers) = (Body::Memory(memory), BTreeMap::new());
-        let entry = Entry { size, edition, origin, body, readers, used_at: self.clock };
+        let (maker, used_at) = (kept_as.map(|number| (client, number)), self.clock);
+        let entry = Entry { size, room, maker, is_read_unseen: false, edition, origin, body, readers, used_at };
         self.idle.insert((self.clock, object));
         self.entries.insert(object, entry);
         self.make_room(now);
@@ -214,11 +276,13 @@ impl Store {
         let Some(entry) = self.entries.get_mut(&object) else { return Ok(Opened::Nowhere) };
         match &entry.body {
             Body::Memory(memory) | Body::Leaving(memory) => {
-                let opened = Opened::Here(memory.try_clone()?, entry.size);
+                let (memory, size, edition) = (memory.try_clone()?, entry.size, entry.edition);
                 self.idle.remove(&(entry.used_at, object));
+                self.read.remove(&(entry.used_at, object));
                 entry.used_at = self.clock;
+                self.read.insert((entry.used_at, object));
                 *entry.readers.entry(client).or_default() += 1;
-                Ok(opened)
+                Ok(Opened::Here(Here { object, memory, size, edition }))
             }
             Body::Returning(_) => Ok(Opened::Later),
             Body::Disk(spilled) => {
@@ -231,17 +295,24 @@ impl Store {
         }
     }
 
-    /// A client does not read an object any more.
-    pub fn release(&mut self, now: Moment, client: ClientId, object: ObjectId) {
-        let Some(entry) = self.entries.get_mut(&object) else { return };
+    /// A client does not read an object any more, in this edition; `unseen` when others may that it has made.
+    pub fn release(&mut self, now: Moment, client: ClientId, (object, edition): (ObjectId, u64), unseen: bool) {
+        let entry = self.entries.get_mut(&object).filter(|entry| entry.edition == edition);
+        let Some(entry) = entry.filter(|entry| entry.readers.contains_key(&client)) else {
+            return self.release_departed(now, client, (object, edition), unseen);
+        };
         let Some(count) = entry.readers.get_mut(&client) else { return };
         *count -= 1;
         if *count == 0 {
             entry.readers.remove(&client);
         }
-        if entry.readers.is_empty() && matches!(entry.body, Body::Memory(_)) {
-            self.idle.insert((entry.used_at, object));
-            self.make_room(now);
+        entry.is_read_unseen |= unseen;
+        if entry.readers.is_empty() {
+            self.read.remove(&(entry.used_at, object));
+            if matches!(entry.body, Body::Memory(_)) {
+                self.idle.insert((entry.used_at, object));
+                self.make_room(now);
+            }
         }
     }
 
@@ -249,12 +320,18 @@ impl Store {
     pub fn client_gone(&mut self, now: Moment, client: ClientId) {
         self.reserved.retain(|(by, _), _| *by != client);
         self.waiting.retain(|wait| !matches!(wait.request, Request::Reserve(by, _) if by == client));
+        self.keeper_gone(client);
         for (object, entry) in &mut self.entries {
-            if entry.readers.remove(&client).is_some()
-                && entry.readers.is_empty()
-                && matches!(entry.body, Body::Memory(_))
-            {
-                self.idle.insert((entry.used_at, *object));
+            if entry.readers.remove(&client).is_none() {
+                continue;
+            }
+            // It may have only closed its socket, and its children may live on.
+            entry.is_read_unseen = true;
+            if entry.readers.is_empty() {
+                self.read.remove(&(entry.used_at, *object));
+                if matches!(entry.body, Body::Memory(_)) {
+                    self.idle.insert((entry.used_at, *object));
+                }
             }
         }
         self.make_room(now);
@@ -264,11 +341,12 @@ impl Store {
     pub fn remove(&mut self, now: Moment, object: ObjectId) {
         let Some(entry) = self.entries.remove(&object) else { return };
         self.idle.remove(&(entry.used_at, object));
+        self.read.remove(&(entry.used_at, object));
         match entry.body {
-            Body::Memory(_) => self.used -= entry.size,
+            Body::Memory(_) => self.used -= entry.room,
             Body::Leaving(_) => {
-                self.used -= entry.size;
-                self.leaving -= entry.size;
+                self.used -= entry.room;
+                self.leaving -= entry.room;
             }
             Body::Returning(_) => {
                 let asked = self.waiting.len();
@@ -280,6 +358,7 @@ impl Store {
             }
             Body::Disk(_) => {}
         }
+        self.has_left(now, object, entry);
         self.make_room(now);
     }
 
@@ -289,12 +368,16 @@ impl Store {
             && let Body::Leaving(memory) = &entry.body
             && let Ok(memory) = memory.try_clone()
         {
-            self.leaving -= entry.size;
+            self.leaving -= entry.room;
             match outcome {
                 Ok(spilled) if entry.readers.is_empty() => {
-                    self.used -= entry.size;
+                    self.used -= entry.room;
                     self.broken_disk = None;
                     entry.body = Body::Disk(Arc::new(spilled));
+                    entry.room = entry.size;
+                    if let Some((client, number)) = entry.maker.take() {
+                        self.actions.push(StoreAction::LetGo(client, Kept::Made(number)));
+                    }
                 }
                 outcome => {
                     // Somebody reads it by now, or the disk does not take it.
@@ -315,7 +398,7 @@ impl Store {
         let is_full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
         self.broken_disk = Some((format!("{object} cannot be spilled to {error}"), is_full));
         for wait in std::mem::take(&mut self.waiting) {
-            let within = self.used + self.reserved.values().sum::<u64>() <= self.limit;
+            let within = self.used + self.reserved_bytes() <= self.limit;
             // Memory and disk are full: one object comes back beyond the limit, and what it leaves on the disk is room
             // for another one. Else nothing on the disk could be read any more.
             if is_full && within && matches!(wait.request, Request::Return(_)) {
@@ -350,6 +433,7 @@ impl Store {
 
     /// Time passed: those who waited too long hear that there is no room.
     pub fn tick(&mut self, now: Moment) {
+        self.let_go_of_old(now);
         while self.waiting.front().is_some_and(|wait| wait.until <= now) {
             if let Some(wait) = self.waiting.pop_front() {
                 self.refuse(&wait);
@@ -361,7 +445,8 @@ impl Store {
     /// When the store wants a [`Store::tick`] at the latest.
     #[must_use]
     pub fn wakes_at(&self) -> Option<Moment> {
-        self.waiting.front().map(|wait| wait.until)
+        let (waits, kept) = (self.waiting.front().map(|wait| wait.until), self.spares.goes_at());
+        waits.into_iter().chain(kept).min()
     }
 
     /// What is in the store, the largest first.
@@ -390,25 +475,32 @@ impl Store {
         self.entries.contains_key(&object)
     }
 
-    /// Which edition of an object is in the store.
-    #[must_use]
-    pub fn edition(&self, object: ObjectId) -> Option<u64> {
-        self.entries.get(&object).map(|entry| entry.edition)
-    }
-
-    /// Bytes in memory.
+    /// Bytes of objects in memory.
     #[must_use]
     pub fn used(&self) -> u64 {
         self.used
     }
 
+    fn reserved_bytes(&self) -> u64 {
+        self.reserved.values().map(|reserved| reserved.bytes).sum()
+    }
+
+    fn free_bytes(&self) -> u64 {
+        self.limit.saturating_sub(self.used + self.reserved_bytes() + self.spares.bytes())
+    }
+
     fn make_room(&mut self, _now: Moment) {
-        let reserved: u64 = self.reserved.values().sum();
-        let mut free = self.limit.saturating_sub(self.used + reserved);
-        while let Some(wait) = self.waiting.front() {
-            if wait.bytes > free {
-                return self.spill_for(wait.bytes - free);
+        let mut free = self.free_bytes();
+        while let Some(bytes) = self.waiting.front().map(|wait| wait.bytes) {
+            if bytes > free {
+                let spare = self.spares.bytes();
+                self.let_go_of(bytes - free);
+                free += spare - self.spares.bytes();
             }
+            if bytes > free {
+                return self.spill_for(bytes - free);
+            }
+            let Some(wait) = self.waiting.front() else { return };
             free -= wait.bytes;
             if let Some(wait) = self.waiting.pop_front() {
                 self.grant(&wait);
@@ -419,8 +511,8 @@ impl Store {
     fn grant(&mut self, wait: &Waiting) {
         match wait.request {
             Request::Reserve(client, question) => {
-                self.reserved.insert((client, question), wait.bytes);
-                self.actions.push(StoreAction::Granted(client, question));
+                self.reserved.insert((client, question), Reserved { bytes: wait.bytes, spare: None });
+                self.actions.push(StoreAction::Granted(client, question, None));
             }
             Request::Return(object) => {
                 if let Some(Entry { body: Body::Returning(spilled), .. }) = self.entries.get(&object) {
@@ -431,7 +523,8 @@ impl Store {
         }
     }
 
-    /// Spills the least recently used until so many bytes are on their way out.
+    /// Spills the least recently used until so many bytes are on their way out; of what is read, asks for that which may
+    /// only be kept.
     fn spill_for(&mut self, bytes: u64) {
         while self.leaving < bytes
             && let Some((_, object)) = self.idle.pop_first()
@@ -440,8 +533,18 @@ impl Store {
             let Body::Memory(memory) = &entry.body else { continue };
             let (Ok(kept), Ok(sent)) = (memory.try_clone(), memory.try_clone()) else { continue };
             entry.body = Body::Leaving(kept);
-            self.leaving += entry.size;
+            self.leaving += entry.room;
             self.actions.push(StoreAction::Spill(object, sent, entry.size));
+        }
+        let mut wanted = bytes.saturating_sub(self.leaving);
+        while wanted > 0
+            && let Some((_, object)) = self.read.pop_first()
+        {
+            let Some(entry) = self.entries.get(&object) else { continue };
+            wanted = wanted.saturating_sub(entry.room);
+            for reader in entry.readers.keys() {
+                self.actions.push(StoreAction::LetGo(*reader, Kept::Read(object)));
+            }
         }
     }
 

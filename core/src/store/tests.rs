@@ -25,13 +25,25 @@ struct World {
     answers: BTreeMap<u64, bool>,
     here: Vec<ObjectId>,
     not_here: Vec<String>,
+    /// Memory that was given again, by the question.
+    again: BTreeMap<u64, u64>,
+    let_go: Vec<(ClientId, Kept)>,
 }
 
 impl World {
     fn new(limit: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (answers, here, not_here) = (BTreeMap::new(), Vec::new(), Vec::new());
-        Self { store: Store::new(limit), now: Moment::default(), folder, disk: u64::MAX, answers, here, not_here }
+        Self {
+            store: Store::new(limit),
+            now: Moment::default(),
+            folder,
+            disk: u64::MAX,
+            answers: BTreeMap::new(),
+            here: Vec::new(),
+            not_here: Vec::new(),
+            again: BTreeMap::new(),
+            let_go: Vec::new(),
+        }
     }
 
     fn settle(&mut self) {
@@ -55,9 +67,11 @@ impl World {
                     StoreAction::ReadBack(object, spilled) => {
                         self.store.returned(self.now, object, spilled.read_back());
                     }
-                    StoreAction::Granted(_, question) => {
+                    StoreAction::Granted(_, question, again) => {
                         self.answers.insert(question, true);
+                        self.again.extend(again.map(|number| (question, number)));
                     }
+                    StoreAction::LetGo(client, kept) => self.let_go.push((client, kept)),
                     StoreAction::Refused(_, question, refusal) => {
                         self.not_here.push(refusal.why);
                         self.answers.insert(question, false);
@@ -74,19 +88,58 @@ impl World {
         self.settle();
         let granted = self.answers.get(&number) == Some(&true);
         if granted {
-            let content = Content { memory: memory(size), size, edition: number, origin: Arc::from("a test") };
-            self.store.insert(self.now, CLIENT, number, object(number), content);
+            self.insert(number, number, size, None);
         }
         granted
     }
 
+    fn insert(&mut self, question: u64, number: u64, size: u64, kept_as: Option<u64>) {
+        let memory = self.store.again(CLIENT, question).unwrap().map_or_else(|| memory(size), |(memory, _)| memory);
+        let content = Content { memory, size, edition: question, origin: Arc::from("a test"), kept_as };
+        self.store.insert(self.now, CLIENT, question, object(number), content);
+    }
+
+    /// Puts an object whose memory its maker keeps; says by which number, and whether it was there already.
+    fn put_kept(&mut self, number: u64, size: u64) -> Option<(u64, bool)> {
+        self.put_as(number, number, size)
+    }
+
+    /// The same, with the number of the question.
+    fn put_as(&mut self, question: u64, number: u64, size: u64) -> Option<(u64, bool)> {
+        self.store.reserve(self.now, CLIENT, question, size);
+        self.settle();
+        (self.answers.remove(&question) == Some(true)).then(|| {
+            let again = self.again.remove(&question);
+            self.insert(question, number, size, Some(again.unwrap_or(question)));
+            (again.unwrap_or(question), again.is_some())
+        })
+    }
+
     fn open(&mut self, number: u64) -> bool {
-        let opened = self.store.open(self.now, CLIENT, object(number)).unwrap();
+        self.open_by(CLIENT, number)
+    }
+
+    fn open_by(&mut self, client: ClientId, number: u64) -> bool {
+        let opened = self.store.open(self.now, client, object(number)).unwrap();
         self.settle();
         match opened {
-            Opened::Later => matches!(self.store.open(self.now, CLIENT, object(number)).unwrap(), Opened::Here(_, _)),
-            opened => matches!(opened, Opened::Here(_, _)),
+            Opened::Later => matches!(self.store.open(self.now, client, object(number)).unwrap(), Opened::Here(_)),
+            opened => matches!(opened, Opened::Here(_)),
         }
+    }
+
+    fn release(&mut self, client: ClientId, number: u64, unseen: bool) {
+        self.release_edition(client, (number, number), unseen);
+    }
+
+    fn release_edition(&mut self, client: ClientId, (number, edition): (u64, u64), unseen: bool) {
+        self.store.release(self.now, client, (object(number), edition), unseen);
+        self.settle();
+    }
+
+    fn remove(&mut self, number: u64) {
+        self.store.remove(self.now, object(number));
+        self.settle();
     }
 
     fn spilled(&self) -> Vec<u64> {
@@ -109,7 +162,7 @@ fn the_least_recently_used_is_spilled_and_comes_back() {
         assert!(world.put(number, 300));
     }
     assert!(world.open(1));
-    world.store.release(world.now, CLIENT, object(1));
+    world.release(CLIENT, 1, false);
     assert!(world.put(4, 300));
     assert_eq!(world.spilled(), [2], "1 was used after 2");
     assert!(world.open(2));
@@ -174,7 +227,7 @@ fn what_is_on_a_full_disk_can_be_read_while_memory_is_full_too() {
     for number in [1, 2, 3, 4, 5, 1] {
         assert!(world.open(number), "{number}: {:?}", world.not_here);
         assert!(world.store.used() <= 900 + 300, "one object beyond the limit, and not more");
-        world.store.release(world.now, CLIENT, object(number));
+        world.release(CLIENT, number, false);
         world.settle();
     }
     assert!(world.open(1) && world.open(2) && world.open(3), "as many as are in memory");
@@ -205,7 +258,7 @@ fn accounts_balance_whatever_happens() {
                 3 => world.store.remove(world.now, object(any)),
                 4 if !reads.is_empty() => {
                     let place = random.below(reads.len() as u64) as usize;
-                    world.store.release(world.now, CLIENT, object(reads.swap_remove(place)));
+                    world.release(CLIENT, reads.swap_remove(place), false);
                 }
                 _ => world.store.tick(world.now),
             }
@@ -224,4 +277,126 @@ fn accounts_balance_whatever_happens() {
         let store = &world.store;
         assert_eq!((store.used, store.leaving, store.reserved.len(), store.idle.len()), (0, 0, 0, 0), "seed {seed}");
     }
+}
+
+const READER: ClientId = ClientId(2);
+
+#[test]
+fn memory_is_written_again_when_nobody_reads_it() {
+    let mut world = World::new(10_000);
+    assert_eq!(world.put_kept(1, 1_000), Some((1, false)));
+    world.remove(1);
+    assert_eq!(world.store.used(), 0, "what is spare holds no object");
+    assert_eq!(world.put_kept(2, 700), Some((2, false)), "it is much smaller");
+    assert_eq!(world.put_kept(3, 900), Some((1, true)));
+    assert!(world.open_by(READER, 3) && world.open_by(CLIENT, 3));
+    world.remove(3);
+    assert_eq!(world.let_go, [(CLIENT, Kept::Read(object(3))), (READER, Kept::Read(object(3)))]);
+    assert_eq!(world.put_kept(4, 1_000), Some((4, false)), "two read it");
+    world.release(READER, 3, false);
+    assert_eq!(world.put_kept(5, 1_000), Some((5, false)), "one reads it");
+    world.release(CLIENT, 3, false);
+    assert_eq!(world.put_kept(6, 1_000), Some((1, true)));
+    assert!(world.open_by(READER, 6));
+    world.release(READER, 6, true);
+    world.remove(6);
+    assert_eq!(world.put_kept(7, 1_000), Some((7, false)), "children of a reader may read it");
+    assert_eq!(world.let_go.last(), Some(&(CLIENT, Kept::Made(1))));
+}
+
+#[test]
+fn spare_memory_goes_for_others_and_after_a_while() {
+    let mut world = World::new(1_000);
+    assert_eq!(world.put_kept(1, 200), Some((1, false)));
+    world.remove(1);
+    assert_eq!(world.let_go, []);
+    assert!(world.put(2, 1_000), "all of the store");
+    assert_eq!(world.let_go, [(CLIENT, Kept::Made(1))]);
+    world.remove(2);
+    assert_eq!(world.put_kept(3, 200), Some((3, false)));
+    world.remove(3);
+    world.now = world.store.wakes_at().unwrap();
+    world.store.tick(world.now);
+    world.settle();
+    assert_eq!(world.let_go[1..], [(CLIENT, Kept::Made(3))]);
+    assert_eq!(world.put_kept(4, 900), Some((4, false)));
+    world.remove(4);
+    assert_eq!(world.let_go[2..], [(CLIENT, Kept::Made(4))], "it is too much to keep");
+}
+
+#[test]
+fn what_is_only_kept_for_reading_is_asked_back_when_room_is_wanted() {
+    let mut world = World::new(1_000);
+    assert!(world.put(1, 600) && world.open_by(READER, 1));
+    assert!(!world.put(2, 600), "it waits");
+    assert_eq!(world.let_go, [(READER, Kept::Read(object(1)))]);
+    world.release(READER, 1, false);
+    assert_eq!((world.answers.get(&2), world.spilled()), (Some(&true), vec![1]));
+}
+
+#[test]
+fn nothing_is_written_again_that_somebody_may_read() {
+    let mut times = 0;
+    for seed in 0..500 {
+        let mut random = Random::new(seed);
+        let mut world = World::new(10_000);
+        // Where each object lies, and who reads which memory under which name: also those of whom nobody hears.
+        let (mut lies, mut reads, mut unseen) = (BTreeMap::new(), Vec::new(), BTreeSet::new());
+        for question in 0..300 {
+            world.now = world.now + random.below(1_000);
+            let any = random.below(25);
+            match random.below(8) {
+                0..=2 => {
+                    if let Some((memory, is_again)) = world.put_as(question, any, 500 + random.below(500)) {
+                        let is_read =
+                            |memory| reads.iter().any(|(_, _, read)| *read == memory) || unseen.contains(&memory);
+                        assert!(!(is_again && is_read(memory)), "seed {seed}: {memory} is read");
+                        times += u32::from(is_again);
+                        lies.insert(any, (memory, question));
+                    }
+                }
+                3 => {
+                    let reader = if random.below(2) == 0 { CLIENT } else { READER };
+                    if world.open_by(reader, any) {
+                        let (memory, edition) = lies[&any];
+                        reads.push((reader, (any, edition), memory));
+                    }
+                }
+                4 if !reads.is_empty() => {
+                    let (reader, object, memory) = reads.swap_remove(random.below(reads.len() as u64) as usize);
+                    let forked = random.below(20) == 0;
+                    if forked {
+                        unseen.insert(memory);
+                    }
+                    world.release_edition(reader, object, forked);
+                }
+                5 if random.below(8) == 0 => {
+                    world.store.client_gone(world.now, READER);
+                    unseen
+                        .extend(reads.extract_if(.., |(reader, _, _)| *reader == READER).map(|(_, _, memory)| memory));
+                }
+                _ => world.remove(any),
+            }
+            world.settle();
+            for (client, kept) in std::mem::take(&mut world.let_go) {
+                if let Kept::Made(memory) = kept {
+                    assert_eq!(client, CLIENT);
+                    // Its number is never given again.
+                    unseen.insert(memory);
+                }
+            }
+            let store = &world.store;
+            assert!(store.used + store.spares.bytes() + store.reserved_bytes() <= 10_000, "seed {seed}");
+        }
+        world.store.client_gone(world.now, CLIENT);
+        world.store.client_gone(world.now, READER);
+        (0..25).for_each(|number| world.remove(number));
+        let store = &world.store;
+        assert_eq!(
+            (store.used, store.spares.bytes(), store.departed.len(), store.read.len()),
+            (0, 0, 0, 0),
+            "seed {seed}"
+        );
+    }
+    assert!(times > 2_000, "{times}");
 }

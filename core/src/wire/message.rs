@@ -128,8 +128,35 @@ pub struct Submission {
 pub enum MadeHere {
     /// A small one.
     Inline(ByteBuf),
-    /// So many bytes of shared memory, for which room was reserved by that question; the file comes along.
-    Stored(u64, u64),
+    /// A large one, in shared memory.
+    Stored {
+        /// Its bytes.
+        size: u64,
+        /// The number of the question that reserved room for it.
+        room: u64,
+        /// In which memory.
+        lies: Lies,
+    },
+}
+
+/// What a process has mapped beyond what it reads, and is asked to let go of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kept {
+    /// Memory in which it made an object, by the number it gave that.
+    Made(u64),
+    /// An object that it has read: it may still do so.
+    Read(ObjectId),
+}
+
+/// In which memory a value lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Lies {
+    /// The file comes along.
+    New,
+    /// The file comes along, and whoever made it could write it again: it is named by the number of the question.
+    Kept,
+    /// Where the answer to the question said.
+    Again,
 }
 
 /// How a worker's call ended.
@@ -187,12 +214,19 @@ pub enum ToNode {
         /// How many there are.
         count: u64,
     },
-    /// A question: keep so much room in the store.
+    /// A question: keep so much room in the store. The answer says where.
     Reserve(u64, u64),
     /// Reserved room that is not needed after all.
     Unreserve(u64),
     /// The client does not read that object any more.
-    Release(ObjectId),
+    Release {
+        /// Which one.
+        object: ObjectId,
+        /// Which of its contents.
+        edition: u64,
+        /// Processes may read it yet that were forked from the client.
+        unseen: bool,
+    },
     /// Stop a task: with its worker, and with the tasks it submitted.
     Cancel(TaskId, bool, bool),
     /// End an actor; if `true`, for good.
@@ -293,13 +327,21 @@ pub struct ObjectInfo {
 pub enum Answer {
     /// Yes; it is done.
     Ready,
+    /// There is room: in new memory, or in that which is kept by this number.
+    Room(Option<u64>),
     /// The object is there.
     There(ObjectId),
     /// A small value.
     Inline(ByteBuf),
-    /// An object of so many bytes in shared memory; the file comes along. The client says when it does not read it any
-    /// more.
-    Stored(ObjectId, u64),
+    /// An object in shared memory; the file comes along. The client says when it does not read it any more.
+    Stored {
+        /// Which one.
+        object: ObjectId,
+        /// Its bytes.
+        size: u64,
+        /// Which of its contents.
+        edition: u64,
+    },
     /// There is no value.
     Failed(Reason),
     /// It cannot be done, and why; `true` when a disk is full.
@@ -327,8 +369,13 @@ pub enum Answer {
 pub enum Given {
     /// A small one.
     Inline(ByteBuf),
-    /// So many bytes of shared memory; the file comes along.
-    Stored(u64),
+    /// A large one, in shared memory; the file comes along.
+    Stored {
+        /// Its bytes.
+        size: u64,
+        /// Which of the object's contents.
+        edition: u64,
+    },
     /// The worker was given it before.
     Known,
 }
@@ -388,6 +435,8 @@ pub enum ToClient {
     Stop(Attempt),
     /// What the workers of this driver printed.
     Lines(Vec<Line>),
+    /// Let go of memory that is kept, and not used.
+    LetGo(Kept),
     /// End, when nothing runs.
     Exit,
 }

@@ -166,7 +166,9 @@ async fn try_once(board: &Switchboard, object: ObjectId, from: NodeId) -> std::r
         Ok(()) => {
             let Partial { draft, room, size, edition, .. } = partial;
             match draft.seal() {
-                Ok(memory) => Ok((room, Content { memory, size, edition, origin: Arc::from(origin(from)) })),
+                Ok(memory) => {
+                    Ok((room, Content { memory, size, edition, origin: Arc::from(origin(from)), kept_as: None }))
+                }
                 Err(error) => {
                     board.inlet().without(room);
                     Err(Broken::NoRoom(format!("shared memory cannot be sealed: {error}")))

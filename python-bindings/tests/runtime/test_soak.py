@@ -137,10 +137,17 @@ def resident_bytes() -> int:
 
 
 def at_rest() -> bool:
-    """Whether all that tasks and actors held is given back, and no dead worker is left."""
-    return ray.available_resources() == ray.cluster_resources() and all(
-        processes.state(worker) != psutil.STATUS_ZOMBIE for worker in processes.descendants()
+    """Whether all that tasks and actors held is given back, their memory too, and no dead worker is left."""
+    return (
+        ray.available_resources() == ray.cluster_resources()
+        and open_files() == open_files(memory=True)
+        and all(processes.state(worker) != psutil.STATUS_ZOMBIE for worker in processes.descendants())
     )
+
+
+def open_files(*, memory: bool = False) -> int:
+    """How many this process has, without objects of the store and memory that is kept for the next ones, or with."""
+    return sum(memory or "memfd:" not in target for _, target in processes.open_files())
 
 
 def soak(tasks: int) -> None:
@@ -151,10 +158,10 @@ def soak(tasks: int) -> None:
     with killer.running():
         rounds(actors, 0, tasks // 2)
         half = resident_bytes()
-        files = len(list(processes.open_files()))
+        files = open_files()
         rounds(actors, tasks // 2, tasks // 2)
         grown = resident_bytes() - half
-    files = len(list(processes.open_files())) - files
+    files = open_files() - files
     del actors
     assert processes.becomes_true(at_rest, SETTLED_SECONDS)
     print(f"{tasks} tasks, {killer.kills} kills, grown by {grown} bytes in the second half, and {files} files")

@@ -1,0 +1,136 @@
+//! What a process asks its node, which answers at once.
+
+use serde_bytes::ByteBuf;
+
+use super::Client;
+use crate::Result;
+use crate::ids::ObjectId;
+use crate::wire::{Answer, NodeInfo, ObjectInfo, ToNode};
+
+impl Client {
+    /// Gives an actor a name, with what others need to call it. If it is taken, who has it.
+    ///
+    /// # Errors
+    /// As every method.
+    pub fn claim_name(
+        &self,
+        name: &str,
+        actor: ObjectId,
+        meta: &[u8],
+        is_detached: bool,
+    ) -> Result<Option<(ObjectId, Vec<u8>)>> {
+        let question = self.questions(1);
+        let meta = ByteBuf::from(meta);
+        let claim = ToNode::ClaimName(question, name.to_string(), actor, meta, is_detached);
+        match self.inquire(question, &claim)? {
+            Answer::Named(actor, meta) => Ok(Some((actor, meta.into_vec()))),
+            _ => Ok(None),
+        }
+    }
+
+    /// The actor that has a name, and what is needed to call it.
+    ///
+    /// # Errors
+    /// As every method.
+    pub fn look_up(&self, name: &str) -> Result<Option<(ObjectId, Vec<u8>)>> {
+        let question = self.questions(1);
+        match self.inquire(question, &ToNode::LookUp(question, name.to_string()))? {
+            Answer::Named(actor, meta) => Ok(Some((actor, meta.into_vec()))),
+            _ => Ok(None),
+        }
+    }
+
+    /// Names of actors that begin so.
+    ///
+    /// # Errors
+    /// As every method.
+    pub fn names(&self, prefix: &str) -> Result<Vec<String>> {
+        let question = self.questions(1);
+        match self.inquire(question, &ToNode::Names(question, prefix.to_string()))? {
+            Answer::Texts(names) => Ok(names),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Waits until the node has answered what it could answer at once of all that was asked before.
+    ///
+    /// # Errors
+    /// As every method.
+    pub fn ping(&self) -> Result<()> {
+        let question = self.questions(1);
+        self.inquire(question, &ToNode::Ping(question)).map(|_| ())
+    }
+
+    /// The nodes that are there.
+    ///
+    /// # Errors
+    /// As every method.
+    pub fn nodes(&self) -> Result<Vec<NodeInfo>> {
+        let question = self.questions(1);
+        match self.inquire(question, &ToNode::Nodes(question))? {
+            Answer::Nodes(nodes) => Ok(nodes),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Why an object is not ready.
+    ///
+    /// # Errors
+    /// As every method.
+    pub fn explain(&self, object: ObjectId) -> Result<String> {
+        let question = self.questions(1);
+        match self.inquire(question, &ToNode::Explain(question, object))? {
+            Answer::Texts(mut texts) => Ok(texts.pop().unwrap_or_default()),
+            _ => Ok(String::new()),
+        }
+    }
+
+    /// The metrics of the node, in the text form of Prometheus.
+    ///
+    /// # Errors
+    /// As every method.
+    pub fn metrics_text(&self) -> Result<String> {
+        let question = self.questions(1);
+        match self.inquire(question, &ToNode::MetricsText(question))? {
+            Answer::Texts(mut texts) => Ok(texts.pop().unwrap_or_default()),
+            _ => Ok(String::new()),
+        }
+    }
+
+    /// Whether the task that makes an object is a call of an actor, and whether no node has what it, or (`Some(true)`)
+    /// its actor, waits for.
+    ///
+    /// # Errors
+    /// As every method.
+    pub fn about(&self, object: ObjectId) -> Result<(bool, Option<bool>)> {
+        let question = self.questions(1);
+        match self.inquire(question, &ToNode::About(question, object))? {
+            Answer::About(is_call, lacks_a_node) => Ok((is_call, lacks_a_node)),
+            _ => Ok((false, None)),
+        }
+    }
+
+    /// How many calls of this process to an actor have not ended.
+    ///
+    /// # Errors
+    /// As every method.
+    pub fn pending_calls(&self, actor: ObjectId) -> Result<u64> {
+        let question = self.questions(1);
+        match self.inquire(question, &ToNode::PendingCalls(question, actor))? {
+            Answer::Count(count) => Ok(count),
+            _ => Ok(0),
+        }
+    }
+
+    /// What is in the store of the node, the largest first.
+    ///
+    /// # Errors
+    /// As every method.
+    pub fn objects(&self) -> Result<Vec<ObjectInfo>> {
+        let question = self.questions(1);
+        match self.inquire(question, &ToNode::Objects(question))? {
+            Answer::Objects(objects) => Ok(objects),
+            _ => Ok(Vec::new()),
+        }
+    }
+}
