@@ -47,8 +47,8 @@ mod _sheaf {
     use crate::functions::{PyFunctionInfo, call_function, lambda_function, lambda_variable, list_functions};
     #[pymodule_export]
     use crate::runtime::{
-        Blobs, CallOptions, ItemStream, ObjectRef, PyCall, Runtime, RuntimeClient, join_cluster, start_recording,
-        stop_recording,
+        Blobs, CallOptions, HeadPort, ItemStream, ObjectRef, PyCall, Runtime, RuntimeClient, join_cluster,
+        start_recording, stop_recording,
     };
     #[pymodule_export]
     use crate::session::{PySession, is_built_for_this_cpu, remove_spill_folders};

@@ -251,10 +251,16 @@ impl RuntimeClient {
         let mut replies = replies.into_iter().flatten();
         let values = PyList::empty(py);
         for (object, had) in objects.iter().zip(had) {
-            let reply = had.map(Reply::Value).or_else(|| replies.next()).unwrap_or(Reply::Ended);
-            if let Reply::Value(value) = &reply {
-                self.0.remember(*object, value);
-            }
+            let reply = had.map_or_else(
+                || {
+                    let came = replies.next().unwrap_or(Reply::Ended);
+                    if let Reply::Value(value) = &came {
+                        self.0.remember(*object, value);
+                    }
+                    came
+                },
+                Reply::Value,
+            );
             values.append(reply_to_python(py, reply)?)?;
         }
         Ok(Some(values))

@@ -10,16 +10,20 @@ mod stream;
 mod value;
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use sheaf::core::host;
+use sheaf::core::jobs::{Jobs, JobsOptions};
 use sheaf::core::local::{Inquiry, Local, LocalOptions, Role, knock};
 use sheaf::core::resources::Resources;
+use sheaf::core::state::MemoryStore;
 use sheaf::core::wire::Line;
-use sheaf::flight::cluster::{Access, ask, endpoint_of, node_names};
+use sheaf::flight::cluster::{Access, Port, ask, endpoint_of, node_names};
 use sheaf::{Error, ErrorKind};
 
 use crate::errors::{IntoPyResult, to_py};
@@ -38,14 +42,52 @@ const STORE_PART: f64 = 0.3;
 /// Where a machine does not say how much memory it has.
 const STORE_BYTES: u64 = 1 << 30;
 
-/// The embedded head and node of a driver.
+/// A port that is this process' own, at which nothing is served yet.
 #[pyclass(module = "sheaf._sheaf", frozen)]
-pub(crate) struct Runtime(Local);
+pub(crate) struct HeadPort {
+    port: Mutex<Option<Port>>,
+    address: String,
+}
+
+#[pymethods]
+impl HeadPort {
+    #[new]
+    #[expect(clippy::needless_pass_by_value, reason = "as Python gives it")]
+    fn new(
+        py: Python<'_>,
+        address: &str,
+        token_file: Option<PathBuf>,
+        tls: Option<(PathBuf, PathBuf, PathBuf)>,
+    ) -> PyResult<Self> {
+        let port = access(token_file.as_deref(), tls.as_ref()).and_then(|access| Port::bind(address, None, access));
+        let port = port.py(py)?;
+        Ok(Self { address: port.address().to_string(), port: Mutex::new(Some(port)) })
+    }
+
+    /// Host and port.
+    #[getter]
+    fn place(&self) -> &str {
+        self.address.rsplit('/').next().unwrap_or_default()
+    }
+}
+
+fn access(token_file: Option<&Path>, tls: Option<&(PathBuf, PathBuf, PathBuf)>) -> sheaf::Result<Access> {
+    let access = token_file.map_or_else(|| Ok(Access::default()), Access::with_token_file)?;
+    match tls {
+        Some((certificate, key, authority)) => access.with_certificates(certificate, key, authority),
+        None => Ok(access),
+    }
+}
+
+/// The embedded head and node of a driver, and the jobs that are submitted to it where it has a port.
+#[pyclass(module = "sheaf._sheaf", frozen)]
+pub(crate) struct Runtime(Local, Option<Arc<Jobs>>);
 
 #[pymethods]
 impl Runtime {
     #[new]
-    #[pyo3(signature = (*, resources, labels, object_store_memory, spill_dir, command, log_dir))]
+    #[pyo3(signature = (*, resources, labels, object_store_memory, spill_dir, command, log_dir, port, launcher))]
+    #[expect(clippy::too_many_arguments, reason = "Python gives them by name")]
     fn new(
         py: Python<'_>,
         resources: HashMap<String, f64>,
@@ -54,11 +96,13 @@ impl Runtime {
         spill_dir: Option<PathBuf>,
         command: Vec<String>,
         log_dir: Option<PathBuf>,
+        port: Option<&HeadPort>,
+        launcher: Vec<String>,
     ) -> PyResult<Self> {
         let resources = Resources::new(resources.iter().map(|(name, amount)| (&**name, *amount))).py(py)?;
         let part = || host::memory_bytes().map_or(STORE_BYTES, |bytes| (bytes as f64 * STORE_PART) as u64);
         let options = LocalOptions {
-            role: Role::Alone,
+            role: port.map_or(Role::Alone, |port| Role::Head(port.address.clone())),
             resources,
             labels,
             store_bytes: object_store_memory.unwrap_or_else(part),
@@ -67,7 +111,9 @@ impl Runtime {
             state: None,
             log_dir,
         };
-        Ok(Self(py.detach(|| Local::start(options)).py(py)?))
+        let Some(port) = port else { return Ok(Self(py.detach(|| Local::start(options)).py(py)?, None)) };
+        let port = port.port.lock().take().ok_or_else(|| PyRuntimeError::new_err("the port serves another runtime"))?;
+        py.detach(|| Self::serve(options, port, launcher)).py(py)
     }
 
     /// A connection, which becomes that of the process.
@@ -83,7 +129,30 @@ impl Runtime {
 
     /// Ends all processes and frees all objects.
     fn shutdown(&self, py: Python<'_>) {
-        py.detach(|| self.0.shutdown());
+        py.detach(|| {
+            // They are drivers: what they have here ends with them.
+            if let Some(jobs) = &self.1 {
+                jobs.shutdown();
+            }
+            self.0.shutdown();
+        });
+    }
+}
+
+impl Runtime {
+    /// A head that others reach, and to which jobs can be submitted.
+    fn serve(options: LocalOptions, port: Port, launcher: Vec<String>) -> sheaf::Result<Self> {
+        let jobs = Jobs::start(JobsOptions {
+            command: launcher,
+            // What a program prints is seen when it prints it.
+            variables: vec![("PYTHONUNBUFFERED".to_string(), "1".to_string())],
+            machine: options.resources.clone(),
+            store: Arc::new(MemoryStore::default()),
+            log_dir: None,
+        })?;
+        let port = port.with_jobs(Arc::clone(&jobs));
+        let local = Local::start_with(options, |inlet| port.open(inlet, None).map(Some))?;
+        Ok(Self(local, Some(jobs)))
     }
 }
 
@@ -106,10 +175,7 @@ pub(crate) fn join_cluster(
     tls: Option<(PathBuf, PathBuf, PathBuf)>,
 ) -> PyResult<(RuntimeClient, String)> {
     let found = py.detach(|| {
-        let mut access = token_file.as_deref().map_or_else(|| Ok(Access::default()), Access::with_token_file)?;
-        if let Some((certificate, key, authority)) = &tls {
-            access = access.with_certificates(certificate, key, authority)?;
-        }
+        let access = access(token_file.as_deref(), tls.as_ref())?;
         let nodes = ask(&endpoint_of(address, &access)?, &access, &Inquiry::Nodes)?;
         let socket = node_names(&nodes).find_map(|node| knock(node).ok());
         let socket = socket.ok_or_else(|| {

@@ -108,14 +108,11 @@ def get(object_refs: Any, *, timeout: float | None = None) -> Any:
     >>> sheaf.get([sheaf.put(1), sheaf.put("two")])
     [1, 'two']
     """
+    if isinstance(object_refs, ObjectRef):
+        return _values([object_refs], timeout)[0]
     if isinstance(object_refs, ObjectRefGenerator):
         # As Ray: it has no value, and may be where a program expects one.
         return object_refs
-    if timeout is not None and timeout < 0:
-        # As Ray.
-        timeout = None
-    if isinstance(object_refs, ObjectRef):
-        return _values([object_refs], timeout)[0]
     if not isinstance(object_refs, list):
         raise TypeError(f"get() takes an ObjectRef or a list of them, and not a {type(object_refs).__name__}")
     _check_refs("get", object_refs)
@@ -123,6 +120,9 @@ def get(object_refs: Any, *, timeout: float | None = None) -> Any:
 
 
 def _values(refs: list[ObjectRef], timeout: float | None) -> list[Any]:
+    if timeout is not None and timeout < 0:
+        # As Ray.
+        timeout = None
     client = process.client()
     values = client.get(refs, timeout)
     process.hold_at_exit()

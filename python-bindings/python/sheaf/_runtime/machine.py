@@ -21,9 +21,14 @@ _MEMORY_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory
 _PYTHON_LABEL = "sheaf/python"
 
 
+def python_label() -> dict[str, str]:
+    """The label of a node whose workers are of this Python."""
+    return {_PYTHON_LABEL: f"{sys.version_info.major}.{sys.version_info.minor}"}
+
+
 def check_pythons(address: str, nodes: list[Mapping[str, Any]]) -> None:
     """Refuse a cluster whose workers are of another Python: what is pickled here may not be read there."""
-    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    here = python_label()[_PYTHON_LABEL]
     for node in nodes:
         there = node["labels"].get(_PYTHON_LABEL, here)
         if there != here:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 from sheaf._runtime import context, machine
 
 if TYPE_CHECKING:
-    from sheaf._runtime.environment import Depot
+    from sheaf._runtime.environment import Depot, Head
     from sheaf._runtime.exporter import Exporter
     from sheaf._runtime.inline.client import InlineClient
     from sheaf._runtime.output import Printer
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 _ZYGOTE = (
     "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); from sheaf._runtime import zygote; zygote.main()"
 )
+
+# What runs the entry point of a job, once its environment is set up.
+_LAUNCHER = "from sheaf._runtime import entrypoint; entrypoint.main()"
 
 _ANONYMOUS = "anonymous-"
 
@@ -48,7 +51,18 @@ class _Session:
     env: str
     depot: Depot | None
     """``None`` where calls run inline."""
+    head: Head | None = None
+    """The head that others reach too."""
     exporter: Exporter | None = None
+
+
+@dataclass(frozen=True)
+class Listen:
+    """Where the head of a driver listens, and what keeps strangers out."""
+
+    address: str
+    token_file: str | None
+    tls: tuple[str, str, str] | None
 
 
 # One lock for starts and ends; reading is free, since each name is set at once.
@@ -198,30 +212,36 @@ def start_session(
     shown: bool,
     namespace: str | None,
     env: str,
+    listen: Listen | None,
 ) -> None:
     """Start a head and node in this process and be their driver."""
     from sheaf._runtime import environment
-    from sheaf._runtime.environment import Depot
-    from sheaf._sheaf import Runtime
+    from sheaf._runtime.environment import Depot, Head
+    from sheaf._sheaf import HeadPort, Runtime
 
     _refuse_fork()
     with _lock:
         if _client is not None:
             raise RuntimeError("another thread has called init meanwhile")
         with contextlib.ExitStack() as stack:
-            depot = Depot()
+            port = None if listen is None else HeadPort(listen.address, listen.token_file, listen.tls)
+            head = None if listen is None or port is None else Head.at(port.place, listen.token_file, listen.tls)
+            depot = Depot(head=head, renews=head is not None)
             stack.callback(depot.close)
-            env = environment.pack(env, depot)
             runtime = Runtime(
                 resources=dict(resources),
-                labels=dict(labels),
+                labels=dict(labels) if head is None else {**labels, **machine.python_label()},
                 object_store_memory=object_store_memory,
                 spill_dir=spill_dir,
                 command=_zygote(depot),
                 log_dir=log_dir,
+                port=port,
+                launcher=[] if head is None else [sys.executable, "-P", "-c", _LAUNCHER, "{fd}", json.dumps(head.told)],
             )
-            connected = runtime.connect()
-            _become_driver(connected, runtime, depot, shown=shown, namespace=namespace, env=env)
+            stack.callback(runtime.shutdown)
+            # The head takes packages when it runs.
+            env = environment.pack(env, depot)
+            _become_driver(runtime.connect(), runtime, depot, shown=shown, namespace=namespace, env=env, head=head)
             stack.pop_all()
 
 
@@ -247,15 +267,23 @@ def join_session(
         with contextlib.ExitStack() as stack:
             stack.callback(connected.close)
             machine.check_pythons(address, json.loads(nodes))
-            depot = Depot(head=Head.at(address, token_file, tls), renews=True)
+            head = Head.at(address, token_file, tls)
+            depot = Depot(head=head, renews=True)
             stack.callback(depot.close)
             env = environment.with_path(environment.pack(env, depot), sys.path)
-            _become_driver(connected, None, depot, shown=shown, namespace=namespace, env=env)
+            _become_driver(connected, None, depot, shown=shown, namespace=namespace, env=env, head=head)
             stack.pop_all()
 
 
 def _become_driver(
-    connected: RuntimeClient, runtime: Runtime | None, depot: Depot, *, shown: bool, namespace: str | None, env: str
+    connected: RuntimeClient,
+    runtime: Runtime | None,
+    depot: Depot,
+    *,
+    shown: bool,
+    namespace: str | None,
+    env: str,
+    head: Head | None = None,
 ) -> None:
     from sheaf._runtime.output import Printer
 
@@ -264,7 +292,7 @@ def _become_driver(
     # Anonymous unless named: nobody else finds the names of this program.
     chosen = namespace or f"{_ANONYMOUS}{uuid.uuid4()}"
     printer = Printer(runtime or connected, shown=shown)
-    _session = _Session(runtime, connected, printer, secrets.token_hex(4), chosen, env, depot)
+    _session = _Session(runtime, connected, printer, secrets.token_hex(4), chosen, env, depot, head)
     _client = connected
 
 
@@ -289,6 +317,11 @@ def export_metrics(port: int) -> None:
     with _lock:
         if _session is not None:
             _session.exporter = Exporter(port)
+
+
+def place() -> str | None:
+    """Host and port of the head, if others reach it too."""
+    return None if _session is None or _session.head is None else _session.head.place
 
 
 def metrics_port() -> int | None:

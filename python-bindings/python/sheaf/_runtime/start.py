@@ -15,30 +15,34 @@ from sheaf._runtime import entrypoint, environment, machine, options, process
 
 # What Ray's init takes and what has no meaning here; any other name is refused as a slip.
 _WITHOUT_MEANING = """
-allow_multiple bind_to_localhost cgroup_path configure_logging dashboard_agent_listen_port dashboard_host
-dashboard_port driver_object_store_memory enable_object_reconstruction enable_resource_isolation include_dashboard
-job_config lru_evict logging_config logging_format local_mode_safe_globals object_ref_seed proxy_server_url
-redis_max_memory storage system_reserved_cpu system_reserved_memory _driver_object_store_memory
-_enable_object_reconstruction _node_ip_address _node_name _plasma_directory
-_redis_max_memory _redis_password _redis_username _tracing_startup_hook _cluster_id
+allow_multiple bind_to_localhost cgroup_path configure_logging dashboard_agent_listen_port driver_object_store_memory
+enable_object_reconstruction enable_resource_isolation job_config lru_evict logging_config logging_format
+local_mode_safe_globals object_ref_seed proxy_server_url redis_max_memory storage system_reserved_cpu
+system_reserved_memory _driver_object_store_memory _enable_object_reconstruction _node_ip_address _node_name
+_plasma_directory _redis_max_memory _redis_password _redis_username _tracing_startup_hook _cluster_id
 """.split()  # noqa: SIM905
 
 
 class Context(Mapping[str, Any]):
     """What ``init`` returns: where the runtime is. As a context manager it shuts it down at the end."""
 
-    dashboard_url = ""
+    dashboard_url: str
+    """Host and port for ``JobSubmissionClient`` and others; ``""`` where nothing is served."""
 
-    def __init__(self, address: str = "local") -> None:
+    def __init__(self, address: str | None = None) -> None:
         from sheaf._sheaf import VERSION
 
+        place = process.place()
+        self.dashboard_url = place or ""
+        own = f"sheaf://{place}" if place else "local"
         self.python_version = ".".join(str(part) for part in sys.version_info[:3])
         self.sheaf_version = self.ray_version = VERSION
         self.address_info: dict[str, Any] = {
-            "address": address,
+            "address": address or own,
             "node_id": process.client().node_id,
             "node_ip_address": "127.0.0.1",
             "metrics_export_port": process.metrics_port(),
+            "webui_url": self.dashboard_url,
         }
 
     def __getitem__(self, key: str) -> Any:
@@ -79,6 +83,9 @@ def init(
     runtime_env: Mapping[str, Any] | None = None,
     ignore_reinit_error: bool = False,
     local_mode: bool = False,
+    include_dashboard: bool | None = None,
+    dashboard_host: str = "127.0.0.1",
+    dashboard_port: int | None = None,
     log_to_driver: bool = True,
     logging_level: int | str | None = None,
     token_file: str | os.PathLike[str] | None = None,
@@ -111,6 +118,12 @@ def init(
         ignore_reinit_error: Whether a second ``init`` returns the runtime that is there.
         local_mode: Whether tasks and methods run where they are called, in this thread, so that breakpoints work. No
             process is started; resources and environments are checked and have no effect.
+        include_dashboard: Whether the runtime in this process listens at a port, as that of ``sheaf head`` does: jobs
+            can be submitted to it, the command line can look at it, and nodes can join it. ``Context.dashboard_url``
+            tells where. Without a token or certificates it is on 127.0.0.1, and whoever has an account on this machine
+            can run programs by it.
+        dashboard_host: The address at which it listens.
+        dashboard_port: The port; by default one that is free.
         log_to_driver: Whether what workers print appears here.
         logging_level: Of the logger ``"sheaf"``.
         token_file: The file whose first line is the secret of the cluster; by default what ``SHEAF_TOKEN_FILE`` says.
@@ -166,10 +179,21 @@ def init(
         shown=log_to_driver,
         namespace=namespace,
         env=env,
+        listen=_listen(dashboard_host, dashboard_port, token_file, tls) if include_dashboard else None,
     )
     if _metrics_export_port is not None:
         _export_metrics(_metrics_export_port)
     return Context()
+
+
+def _listen(
+    host: str,
+    port: int | None,
+    token_file: str | os.PathLike[str] | None,
+    tls: Sequence[str | os.PathLike[str]] | None,
+) -> process.Listen:
+    where = f"[{host}]" if ":" in host and not host.startswith("[") else host
+    return process.Listen(f"{where}:{port or 0}", file_of(token_file, "SHEAF_TOKEN_FILE"), certificates_of(tls))
 
 
 def _environment(runtime_env: Mapping[str, Any] | None, *, joins: bool) -> str:
