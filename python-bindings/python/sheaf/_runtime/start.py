@@ -142,17 +142,10 @@ def init(
     'local'
     """
     if process.is_initialized():
-        if ignore_reinit_error:
-            logging.getLogger("sheaf").info("init: the runtime runs already; nothing is changed")
-            return Context()
-        raise RuntimeError(
-            "init was called twice: the runtime runs already in this process\n"
-            "  help: call sheaf.shutdown() first, or init(ignore_reinit_error=True) to go on with it"
-        )
+        return _again(ignored=ignore_reinit_error)
     address = _chosen(address)
     _check_names(kwargs)
-    if logging_level is not None:
-        logging.getLogger("sheaf").setLevel(logging_level.upper() if isinstance(logging_level, str) else logging_level)
+    _set_level(logging_level)
     env = _environment(runtime_env, joins=address is not None and not local_mode)
     if _system_config:
         spill_dir = spill_dir or _spill_dir(_system_config)
@@ -181,9 +174,18 @@ def init(
         env=env,
         listen=_listen(dashboard_host, dashboard_port, token_file, tls) if include_dashboard else None,
     )
-    if _metrics_export_port is not None:
-        _export_metrics(_metrics_export_port)
+    _export_metrics(_metrics_export_port)
     return Context()
+
+
+def _again(*, ignored: bool) -> Context:
+    if ignored:
+        logging.getLogger("sheaf").info("init: the runtime runs already; nothing is changed")
+        return Context()
+    raise RuntimeError(
+        "init was called twice: the runtime runs already in this process\n"
+        "  help: call sheaf.shutdown() first, or init(ignore_reinit_error=True) to go on with it"
+    )
 
 
 def _listen(
@@ -230,7 +232,14 @@ def _start_inline(
     return Context()
 
 
-def _export_metrics(port: int) -> None:
+def _set_level(level: int | str | None) -> None:
+    if level is not None:
+        logging.getLogger("sheaf").setLevel(level.upper() if isinstance(level, str) else level)
+
+
+def _export_metrics(port: int | None) -> None:
+    if port is None:
+        return
     try:
         process.export_metrics(port)
     except BaseException:
