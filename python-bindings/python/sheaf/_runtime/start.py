@@ -143,28 +143,26 @@ def init(
     """
     if process.is_initialized():
         return _again(ignored=ignore_reinit_error)
-    address = _chosen(address)
+    joined = None if local_mode else _chosen(address)
     _check_names(kwargs)
     _set_level(logging_level)
-    env = _environment(runtime_env, joins=address is not None and not local_mode)
-    if _system_config:
-        spill_dir = spill_dir or _spill_dir(_system_config)
-    if address is not None and not local_mode:
+    env = _environment(runtime_env, joins=joined is not None)
+    spill_dir = spill_dir or _spill_dir(_system_config or {})
+    if joined is not None:
         _check_joining((num_cpus, num_gpus, resources, labels, object_store_memory, spill_dir, _memory, _temp_dir))
         process.join_session(
-            address,
+            joined,
             token_file=file_of(token_file, "SHEAF_TOKEN_FILE"),
             tls=certificates_of(tls),
             shown=log_to_driver,
             namespace=namespace,
             env=env,
         )
-        return Context(address)
-    every = _resources(num_cpus, num_gpus, _memory, resources)
+        return Context(joined)
     if local_mode:
-        return _start_inline(every, labels, namespace, env)
+        return _start_inline(_resources(num_cpus, num_gpus, _memory, resources), labels, namespace, env)
     process.start_session(
-        resources=every,
+        resources=_resources(num_cpus, num_gpus, _memory, resources),
         labels=labels or {},
         object_store_memory=None if object_store_memory is None else int(object_store_memory),
         spill_dir=None if spill_dir is None else os.fspath(spill_dir),
