@@ -33,7 +33,7 @@ use crate::env::Moment;
 use crate::ids::{Attempt, ClientId, NodeId, ObjectId};
 use crate::metrics::Metrics;
 use crate::network::{Network, Parcel};
-use crate::resources::GPU;
+use crate::resources::{CPU, GPU};
 use crate::schedule::{Event, Head, HeadEvent, HeadLimits, Node, Outbox};
 use crate::state::MemoryStore;
 use crate::store::Store;
@@ -146,8 +146,9 @@ pub(super) struct Shell {
     pub(super) store: Store,
     pub(super) disk: Disk,
     pub(super) gpus: Gpus,
-    /// `None` only when it is gone.
+    /// `None` when it is gone, or not wanted yet.
     pub(super) zygote: Option<Zygote>,
+    pub(super) wants_zygote: bool,
     /// When it may be started again.
     pub(super) zygote_starts_at: Moment,
     pub(super) lines: Arc<Lines>,
@@ -190,10 +191,13 @@ impl Shell {
         let Outside { inputs, results, waker, lines, has_left, mut network } = outside;
         let failed = |error: Errno| Error::new(ErrorKind::Io, format!("cannot wait for sockets: {error}"));
         let poll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(failed)?;
-        let zygote = Zygote::start(&options.command)?;
+        // Without CPUs there may never be a worker: then it starts with the first one.
+        let zygote = (options.resources.amount(CPU) > 0.0).then(|| Zygote::start(&options.command)).transpose()?;
         let watch = |token: u64| EpollEvent::new(EpollFlags::EPOLLIN, token);
         poll.add(&*waker, watch(Source::Waker.token())).map_err(failed)?;
-        poll.add(&zygote.socket, watch(Source::Zygote.token())).map_err(failed)?;
+        if let Some(zygote) = &zygote {
+            poll.add(&zygote.socket, watch(Source::Zygote.token())).map_err(failed)?;
+        }
         let id = NodeId::draw();
         let mut node = Node::new(id, options.resources.clone(), labels(&options));
         let mut door = None;
@@ -228,7 +232,8 @@ impl Shell {
             store: Store::new(options.store_bytes).with_most(files_for_objects()),
             disk: Disk::start(options.spill_dir.clone(), results, Arc::clone(&waker))?,
             gpus: Gpus::new(options.resources.amount(GPU)),
-            zygote: Some(zygote),
+            wants_zygote: zygote.is_some(),
+            zygote,
             zygote_starts_at: Moment::default(),
             waker,
             logs: options.log_dir.as_ref().map(|root| Logs::start(root, Arc::clone(&lines))).transpose()?,

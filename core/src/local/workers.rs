@@ -153,6 +153,8 @@ impl Shell {
         let (here, there) = UnixStream::pair()?;
         let (output, to_output) = pipe()?;
         let (errors, to_errors) = pipe()?;
+        self.wants_zygote = true;
+        self.look_after_zygote();
         let zygote =
             self.zygote.as_ref().ok_or_else(|| std::io::Error::other("the process that forks them is gone"))?;
         zygote.fork(id.0, &pool.env, &[there.into(), to_output, to_errors])?;
@@ -531,7 +533,7 @@ impl Shell {
 
     /// Starts the process of the workers again if it ended; a while later if it ended as soon as it was there.
     fn look_after_zygote(&mut self) {
-        if self.zygote.is_some() || self.now() < self.zygote_starts_at {
+        if self.zygote.is_some() || !self.wants_zygote || self.now() < self.zygote_starts_at {
             return;
         }
         self.zygote_starts_at = self.now() + ZYGOTE_PAUSE;

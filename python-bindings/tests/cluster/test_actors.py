@@ -35,6 +35,9 @@ class Log:
     def where(self) -> tuple[str, int]:
         return ray.get_runtime_context().get_node_id(), os.getpid()
 
+    def stay(self) -> None:
+        time.sleep(SECONDS)
+
 
 @ray.remote
 def add_to(log: Any, entries: list[Any]) -> int:
@@ -254,6 +257,20 @@ def test_an_actor_is_made_anew_on_another_node(pair: Callable[..., Cluster]) -> 
     [other] = both
     assert ray.get(log.where.remote(), timeout=SECONDS)[0] == other
     assert ray.get(log.entries.remote(), timeout=SECONDS) == ["first"]
+
+
+def test_a_call_on_a_node_that_dies_tells_whether_the_actor_may_come_back(pair: Callable[..., Cluster]) -> None:
+    cluster = pair()
+    lost = cluster.add(num_cpus=1, resources={"c": 1})
+    ray.init(cluster.address)
+    log = Log.options(max_restarts=1, max_concurrency=2, resources={"c": 0.1}).remote()
+    call = log.stay.remote()
+    ray.get(log.where.remote(), timeout=SECONDS)
+    lost.kill()
+    cluster.add(num_cpus=1, resources={"c": 1})
+    with pytest.raises(ray.exceptions.ActorUnavailableError, match="died"):
+        ray.get(call, timeout=SECONDS)
+    assert ray.get(log.entries.remote(), timeout=SECONDS) == []
 
 
 def test_an_actor_that_may_not_restart_dies_with_its_node(pair: Callable[..., Cluster]) -> None:

@@ -285,3 +285,16 @@ def test_the_module_has_every_name_of_the_runtime() -> None:
 
     assert sorted(ray._HOMES["sheaf._runtime.api"]) == sorted(api.__all__)
     assert set(api.__all__) <= set(ray.__all__)
+
+
+def test_without_cpus_no_process_is_started_until_there_is_work() -> None:
+    code = """
+import os, time
+import psutil
+import sheaf as ray
+ray.init(num_cpus=0)
+time.sleep(2)
+print(len(psutil.Process().children(recursive=True)))
+print(ray.get(ray.remote(num_cpus=0)(lambda: 1).remote(), timeout=30))
+"""
+    assert processes.run_driver(code).stdout == "0\n1\n"

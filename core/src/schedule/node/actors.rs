@@ -269,6 +269,7 @@ impl Node {
     pub(super) fn calls_without(&mut self, node: NodeId) {
         let actors: Vec<ObjectId> = self.calls.keys().copied().collect();
         for actor in actors {
+            let failure = self.died_with(actor, node);
             let Some(calls) = self.calls.get_mut(&actor) else { continue };
             if matches!(calls.place, Ok(Some((at, _))) if at == node) {
                 calls.place = Ok(None);
@@ -281,7 +282,7 @@ impl Node {
                 if let Some(attempt) = self.tasks.get(&task).map(super::tasks::Task::last_attempt) {
                     self.abandon(node, attempt);
                 }
-                self.retry(task, &Failure::ActorDied(Arc::from(format!("{node} died"))));
+                self.retry(task, &failure);
             }
             if actor.owner() == node {
                 self.actor_at(actor, Err(Failure::Lost(Lost::OwnerDied)));
@@ -295,6 +296,14 @@ impl Node {
         for (actor, life) in lives.collect::<Vec<_>>() {
             self.actor_ended(actor, life, &Failure::ActorDied(Arc::from(format!("{node} died"))));
         }
+    }
+
+    /// What came of calls that an actor had when its node died. Whether it is made anew its owner alone knows.
+    fn died_with(&self, actor: ObjectId, node: NodeId) -> Failure {
+        let why = Arc::from(format!("{node} died"));
+        let died = Failure::ActorDied(Arc::clone(&why));
+        let may_return = self.tasks.get(&actor.task).is_some_and(|maker| maker.may_retry(&died).is_some());
+        if may_return { Failure::ActorUnavailable(why) } else { died }
     }
 
     /// Where a call was sent that is not answered.

@@ -58,7 +58,7 @@ impl Task {
 
     /// Whether it may run again after a failure, and whether that is one retry less: that its node left is nobody's
     /// fault, but a call that had begun may have done half of its work.
-    fn may_retry(&self, failure: &Failure) -> Option<u32> {
+    pub(super) fn may_retry(&self, failure: &Failure) -> Option<u32> {
         let is_free = matches!(failure, Failure::Drained(_, _)) && self.actor().is_none();
         match is_free {
             true => (self.spec.max_retries > 0 && !self.is_unwanted).then_some(0),
