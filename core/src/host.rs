@@ -31,6 +31,14 @@ pub fn gpus() -> usize {
     fs::read_dir("/proc/driver/nvidia/gpus").map_or(0, Iterator::count)
 }
 
+/// How many processes the kernel has ended for want of memory since it started.
+#[must_use]
+pub fn ended_for_memory() -> u64 {
+    let counts = fs::read_to_string("/proc/vmstat").unwrap_or_default();
+    let count = counts.lines().find_map(|line| line.strip_prefix("oom_kill "));
+    count.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
+}
+
 /// Bytes that are resident for this process now, or `None` where the system does not say.
 #[must_use]
 pub fn resident_bytes() -> Option<u64> {

@@ -206,6 +206,19 @@ pub fn state_folder() -> Option<PathBuf> {
     Some(base.join("sheaf"))
 }
 
+/// GPUs that this process may use: those of `CUDA_VISIBLE_DEVICES`, or all.
+#[must_use]
+pub fn gpus() -> usize {
+    let visible = std::env::var_os("CUDA_VISIBLE_DEVICES");
+    visible.map_or_else(host::gpus, |visible| named_devices(&visible.to_string_lossy()))
+}
+
+/// As CUDA reads it: what follows a device that does not exist is hidden too.
+fn named_devices(visible: &str) -> usize {
+    let is_one = |device: &&str| !matches!(device.trim(), "" | "-1" | "NoDevFiles" | "none" | "void");
+    visible.split(',').take_while(is_one).count()
+}
+
 /// Reads a size such as `1073741824`, `512MB`, `1.5 GiB` or `64k` (decimal and binary units, any case).
 ///
 /// # Errors
@@ -242,6 +255,13 @@ pub fn parse_bytes(text: &str) -> Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn devices_are_counted_as_cuda_reads_them() {
+        for (visible, count) in [("", 0), ("2,3", 2), (" 0 , GPU-1 ", 2), ("0,-1,2", 1), ("NoDevFiles", 0)] {
+            assert_eq!(named_devices(visible), count, "{visible:?}");
+        }
+    }
 
     #[test]
     fn sizes_parse_in_both_unit_systems() {

@@ -263,6 +263,10 @@ impl Answers {
             (Answer::Refused(why, is_disk), Some(_), _) => Reply::Refused(why, is_disk),
             (answer, _, _) => Reply::Other(answer),
         };
+        // Before the node says anything else of it.
+        if let (Some(object), Reply::Value(value), Some(client)) = (object, &reply, client.upgrade()) {
+            client.remember(object, value);
+        }
         match target {
             Some(Target::Batch(shared, index)) => shared.arrive(index, reply),
             Some(Target::Then(_, then)) => self.run(then, reply),

@@ -1,4 +1,4 @@
-//! Values that a process has had and holds references to: objects never change, so asking again would bring the same.
+//! Values that a process has had: objects never change, so asking again would bring the same.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Weak};
@@ -65,7 +65,7 @@ impl Cache {
         }
     }
 
-    /// Keeps a large value that was used now; says which is not kept any more.
+    /// Keeps a large value that came now; says which is not kept any more.
     #[must_use]
     pub(super) fn keep(&mut self, object: ObjectId, value: &Value) -> Option<Arc<SharedValue>> {
         let Value::Shared(shared) = value else { return None };

@@ -140,7 +140,13 @@ impl Client {
     pub fn finish(&self, attempt: Attempt, results: &[(Vec<&[u8]>, Vec<ObjectId>)]) -> Result<()> {
         let (mut values, mut files) = (Vec::with_capacity(results.len()), Vec::new());
         for (parts, contains) in results {
-            let (made, made_files) = self.make(parts)?;
+            let (made, made_files) = match self.make(parts) {
+                Ok(made) => made,
+                Err(error) => {
+                    values.iter().for_each(|(made, _)| self.unmake(made));
+                    return Err(error);
+                }
+            };
             values.push((made, contains.clone()));
             files.extend(made_files);
         }

@@ -14,7 +14,7 @@ use crate::wire::{Answer, INLINE_BYTES, Lies, MadeHere, ToNode};
 use crate::{Error, ErrorKind, Result};
 
 /// How many pieces of memory are kept mapped: the kernel allows a process some ten thousand mappings.
-const MOST: usize = 256;
+const MOST: usize = 4_096;
 
 /// The memory of objects that this process made, by its numbers. The node says which can be written again, and which
 /// are to be let go of.
@@ -81,10 +81,23 @@ impl Client {
         Ok((MadeHere::Stored { size, room, lies }, files))
     }
 
+    /// A value that was made is not handed over.
+    pub(super) fn unmake(&self, made: &MadeHere) {
+        if let MadeHere::Stored { room, lies, .. } = made {
+            if *lies == Lies::Kept {
+                self.memory.let_go(*room);
+            }
+            let _ = self.send(&ToNode::Unreserve(*room), Vec::new());
+        }
+    }
+
     /// Room for so many bytes, and which memory that is where it is not new.
     fn reserve(&self, size: u64) -> Result<(u64, Option<u64>)> {
         let room = self.questions(1);
-        match self.inquire(room, &ToNode::Reserve(room, size))? {
+        let asked = self.inquire(room, &ToNode::Reserve(room, size)).inspect_err(|_| {
+            let _ = self.send(&ToNode::Unreserve(room), Vec::new());
+        });
+        match asked? {
             Answer::Room(again) => Ok((room, again)),
             Answer::Refused(why, is_disk) => {
                 Err(Error::new(if is_disk { ErrorKind::DiskFull } else { ErrorKind::MemoryLimit }, why))

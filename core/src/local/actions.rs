@@ -94,6 +94,9 @@ impl Shell {
 
     /// Stops what runs here.
     fn stop(&mut self, attempt: Attempt, stop: Stop) {
+        if self.is_withdrawn(attempt) {
+            return;
+        }
         let Some(id) = self.running.get(&attempt).copied() else { return };
         if stop.recursive
             && let Some(client) = self.clients.get_mut(&id)

@@ -142,6 +142,7 @@ impl Shell {
     pub(super) fn remove_client(&mut self, id: ClientId) {
         if self.clients.remove(&id).is_some() {
             let now = self.now();
+            self.forget_deliveries(id);
             self.store.client_gone(now, id);
             self.settle_store();
             self.post(Event::ClientGone(id));

@@ -214,10 +214,8 @@ impl Shell {
     /// Where a client made a value, and the number by which it keeps that memory.
     fn memory_of(&mut self, id: ClientId, room: u64, lies: Lies) -> io::Result<(OwnedFd, Option<u64>)> {
         if lies == Lies::Again {
-            let again = self.store.again(id, room)?;
-            return again
-                .map(|(memory, number)| (memory, Some(number)))
-                .ok_or_else(|| unknown("memory to write again"));
+            let again = self.store.again(id, room).map(|(memory, number)| (memory, Some(number)));
+            return again.ok_or_else(|| unknown("memory to write again"));
         }
         let Some(client) = self.clients.get_mut(&id) else { return Err(unknown("a client that is gone")) };
         let memory = client.inbox.take_file()?;

@@ -18,7 +18,7 @@ use super::LocalOptions;
 use super::clients::Client;
 use super::disk::Disk;
 use super::door;
-use super::gpus::Gpus;
+use super::gpus::{Gpus, Unstarted};
 use super::inlet::{Fetched, Inlet, Reading, Room};
 use super::inquiry::Inquiry;
 use super::keeper::Keeper;
@@ -38,7 +38,7 @@ use crate::schedule::{Event, Head, HeadEvent, HeadLimits, Node, Outbox};
 use crate::state::MemoryStore;
 use crate::store::Store;
 use crate::store::spill::Spilled;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, host};
 
 /// How often things are looked after that have no time of their own, in milliseconds.
 const LOOK_EVERY: u64 = 500;
@@ -60,7 +60,7 @@ fn files_for_objects() -> usize {
 #[derive(Debug)]
 pub(super) enum Input {
     Connect(UnixStream),
-    Spilled(ObjectId, std::io::Result<Spilled>),
+    Spilled((ObjectId, u64), std::io::Result<Spilled>),
     Returned(ObjectId, std::io::Result<OwnedFd>),
     Parcel(Parcel),
     Room(u64, oneshot::Sender<std::result::Result<Room, String>>),
@@ -146,9 +146,13 @@ pub(super) struct Shell {
     pub(super) store: Store,
     pub(super) disk: Disk,
     pub(super) gpus: Gpus,
+    /// What waits for those.
+    pub(super) unstarted: VecDeque<Unstarted>,
     /// `None` when it is gone, or not wanted yet.
     pub(super) zygote: Option<Zygote>,
     pub(super) wants_zygote: bool,
+    /// As the kernel counted when a worker was killed last.
+    pub(super) ended_for_memory: u64,
     /// When it may be started again.
     pub(super) zygote_starts_at: Moment,
     pub(super) lines: Arc<Lines>,
@@ -232,7 +236,9 @@ impl Shell {
             store: Store::new(options.store_bytes).with_most(files_for_objects()),
             disk: Disk::start(options.spill_dir.clone(), results, Arc::clone(&waker))?,
             gpus: Gpus::new(options.resources.amount(GPU)),
+            unstarted: VecDeque::new(),
             wants_zygote: zygote.is_some(),
+            ended_for_memory: host::ended_for_memory(),
             zygote,
             zygote_starts_at: Moment::default(),
             waker,

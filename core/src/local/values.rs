@@ -52,6 +52,10 @@ impl Shell {
 
     fn go_on(&mut self, mut delivery: Delivery) {
         let (id, now) = (delivery.to.client(), self.now());
+        if id != PEERS && !self.clients.contains_key(&id) {
+            // It would read for ever. What it ran ends with its process.
+            return;
+        }
         let mut later = Vec::new();
         for object in std::mem::take(&mut delivery.missing) {
             match self.store.open(now, id, object) {
@@ -206,11 +210,17 @@ impl Shell {
         true
     }
 
+    /// A client is gone, and what it waited for is not brought any more.
+    pub(super) fn forget_deliveries(&mut self, id: ClientId) {
+        self.deliveries.retain(|delivery| delivery.to.client() != id);
+    }
+
     /// What was opened for someone is not handed over.
     fn not_read(&mut self, id: ClientId, opened: &[Here]) {
         let now = self.now();
         for here in opened {
             self.store.release(now, id, (here.object, here.edition), false);
         }
+        self.settle_store();
     }
 }

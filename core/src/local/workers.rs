@@ -18,8 +18,9 @@ use super::shell::{Shell, Source};
 use super::values::Recipient;
 use super::zygote::Said;
 use crate::env::Moment;
+use crate::host;
 use crate::ids::{Attempt, ClientId, NodeId, ObjectId};
-use crate::resources::{CPU, GPU};
+use crate::resources::CPU;
 use crate::schedule::{Event, Failure, Kind, Outcome, Stop, TaskSpec};
 use crate::wire::{Given, Run, ToClient, Work};
 
@@ -184,37 +185,35 @@ impl Shell {
         })
     }
 
-    /// Hands an attempt to a worker.
-    pub(super) fn start(&mut self, attempt: Attempt, spec: &Arc<TaskSpec>, values: Vec<(ObjectId, Option<Bytes>)>) {
+    /// Hands an attempt to a worker, which has these GPUs for it.
+    pub(super) fn start_on(
+        &mut self,
+        attempt: Attempt,
+        spec: &Arc<TaskSpec>,
+        values: Vec<(ObjectId, Option<Bytes>)>,
+        gpus: Taken,
+    ) {
         let read = postcard::from_bytes::<Payload>(&spec.payload).and_then(|payload| {
             let work = postcard::from_bytes::<Work>(&spec.common)?;
             Ok((payload, work))
         });
         let (payload, work) = match read {
             Ok(read) => read,
-            Err(error) => return self.cannot_start(attempt, &format!("its arguments cannot be read: {error}")),
+            Err(error) => return self.cannot_start(attempt, &format!("its arguments cannot be read: {error}"), &gpus),
         };
         let worker = match spec.call() {
             Some((actor, _)) => self.actors.get(&actor).copied(),
             None => self.idle_worker(&work).or_else(|| self.add_worker(Pool::of(&work))),
         };
-        let Some(id) = worker else { return self.cannot_start(attempt, "there is no worker for it") };
-        let (actor, held) = match &spec.kind {
-            Kind::Actor { held, .. } => (Some(attempt.task.result(0)), held.amount(GPU)),
-            _ => (None, 0.0),
-        };
+        let Some(id) = worker else { return self.cannot_start(attempt, "there is no worker for it", &gpus) };
         self.running.insert(attempt, id);
-        let gpus = if spec.call().is_none() {
-            self.gpus.take(spec.shape.demand.amount(GPU).max(held))
-        } else {
-            Taken::default()
-        };
         let Some(worker) = self.workers.get_mut(&id) else { return };
         worker.running.insert(attempt);
         worker.count(spec, work.max_calls);
         worker.name.clone_from(&work.name);
         if spec.call().is_none() {
-            (worker.actor, worker.gpus) = (actor, gpus);
+            let is_actor = matches!(spec.kind, Kind::Actor { .. });
+            (worker.actor, worker.gpus) = (is_actor.then(|| attempt.task.result(0)), gpus);
         }
         if let Kind::Actor { held, .. } = &spec.kind {
             worker.lends_cpu = held.amount(CPU) == 0.0;
@@ -238,16 +237,19 @@ impl Shell {
         Some(id)
     }
 
-    fn cannot_start(&mut self, attempt: Attempt, why: &str) {
+    fn cannot_start(&mut self, attempt: Attempt, why: &str, gpus: &Taken) {
+        self.give_gpus(gpus);
         self.post(Event::Ended(attempt, Outcome::Failed(Failure::Crashed(why.into()))));
     }
 
     /// A call ended by itself.
     pub(super) fn call_ended(&mut self, id: ClientId, attempt: Attempt, outcome: Outcome) {
-        let Some(worker) = self.workers.get_mut(&id) else { return };
-        if !worker.running.remove(&attempt) {
-            return;
-        }
+        let worker = self.workers.get_mut(&id).filter(|worker| worker.running.contains(&attempt));
+        let Some(worker) = worker else {
+            // It was ended meanwhile, and what it made is nobody's.
+            return self.post(Event::Ended(attempt, outcome));
+        };
+        worker.running.remove(&attempt);
         self.running.remove(&attempt);
         let is_actor = match worker.actor {
             Some(actor) if actor == attempt.task.result(0) => {
@@ -275,7 +277,7 @@ impl Shell {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         (worker.is_blocked, worker.lends_cpu) = (false, false);
         worker.idle_since = now;
-        self.gpus.give(&std::mem::take(&mut worker.gpus));
+        let gpus = std::mem::take(&mut worker.gpus);
         let (pool, is_spent, is_ending) = (worker.pool.clone(), worker.is_spent, worker.ends_by.is_some());
         if let Some(client) = self.clients.get_mut(&id) {
             client.children.clear();
@@ -285,6 +287,7 @@ impl Shell {
         } else if !is_ending {
             self.idle.entry(pool).or_default().push(id);
         }
+        self.give_gpus(&gpus);
     }
 
     /// Tells the node whether what a worker runs waits for objects.
@@ -357,7 +360,7 @@ impl Shell {
         worker.actor = None;
         // Its resources are free for the next one, whose ledger is ahead of the end of this process.
         let gpus = std::mem::take(&mut worker.gpus);
-        self.gpus.give(&gpus);
+        self.give_gpus(&gpus);
         if is_busy {
             if let Some(worker) = self.workers.get_mut(&id) {
                 worker.ends_by = Some(now);
@@ -442,9 +445,22 @@ impl Shell {
                     self.read_client(id);
                     self.read_output(id, false);
                     self.read_output(id, true);
-                    self.worker_is_gone(id, &format!("worker process {exited} {}", how_it_ended(status)));
+                    let how = self.how_it_ended(status);
+                    self.worker_is_gone(id, &format!("worker process {exited} {how}"));
                 }
             }
+        }
+    }
+
+    /// What `waitpid` says, in words.
+    fn how_it_ended(&mut self, status: i32) -> String {
+        let (signal, code) = (status & 0x7f, (status >> 8) & 0xff);
+        let Ok(name) = Signal::try_from(signal) else { return format!("ended with exit code {code}") };
+        let killed = format!("was killed by signal {signal} ({name})");
+        let before = std::mem::replace(&mut self.ended_for_memory, host::ended_for_memory());
+        match name == Signal::SIGKILL && self.ended_for_memory > before {
+            true => format!("{killed}: the machine, or the container, ran out of memory"),
+            false => killed,
         }
     }
 
@@ -488,7 +504,7 @@ impl Shell {
         self.remove_client(id);
         self.is_not_idle(id);
         let Some(worker) = self.workers.remove(&id) else { return };
-        self.gpus.give(&worker.gpus);
+        self.give_gpus(&worker.gpus);
         let why: Arc<str> =
             Arc::from(format!("{} ended with its process: {how}{}", worker.name, told(&worker.record.last_lines())));
         let alive = worker.actor.filter(|actor| self.actors.get(actor) == Some(&id));
@@ -619,15 +635,6 @@ fn as_run(
         work,
     };
     (run, stored)
-}
-
-/// What `waitpid` says, in words.
-fn how_it_ended(status: i32) -> String {
-    let (signal, code) = (status & 0x7f, (status >> 8) & 0xff);
-    match Signal::try_from(signal) {
-        Ok(name) => format!("was killed by signal {signal} ({name})"),
-        Err(_) => format!("ended with exit code {code}"),
-    }
 }
 
 fn told(last_lines: &str) -> String {

@@ -82,6 +82,8 @@ impl Draft {
 pub struct Again {
     start: NonNull<u8>,
     length: usize,
+    /// Its children have it not: they would keep the memory for as long as they live.
+    process: u32,
     /// Whoever writes has it alone. Whether its pages are mapped already.
     pages: Mutex<bool>,
 }
@@ -93,7 +95,9 @@ impl Again {
         let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         // SAFETY: a new mapping of a file that nobody cuts off: it is sealed before another process has it.
         let start = unsafe { mmap(None, size, protection, MapFlags::MAP_SHARED, file, 0) }?;
-        Ok(Self { start: start.cast(), length, pages: Mutex::new(false) })
+        // SAFETY: the mapping is new; a child that is forked does not get it.
+        unsafe { madvise(start, length, MmapAdvise::MADV_DONTFORK) }?;
+        Ok(Self { start: start.cast(), length, process: std::process::id(), pages: Mutex::new(false) })
     }
 
     /// Writes each of these at its place.
@@ -123,6 +127,10 @@ impl Again {
 impl Drop for Again {
     #[expect(unsafe_code, reason = "the mapping is this one's alone")]
     fn drop(&mut self) {
+        if self.process != std::process::id() {
+            // Something else may be there by now.
+            return;
+        }
         // SAFETY: nothing borrows from it.
         let _ = unsafe { munmap(self.start.cast(), self.length) };
     }

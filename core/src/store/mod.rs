@@ -27,8 +27,8 @@ use spill::Spilled;
 /// What the store wants done.
 #[derive(Debug)]
 pub enum StoreAction {
-    /// Write an object to disk, and say [`Store::spilled`].
-    Spill(ObjectId, OwnedFd, u64),
+    /// Write an object to disk, in this edition, and say [`Store::spilled`].
+    Spill((ObjectId, u64), OwnedFd, u64),
     /// Read an object back, and say [`Store::returned`].
     ReadBack(ObjectId, Arc<Spilled>),
     /// A client has the room that it asked for: in new memory, or where it made another object, by the number it gave
@@ -143,8 +143,10 @@ pub struct Store {
     departed: BTreeMap<(ObjectId, u64), Departed>,
     /// What may be spilled, the least recently used first.
     idle: BTreeSet<(u64, ObjectId)>,
-    /// What is read, and not asked back, likewise.
+    /// What is read, and was not asked for, likewise.
     read: BTreeSet<(u64, ObjectId)>,
+    /// Bytes that readers were asked for, and until when they may answer.
+    asked: Option<(u64, Moment)>,
     clock: u64,
     waiting: VecDeque<Waiting>,
     /// Why the last object could not be spilled, and whether a disk is full.
@@ -167,6 +169,7 @@ impl Store {
             departed: BTreeMap::new(),
             idle: BTreeSet::new(),
             read: BTreeSet::new(),
+            asked: None,
             clock: 0,
             waiting: VecDeque::new(),
             broken_disk: None,
@@ -189,9 +192,9 @@ impl Store {
     /// An object is there, in the room that was reserved for it.
     pub fn insert(&mut self, now: Moment, client: ClientId, question: u64, object: ObjectId, content: Content) {
         let Content { memory, size, edition, origin, kept_as } = content;
-        let reserved = self.reserved.remove(&(client, question));
-        let room = reserved.filter(|reserved| reserved.spare.is_some()).map_or(size, |reserved| reserved.bytes);
         self.remove(now, object);
+        let reserved = self.reserved.remove(&(client, question));
+        let room = reserved.filter(|reserved| reserved.is_again).map_or(size, |reserved| reserved.bytes);
         self.used += room;
         self.clock += 1;
         let (body, readers) = (Body::Memory(memory), BTreeMap::new());
@@ -244,6 +247,9 @@ impl Store {
         entry.is_read_unseen |= unseen;
         if entry.readers.is_empty() {
             self.read.remove(&(entry.used_at, object));
+            if let Some((asked, _)) = &mut self.asked {
+                *asked = asked.saturating_sub(entry.room);
+            }
             if matches!(entry.body, Body::Memory(_)) {
                 self.idle.insert((entry.used_at, object));
                 self.make_room(now);
@@ -256,6 +262,7 @@ impl Store {
         self.reserved.retain(|(by, _), _| *by != client);
         self.waiting.retain(|wait| !matches!(wait.request, Request::Reserve(by, _) if by == client));
         self.keeper_gone(client);
+        self.asked = None;
         for (object, entry) in &mut self.entries {
             if entry.readers.remove(&client).is_none() {
                 continue;
@@ -298,8 +305,8 @@ impl Store {
     }
 
     /// An object was written to disk, or could not be.
-    pub fn spilled(&mut self, now: Moment, object: ObjectId, outcome: io::Result<Spilled>) {
-        if let Some(entry) = self.entries.get_mut(&object)
+    pub fn spilled(&mut self, now: Moment, (object, edition): (ObjectId, u64), outcome: io::Result<Spilled>) {
+        if let Some(entry) = self.entries.get_mut(&object).filter(|entry| entry.edition == edition)
             && let Body::Leaving(memory) = &entry.body
             && let Ok(memory) = memory.try_clone()
         {
@@ -354,6 +361,7 @@ impl Store {
     /// Time passed: those who waited too long hear that there is no room.
     pub fn tick(&mut self, now: Moment) {
         self.let_go_of_old(now);
+        self.asked.take_if(|(_, until)| *until <= now);
         while self.waiting.front().is_some_and(|wait| wait.until <= now) {
             if let Some(wait) = self.waiting.pop_front() {
                 self.refuse(&wait);
@@ -365,8 +373,9 @@ impl Store {
     /// When the store wants a [`Store::tick`] at the latest.
     #[must_use]
     pub fn wakes_at(&self) -> Option<Moment> {
-        let (waits, kept) = (self.waiting.front().map(|wait| wait.until), self.spares.goes_at());
-        waits.into_iter().chain(kept).min()
+        let waits = self.waiting.front().map(|wait| wait.until);
+        let asked = self.asked.filter(|_| waits.is_some()).map(|(_, until)| until);
+        [waits, asked, self.spares.goes_at()].into_iter().flatten().min()
     }
 
     /// What is in the store, the largest first.
@@ -382,7 +391,7 @@ impl Store {
     /// # Errors
     /// Why not.
     pub fn could_hold(&self, objects: &[ObjectId]) -> Result<(), String> {
-        let size: u64 = objects.iter().filter_map(|object| Some(self.entries.get(object)?.size)).sum();
+        let size: u64 = objects.iter().filter_map(|object| Some(self.entries.get(object)?.room)).sum();
         match size > self.limit {
             true => Err(format!("{size} bytes together are more than the object store, which has {}", self.limit)),
             false => Ok(()),

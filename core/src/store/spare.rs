@@ -39,7 +39,7 @@ pub(super) struct Spares {
 }
 
 /// An object that has left the store, and that some read.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Departed {
     readers: BTreeMap<ClientId, u32>,
     /// Its memory, where that may be written again.
@@ -49,6 +49,10 @@ pub(super) struct Departed {
 impl Spares {
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.all.len()
     }
 
     fn remove(&mut self, place: usize) -> Option<Spare> {
@@ -90,10 +94,19 @@ impl Store {
             (_, None) => None,
         };
         if !readers.is_empty() {
-            self.departed.insert((object, edition), Departed { readers, spare });
+            self.departs((object, edition), readers, spare);
         } else if let Some(spare) = spare {
             self.keep(spare);
         }
+    }
+
+    fn departs(&mut self, object: (ObjectId, u64), readers: BTreeMap<ClientId, u32>, spare: Option<Spare>) {
+        let departed = self.departed.entry(object).or_default();
+        // A copy of what was made here may have come back meanwhile, and gone again: who releases which cannot be told.
+        for (reader, count) in readers {
+            *departed.readers.entry(reader).or_default() += count;
+        }
+        departed.spare = departed.spare.take().or(spare);
     }
 
     /// A client does not read an object any more that has left the store.
@@ -128,7 +141,7 @@ impl Store {
     }
 
     /// Lets go of what is oldest.
-    fn let_go(&mut self) {
+    pub(super) fn let_go(&mut self) {
         if let Some(Spare { client, number, .. }) = self.spares.remove(0) {
             self.actions.push(StoreAction::LetGo(client, Kept::Made(number)));
         }

@@ -94,7 +94,7 @@ impl World {
     }
 
     fn insert(&mut self, question: u64, number: u64, size: u64, kept_as: Option<u64>) {
-        let memory = self.store.again(CLIENT, question).unwrap().map_or_else(|| memory(size), |(memory, _)| memory);
+        let memory = self.store.again(CLIENT, question).map_or_else(|| memory(size), |(memory, _)| memory);
         let content = Content { memory, size, edition: question, origin: Arc::from("a test"), kept_as };
         self.store.insert(self.now, CLIENT, question, object(number), content);
     }
@@ -399,4 +399,33 @@ fn nothing_is_written_again_that_somebody_may_read() {
         );
     }
     assert!(times > 2_000, "{times}");
+}
+
+#[test]
+fn what_is_only_kept_goes_before_what_is_newer_and_whoever_does_not_answer_holds_up_nobody() {
+    let mut world = World::new(1_000);
+    assert!(world.put(1, 500) && world.open_by(READER, 1) && world.put(2, 500));
+    assert!(!world.put(3, 400), "it waits for the reader of 1");
+    assert_eq!((world.let_go.clone(), world.spilled()), (vec![(READER, Kept::Read(object(1)))], vec![]));
+    world.now = world.store.wakes_at().unwrap();
+    world.store.tick(world.now);
+    world.settle();
+    assert_eq!((world.answers.get(&3), world.spilled()), (Some(&true), vec![2]), "the reader uses it");
+    world.release(READER, 1, false);
+    assert!(world.put(4, 500));
+    assert_eq!(world.spilled(), [1, 2]);
+}
+
+#[test]
+fn an_outcome_of_another_edition_is_not_taken() {
+    let mut world = World::new(1_000);
+    assert!(world.put(1, 600));
+    world.store.reserve(world.now, CLIENT, 2, 600);
+    let [StoreAction::Spill(first, memory, _)] = &world.store.take_actions()[..] else { panic!("nothing is spilled") };
+    let written = Spilled::write(memory, 600, world.folder.path());
+    world.remove(1);
+    world.insert(2, 1, 500, None);
+    world.store.spilled(world.now, *first, written);
+    assert_eq!((world.spilled(), world.store.used()), (vec![], 500));
+    assert!(world.open(1));
 }

@@ -250,17 +250,8 @@ impl RuntimeClient {
         }
         let mut replies = replies.into_iter().flatten();
         let values = PyList::empty(py);
-        for (object, had) in objects.iter().zip(had) {
-            let reply = had.map_or_else(
-                || {
-                    let came = replies.next().unwrap_or(Reply::Ended);
-                    if let Reply::Value(value) = &came {
-                        self.0.remember(*object, value);
-                    }
-                    came
-                },
-                Reply::Value,
-            );
+        for had in had {
+            let reply = had.map(Reply::Value).or_else(|| replies.next()).unwrap_or(Reply::Ended);
             values.append(reply_to_python(py, reply)?)?;
         }
         Ok(Some(values))

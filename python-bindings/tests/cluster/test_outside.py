@@ -1,6 +1,7 @@
 """What drivers and people see of a cluster: output, environments, modules, who shares workers, tokens, commands."""
 
 import json
+import os
 import re
 import socket
 import subprocess
@@ -303,3 +304,25 @@ def test_a_folder_for_spilled_objects(tmp_path: Path) -> None:
         _, errors = child.communicate(timeout=10)
     assert "the head runs at" in line, errors
     assert (tmp_path / "spilled").is_dir()
+
+
+def test_a_node_offers_the_gpus_that_it_may_see(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+    cluster.add(num_cpus=2)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    ray.init(cluster.address)
+    assert ray.cluster_resources()["GPU"] == 2
+    visible = ray.remote(num_gpus=1)(lambda: os.environ["CUDA_VISIBLE_DEVICES"])
+    assert ray.get(visible.remote(), timeout=SECONDS) in ("2", "3")
+
+
+def test_who_starts_a_head_without_a_token_is_told_who_can_use_it(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("a secret of the tests, long enough\n")
+    for flags, is_open in (([], True), (["--token-file", str(token)], False)):
+        command = [*SHEAF, "head", "--port", "0", "--num-cpus", "0", *flags]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as head:
+            assert head.stdout is not None
+            assert "runs at" in head.stdout.readline()
+            head.terminate()
+            assert ("without a token" in head.stdout.read()) == is_open

@@ -135,6 +135,60 @@ def test_a_gpu_goes_from_one_actor_to_the_next() -> None:
             assert ray.get(Uses.options(num_gpus=part).remote().gpus.remote(), timeout=30) == [0]
 
 
+def test_a_part_of_a_gpu_is_of_one_gpu() -> None:
+    ray.init(num_cpus=4, num_gpus=2)
+
+    @ray.remote(num_gpus=0.6)
+    class Uses:
+        def gpus(self) -> list[int]:
+            return [int(gpu) for gpu in ray.get_gpu_ids()]
+
+    def gpus() -> tuple[list[int], str]:
+        return [int(gpu) for gpu in ray.get_gpu_ids()], os.environ["CUDA_VISIBLE_DEVICES"]
+
+    both = [Uses.remote() for _ in range(2)]
+    first, second = (ray.get(actor.gpus.remote(), timeout=30) for actor in both)
+    assert sorted(first + second) == [0, 1]
+    # Together 0.8 are free, and 0.5 of no GPU.
+    cancelled = ray.remote(num_gpus=0.5)(gpus).remote()
+    waits = ray.remote(num_gpus=0.5)(gpus).remote()
+    fits = ray.remote(num_gpus=0.3)(gpus).remote()
+    assert len(ray.get(fits, timeout=30)[0]) == 1
+    ray.cancel(cancelled)
+    with pytest.raises(ray.exceptions.TaskCancelledError):
+        ray.get(cancelled, timeout=30)
+    assert ray.wait([waits], timeout=1) == ([], [waits])
+    ray.kill(both[0])
+    assert ray.get(waits, timeout=30) == (first, str(first[0]))
+    assert processes.becomes_true(lambda: ray.available_resources().get("GPU") == 1.4, 10)
+
+
+def test_many_tasks_that_wait_take_little_memory_each() -> None:
+    ray.init(num_cpus=1)
+    tasks = 20_000
+
+    @ray.remote
+    def wait(path: str) -> None:
+        while not os.path.exists(path):
+            time.sleep(0.05)
+
+    @ray.remote
+    def nothing() -> None:
+        pass
+
+    ray.get(nothing.remote())
+    with tempfile.TemporaryDirectory() as folder:
+        blocks = wait.remote(f"{folder}/go")
+        before = processes.memory("Anonymous")
+        refs = [nothing.remote() for _ in range(tasks)]
+        # All are heard by the node.
+        assert "waits" in ray.explain(refs[-1])
+        assert (processes.memory("Anonymous") - before) / tasks < 4_000
+        Path(folder, "go").touch()
+        ray.get(blocks, timeout=30)
+        ray.get(refs, timeout=60)
+
+
 def test_constructors_meet_though_there_are_more_of_them_than_cpus() -> None:
     ray.init(num_cpus=2)
 

@@ -11,7 +11,7 @@ use clap::Args;
 use sheaf_core::jobs::{Jobs, JobsOptions};
 use sheaf_core::local::{Local, LocalOptions, Role};
 use sheaf_core::resources::{CPU, GPU, MEMORY, Resources};
-use sheaf_core::settings::{Options, state_folder};
+use sheaf_core::settings::{Options, gpus, state_folder};
 use sheaf_core::state::{DiskStore, MemoryStore, StateStore};
 use sheaf_core::{Error, ErrorKind, Result, env, host};
 use sheaf_flight::cluster::{Port, endpoint_of};
@@ -46,7 +46,7 @@ pub(in crate::cli) struct NodeFlags {
     /// CPUs for tasks and actors [default: all].
     #[arg(long, value_name = "COUNT")]
     num_cpus: Option<f64>,
-    /// GPUs [default: all].
+    /// GPUs [default: those of CUDA_VISIBLE_DEVICES, or all].
     #[arg(long, value_name = "COUNT")]
     num_gpus: Option<f64>,
     /// Other resources, such as `{"disk": 2}`.
@@ -132,7 +132,8 @@ pub(in crate::cli) fn head(arguments: &HeadArguments, settings: &Options) -> Res
     let local = Local::start_with(options, |inlet| port.open(inlet, None).map(Some))?;
     say(&format!(
         "the head runs at sheaf://{place}\n  add nodes:  sheaf node --head {place}\n  \
-         connect:    sheaf.init(\"sheaf://{place}\")"
+         connect:    sheaf.init(\"sheaf://{place}\"){}",
+        arguments.node.access.warning()
     ))?;
     let served = serve(&local);
     // They are drivers: what they have on the cluster ends with them.
@@ -148,7 +149,7 @@ pub(in crate::cli) fn node(arguments: &NodeArguments, settings: &Options) -> Res
     let address = port.address().to_string();
     let options = arguments.node.options(Role::Member(address.clone()), settings, &arguments.head)?;
     let local = Local::start_with(options, |inlet| port.open(inlet, Some(head)).map(Some))?;
-    say(&format!("the node runs at {address}"))?;
+    say(&format!("the node runs at {address}{}", arguments.node.access.warning()))?;
     let served = serve(&local);
     local.shutdown();
     served
@@ -207,7 +208,7 @@ impl NodeFlags {
 
     fn all_resources(&self, memory: f64) -> Result<Resources> {
         let cpus = self.num_cpus.unwrap_or_else(|| host::threads() as f64);
-        let gpus = self.num_gpus.unwrap_or_else(|| host::gpus() as f64);
+        let gpus = self.num_gpus.unwrap_or_else(|| gpus() as f64);
         if let Some(name) = self.resources.keys().find(|name| [CPU, GPU, MEMORY].contains(&name.as_str())) {
             return Err(Error::invalid(format!("--resources cannot have {name}"))
                 .with_hint("use --num-cpus and --num-gpus; memory is what objects leave"));

@@ -57,6 +57,17 @@ impl AccessFlags {
         }
     }
 
+    /// What a node says that anybody on its machine may use.
+    fn warning(&self) -> &'static str {
+        match self.token_file.is_some() || self.tls_cert.is_some() {
+            true => "",
+            false => {
+                "\n  without a token (--token-file) or certificates (--tls-cert) it is reached from this machine alone, by \
+                 everybody who has an account here"
+            }
+        }
+    }
+
     /// Where workers get packages from, and the files that let them in, as JSON.
     fn for_workers(&self, head: &str) -> Result<String> {
         let place = head.rsplit("://").next().unwrap_or_default();

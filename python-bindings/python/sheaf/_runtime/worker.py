@@ -53,7 +53,7 @@ class Worker:
 
     def serve(self) -> None:
         """Take calls in their order."""
-        # A call holds its arguments in shared memory: none is kept while the next one is waited for.
+        # A call holds its arguments: none of them does while the next one is waited for.
         while self._take(self._client.next_call()):
             pass
 

@@ -34,6 +34,8 @@ _ERROR_BYTES = 32 * 1024
 # How often it looks whether its parent is there: a fork of the driver may hold the socket open.
 _LOOK_SECONDS = 1.0
 
+# Of 1,000: who has more is ended first. What a driver has of the memory counts as well.
+_OOM_SCORE = 900
 _PR_SET_PDEATHSIG = 1
 
 # Workers need them at times; they are imported while there is nothing else to do.
@@ -196,6 +198,7 @@ class Zygote:
         try:
             # What it starts ends with it.
             os.setpgid(0, 0)
+            _go_first()
             # From here on it is killed with the zygote, unless that is gone already.
             self._libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
             if os.getppid() != self._own:
@@ -210,6 +213,13 @@ class Zygote:
             sys.excepthook(*sys.exc_info())
         finally:
             os._exit(1)
+
+
+def _go_first() -> None:
+    """Let the kernel end this process, and not the driver or a node, when the machine has no memory left."""
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "r+b", buffering=0) as file:
+        if int(file.read()) < _OOM_SCORE:
+            file.write(str(_OOM_SCORE).encode())
 
 
 def _work(env: str, cluster: dict[str, Any], node: int, setup: int) -> NoReturn:
