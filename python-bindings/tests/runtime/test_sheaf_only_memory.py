@@ -141,3 +141,24 @@ for _ in range(2):
 print("ok")
 """
     assert processes.run_driver(code).stdout == "ok\n"
+
+
+def test_results_before_one_that_finds_no_room_are_given_back() -> None:
+    code = """
+import numpy as np
+import sheaf as ray
+ray.init(num_cpus=1, object_store_memory=100_000_000)
+
+@ray.remote(num_returns=2)
+def make():
+    return np.ones(60_000_000, np.uint8), np.ones(110_000_000, np.uint8)
+
+for _ in range(2):
+    try:
+        ray.get(make.remote()[0], timeout=30)
+    except ray.exceptions.ObjectStoreFullError:
+        print("full")
+print(ray.get(ray.put(np.ones(95_000_000, np.uint8)))[0])
+"""
+    done = processes.run_driver(code)
+    assert done.stdout == "full\nfull\n1\n", done.stderr
