@@ -55,9 +55,9 @@ test-rust: venv
 
 test-python: wheel
 	@$(STEP) "mypy" 300 $(VENV)/bin/mypy --config-file python-bindings/pyproject.toml
-	@$(STEP) "pytest" 1200 env PATH="$(VENV)/bin:$$PATH" $(PYTHON) -m pytest python-bindings/tests
+	@$(STEP) "pytest" 1800 env PATH="$(VENV)/bin:$$PATH" $(PYTHON) -m pytest python-bindings/tests
 	@$(STEP) "pytest, benchmarks" 300 $(PYTHON) -m pytest benches/tests
-	@$(STEP) "pytest, other Pythons" 1200 scripts/test-other-pythons "$(VENV)"
+	@$(STEP) "pytest, other Pythons" 2400 scripts/test-other-pythons "$(VENV)"
 
 wheel: venv ## build the Python package and install it into .venv (PROFILE=dev or release)
 	@$(STEP) "wheel, $(PROFILE)" 3600 scripts/wheel "$(VENV)" "$(PROFILE)"
