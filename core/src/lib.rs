@@ -14,6 +14,7 @@ pub mod link;
 pub mod local;
 pub mod memory;
 pub mod metrics;
+pub mod native;
 pub mod network;
 pub mod placement;
 pub mod resources;
