@@ -21,7 +21,12 @@ from sheaf._sheaf import VERSION as __version__  # noqa: E402
 from sheaf.errors import *  # noqa: E402, F403
 
 if _TYPE_CHECKING:
+    from sheaf import actor as actor
+    from sheaf import cloudpickle as cloudpickle
     from sheaf import exceptions, functions
+    from sheaf import job_submission as job_submission
+    from sheaf import runtime_env as runtime_env
+    from sheaf import util as util
     from sheaf._runtime.api import (
         Durable,
         DynamicObjectRefGenerator,
@@ -70,7 +75,7 @@ if _TYPE_CHECKING:
 
 # Modules, and where the names are that are no methods of the default session. All are loaded when they are named: a
 # worker of the runtime needs no pandas, Arrow or engine before a function of the user's does.
-_MODULES = frozenset({"actor", "cloudpickle", "exceptions", "functions", "runtime_env", "util"})
+_MODULES = frozenset({"actor", "cloudpickle", "exceptions", "functions", "job_submission", "runtime_env", "util"})
 _HOMES = {
     "sheaf.dataset": {"Dataset", "GroupedDataset"},
     "sheaf.expressions": {"Expr", "SortKey", "col", "lit", "when"},
@@ -124,7 +129,7 @@ def __getattr__(name: str) -> _Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_MODULES})
 
 
 def default_session() -> Session:

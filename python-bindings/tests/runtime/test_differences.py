@@ -2,6 +2,7 @@
 
 import importlib
 import ipaddress
+import pkgutil
 import time
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 
 import sheaf as ray
 from sheaf.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
+
+from . import processes
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("runtime")]
 
@@ -195,3 +198,28 @@ def test_small_names_of_ray() -> None:
     address = ray.util.get_node_ip_address()
     assert len(ipaddress.ip_address(address).packed) == 4
     assert importlib.import_module("sheaf.util.accelerators").NVIDIA_TESLA_V100 == "V100"
+
+
+def test_modules_are_attributes_and_are_loaded_when_they_are_named() -> None:
+    code = """
+import importlib, sys
+before = set(sys.modules)
+import sheaf as ray
+names = sys.argv[1:]
+early = [name for name in names if f"sheaf.{name}" in sys.modules]
+ray.util
+early += [name for name in ("util.queue", "util.metrics", "util.joblib") if f"sheaf.{name}" in sys.modules]
+for name in names:
+    module = ray
+    for part in name.split("."):
+        assert part in dir(module), name
+        module = getattr(module, part)
+    assert module is importlib.import_module(f"sheaf.{name}"), name
+print(early, ray.util.queue.Queue.__name__, ray.util.metrics.Counter.__name__, callable(ray.util.placement_group))
+"""
+    names = ["actor", "cloudpickle", "exceptions", "job_submission", "runtime_env", "util"]
+    inside = [found.name for found in pkgutil.iter_modules(importlib.import_module("sheaf.util").__path__)]
+    # What is there under the name of a function of it, as in Ray, is that function.
+    names += [f"util.{name}" for name in inside if name != "placement_group"]
+    done = processes.run_driver(code, *names)
+    assert done.stdout == "[] Queue Counter True\n", done.stderr
