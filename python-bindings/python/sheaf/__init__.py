@@ -101,8 +101,25 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
+# What a process may be to Ray, as Ray numbers it. Nothing here takes or tells them.
+SCRIPT_MODE, WORKER_MODE, LOCAL_MODE, SPILL_WORKER_MODE, RESTORE_WORKER_MODE = 0, 1, 2, 3, 4
+
+_AN_ID = "ids are text in hexadecimal: get_runtime_context(), nodes() and ObjectRef.hex() tell them"
+_A_LIBRARY = "Ray's libraries are not there, what they stand on is: tasks, actors, objects and datasets"
+
 # Names of Ray's that mean nothing here, and what to use instead.
 _NOT_THERE = {
+    **dict.fromkeys(
+        "ActorClassID ActorID ClusterID FunctionID JobID NodeID ObjectID TaskID UniqueID WorkerID".split(),  # noqa: SIM905
+        _AN_ID,
+    ),
+    **dict.fromkeys(("air", "dag", "llm", "rllib", "serve", "train", "tune", "workflow"), _A_LIBRARY),
+    "Language": "there are functions and classes of Python alone",
+    "ClientBuilder": "a driver runs on a machine with a node: init('sheaf://host:port')",
+    "PlacementGroupID": "from sheaf.util.placement_group import PlacementGroupID",
+    "autoscaler": "clusters do not grow by themselves: sheaf node --head HOST:PORT adds a node",
+    "runtime_context": "sheaf.get_runtime_context() tells where the program runs",
+    "show_in_dashboard": "print() appears in the driver; sheaf.util.metrics serves values to Prometheus",
     "timeline": "what ran when is not recorded; init(_metrics_export_port=0) serves counts and times to Prometheus",
     "client": "a driver runs on a machine with a node: init('sheaf://host:port')",
     "java_function": "there are functions of Python alone",
@@ -161,10 +178,15 @@ __all__ = [
     "DynamicObjectRefGenerator",
     "Expr",
     "GroupedDataset",
+    "LOCAL_MODE",
     "ObjectRef",
     "ObjectRefGenerator",
+    "RESTORE_WORKER_MODE",
+    "SCRIPT_MODE",
+    "SPILL_WORKER_MODE",
     "Session",
     "SortKey",
+    "WORKER_MODE",
     "WriteReport",
     "__version__",
     "available_resources",

@@ -3,6 +3,7 @@
 import importlib
 import ipaddress
 import pkgutil
+import socket
 import time
 from typing import Any
 
@@ -171,6 +172,23 @@ def test_what_is_not_there_says_so() -> None:
     assert not hasattr(ray, "timeline")
     with pytest.raises(AttributeError, match="Prometheus"):
         ray.timeline()
+    assert not set(ray._NOT_THERE) & {*dir(ray)}
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("ActorID", "get_runtime_context"),
+        ("NodeID", "hexadecimal"),
+        ("Language", "Python alone"),
+        ("ClientBuilder", "sheaf://host:port"),
+        ("tune", "libraries are not there"),
+        ("runtime_context", "get_runtime_context"),
+    ],
+)
+def test_a_name_of_ray_that_is_not_there_says_what_to_use_instead(name: str, hint: str) -> None:
+    with pytest.raises(AttributeError, match=rf"has no attribute '{name}'\n  help: .*{hint}"):
+        getattr(ray, name)
 
 
 def test_results_as_they_come() -> None:
@@ -193,7 +211,14 @@ def test_results_as_they_come() -> None:
 
 
 def test_small_names_of_ray() -> None:
-    assert [node["NodeManagerAddress"] for node in ray.nodes()] == ["127.0.0.1"]
+    [node] = ray.nodes()
+    assert (node["NodeManagerAddress"], node["NodeName"]) == ("127.0.0.1", "127.0.0.1")
+    assert node["NodeManagerHostname"] == socket.gethostname()
+    # Nothing is served.
+    assert (node["NodeManagerPort"], node["MetricsExportPort"], ray.get_runtime_context().gcs_address) == (0, 0, "")
+    assert ray.get(ray.remote(lambda: ray.get_runtime_context().gcs_address).remote(), timeout=30) == ""
+    modes = (ray.SCRIPT_MODE, ray.WORKER_MODE, ray.LOCAL_MODE, ray.SPILL_WORKER_MODE, ray.RESTORE_WORKER_MODE)
+    assert modes == (0, 1, 2, 3, 4)
     assert [ray.util.log_once("once") for _ in range(3)] == [True, False, False]
     address = ray.util.get_node_ip_address()
     assert len(ipaddress.ip_address(address).packed) == 4
