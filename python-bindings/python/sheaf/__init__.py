@@ -21,7 +21,12 @@ from sheaf._sheaf import VERSION as __version__  # noqa: E402
 from sheaf.errors import *  # noqa: E402, F403
 
 if _TYPE_CHECKING:
+    from sheaf import actor as actor
+    from sheaf import cloudpickle as cloudpickle
     from sheaf import exceptions, functions
+    from sheaf import job_submission as job_submission
+    from sheaf import runtime_env as runtime_env
+    from sheaf import util as util
     from sheaf._runtime.api import (
         Durable,
         DynamicObjectRefGenerator,
@@ -70,7 +75,7 @@ if _TYPE_CHECKING:
 
 # Modules, and where the names are that are no methods of the default session. All are loaded when they are named: a
 # worker of the runtime needs no pandas, Arrow or engine before a function of the user's does.
-_MODULES = frozenset({"actor", "cloudpickle", "exceptions", "functions", "runtime_env", "util"})
+_MODULES = frozenset({"actor", "cloudpickle", "exceptions", "functions", "job_submission", "runtime_env", "util"})
 _HOMES = {
     "sheaf.dataset": {"Dataset", "GroupedDataset"},
     "sheaf.expressions": {"Expr", "SortKey", "col", "lit", "when"},
@@ -96,8 +101,25 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
+# What a process may be to Ray, as Ray numbers it. Nothing here takes or tells them.
+SCRIPT_MODE, WORKER_MODE, LOCAL_MODE, SPILL_WORKER_MODE, RESTORE_WORKER_MODE = 0, 1, 2, 3, 4
+
+_AN_ID = "ids are text in hexadecimal: get_runtime_context(), nodes() and ObjectRef.hex() tell them"
+_A_LIBRARY = "Ray's libraries are not there, what they stand on is: tasks, actors, objects and datasets"
+
 # Names of Ray's that mean nothing here, and what to use instead.
 _NOT_THERE = {
+    **dict.fromkeys(
+        "ActorClassID ActorID ClusterID FunctionID JobID NodeID ObjectID TaskID UniqueID WorkerID".split(),  # noqa: SIM905
+        _AN_ID,
+    ),
+    **dict.fromkeys(("air", "dag", "llm", "rllib", "serve", "train", "tune", "workflow"), _A_LIBRARY),
+    "Language": "there are functions and classes of Python alone",
+    "ClientBuilder": "a driver runs on a machine with a node: init('sheaf://host:port')",
+    "PlacementGroupID": "from sheaf.util.placement_group import PlacementGroupID",
+    "autoscaler": "clusters do not grow by themselves: sheaf node --head HOST:PORT adds a node",
+    "runtime_context": "sheaf.get_runtime_context() tells where the program runs",
+    "show_in_dashboard": "print() appears in the driver; sheaf.util.metrics serves values to Prometheus",
     "timeline": "what ran when is not recorded; init(_metrics_export_port=0) serves counts and times to Prometheus",
     "client": "a driver runs on a machine with a node: init('sheaf://host:port')",
     "java_function": "there are functions of Python alone",
@@ -124,7 +146,7 @@ def __getattr__(name: str) -> _Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_MODULES})
 
 
 def default_session() -> Session:
@@ -156,10 +178,15 @@ __all__ = [
     "DynamicObjectRefGenerator",
     "Expr",
     "GroupedDataset",
+    "LOCAL_MODE",
     "ObjectRef",
     "ObjectRefGenerator",
+    "RESTORE_WORKER_MODE",
+    "SCRIPT_MODE",
+    "SPILL_WORKER_MODE",
     "Session",
     "SortKey",
+    "WORKER_MODE",
     "WriteReport",
     "__version__",
     "available_resources",

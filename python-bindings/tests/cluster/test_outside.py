@@ -326,3 +326,21 @@ def test_who_starts_a_head_without_a_token_is_told_who_can_use_it(tmp_path: Path
             assert "runs at" in head.stdout.readline()
             head.terminate()
             assert ("without a token" in head.stdout.read()) == is_open
+
+
+def test_a_driver_and_workers_of_another_python_are_kept_apart(cluster: Cluster, tmp_path: Path) -> None:
+    # A Python that says to be an older one, and is ours to whatever else it is asked.
+    older = tmp_path / "python3.9"
+    older.write_text(f'#!/bin/sh\ncase "$*" in *version_info*) echo 3.9 ;; *) exec {sys.executable} "$@" ;; esac\n')
+    older.chmod(0o755)
+    cluster.add(num_cpus=1)
+    # A label of the user's does not hide it.
+    other = cluster.add("--python", older, num_cpus=1, labels={"sheaf/python": "3.11"})
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    said = rf"this is Python {here}, .*{cluster.place_of(other)}, .*{cluster.address}, are of Python 3\.9\n.*--python"
+    with pytest.raises(ray.errors.UnsupportedError, match=said):
+        ray.init(cluster.address)
+    assert not ray.is_initialized()
+    # Nothing of the attempt is left that would be in the way.
+    with ray.init("local", num_cpus=1):
+        assert ray.get(ray.remote(lambda: 1).remote(), timeout=SECONDS) == 1

@@ -1,5 +1,6 @@
 """Which node runs what: resources, strategies, labels, nodes that join, tasks of tasks, many tasks, many drivers."""
 
+import socket
 import time
 from collections import Counter
 from typing import Any
@@ -50,8 +51,19 @@ def test_nodes_and_their_resources(driver: Cluster) -> None:
     assert (head["Resources"]["a"], other["Resources"]["b"]) == (2, 2)
     assert "b" not in head["Resources"]
     assert (head["Labels"]["zone"], other["Labels"]["zone"]) == ("x", "y")
+    places = [f"{node['NodeManagerAddress']}:{node['NodeManagerPort']}" for node in (head, other)]
+    assert places == [driver.place_of(member) for member in driver.members]
+    assert all(node["MetricsExportPort"] == node["NodeManagerPort"] for node in told.values())
+    assert {node["NodeManagerHostname"] for node in told.values()} == {socket.gethostname()}
     whole = ray.cluster_resources()
     assert {name: whole[name] for name in ("CPU", "a", "b")} == {"CPU": 4, "a": 2, "b": 2}
+
+
+def test_the_place_of_the_head_is_known_on_every_node(driver: Cluster) -> None:
+    assert ray.get_runtime_context().gcs_address == driver.place
+    head = ray.remote(lambda: ray.get_runtime_context().gcs_address)
+    refs = [head.options(resources={name: 1}).remote() for name in "ab"]
+    assert ray.get(refs, timeout=SECONDS) == [driver.place, driver.place]
 
 
 def test_resources_choose_the_node(driver: Cluster) -> None:

@@ -2,6 +2,8 @@
 
 import importlib
 import ipaddress
+import pkgutil
+import socket
 import time
 from typing import Any
 
@@ -9,6 +11,8 @@ import pytest
 
 import sheaf as ray
 from sheaf.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
+
+from . import processes
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("runtime")]
 
@@ -168,6 +172,23 @@ def test_what_is_not_there_says_so() -> None:
     assert not hasattr(ray, "timeline")
     with pytest.raises(AttributeError, match="Prometheus"):
         ray.timeline()
+    assert not set(ray._NOT_THERE) & {*dir(ray)}
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("ActorID", "get_runtime_context"),
+        ("NodeID", "hexadecimal"),
+        ("Language", "Python alone"),
+        ("ClientBuilder", "sheaf://host:port"),
+        ("tune", "libraries are not there"),
+        ("runtime_context", "get_runtime_context"),
+    ],
+)
+def test_a_name_of_ray_that_is_not_there_says_what_to_use_instead(name: str, hint: str) -> None:
+    with pytest.raises(AttributeError, match=rf"has no attribute '{name}'\n  help: .*{hint}"):
+        getattr(ray, name)
 
 
 def test_results_as_they_come() -> None:
@@ -190,8 +211,40 @@ def test_results_as_they_come() -> None:
 
 
 def test_small_names_of_ray() -> None:
-    assert [node["NodeManagerAddress"] for node in ray.nodes()] == ["127.0.0.1"]
+    [node] = ray.nodes()
+    assert (node["NodeManagerAddress"], node["NodeName"]) == ("127.0.0.1", "127.0.0.1")
+    assert node["NodeManagerHostname"] == socket.gethostname()
+    # Nothing is served.
+    assert (node["NodeManagerPort"], node["MetricsExportPort"], ray.get_runtime_context().gcs_address) == (0, 0, "")
+    assert ray.get(ray.remote(lambda: ray.get_runtime_context().gcs_address).remote(), timeout=30) == ""
+    modes = (ray.SCRIPT_MODE, ray.WORKER_MODE, ray.LOCAL_MODE, ray.SPILL_WORKER_MODE, ray.RESTORE_WORKER_MODE)
+    assert modes == (0, 1, 2, 3, 4)
     assert [ray.util.log_once("once") for _ in range(3)] == [True, False, False]
     address = ray.util.get_node_ip_address()
     assert len(ipaddress.ip_address(address).packed) == 4
     assert importlib.import_module("sheaf.util.accelerators").NVIDIA_TESLA_V100 == "V100"
+
+
+def test_modules_are_attributes_and_are_loaded_when_they_are_named() -> None:
+    code = """
+import importlib, sys
+before = set(sys.modules)
+import sheaf as ray
+names = sys.argv[1:]
+early = [name for name in names if f"sheaf.{name}" in sys.modules]
+ray.util
+early += [name for name in ("util.queue", "util.metrics", "util.joblib") if f"sheaf.{name}" in sys.modules]
+for name in names:
+    module = ray
+    for part in name.split("."):
+        assert part in dir(module), name
+        module = getattr(module, part)
+    assert module is importlib.import_module(f"sheaf.{name}"), name
+print(early, ray.util.queue.Queue.__name__, ray.util.metrics.Counter.__name__, callable(ray.util.placement_group))
+"""
+    names = ["actor", "cloudpickle", "exceptions", "job_submission", "runtime_env", "util"]
+    inside = [found.name for found in pkgutil.iter_modules(importlib.import_module("sheaf.util").__path__)]
+    # What is there under the name of a function of it, as in Ray, is that function.
+    names += [f"util.{name}" for name in inside if name != "placement_group"]
+    done = processes.run_driver(code, *names)
+    assert done.stdout == "[] Queue Counter True\n", done.stderr

@@ -77,6 +77,10 @@ def test_checks_are_those_of_ray() -> None:
     assert pickle.loads(pickle.dumps(counter)).info["tag_keys"] == ("a", "b")
 
 
+def test_the_table_of_nodes_tells_the_port(port: int) -> None:
+    assert [node["MetricsExportPort"] for node in ray.nodes()] == [port]
+
+
 def test_what_happens_in_driver_tasks_and_actors_is_summed(port: int) -> None:
     done = Counter("done", description="What was done.", tag_keys=("by",))
 

@@ -14,7 +14,7 @@ from sheaf._runtime.arguments import Signature
 from sheaf._runtime.context import Terms
 from sheaf._runtime.definition import Definition
 from sheaf._runtime.durable.place import Place as Kept
-from sheaf._runtime.durable.place import place_of
+from sheaf._runtime.durable.place import place_of, warn_unless_shared
 from sheaf._runtime.placement import Place
 from sheaf._runtime.remote_function import no_graphs
 from sheaf._sheaf import CallOptions
@@ -162,6 +162,8 @@ class ActorClass:
         # Before there is a second one, which would take over from the first.
         if actor_handle.look_up(given["name"], namespace) is not None:
             raise _exists(given["name"], namespace)
+        # At the line that calls remote().
+        warn_unless_shared(kept, stacklevel=3)
         return kept
 
     def _named(self, handle: ActorHandle, given: Mapping[str, Any], namespace: str) -> ActorHandle:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, overload
-from urllib.parse import urlsplit
 
 from sheaf._runtime import failures, process, serialization
 from sheaf._runtime.actor_class import ActorClass, method
 from sheaf._runtime.actor_handle import exit_actor, get_actor, kill
 from sheaf._runtime.context import get_gpu_ids, get_runtime_context
 from sheaf._runtime.durable.place import Durable
+from sheaf._runtime.nodes import available_resources, cluster_resources, nodes
 from sheaf._runtime.process import is_initialized, shutdown
 from sheaf._runtime.remote_function import RemoteFunction
 from sheaf._runtime.start import init
@@ -224,46 +224,6 @@ def cancel(object_ref: ObjectRef | ObjectRefGenerator, *, force: bool = False, r
     client.cancel(object_ref, force, recursive)
 
 
-def nodes() -> list[dict[str, Any]]:
-    """The nodes of the cluster that live, under Ray's names: id, address, resources and labels.
-
-    >>> import sheaf
-    >>> [node["Alive"] for node in sheaf.nodes()]
-    [True]
-    """
-    return [
-        {
-            "NodeID": node_id,
-            "NodeManagerAddress": urlsplit(address).hostname or "127.0.0.1",
-            "Alive": True,
-            "alive": True,
-            "Resources": total,
-            "Labels": labels,
-        }
-        for node_id, address, total, _, labels in process.client().nodes()
-    ]
-
-
-def cluster_resources() -> dict[str, float]:
-    """What all nodes have together.
-
-    >>> import sheaf
-    >>> sheaf.cluster_resources()["CPU"] >= 1
-    True
-    """
-    return _sum([total for _, _, total, _, _ in process.client().nodes()])
-
-
-def available_resources() -> dict[str, float]:
-    """What of it is free now.
-
-    >>> import sheaf
-    >>> sheaf.available_resources()["CPU"] <= sheaf.cluster_resources()["CPU"]
-    True
-    """
-    return _sum([free for _, _, _, free, _ in process.client().nodes()])
-
-
 def explain(object_ref: ObjectRef) -> str:
     """Why an object is not there yet: what its task waits for, or which node has what it asks for.
 
@@ -279,8 +239,3 @@ def _check_refs(name: str, refs: list[Any]) -> None:
     for ref in refs:
         if not isinstance(ref, ObjectRef):
             raise TypeError(f"{name}() was given a {type(ref).__name__}, which is not an ObjectRef: {ref!r:.100}")
-
-
-def _sum(parts: list[dict[str, float]]) -> dict[str, float]:
-    names = sorted({name for part in parts for name in part})
-    return {name: sum(part.get(name, 0.0) for part in parts) for name in names}

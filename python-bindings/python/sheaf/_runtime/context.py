@@ -162,6 +162,13 @@ class RuntimeContext:
 
         return process.client().node_id
 
+    @property
+    def gcs_address(self) -> str:
+        """Host and port of the head; ``""`` where nobody reaches it from outside of its process."""
+        from sheaf._runtime import process
+
+        return process.place() or ""
+
     def get_worker_id(self) -> str:
         """This process, among those of its node."""
         from sheaf._runtime import process

@@ -321,7 +321,10 @@ def export_metrics(port: int) -> None:
 
 def place() -> str | None:
     """Host and port of the head, if others reach it too."""
-    return None if _session is None or _session.head is None else _session.head.place
+    if _session is None:
+        # What a worker was told of its cluster.
+        return _cluster.get("head")
+    return None if _session.head is None else _session.head.place
 
 
 def metrics_port() -> int | None:

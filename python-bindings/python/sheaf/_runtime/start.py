@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
-from sheaf._runtime import entrypoint, environment, machine, options, process
+from sheaf._runtime import entrypoint, environment, machine, options, process, repeated
 
 # What Ray's init takes and what has no meaning here; any other name is refused as a slip.
 _WITHOUT_MEANING = """
@@ -115,7 +115,7 @@ def init(
         namespace: Of the names of actors; by default one that nobody else has.
         runtime_env: For all tasks and actors: ``env_vars``, ``working_dir``, ``py_modules``, ``pip``, ``conda``. See
             ``sheaf.runtime_env.RuntimeEnv``. In a job it is put over the job's own.
-        ignore_reinit_error: Whether a second ``init`` returns the runtime that is there.
+        ignore_reinit_error: Whether a second ``init`` returns the runtime that is there; in notebooks it does if equal.
         local_mode: Whether tasks and methods run where they are called, in this thread, so that breakpoints work. No
             process is started; resources and environments are checked and have no effect.
         include_dashboard: Whether the runtime in this process listens at a port, as that of ``sheaf head`` does: jobs
@@ -141,8 +141,8 @@ def init(
     ...     context.address_info["address"]
     'local'
     """
-    if process.is_initialized():
-        return _again(ignored=ignore_reinit_error)
+    if repeated.goes_on(locals()):
+        return Context()
     joined = None if local_mode else _chosen(address)
     _check_names(kwargs)
     _set_level(logging_level)
@@ -174,16 +174,6 @@ def init(
     )
     _export_metrics(_metrics_export_port)
     return Context()
-
-
-def _again(*, ignored: bool) -> Context:
-    if ignored:
-        logging.getLogger("sheaf").info("init: the runtime runs already; nothing is changed")
-        return Context()
-    raise RuntimeError(
-        "init was called twice: the runtime runs already in this process\n"
-        "  help: call sheaf.shutdown() first, or init(ignore_reinit_error=True) to go on with it"
-    )
 
 
 def _listen(

@@ -1,5 +1,9 @@
 """What is built on tasks and actors, under Ray's names: pools of actors and processes, queues, placement groups."""
 
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
+
 from sheaf._runtime.serialization import deregister_serializer, register_serializer
 from sheaf.util.actor_pool import ActorPool
 from sheaf.util.check_serialize import inspect_serializability
@@ -15,6 +19,31 @@ from sheaf.util.placement_group import (
     placement_group_table,
     remove_placement_group,
 )
+
+if _TYPE_CHECKING:
+    from sheaf.util import accelerators as accelerators
+    from sheaf.util import executor as executor
+    from sheaf.util import joblib as joblib
+    from sheaf.util import metrics as metrics
+    from sheaf.util import multiprocessing as multiprocessing
+    from sheaf.util import queue as queue
+    from sheaf.util import scheduling_strategies as scheduling_strategies
+
+# Loaded when they are named: few programs use them, and every worker would load what they need.
+_MODULES = frozenset(
+    {"accelerators", "executor", "joblib", "metrics", "multiprocessing", "queue", "scheduling_strategies"}
+)
+
+
+def __getattr__(name: str) -> _Any:
+    if name in _MODULES:
+        return _import_module(f"sheaf.util.{name}")
+    raise AttributeError(f"module 'sheaf.util' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES})
+
 
 __all__ = [
     "ActorPool",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,9 @@ from urllib.parse import quote, unquote
 from sheaf._runtime import process
 
 _UNNAMED = "default"
+
+# The folders of which this process was warned.
+_told: set[str] = set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,19 @@ def place_of(option: bool | Durable, name: str | None, namespace: str | None) ->
     durable = option if isinstance(option, Durable) else Durable()
     root = root_of(durable.store)
     return Place(root, f"{space_of(namespace)}/{_escaped(name)}", durable.every, dict(durable.storage_options))
+
+
+def warn_unless_shared(place: Place, stacklevel: int) -> None:
+    """Warn, once for each folder, where a cluster has more than one node and may not share the one of a place."""
+    if "://" in place.root or place.root in _told or process.place() is None or len(process.client().nodes()) < 2:
+        return
+    _told.add(place.root)
+    warnings.warn(
+        f"the state of durable actors is in {place.root}, a folder of the node where they run: an actor that is made "
+        "anew on another node finds it only where all nodes share that folder\n"
+        "  help: durable=sheaf.Durable(store=...) with a folder that they share, or a URL such as s3://bucket/prefix",
+        stacklevel=stacklevel + 1,
+    )
 
 
 def root_of(store: str | os.PathLike[str] | None) -> str:
