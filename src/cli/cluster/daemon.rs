@@ -277,9 +277,10 @@ pub(super) fn ended_by_signal() -> Result<std::sync::mpsc::Receiver<()>> {
     Ok(receiver)
 }
 
+/// In one piece: whoever has read the first line may end this process.
 fn say(text: &str) -> Result<(), Stop> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{text}").and_then(|()| out.flush()).map_err(Stop::output)
+    out.write_all(format!("{text}\n").as_bytes()).and_then(|()| out.flush()).map_err(Stop::output)
 }
 
 fn warn(text: &str) {
