@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use arrow_flight::Ticket;
+use arrow_flight::flight_service_client::FlightServiceClient;
 use sheaf_core::client::{Client, Host, Reply};
 use sheaf_core::ids::{ObjectId, TaskId};
 use sheaf_core::local::{Inquiry, Local, LocalOptions, Role};
@@ -13,6 +15,8 @@ use sheaf_core::resources::Resources;
 use sheaf_core::wire::{Reason, Wish};
 use sheaf_core::{ErrorKind, Result};
 use sheaf_flight::cluster::{Access, Port, ask, node_names};
+use tokio::runtime::Builder;
+use tonic::transport::Endpoint;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const TOKEN: &str = "a token for tests only";
@@ -89,6 +93,44 @@ fn objects_cross_from_node_to_node() {
     // What nobody holds any more is in no store.
     let stored = |client: &Client| client.objects().unwrap().len();
     becomes_true(|| stored(&here) + stored(&there) == 0);
+}
+
+/// What is sent of an object, for the bytes from a place on of an edition: its size, its edition, the first byte, and the
+/// rest.
+async fn sent(address: &str, wish: (ObjectId, u64, u64)) -> ((u64, u64, u64), Vec<u8>) {
+    let channel = Endpoint::from_shared(address.to_string()).unwrap().connect().await.unwrap();
+    let mut flight = FlightServiceClient::new(channel);
+    let ticket = Ticket { ticket: postcard::to_stdvec(&wish).unwrap().into() };
+    let mut coming = flight.do_get(ticket).await.unwrap().into_inner();
+    let header = coming.message().await.unwrap().unwrap();
+    let mut bytes = Vec::new();
+    while let Some(part) = coming.message().await.unwrap() {
+        bytes.extend_from_slice(&part.data_body);
+    }
+    (postcard::from_bytes(&header.app_metadata).unwrap(), bytes)
+}
+
+#[test]
+fn a_transfer_that_broke_off_goes_on_where_it_was() {
+    let (head, address) = node_with(None, 64 << 20, Access::default());
+    let here = Client::new(head.connect().unwrap(), Nobody).unwrap();
+    let value: Vec<u8> = (0..5_000_000_u32).map(|n| (n % 251) as u8).collect();
+    let object = here.put(&[&value], Vec::new()).unwrap();
+    here.ping().unwrap();
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let ((size, edition, first), all) = sent(&address, (object, 0, 0)).await;
+        assert!(first == 0 && all.len() as u64 == size && all.ends_with(&value));
+        let (header, rest) = sent(&address, (object, 3_000_000, edition)).await;
+        assert_eq!((header, &rest[..]), ((size, edition, 3_000_000), &all[3_000_000..]));
+        let (header, none) = sent(&address, (object, size, edition)).await;
+        assert_eq!((header, none.len()), ((size, edition, size), 0));
+        // What there is of another edition, or more than there is, is of no use.
+        for wish in [(object, 3_000_000, edition + 1), (object, size + 1, edition)] {
+            let (header, again) = sent(&address, wish).await;
+            assert_eq!((header, again.len()), ((size, edition, 0), all.len()));
+        }
+    });
 }
 
 fn certificate(name: &str) -> PathBuf {
