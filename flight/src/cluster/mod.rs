@@ -23,6 +23,7 @@ use sheaf_core::env::Threads;
 use sheaf_core::jobs::Jobs;
 use sheaf_core::local::Inlet;
 use sheaf_core::network::Network;
+use sheaf_core::state::StateStore;
 use sheaf_core::{Error, ErrorKind, Result};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tonic::codegen::http::Uri;
@@ -97,6 +98,13 @@ impl Port {
     #[must_use]
     pub fn with_packages(mut self, folder: PathBuf) -> Self {
         self.offers.packages = Some(folder);
+        self
+    }
+
+    /// Lets durable actors save what they are in these tables: they have to be the head's, and to outlive it.
+    #[must_use]
+    pub fn with_tables(mut self, tables: Arc<dyn StateStore>) -> Self {
+        self.offers.tables = Some(tables);
         self
     }
 

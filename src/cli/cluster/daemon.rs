@@ -117,15 +117,18 @@ pub(in crate::cli) struct NodeArguments {
 
 /// Runs a head, which is a node too.
 pub(in crate::cli) fn head(arguments: &HeadArguments, settings: &Options) -> Result<(), Stop> {
-    let port = bind(&arguments.host, arguments.port, &arguments.node)?;
+    let mut port = bind(&arguments.host, arguments.port, &arguments.node)?;
     let address = port.address().to_string();
     let place = address.rsplit('/').next().unwrap_or_default();
     let folder = arguments.state_folder();
     let store = folder.as_deref().map(kept_in).transpose()?;
+    if let Some(store) = &store {
+        port = port.with_tables(Arc::clone(store));
+    }
     let options =
         LocalOptions { state: store, ..arguments.node.options(Role::Head(address.clone()), settings, place)? };
     let jobs = arguments.node.jobs(place, &options, folder.as_ref().map(|folder| folder.join(JOBS_FOLDER)))?;
-    let mut port = port.with_jobs(Arc::clone(&jobs));
+    port = port.with_jobs(Arc::clone(&jobs));
     if let Some(folder) = &folder {
         port = port.with_packages(folder.join(PACKAGES_FOLDER));
     }

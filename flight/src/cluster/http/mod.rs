@@ -1,10 +1,11 @@
 //! HTTP on the port of a node, beside Arrow Flight: for people, scripts and scrapers, who speak HTTP/1.1 or HTTP/2.
 //!
 //! `routes` is the one table of what is served. `guard` stands before all of it, Flight included; `reply` turns answers
-//! and errors into JSON; `packages` keeps files for the cluster, `jobs` is what submits and follows jobs, `metrics` is for
-//! Prometheus. `client` is the other side of all this, for the command line.
+//! and errors into JSON; `packages` keeps files for the cluster, `durable` what its actors save, `jobs` is what submits and
+//! follows jobs, `metrics` is for Prometheus. `client` is the other side of all this, for the command line.
 
 mod client;
+mod durable;
 mod guard;
 mod jobs;
 mod metrics;
@@ -21,11 +22,13 @@ use axum::{Router, middleware};
 use serde_json::json;
 use sheaf_core::jobs::Jobs;
 use sheaf_core::network::Peer;
+use sheaf_core::state::StateStore;
 use sheaf_core::{Error, ErrorKind};
 use tokio::sync::Semaphore;
 use tonic::service::Routes;
 
 use super::switchboard::Switchboard;
+use durable::Files;
 use guard::Guard;
 use packages::Packages;
 use reply::{Answer, Refusal, json_of};
@@ -42,6 +45,8 @@ pub(super) struct Offers {
     pub(super) jobs: Option<Arc<Jobs>>,
     /// The folder for packages, where they outlive it.
     pub(super) packages: Option<PathBuf>,
+    /// Its tables, where they outlive it.
+    pub(super) tables: Option<Arc<dyn StateStore>>,
 }
 
 /// What the routes look at and act on.
@@ -52,16 +57,22 @@ struct Site {
     packages: Option<Arc<Packages>>,
     /// The jobs of the head, where it has any.
     jobs: Option<Arc<Jobs>>,
+    /// What durable actors save with the head, where that outlives it.
+    files: Option<Arc<Files>>,
     /// Requests that wait for something to be printed.
     followers: Arc<Semaphore>,
 }
 
 /// What is served, and by whom.
 fn routes() -> Router<Site> {
+    let files = put(durable::create).get(durable::read).layer(DefaultBodyLimit::max(durable::FILE_BYTES));
     Router::new()
         .route("/api/version", get(version))
         .route("/metrics", get(metrics::metrics))
         .route("/api/packages/{sha256}", put(packages::store).get(packages::read))
+        .route("/api/durable/names/{*prefix}", get(durable::names))
+        .route("/api/durable/delete", post(durable::delete))
+        .route("/api/durable/files/{*name}", files)
         .route("/api/jobs", post(jobs::submit).get(jobs::list))
         .route("/api/jobs/", post(jobs::submit).get(jobs::list))
         .route("/api/jobs/{id}", get(jobs::describe).delete(jobs::delete))
@@ -73,7 +84,9 @@ fn routes() -> Router<Site> {
 pub(super) fn with_http(services: Routes, board: Arc<Switchboard>, offers: Offers) -> Routes {
     let guard = Guard::new(board.access().clone(), board.address());
     let packages = board.is_head().then(|| Arc::new(Packages::open(offers.packages)));
-    let site = Site { board, packages, jobs: offers.jobs, followers: Arc::new(Semaphore::new(jobs::FOLLOWERS)) };
+    let files = offers.tables.map(|store| Arc::new(Files::new(store)));
+    let followers = Arc::new(Semaphore::new(jobs::FOLLOWERS));
+    let site = Site { board, packages, jobs: offers.jobs, files, followers };
     let ours = routes().layer(DefaultBodyLimit::max(BODY_BYTES)).with_state(site);
     let all = services.into_axum_router().merge(ours).fallback(any(unknown));
     all.layer(middleware::from_fn_with_state(Arc::new(guard), guard::look)).into()

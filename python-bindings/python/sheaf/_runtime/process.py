@@ -319,12 +319,20 @@ def export_metrics(port: int) -> None:
             _session.exporter = Exporter(port)
 
 
+def head() -> Head | None:
+    """The head of the cluster, if others reach it too."""
+    if _session is not None:
+        return _session.head
+    from sheaf._runtime.environment import Head
+
+    # What a worker was told of its cluster.
+    return Head.of(_cluster)
+
+
 def place() -> str | None:
-    """Host and port of the head, if others reach it too."""
-    if _session is None:
-        # What a worker was told of its cluster.
-        return _cluster.get("head")
-    return None if _session.head is None else _session.head.place
+    """Its host and port."""
+    found = head()
+    return None if found is None else found.place
 
 
 def metrics_port() -> int | None:

@@ -42,7 +42,8 @@ class Durable(Serial):
         super().__init__(client)
         self._place = place
         self._actor = actor
-        self._log = Log(store_of(place), str(place))
+        # Opened by the constructor, whose failure it is when that cannot be.
+        self._log: Log
         self._answers = Answers()
         # Calls that were saved since the state was.
         self._since = 0
@@ -50,6 +51,7 @@ class Durable(Serial):
 
     def make(self, cls: type, *args: Any, **kwargs: Any) -> Any:
         """The instance that was saved, or where nothing was, a new one, which then is."""
+        self._log = Log(store_of(self._place), str(self._place))
         self._log.take_over()
         instance = self._restored(cls)
         if instance is None:

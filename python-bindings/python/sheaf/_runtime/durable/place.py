@@ -23,8 +23,9 @@ class Durable:
     """How the state of an actor is saved, for the option ``durable``; ``durable=True`` is ``Durable()``.
 
     Args:
-        store: Below which folder or URL (``s3://bucket/prefix``); the default is ``~/.local/state/sheaf/durable``.
-            The state is at ``store/namespace/name``.
+        store: Below which folder or URL (``s3://bucket/prefix``), or ``head://`` for the tables of the cluster's head,
+            where it has a folder for them; the default is ``~/.local/state/sheaf/durable``. The state is at
+            ``store/namespace/name``.
         every: Save the state with every so many calls, and the calls between: they are repeated on restore.
         storage_options: Of an object store, as of readers; the environment's are used too.
 
@@ -94,7 +95,8 @@ def warn_unless_shared(place: Place, stacklevel: int) -> None:
     warnings.warn(
         f"the state of durable actors is in {place.root}, a folder of the node where they run: an actor that is made "
         "anew on another node finds it only where all nodes share that folder\n"
-        "  help: durable=sheaf.Durable(store=...) with a folder that they share, or a URL such as s3://bucket/prefix",
+        "  help: durable=sheaf.Durable(store=...) with a folder that they share, a URL such as s3://bucket/prefix, or "
+        "head://",
         stacklevel=stacklevel + 1,
     )
 
@@ -106,6 +108,8 @@ def root_of(store: str | os.PathLike[str] | None) -> str:
         return str(Path(home) / "sheaf/durable")
     text = os.fspath(store)
     scheme, found, path = text.partition("://")
+    if scheme == "head" and found:
+        return f"head://{path.strip('/') or 'actors'}"
     if found and scheme != "file":
         return text.rstrip("/")
     return os.path.abspath(os.path.expanduser(unquote(path) if found else text))

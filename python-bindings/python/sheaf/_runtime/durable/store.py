@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from sheaf._runtime.durable.place import Place
 
 if TYPE_CHECKING:
+    from sheaf._runtime.durable.tables import Tables
     from sheaf._sheaf import Blobs
 
 
@@ -184,7 +185,11 @@ class Objects:
             self._blobs.delete(names)
 
 
-def _blobs(url: str, storage_options: object) -> Blobs:
+def _blobs(url: str, storage_options: object) -> Blobs | Tables:
+    if url.startswith("head://"):
+        from sheaf._runtime.durable.tables import Tables
+
+        return Tables(url)
     from sheaf._sheaf import Blobs
 
     return Blobs(url, dict(storage_options))  # type: ignore[call-overload]
