@@ -331,6 +331,10 @@ impl Head {
                 let answer = self.group_asked(from, request);
                 self.send(from, FromHead::Grouped(question, answer));
             }
+            ToHead::ExplainGroup(question, group) => {
+                let (text, never) = self.explain_group(group);
+                self.send(from, FromHead::GroupExplained(question, text, never));
+            }
             ToHead::Reserved(bundle, round, is_reserved) => self.reserved(from, bundle, round, is_reserved),
             ToHead::ClientGone(client) => self.client_gone(from, client),
             ToHead::Nameless(actor) => self.free_names(|named| named == actor),

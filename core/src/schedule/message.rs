@@ -260,6 +260,17 @@ pub enum GroupAnswer {
     Groups(Vec<GroupStatus>),
 }
 
+/// Why an object is not ready, as far as it is known, and what is known of the task that makes it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct About {
+    /// For people.
+    pub text: String,
+    /// Whether the task is a call of an actor.
+    pub is_call: bool,
+    /// Whether no node has what it waits for: it, or (`Some(true)`) the actor that it calls.
+    pub lacks_a_node: Option<bool>,
+}
+
 /// Why a value that was there cannot be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Lost {
@@ -397,6 +408,10 @@ pub enum NodeMessage {
     KillActor(ObjectId, bool),
     /// To a node that is drained: another one has the value too; or (`false`) none can have it.
     Kept(ObjectId, bool),
+    /// To the owner, a question by its number: why is it not ready?
+    Explain(u64, ObjectId),
+    /// The answer.
+    Explained(u64, About),
 }
 
 /// What a node sends the head: a part of a talk.
@@ -453,6 +468,8 @@ pub enum ToHead {
     Bundles(BTreeMap<BundleId, bool>),
     /// At the begin of a talk: of this node's actors these alone have names, or have asked for one.
     Names(BTreeSet<ObjectId>),
+    /// A question by its number: what do those wait for that are to run in that group?
+    ExplainGroup(u64, GroupId),
 }
 
 /// A node, as the head knows it.
@@ -501,6 +518,8 @@ pub enum FromHead {
     Drain(u64),
     /// To the others: that node takes nothing more, and leaves.
     Draining(NodeId),
+    /// The answer to a question, for people; and whether no nodes that are there could ever hold the group.
+    GroupExplained(u64, String, bool),
 }
 
 /// What arrives at a node.

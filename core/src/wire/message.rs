@@ -245,15 +245,13 @@ pub enum ToNode {
     Ping(u64),
     /// A question: which nodes are there?
     Nodes(u64),
-    /// A question: why is that object not ready?
-    Explain(u64, ObjectId),
     /// A question: what is in the store?
     Objects(u64),
     /// What happened to metrics of the user's in this process.
     Metrics(Vec<Update>),
     /// A question: the metrics of this node as text.
     MetricsText(u64),
-    /// A question: what is known of the task that makes that object?
+    /// A question: why is that object not ready, and what is known of the task that makes it?
     About(u64, ObjectId),
     /// A question: how many calls of this client to that actor have not ended?
     PendingCalls(u64, ObjectId),
@@ -356,8 +354,9 @@ pub enum Answer {
     Nodes(Vec<NodeInfo>),
     /// Objects.
     Objects(Vec<ObjectInfo>),
-    /// Whether the task is a call of an actor, and whether no node has what it, or (`Some(true)`) its actor, waits for.
-    About(bool, Option<bool>),
+    /// Why an object is not ready, whether its task is a call of an actor, and whether no node has what that, or
+    /// (`Some(true)`) its actor, waits for.
+    About(String, bool, Option<bool>),
     /// A number.
     Count(u64),
     /// Placement groups.

@@ -79,6 +79,7 @@ impl World {
             }
             5 if self.random.below(10) == 0 => self.name_one(node, id),
             5 if self.random.below(10) == 0 => self.forget_one(node, id),
+            5 if self.random.below(4) == 0 => self.ask_why(node, id),
             5 if self.random.below(6) == 0 => self.create_group(node, id),
             5 if self.random.below(20) == 0 => self.remove_any_group(node, id),
             5 => self.call_one(node, id),
@@ -185,6 +186,21 @@ impl World {
             && !self.handles.contains(actor)
         {
             self.broken(&format!("{actor} has a name and is no actor"));
+        }
+    }
+
+    /// A client asks why something is not ready, rather something that another node owns.
+    fn ask_why(&mut self, node: NodeId, id: ClientId) {
+        if let Some(object) = self.any_foreign_ref(node, id) {
+            let question = self.number(node);
+            self.asked_why.insert((node, id, question));
+            self.step_node(node, Event::Explain(id, question, object));
+        }
+    }
+
+    pub(super) fn explained(&mut self, node: NodeId, id: ClientId, question: u64, about: &About) {
+        if !self.asked_why.remove(&(node, id, question)) {
+            self.broken(&format!("{id} on {node} is told what it does not ask (any more): {about:?}"));
         }
     }
 

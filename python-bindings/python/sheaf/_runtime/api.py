@@ -130,11 +130,10 @@ def _values(refs: list[ObjectRef], timeout: float | None) -> list[Any]:
         ready = client.wait(refs, len(refs), 0, True)
         late = [ref for ref, is_ready in zip(refs, ready, strict=True) if not is_ready] or refs[:1]
         text = f"{len(late)} of {len(refs)} objects were not there after {timeout} s; "
-        for ref in late[:_EXPLAINED]:
-            _, lacks_a_node = client.about(ref)
-            if lacks_a_node is not None:
-                raise failures.late(f"{text}{ref!r}: {client.explain(ref)}", lacks_a_node)
-        raise failures.late(f"{text}{late[0]!r}: {client.explain(late[0])}", None)
+        told = client.about(late[:_EXPLAINED])
+        lacking = [at for at, (_, _, lacks_a_node) in enumerate(told) if lacks_a_node is not None]
+        at = lacking[0] if lacking else 0
+        raise failures.late(f"{text}{late[at]!r}: {told[at][0]}", told[at][2])
     return [serialization.load(value) for value in values]
 
 
@@ -219,7 +218,7 @@ def cancel(object_ref: ObjectRef | ObjectRefGenerator, *, force: bool = False, r
             f"cancel() is for an ObjectRef, and not for {type(object_ref).__name__}\n  help: actors are ended by kill()"
         )
     client = process.client()
-    if force and client.about(object_ref)[0]:
+    if force and client.about([object_ref])[0][1]:
         raise ValueError("force=True is not supported for actor tasks\n  help: kill() ends the actor itself")
     client.cancel(object_ref, force, recursive)
 
@@ -264,15 +263,21 @@ def available_resources() -> dict[str, float]:
     return _sum([free for _, _, _, free, _ in process.client().nodes()])
 
 
-def explain(object_ref: ObjectRef) -> str:
+def explain(object_ref: ObjectRef | ObjectRefGenerator) -> str:
     """Why an object is not there yet: what its task waits for, or which node has what it asks for.
+
+    Args:
+        object_ref: A reference, wherever it was made: what another node knows is asked there, for a few seconds at the
+            most. Of a generator its task is explained.
 
     >>> import sheaf
     >>> isinstance(sheaf.explain(sheaf.put(1)), str)
     True
     """
+    if isinstance(object_ref, ObjectRefGenerator):
+        object_ref = object_ref.completed()
     _check_refs("explain", [object_ref])
-    return process.client().explain(object_ref)
+    return process.client().about([object_ref])[0][0]
 
 
 def _check_refs(name: str, refs: list[Any]) -> None:
