@@ -20,6 +20,8 @@ pub struct Shape {
     pub demand: Resources,
     /// Where it may run.
     pub strategy: Strategy,
+    /// It fails where no node could ever run it, and does not wait for one.
+    pub fail_if_unschedulable: bool,
 }
 
 /// What a task is for.
@@ -113,7 +115,7 @@ pub enum Failure {
     Setup(Arc<str>),
     /// The store has no room for its arguments: it is not tried again.
     NoRoom(Arc<str>),
-    /// It may run on one node alone, which is not there or can never run it; `true` for an actor.
+    /// No node could ever run it, and it is not to wait for one, or may run on one node alone; `true` for an actor.
     Unschedulable(bool, Arc<str>),
     /// The actor was never made, for an object that its constructor needs has failed so.
     NotMade(Arc<Self>),

@@ -17,6 +17,8 @@ pub struct CallOptions {
     pub resources: BTreeMap<String, f64>,
     /// Where it may run.
     pub place: Where,
+    /// Whether it fails where no node could ever run it, and does not wait for one.
+    pub fail_if_unschedulable: bool,
     /// How many results it has.
     pub returns: u32,
     /// Whether more results come one by one while it runs.
@@ -280,7 +282,7 @@ pub enum Reason {
     Setup(String),
     /// The store has no room for its arguments.
     NoRoom(String),
-    /// It may run on one node alone, which is not there or can never run it; `true` for an actor.
+    /// No node could ever run it, and it is not to wait for one, or may run on one node alone; `true` for an actor.
     Unschedulable(bool, String),
     /// The actor was never made: what its constructor needs has failed so.
     NotMade(Box<Self>),

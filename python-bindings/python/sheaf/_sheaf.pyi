@@ -266,6 +266,7 @@ class CallOptions:
         streams: bool = False,
         max_retries: int = 0,
         strategy: tuple[Any, ...] = ("DEFAULT",),
+        fail_if_unschedulable: bool = False,
         env: str = "",
         max_calls: int = 0,
         held: dict[str, float] | None = None,

@@ -35,13 +35,12 @@ use crate::env::Moment;
 use crate::flaw::{Flaw, planted};
 use crate::ids::{Attempt, BundleId, ClientId, HeadLife, LeaseId, NodeId, ObjectId, TaskId};
 use crate::link::{Frame, Link};
-use crate::placement::Strategy;
 use crate::resources::{Ledger, Resources};
 
 use actors::{Actor, Calls, Resident};
 pub use drain::Leaving;
 use fetches::Wanted;
-use leases::{Backlog, Lease, Lent};
+use leases::{Backlog, Lease, Lent, why_not_wait};
 pub use listing::{ActorRow, References, TaskRow};
 use objects::Owned;
 use questions::Asker;
@@ -416,8 +415,8 @@ impl Node {
             FromHead::GroupExplained(question, text, never) => self.group_explained(question, text, never),
             FromHead::Named(question, answer) => self.name_answered(question, answer),
             FromHead::Unplaceable(shape, missing) => {
-                if let Strategy::Node { node, soft: false } = shape.strategy {
-                    return self.fail_queued(&shape, node);
+                if let Some(why) = why_not_wait(&shape, &missing) {
+                    return self.fail_queued(&shape, &why);
                 }
                 self.unplaceable.insert(Arc::clone(&shape), missing.clone());
                 self.actions.push(Action::Warn(shape, missing));

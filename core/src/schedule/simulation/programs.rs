@@ -270,7 +270,7 @@ impl World {
             returns: if kind == Kind::Function { 1 + self.random.below(2) as u32 } else { 1 },
             streams: !matches!(kind, Kind::Actor { .. }) && self.random.below(4) == 0,
             kind,
-            shape: Arc::new(Shape { demand, strategy }),
+            shape: Arc::new(Shape { demand, strategy, ..Shape::default() }),
             needs,
             refs,
             max_retries: self.random.below(4) as u32,

@@ -64,7 +64,8 @@ def remote(*given: Any, **options: Any) -> Any:
         options: ``num_cpus``, ``num_gpus``, ``memory``, ``resources``, ``runtime_env``, ``scheduling_strategy``,
             ``name``; of functions ``num_returns``, ``max_retries``, ``retry_exceptions``, ``max_calls``; of classes
             ``max_restarts``, ``max_task_retries``, ``max_concurrency``, ``lifetime``, ``namespace``, ``get_if_exists``,
-            ``durable``.
+            ``durable``. Sheaf's own is ``fail_if_unschedulable``: what no node could ever run fails with
+            ``TaskUnschedulableError`` or ``ActorUnschedulableError``, and does not wait for such a node.
 
     >>> import sheaf
     >>> @sheaf.remote(num_cpus=1)

@@ -143,7 +143,7 @@ fn an_owner_that_is_silent_or_dead_is_waited_for_no_longer_than_a_few_seconds() 
 fn nothing_is_left_of_who_asks_and_dies() {
     let mut cluster = Cluster::new(2);
     let strategy = cluster.create_group(vec![cpus(64.0)]);
-    let shape = Shape { demand: cpus(1.0), strategy };
+    let shape = Shape { demand: cpus(1.0), strategy, ..Shape::default() };
     let task = cluster.submit(1, 1, Kind::Function, shape);
     cluster.head_is_silent = true;
     // The first node waits for the head, and the second one for the first.
@@ -161,7 +161,7 @@ fn nothing_is_left_of_who_asks_and_dies() {
 fn the_head_says_what_a_placement_group_waits_for() {
     let mut cluster = Cluster::new(2);
     let strategy = cluster.create_group(vec![cpus(1.0), cpus(64.0)]);
-    let inside = Shape { demand: cpus(1.0), strategy };
+    let inside = Shape { demand: cpus(1.0), strategy, ..Shape::default() };
     let task = cluster.submit(1, 1, Kind::Function, inside.clone());
     let actor = cluster.submit(1, 2, Kind::Actor { held: cpus(1.0), concurrency: 1 }, inside);
     let call = cluster.submit(2, 1, Kind::Call { actor, caller: CLIENT }, Shape::default());
@@ -180,10 +180,24 @@ fn the_head_says_that_a_placement_group_waits_for_room_and_what_is_free() {
     let mut cluster = Cluster::new(1);
     let running = cluster.submit(1, 1, Kind::Function, Shape { demand: cpus(1.5), ..Shape::default() });
     let strategy = cluster.create_group(vec![cpus(1.0), cpus(1.0)]);
-    let waiting = cluster.submit(1, 2, Kind::Function, Shape { demand: cpus(1.0), strategy });
+    let waiting = cluster.submit(1, 2, Kind::Function, Shape { demand: cpus(1.0), strategy, ..Shape::default() });
     let told = cluster.ask(1, waiting, 100);
     assert!(told.text.contains("no room now"), "{told:?}");
     assert!(told.text.contains("CPU 0.5 on node-1"), "{told:?}");
     assert_eq!(told.lacks_a_node, None);
     assert!(cluster.ask(1, running, 100).text.contains("runs"));
+}
+
+#[test]
+fn what_is_not_to_wait_fails_in_a_group_that_no_nodes_could_hold() {
+    let mut cluster = Cluster::new(1);
+    let strategy = cluster.create_group(vec![cpus(64.0)]);
+    let shape = Shape { demand: cpus(1.0), strategy, fail_if_unschedulable: true };
+    let task = cluster.submit(1, 1, Kind::Function, shape.clone());
+    assert!(cluster.ask(1, task, 100).text.contains("has an error"));
+    let large = Node::new(NodeId(2), cpus(64.0), BTreeMap::new());
+    cluster.nodes.insert(NodeId(2), large);
+    cluster.pass(3_000);
+    let task = cluster.submit(1, 2, Kind::Function, shape);
+    assert!(cluster.ask(1, task, 100).text.contains("runs"));
 }
