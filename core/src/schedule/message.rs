@@ -414,6 +414,8 @@ pub enum NodeMessage {
     Explain(u64, ObjectId),
     /// The answer.
     Explained(u64, About),
+    /// To the owner of a task: somebody wants it stopped.
+    CancelTask(TaskId, Stop),
 }
 
 /// What a node sends the head: a part of a talk.

@@ -1,4 +1,4 @@
-"""Why something waits that another node owns, as a driver hears it: the owner is asked, and never waited for long."""
+"""What waits and another node owns, as a driver sees it: the owner is asked why, and never waited for long."""
 
 import signal
 import time
@@ -77,6 +77,14 @@ def test_a_method_that_was_called_elsewhere_cannot_be_cancelled_by_force(driver:
     with pytest.raises(ValueError, match="force=True is not supported for actor tasks"):
         ray.cancel(ref, force=True)
     assert ray.get(ref, timeout=SECONDS) == 1
+
+
+def test_what_was_submitted_elsewhere_can_be_cancelled(driver: Cluster) -> None:
+    elsewhere = Elsewhere.remote()
+    ref = handed(elsewhere.submit.remote(resources={"late": 1}))
+    ray.cancel(ref)
+    with pytest.raises(ray.exceptions.TaskCancelledError):
+        ray.get(ref, timeout=SECONDS)
 
 
 def test_an_owner_that_does_not_answer_is_not_waited_for(cluster: Cluster) -> None:

@@ -369,7 +369,7 @@ impl Node {
                 self.tell_of_gone(client);
             }
             Event::Forget(client, question, object) => self.forget_question(client, question, object),
-            Event::Cancel(task, stop) => self.cancel(task, stop),
+            Event::Cancel(task, stop) => self.send(task.owner, NodeMessage::CancelTask(task, stop)),
             Event::Name(client, question, request) => self.ask_for_name(client, question, request),
             Event::Members(client, question) => self.ask_for_members(client, question),
             Event::Group(client, question, request) => self.ask_of_groups(client, question, request),
@@ -447,6 +447,7 @@ impl Node {
             NodeMessage::EndActor(actor, life) => self.end_actor(actor, life),
             NodeMessage::KillActor(actor, may_restart) => self.kill_actor(actor, may_restart),
             NodeMessage::Kept(object, is_safe) => self.kept(object, is_safe),
+            NodeMessage::CancelTask(task, stop) => self.cancel(task, stop),
             NodeMessage::Explain(question, object) => self.explain(Asker::Node(from, question), object),
             NodeMessage::Explained(question, about) => self.explained(question, &about),
         }

@@ -95,6 +95,14 @@ fn a_demand_that_nobody_can_meet_is_told_and_stays_until_someone_can() {
 }
 
 #[test]
+fn whoever_has_a_reference_can_have_the_task_stopped() {
+    let mut world = World::new(1);
+    let (_, task) = submit(&mut world, Shape { demand: cpus(64.0), ..Shape::default() });
+    world.step_node(NodeId(2), Event::Cancel(task, Stop::default()));
+    pass_until(&mut world, 5_000, |world| !world.running.contains(&task));
+}
+
+#[test]
 fn what_may_run_on_one_node_alone_fails_where_that_is_not_there() {
     let mut world = World::new(1);
     let strategy = Strategy::Node { node: NodeId(99), soft: false };

@@ -101,7 +101,8 @@ def get(object_refs: Any, *, timeout: float | None = None) -> Any:
     Args:
         object_refs: A reference or a list of them.
         timeout: Seconds after which ``GetTimeoutError`` is raised, which is a ``TaskUnschedulableError`` too where no
-            node could ever run the task; 0 does not wait at all, and less than 0 is as ``None``.
+            node could ever run the task; 0 does not wait at all, and less than 0 is as ``None``. What another node owns
+            it is asked for the reason, and may add three seconds where it does not answer.
 
     Raises what the task raised, as a ``TaskError`` that is also of the type raised.
 

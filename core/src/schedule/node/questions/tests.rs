@@ -1,3 +1,5 @@
+//! Nodes and a head that ask each other why something waits, some of which are silent or die.
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
