@@ -52,7 +52,11 @@ fn decisions(strategy: &Strategy) {
             vec![ToHead::Register(total.clone(), BTreeMap::new()), ToHead::Beat(total.clone(), BTreeMap::new(), 0)],
         );
     }
-    let shape = Arc::new(Shape { demand: Resources::new([("CPU", 1.0)]).unwrap(), strategy: strategy.clone() });
+    let shape = Arc::new(Shape {
+        demand: Resources::new([("CPU", 1.0)]).unwrap(),
+        strategy: strategy.clone(),
+        ..Shape::default()
+    });
     let (started, mut granted) = (Instant::now(), 0);
     'full: loop {
         for owner in 0..OWNERS {
@@ -70,7 +74,7 @@ fn decisions(strategy: &Strategy) {
 /// Queues a million tasks on a node that has no room for one.
 fn queued() {
     let mut node = Node::new(NodeId(1), Resources::default(), BTreeMap::new());
-    let shape = Arc::new(Shape { demand: Resources::new([("CPU", 1.0)]).unwrap(), strategy: Strategy::Default });
+    let shape = Arc::new(Shape { demand: Resources::new([("CPU", 1.0)]).unwrap(), ..Shape::default() });
     let (before, started) = (resident(), Instant::now());
     for number in 0..TASKS {
         let spec = TaskSpec {

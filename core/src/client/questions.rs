@@ -1,11 +1,11 @@
-//! What a process asks its node, which answers at once.
+//! What a process asks its node, which answers at once, or as soon as those that it asks do.
 
 use serde_bytes::ByteBuf;
 
-use super::Client;
-use crate::Result;
+use super::{AT_ONCE, Client, Reply, has_ended};
 use crate::ids::ObjectId;
 use crate::wire::{Answer, NodeInfo, ObjectInfo, ToNode};
+use crate::{Error, ErrorKind, Result};
 
 impl Client {
     /// Gives an actor a name, with what others need to call it. If it is taken, who has it.
@@ -73,18 +73,6 @@ impl Client {
         }
     }
 
-    /// Why an object is not ready.
-    ///
-    /// # Errors
-    /// As every method.
-    pub fn explain(&self, object: ObjectId) -> Result<String> {
-        let question = self.questions(1);
-        match self.inquire(question, &ToNode::Explain(question, object))? {
-            Answer::Texts(mut texts) => Ok(texts.pop().unwrap_or_default()),
-            _ => Ok(String::new()),
-        }
-    }
-
     /// The metrics of the node, in the text form of Prometheus.
     ///
     /// # Errors
@@ -97,17 +85,24 @@ impl Client {
         }
     }
 
-    /// Whether the task that makes an object is a call of an actor, and whether no node has what it, or (`Some(true)`)
-    /// its actor, waits for.
+    /// Why objects are not ready; whether the task that makes each is a call of an actor, and whether no node has what
+    /// it, or (`Some(true)`) its actor, waits for. All are asked for at once: their owners may be far, or not answer.
     ///
     /// # Errors
     /// As every method.
-    pub fn about(&self, object: ObjectId) -> Result<(bool, Option<bool>)> {
-        let question = self.questions(1);
-        match self.inquire(question, &ToNode::About(question, object))? {
-            Answer::About(is_call, lacks_a_node) => Ok((is_call, lacks_a_node)),
-            _ => Ok((false, None)),
+    pub fn about(&self, objects: &[ObjectId]) -> Result<Vec<(String, bool, Option<bool>)>> {
+        let first = self.questions(objects.len() as u64);
+        let batch = self.answers.open(first, objects.len());
+        for (question, object) in (first..).zip(objects) {
+            self.send(&ToNode::About(question, *object), Vec::new())?;
         }
+        let _ = batch.wait(objects.len(), AT_ONCE);
+        let told = batch.take().into_iter().map(|reply| match reply {
+            Some(Reply::Other(Answer::About(text, is_call, lacks_a_node))) => Ok((text, is_call, lacks_a_node)),
+            Some(Reply::Ended) => Err(has_ended()),
+            _ => Err(Error::new(ErrorKind::Io, "the node does not answer")),
+        });
+        told.collect()
     }
 
     /// How many calls of this process to an actor have not ended.

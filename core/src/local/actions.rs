@@ -60,6 +60,10 @@ impl Shell {
                 self.answer(id, question, Answer::Nodes(nodes), Vec::new());
             }
             Action::Grouped(id, question, answer) => self.group_answered(id, question, answer),
+            Action::Explained(id, question, about) => {
+                let answer = Answer::About(about.text, about.is_call, about.lacks_a_node);
+                self.answer(id, question, answer, Vec::new());
+            }
             Action::WarnOfGroup(group, why) => self.warn_of_group(&group, &why),
             Action::Warn(_, _) => self.warn_of_shapes(),
             Action::Again(_) => {}

@@ -180,7 +180,11 @@ pub(super) fn prepare(options: CallOptions) -> crate::Result<Prepared> {
         Where::Node(node, soft) => Strategy::Node { node: *node, soft: *soft },
         Where::Labels(hard, soft) => Strategy::Labels { hard: hard.clone().into(), soft: soft.clone().into() },
     };
-    let shape = Arc::new(Shape { demand: amounts(&options.resources)?, strategy });
+    let shape = Arc::new(Shape {
+        demand: amounts(&options.resources)?,
+        strategy,
+        fail_if_unschedulable: options.fail_if_unschedulable,
+    });
     let work = postcard::to_stdvec(&options.work).map_err(|error| crate::Error::internal(error.to_string()))?;
     Ok(Prepared { shape, held: amounts(&options.held)?, work: Bytes::from(work), options })
 }

@@ -114,14 +114,7 @@ impl Shell {
             ToNode::Groups(question) => self.post(Event::Group(id, question, GroupRequest::List)),
             ToNode::Ping(question) => self.answer(id, question, Answer::Ready, Vec::new()),
             ToNode::Nodes(question) => self.post(Event::Members(id, question)),
-            ToNode::Explain(question, object) => {
-                let text = self.node.explain(object);
-                self.answer(id, question, Answer::Texts(vec![text]), Vec::new());
-            }
-            ToNode::About(question, object) => {
-                let about = self.node.about(object);
-                self.answer(id, question, Answer::About(about.is_call, about.lacks_a_node), Vec::new());
-            }
+            ToNode::About(question, object) => self.post(Event::Explain(id, question, object)),
             ToNode::MetricsText(question) => {
                 let text = self.metrics_text();
                 self.answer(id, question, Answer::Texts(vec![text]), Vec::new());

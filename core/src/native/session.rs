@@ -149,7 +149,8 @@ impl Session {
         if !wait(&batch, objects.len(), timeout) {
             let late = batch.ready().iter().filter(|is_ready| !**is_ready).count();
             let (seconds, all) = (timeout.unwrap_or_default().as_secs_f64(), objects.len());
-            let why = objects.first().map(|first| self.client.explain(*first)).transpose()?.unwrap_or_default();
+            let first = objects.iter().zip(batch.ready()).find(|(_, is_ready)| !is_ready).map(|(object, _)| *object);
+            let why = self.client.about(first.as_slice())?.pop().map(|(why, ..)| why).unwrap_or_default();
             return Err(Error::new(
                 ErrorKind::Io,
                 format!("{late} of {all} values were not there after {seconds} s: {why}"),
@@ -226,6 +227,7 @@ impl<A, R> Call<'_, A, R> {
             returns: 1,
             streams: false,
             max_retries: self.retries,
+            fail_if_unschedulable: false,
             held: if makes_actor { self.resources.clone() } else { BTreeMap::new() },
             concurrency: 1,
             work: Work { name: self.name.to_string(), ..Work::default() },

@@ -331,6 +331,10 @@ impl Head {
                 let answer = self.group_asked(from, request);
                 self.send(from, FromHead::Grouped(question, answer));
             }
+            ToHead::ExplainGroup(question, group) => {
+                let (text, never) = self.explain_group(group);
+                self.send(from, FromHead::GroupExplained(question, text, never));
+            }
             ToHead::Reserved(bundle, round, is_reserved) => self.reserved(from, bundle, round, is_reserved),
             ToHead::ClientGone(client) => self.client_gone(from, client),
             ToHead::Nameless(actor) => self.free_names(|named| named == actor),
@@ -475,20 +479,25 @@ impl Head {
 
     /// Tells an owner that no node could ever run what it wants, if that is so.
     fn warn(&mut self, key: &(Arc<Shape>, NodeId)) {
-        let Some(want) = self.wants.get_mut(key) else { return };
+        if self.wants.get(key).is_none_or(|want| want.warned) {
+            return;
+        }
         let (shape, owner) = key;
         let staying = || self.members.iter().filter(|(_, member)| !member.is_leaving);
         let nodes = || staying().map(|(id, member)| member.as_candidate(*id));
-        // Of a group that waits it is told what it waits for; and who has not said what it has may be the one.
-        if want.warned
-            || self.members.values().any(|member| !member.is_ready)
-            || shape.strategy.group().is_some()
-            || nodes().any(|node| node.could(&shape.demand, &shape.strategy))
-        {
+        let could = match shape.strategy.group() {
+            // Of a group that waits it is told what it waits for: only who does not want to wait is told again.
+            Some(group) => !shape.fail_if_unschedulable || !self.explain_group(group).1,
+            None => nodes().any(|node| node.could(&shape.demand, &shape.strategy)),
+        };
+        // Who has not said what it has may be the one.
+        if could || self.members.values().any(|member| !member.is_ready) {
             return;
         }
-        want.warned = true;
         let missing = nodes().map(|node| node.total.lacks(&shape.demand)).min().unwrap_or_default();
+        if let Some(want) = self.wants.get_mut(key) {
+            want.warned = true;
+        }
         self.send(*owner, FromHead::Unplaceable(Arc::clone(shape), missing));
     }
 

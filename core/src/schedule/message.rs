@@ -20,6 +20,8 @@ pub struct Shape {
     pub demand: Resources,
     /// Where it may run.
     pub strategy: Strategy,
+    /// It fails where no node could ever run it, and does not wait for one.
+    pub fail_if_unschedulable: bool,
 }
 
 /// What a task is for.
@@ -113,7 +115,7 @@ pub enum Failure {
     Setup(Arc<str>),
     /// The store has no room for its arguments: it is not tried again.
     NoRoom(Arc<str>),
-    /// It may run on one node alone, which is not there or can never run it; `true` for an actor.
+    /// No node could ever run it, and it is not to wait for one, or may run on one node alone; `true` for an actor.
     Unschedulable(bool, Arc<str>),
     /// The actor was never made, for an object that its constructor needs has failed so.
     NotMade(Arc<Self>),
@@ -260,6 +262,17 @@ pub enum GroupAnswer {
     Groups(Vec<GroupStatus>),
 }
 
+/// Why an object is not ready, as far as it is known, and what is known of the task that makes it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct About {
+    /// For people.
+    pub text: String,
+    /// Whether the task is a call of an actor.
+    pub is_call: bool,
+    /// Whether no node has what it waits for: it, or (`Some(true)`) the actor that it calls.
+    pub lacks_a_node: Option<bool>,
+}
+
 /// Why a value that was there cannot be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Lost {
@@ -397,6 +410,12 @@ pub enum NodeMessage {
     KillActor(ObjectId, bool),
     /// To a node that is drained: another one has the value too; or (`false`) none can have it.
     Kept(ObjectId, bool),
+    /// To the owner, a question by its number: why is it not ready?
+    Explain(u64, ObjectId),
+    /// The answer.
+    Explained(u64, About),
+    /// To the owner of a task: somebody wants it stopped.
+    CancelTask(TaskId, Stop),
 }
 
 /// What a node sends the head: a part of a talk.
@@ -453,6 +472,8 @@ pub enum ToHead {
     Bundles(BTreeMap<BundleId, bool>),
     /// At the begin of a talk: of this node's actors these alone have names, or have asked for one.
     Names(BTreeSet<ObjectId>),
+    /// A question by its number: what do those wait for that are to run in that group?
+    ExplainGroup(u64, GroupId),
 }
 
 /// A node, as the head knows it.
@@ -501,6 +522,8 @@ pub enum FromHead {
     Drain(u64),
     /// To the others: that node takes nothing more, and leaves.
     Draining(NodeId),
+    /// The answer to a question, for people; and whether no nodes that are there could ever hold the group.
+    GroupExplained(u64, String, bool),
 }
 
 /// What arrives at a node.

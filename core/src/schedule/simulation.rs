@@ -15,8 +15,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::message::{
-    Failure, GroupAnswer, GroupRequest, GroupSpec, Kind, Lost, Made, NameAnswer, NameRequest, Outcome, Packet, Raised,
-    Report, Returned, Shape, Stop, TaskSpec,
+    About, Failure, GroupAnswer, GroupRequest, GroupSpec, Kind, Lost, Made, NameAnswer, NameRequest, Outcome, Packet,
+    Raised, Report, Returned, Shape, Stop, TaskSpec,
 };
 use super::{Action, Event, Head, HeadAction, HeadEvent, HeadLimits, Node, Outbox};
 use crate::env::{Moment, Random};
@@ -116,6 +116,8 @@ struct World {
     handles: BTreeSet<ObjectId>,
     /// Questions about names that are not answered.
     asked_names: BTreeSet<(NodeId, ClientId, u64)>,
+    /// Questions why something waits that are not answered.
+    asked_why: BTreeSet<(NodeId, ClientId, u64)>,
     groups: Groups,
     /// The number of the next result of each attempt that streams.
     items: BTreeMap<(NodeId, Attempt), u32>,
@@ -159,6 +161,7 @@ impl World {
             running: BTreeSet::new(),
             handles: BTreeSet::new(),
             asked_names: BTreeSet::new(),
+            asked_why: BTreeSet::new(),
             groups: Groups::default(),
             items: BTreeMap::new(),
             raised: BTreeSet::new(),
@@ -340,6 +343,7 @@ impl World {
         }
         if let Event::ClientGone(client) = &event {
             self.groups.client_gone(id, *client, self.now);
+            self.asked_why.retain(|(node, asker, _)| (node, asker) != (&id, client));
         }
         for action in host.node.step(self.now + host.ahead, event) {
             self.act(id, action);
@@ -393,6 +397,7 @@ impl World {
             Action::Members(_, _, _) | Action::Meet(_, _) | Action::Part(_) => {}
             Action::Named(client, question, answer) => self.named(id, client, question, &answer),
             Action::Grouped(client, question, answer) => self.grouped(id, client, question, &answer),
+            Action::Explained(client, question, about) => self.explained(id, client, question, &about),
             Action::WarnOfGroup(_, _) => {}
             Action::Item(client, object) => self.item(id, client, object),
             Action::Done(task) => {
@@ -419,6 +424,7 @@ impl World {
         self.hosts.remove(&id);
         self.running.retain(|task| task.owner != id);
         self.asked_names.retain(|(node, _, _)| *node != id);
+        self.asked_why.retain(|(node, _, _)| *node != id);
         self.groups.without(id);
     }
 
@@ -566,7 +572,8 @@ impl World {
             }
         }
         broken.extend(self.running.iter().map(|task| format!("{task} never ended")));
-        broken.extend(self.asked_names.iter().map(|asked| format!("{asked:?} is never answered")));
+        let unanswered = self.asked_names.iter().chain(&self.asked_why);
+        broken.extend(unanswered.map(|asked| format!("{asked:?} is never answered")));
         broken.extend(self.head.groups().map(|group| format!("{group:?} is never removed")));
         if self.groups.unanswered() > 0 {
             broken.push(format!("questions about groups are never answered: {:?}", self.groups));

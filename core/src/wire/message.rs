@@ -17,6 +17,8 @@ pub struct CallOptions {
     pub resources: BTreeMap<String, f64>,
     /// Where it may run.
     pub place: Where,
+    /// Whether it fails where no node could ever run it, and does not wait for one.
+    pub fail_if_unschedulable: bool,
     /// How many results it has.
     pub returns: u32,
     /// Whether more results come one by one while it runs.
@@ -245,15 +247,13 @@ pub enum ToNode {
     Ping(u64),
     /// A question: which nodes are there?
     Nodes(u64),
-    /// A question: why is that object not ready?
-    Explain(u64, ObjectId),
     /// A question: what is in the store?
     Objects(u64),
     /// What happened to metrics of the user's in this process.
     Metrics(Vec<Update>),
     /// A question: the metrics of this node as text.
     MetricsText(u64),
-    /// A question: what is known of the task that makes that object?
+    /// A question: why is that object not ready, and what is known of the task that makes it?
     About(u64, ObjectId),
     /// A question: how many calls of this client to that actor have not ended?
     PendingCalls(u64, ObjectId),
@@ -282,7 +282,7 @@ pub enum Reason {
     Setup(String),
     /// The store has no room for its arguments.
     NoRoom(String),
-    /// It may run on one node alone, which is not there or can never run it; `true` for an actor.
+    /// No node could ever run it, and it is not to wait for one, or may run on one node alone; `true` for an actor.
     Unschedulable(bool, String),
     /// The actor was never made: what its constructor needs has failed so.
     NotMade(Box<Self>),
@@ -356,8 +356,9 @@ pub enum Answer {
     Nodes(Vec<NodeInfo>),
     /// Objects.
     Objects(Vec<ObjectInfo>),
-    /// Whether the task is a call of an actor, and whether no node has what it, or (`Some(true)`) its actor, waits for.
-    About(bool, Option<bool>),
+    /// Why an object is not ready, whether its task is a call of an actor, and whether no node has what that, or
+    /// (`Some(true)`) its actor, waits for.
+    About(String, bool, Option<bool>),
     /// A number.
     Count(u64),
     /// Placement groups.

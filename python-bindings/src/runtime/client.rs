@@ -395,13 +395,11 @@ impl RuntimeClient {
         Ok(told.collect())
     }
 
-    fn explain(&self, py: Python<'_>, r#ref: &ObjectRef) -> PyResult<String> {
-        py.detach(|| self.0.explain(r#ref.id())).runtime(py)
-    }
-
-    /// Whether its task is a call of an actor, and what no node has room for: the task (`False`), its actor (`True`).
-    fn about(&self, py: Python<'_>, r#ref: &ObjectRef) -> PyResult<(bool, Option<bool>)> {
-        py.detach(|| self.0.about(r#ref.id())).runtime(py)
+    /// Of each why it is not ready, whether its task is a call of an actor, and what no node has room for: the task
+    /// (`False`), its actor (`True`).
+    fn about(&self, py: Python<'_>, refs: Refs<'_>) -> PyResult<Vec<(String, bool, Option<bool>)>> {
+        let objects = self.ids(&refs)?;
+        py.detach(|| self.0.about(&objects)).runtime(py)
     }
 
     /// What happened to metrics: name, description, tags, and a counter's growth, a gauge's value, or a histogram's

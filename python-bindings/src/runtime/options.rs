@@ -62,7 +62,7 @@ fn labels(asked: &Bound<'_, PyAny>) -> PyResult<Vec<Label>> {
 impl CallOptions {
     #[new]
     #[expect(clippy::too_many_arguments, reason = "each is an option of its own, by keyword")]
-    #[pyo3(signature = (name, *, resources, num_returns=1, streams=false, max_retries=0, strategy=None, env=String::new(), max_calls=0,
+    #[pyo3(signature = (name, *, resources, num_returns=1, streams=false, max_retries=0, strategy=None, fail_if_unschedulable=false, env=String::new(), max_calls=0,
         held=None, concurrency=1, extra=Vec::new()))]
     fn new(
         py: Python<'_>,
@@ -72,6 +72,7 @@ impl CallOptions {
         streams: bool,
         max_retries: i64,
         strategy: Option<Bound<'_, PyTuple>>,
+        fail_if_unschedulable: bool,
         env: String,
         max_calls: u32,
         held: Option<BTreeMap<String, f64>>,
@@ -85,6 +86,7 @@ impl CallOptions {
         let options = wire::CallOptions {
             resources,
             place: strategy.as_ref().map_or(Ok(Where::Anywhere), place)?,
+            fail_if_unschedulable,
             // The first result of a stream is the number of the others.
             returns: if streams { 1 } else { num_returns },
             streams,

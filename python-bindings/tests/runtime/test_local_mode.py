@@ -80,6 +80,7 @@ def test_a_call_has_run_when_remote_returns() -> None:
     seen.add.remote()
     ready, others = ray.wait([seen.add.remote(), echo.remote(1)], num_returns=2, timeout=0)
     assert (len(ready), others) == (2, [])
+    assert "is ready" in ray.explain(ready[0])
     assert ray.get(seen.add.remote()) == 3
 
 

@@ -152,8 +152,31 @@ def test_a_placement_group_that_finds_no_node_says_so(caplog: pytest.LogCaptureF
         assert "dreams" in caplog.text
         other = ray.util.placement_group([{"CPU": 1}, {"CPU": 1}], strategy="STRICT_SPREAD")
         assert processes.becomes_true(lambda: "STRICT_SPREAD wants 2 nodes" in caplog.text, WARNED_SECONDS)
-    assert "group" in ray.explain(group.ready())
+    assert "no node has unobtainium 3" in ray.explain(group.ready())
+    assert "STRICT_SPREAD wants 2 nodes" in ray.explain(other.ready())
+    with pytest.raises(GetTimeoutError, match="unobtainium 3") as raised:
+        ray.get(group.ready(), timeout=0.1)
+    assert isinstance(raised.value, ray.exceptions.TaskUnschedulableError)
     for each in (group, other):
+        ray.util.remove_placement_group(each)
+
+
+def test_explain_says_what_a_placement_group_waits_for() -> None:
+    first, second = (ray.util.placement_group([{"CPU": 1.5}]) for _ in range(2))
+    assert first.wait(30)
+    told = ray.explain(second.ready())
+    assert "no room now" in told
+    assert "free are" in told
+    assert "CPU 0.5" in told
+    with pytest.raises(GetTimeoutError, match="no room now") as raised:
+        ray.get(second.ready(), timeout=0.1)
+    assert not isinstance(raised.value, ray.exceptions.TaskUnschedulableError), "it may be made some day"
+    inside = {"placement_group": first, "num_cpus": 1}
+    running = sleep.options(**inside).remote(60)
+    queued = echo.options(**inside).remote()
+    assert processes.becomes_true(lambda: "CPU 0.5 in bundle 0" in ray.explain(queued), 10)
+    ray.cancel(running, force=True)
+    for each in (first, second):
         ray.util.remove_placement_group(each)
 
 

@@ -13,6 +13,8 @@ import pytest
 
 import sheaf as ray
 
+from . import processes
+
 pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("runtime")]
 
 
@@ -124,6 +126,12 @@ def test_cancelling_ends_a_stream() -> None:
     with pytest.raises(ray.exceptions.TaskCancelledError):
         ray.get(list(stream)[-1], timeout=20)
     assert time.monotonic() - start < 5
+
+
+def test_what_a_stream_waits_for_is_explained() -> None:
+    stream = count.options(resources={"unobtainium": 1}).remote(3)
+    assert processes.becomes_true(lambda: "no node has unobtainium 1" in ray.explain(stream), 10)
+    ray.cancel(stream)
 
 
 @ray.remote

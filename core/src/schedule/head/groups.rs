@@ -4,6 +4,10 @@
 //! when one refuses or dies, what was reserved is released and a later round begins anew. A bundle whose node dies is
 //! chosen a node for in a round of its own, while the others are used. What groups there are and where they are open is
 //! kept for the next life of the head; rounds that it was in the midst of come to nothing.
+//!
+//! `explain` says what groups wait for.
+
+mod explain;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -14,7 +18,7 @@ use super::{Head, Pool, Sent};
 use crate::env::Moment;
 use crate::flaw::{Flaw, planted};
 use crate::ids::{BundleId, ClientId, GroupId, NodeId};
-use crate::placement::groups::{choose, obstacle};
+use crate::placement::groups::choose;
 use crate::resources::Resources;
 use crate::schedule::message::{FromHead, GroupAnswer, GroupRequest, GroupSpec, GroupState, GroupStatus, Shape};
 
@@ -403,22 +407,6 @@ impl Head {
             self.send(node, FromHead::Release(bundle));
         }
         self.look_for_places();
-    }
-
-    /// Tells who asked for a group that no nodes could ever hold it, if that is so.
-    fn warn_of_group(&mut self, id: GroupId) {
-        let Some(group) = self.groups.alive.get(&id).filter(|group| !group.is_warned) else { return };
-        if self.members.values().any(|member| !member.is_ready) {
-            return;
-        }
-        let (spec, asker) = (Arc::clone(&group.spec), group.asker);
-        let staying = self.members.iter().filter(|(_, member)| !member.is_leaving);
-        let nodes: Vec<_> = staying.map(|(id, member)| member.as_candidate(*id)).collect();
-        let Some(why) = obstacle(&nodes, &spec.bundles, spec.spreading) else { return };
-        if let Some(group) = self.groups.alive.get_mut(&id) {
-            group.is_warned = true;
-        }
-        self.send(asker, FromHead::GroupUnplaceable(spec, Arc::from(why)));
     }
 }
 

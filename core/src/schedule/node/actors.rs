@@ -115,6 +115,11 @@ impl Node {
         }
     }
 
+    /// Whether this node, which calls an actor, knows where it lives.
+    pub(super) fn has_found(&self, actor: ObjectId) -> bool {
+        self.calls.get(&actor).is_some_and(|calls| matches!(calls.place, Ok(Some(_))))
+    }
+
     /// Whether an actor of this node's lives or may live again.
     pub(super) fn is_alive(&self, actor: ObjectId) -> bool {
         self.actors.get(&actor).is_some_and(|state| state.place.is_ok())

@@ -63,5 +63,6 @@ impl Node {
             self.actions.push(Action::Drop(object));
         }
         self.fetches_without(node);
+        self.questions_without(node);
     }
 }

@@ -8,25 +8,16 @@ use super::objects::Value;
 use super::tasks::State;
 use crate::ids::{ObjectId, TaskId};
 use crate::resources::Resources;
-use crate::schedule::message::{Shape, TaskSpec};
+use crate::schedule::message::{About, Shape, TaskSpec};
 
 /// Objects that are named at the most.
 const NAMED: usize = 5;
 
-/// What the owner of a task knows of it besides its state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct About {
-    /// Whether it is a call of an actor.
-    pub is_call: bool,
-    /// Whether it waits for what no node has: it, or (`Some(true)`) the actor that it calls.
-    pub lacks_a_node: Option<bool>,
-}
-
 impl Node {
-    /// What there is to say of the task that makes an object of this node's, if it is there.
-    #[must_use]
-    pub fn about(&self, object: ObjectId) -> About {
-        let Some(task) = self.tasks.get(&object.task) else { return About::default() };
+    /// What this node knows of an object of its own, and of the task that makes it, if that is there.
+    pub(super) fn about(&self, object: ObjectId) -> About {
+        let text = self.explain_object(object);
+        let Some(task) = self.tasks.get(&object.task) else { return About { text, ..About::default() } };
         let actor = task.spec.call().map(|(actor, _)| actor);
         let waits = match actor {
             Some(actor) => self.tasks.get(&actor.task),
@@ -34,15 +25,11 @@ impl Node {
         };
         let lacks =
             waits.is_some_and(|task| task.state == State::Queued && self.unplaceable.contains_key(&task.spec.shape));
-        About { is_call: actor.is_some(), lacks_a_node: lacks.then_some(actor.is_some()) }
+        About { text, is_call: actor.is_some(), lacks_a_node: lacks.then_some(actor.is_some()) }
     }
 
-    /// What there is to say of an object of this node's: whether it is ready, and what it waits for if it is not.
-    #[must_use]
-    pub fn explain(&self, object: ObjectId) -> String {
-        if object.owner() != self.id {
-            return format!("{object} belongs to {}", object.owner());
-        }
+    /// Whether an object of this node's is ready, and what it waits for if it is not.
+    fn explain_object(&self, object: ObjectId) -> String {
         let Some(owned) = self.owned.get(&object) else { return format!("{object} is freed") };
         match &owned.value {
             Value::Inline(bytes) => format!("{object} is ready: {} bytes", bytes.len()),
@@ -125,9 +112,7 @@ impl Node {
                 Some((first, last)) if first == last => first.to_string(),
                 _ => format!("a bundle of {group}"),
             };
-            return format!(
-                "{id} waits for room for {demand} in {which}; placement_group_table() tells how far that is"
-            );
+            return format!("{id} waits for room for {demand} in {which}");
         }
         match self.unplaceable.get(shape) {
             Some(missing) if missing.is_empty() => {

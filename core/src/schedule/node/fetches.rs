@@ -216,6 +216,7 @@ impl Node {
             self.release(object, Count::Use);
         }
         self.forget_client(client);
+        self.forget_questions_of(client);
     }
 
     /// A client does not wait any more for the answer to a question.

@@ -56,6 +56,23 @@ pub(super) struct Lent {
     is_blocked: bool,
 }
 
+/// Why what no node could ever run does not wait for one; `None` if it does.
+pub(super) fn why_not_wait(shape: &Shape, missing: &Resources) -> Option<String> {
+    let demand = &shape.demand;
+    if let Strategy::Node { node, soft: false } = shape.strategy {
+        return Some(format!(
+            "it may run on {node} alone, which is not there or can never have {demand} free; soft=True lets it run \
+             elsewhere"
+        ));
+    }
+    let lack = match shape.strategy.group() {
+        Some(group) => format!("no nodes could ever hold {group}"),
+        None if missing.is_empty() => "its scheduling strategy allows none of the nodes that are there".to_string(),
+        None => format!("no node has {missing}"),
+    };
+    shape.fail_if_unschedulable.then(|| format!("it asks for {demand}, and {lack}; fail_if_unschedulable=True"))
+}
+
 impl Node {
     /// Runs what can be run of a shape, and asks the head for the rest.
     pub(super) fn dispatch(&mut self, shape: &Arc<Shape>) {
@@ -87,17 +104,12 @@ impl Node {
         }
     }
 
-    /// Ends all that may run on one node alone, which is not there or can never run it.
-    pub(super) fn fail_queued(&mut self, shape: &Arc<Shape>, node: NodeId) {
+    /// Ends all that no node could ever run, and that is not to wait for one.
+    pub(super) fn fail_queued(&mut self, shape: &Arc<Shape>, why: &str) {
         while let Some(attempt) = self.next_queued(shape) {
             self.take_from_queue(shape);
             let is_actor =
                 self.tasks.get(&attempt.task).is_some_and(|task| matches!(task.spec.kind, Kind::Actor { .. }));
-            let why = format!(
-                "it may run on {node} alone, which is not there or can never have {} free; soft=True lets it run \
-                 elsewhere",
-                shape.demand
-            );
             self.fail(attempt.task, &Failure::Unschedulable(is_actor, Arc::from(why)));
         }
         self.tell_wants(shape);

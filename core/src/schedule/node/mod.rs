@@ -3,7 +3,7 @@
 //! One topic in each file: `actors` have their calls, `references` counts, `objects` are those this node owns, `fetches` bring values here,
 //! `tasks` are those this node owns, `streams` their results that come one by one, `leases` are what they run on, `runs` are the attempts that run here, `deaths`
 //! is what the end of another node means, `drain` how one leaves, `names` are those of actors, `groups` has placement groups, `talk` is that with the head,
-//! `explain` says why something waits, and `listing` what there is, for people.
+//! `explain` says why something waits, `questions` are of those who ask that, and `listing` says what there is, for people.
 
 mod actors;
 mod deaths;
@@ -15,6 +15,7 @@ mod leases;
 mod listing;
 mod names;
 mod objects;
+mod questions;
 mod references;
 mod runs;
 mod streams;
@@ -27,22 +28,22 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::message::{
-    Failure, FromHead, GroupAnswer, GroupRequest, GroupSpec, Member, NameAnswer, NameRequest, NodeMessage, Outcome,
-    Packet, Report, Returned, Shape, Stop, TaskSpec, ToHead,
+    About, Failure, FromHead, GroupAnswer, GroupRequest, GroupSpec, Member, NameAnswer, NameRequest, NodeMessage,
+    Outcome, Packet, Report, Returned, Shape, Stop, TaskSpec, ToHead,
 };
 use crate::env::Moment;
 use crate::flaw::{Flaw, planted};
 use crate::ids::{Attempt, BundleId, ClientId, HeadLife, LeaseId, NodeId, ObjectId, TaskId};
 use crate::link::{Frame, Link};
-use crate::placement::Strategy;
 use crate::resources::{Ledger, Resources};
 
 use actors::{Actor, Calls, Resident};
 pub use drain::Leaving;
 use fetches::Wanted;
-use leases::{Backlog, Lease, Lent};
+use leases::{Backlog, Lease, Lent, why_not_wait};
 pub use listing::{ActorRow, References, TaskRow};
 use objects::Owned;
+use questions::Asker;
 use references::Interest;
 use runs::Run;
 use tasks::{Task, Unconfirmed};
@@ -85,6 +86,8 @@ pub enum Event {
     Members(ClientId, u64),
     /// A client asks about placement groups; the answer has the number of the question.
     Group(ClientId, u64, GroupRequest),
+    /// A client asks why an object is not ready, whoever owns it; the answer has the number of the question.
+    Explain(ClientId, u64, ObjectId),
     /// An actor of this node's lives until it is ended, whoever holds it.
     Detach(ObjectId),
     /// A client wants an actor ended: for good, or (`true`) to begin anew if it may.
@@ -140,6 +143,8 @@ pub enum Action {
     Part(NodeId),
     /// Answer a client's question about placement groups.
     Grouped(ClientId, u64, GroupAnswer),
+    /// Answer a client's question why something is not ready.
+    Explained(ClientId, u64, About),
     /// Tell the client that submitted a task of a result that came while it runs, to which it holds a reference.
     Item(ClientId, ObjectId),
     /// A task ended.
@@ -206,6 +211,7 @@ pub struct Node {
     names: names::Names,
     groups: groups::Groups,
     drains: drain::Drains,
+    questions: questions::Questions,
     /// What of shapes no node has.
     unplaceable: BTreeMap<Arc<Shape>, Resources>,
     /// Tasks so far.
@@ -265,6 +271,7 @@ impl Node {
             names: names::Names::default(),
             groups: groups::Groups::default(),
             drains: drain::Drains::default(),
+            questions: questions::Questions::default(),
             unplaceable: BTreeMap::new(),
             submitted: 0,
             abandoned: BTreeMap::new(),
@@ -349,6 +356,7 @@ impl Node {
                 self.give_up_on_the_silent();
                 self.ask_again();
                 self.let_go_of_the_dead();
+                self.give_up_on_answers();
             }
             Event::Submit(client, spec) => self.submit(client, spec),
             Event::Put(client, object, value) => self.put(client, object, value),
@@ -361,10 +369,11 @@ impl Node {
                 self.tell_of_gone(client);
             }
             Event::Forget(client, question, object) => self.forget_question(client, question, object),
-            Event::Cancel(task, stop) => self.cancel(task, stop),
+            Event::Cancel(task, stop) => self.send(task.owner, NodeMessage::CancelTask(task, stop)),
             Event::Name(client, question, request) => self.ask_for_name(client, question, request),
             Event::Members(client, question) => self.ask_for_members(client, question),
             Event::Group(client, question, request) => self.ask_of_groups(client, question, request),
+            Event::Explain(client, question, object) => self.explain(Asker::Client(client, question), object),
             Event::Detach(actor) => self.detach(actor),
             Event::Kill(actor, may_restart) => self.send(actor.owner(), NodeMessage::KillActor(actor, may_restart)),
             Event::ActorGone(actor, why) => self.actor_gone(actor, &why),
@@ -403,10 +412,11 @@ impl Node {
             FromHead::Drain(millis) => self.drain(millis),
             FromHead::Draining(node) => self.draining(node),
             FromHead::Members(question, members) => self.members_told(question, members),
+            FromHead::GroupExplained(question, text, never) => self.group_explained(question, text, never),
             FromHead::Named(question, answer) => self.name_answered(question, answer),
             FromHead::Unplaceable(shape, missing) => {
-                if let Strategy::Node { node, soft: false } = shape.strategy {
-                    return self.fail_queued(&shape, node);
+                if let Some(why) = why_not_wait(&shape, &missing) {
+                    return self.fail_queued(&shape, &why);
                 }
                 self.unplaceable.insert(Arc::clone(&shape), missing.clone());
                 self.actions.push(Action::Warn(shape, missing));
@@ -437,6 +447,9 @@ impl Node {
             NodeMessage::EndActor(actor, life) => self.end_actor(actor, life),
             NodeMessage::KillActor(actor, may_restart) => self.kill_actor(actor, may_restart),
             NodeMessage::Kept(object, is_safe) => self.kept(object, is_safe),
+            NodeMessage::CancelTask(task, stop) => self.cancel(task, stop),
+            NodeMessage::Explain(question, object) => self.explain(Asker::Node(from, question), object),
+            NodeMessage::Explained(question, about) => self.explained(question, &about),
         }
     }
 
@@ -527,6 +540,7 @@ impl Node {
         tell("stored objects", self.stored.len(), format!("{:?}", self.stored.first()));
         tell("names", self.names.len(), format!("{:?}", self.names));
         tell("bundles and questions about groups", self.count_of_groups(), format!("{:?}", self.groups));
+        tell("questions why something waits", self.questions.len(), format!("{:?}", self.questions));
         tell("results to commit", self.unconfirmed.len(), format!("{:?}", self.unconfirmed.first()));
         tell("backlogs", self.backlogs.len(), format!("{:?}", self.backlogs.first_key_value()));
         for (node, link) in &self.links {

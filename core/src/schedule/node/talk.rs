@@ -70,6 +70,7 @@ impl Node {
         self.tell_of_leaving();
         self.ask_names_again();
         self.ask_of_groups_again();
+        self.ask_for_explanations_again();
         self.want_anew();
     }
 

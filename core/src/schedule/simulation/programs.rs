@@ -79,6 +79,7 @@ impl World {
             }
             5 if self.random.below(10) == 0 => self.name_one(node, id),
             5 if self.random.below(10) == 0 => self.forget_one(node, id),
+            5 if self.random.below(4) == 0 => self.ask_why(node, id),
             5 if self.random.below(6) == 0 => self.create_group(node, id),
             5 if self.random.below(20) == 0 => self.remove_any_group(node, id),
             5 => self.call_one(node, id),
@@ -188,6 +189,21 @@ impl World {
         }
     }
 
+    /// A client asks why something is not ready, rather something that another node owns.
+    fn ask_why(&mut self, node: NodeId, id: ClientId) {
+        if let Some(object) = self.any_foreign_ref(node, id) {
+            let question = self.number(node);
+            self.asked_why.insert((node, id, question));
+            self.step_node(node, Event::Explain(id, question, object));
+        }
+    }
+
+    pub(super) fn explained(&mut self, node: NodeId, id: ClientId, question: u64, about: &About) {
+        if !self.asked_why.remove(&(node, id, question)) {
+            self.broken(&format!("{id} on {node} is told what it does not ask (any more): {about:?}"));
+        }
+    }
+
     fn put_one(&mut self, node: NodeId, id: ClientId) {
         let object = TaskId { owner: node, number: self.number(node) }.result(0);
         let value = self.value(node, id, &format!("put {object}"), object);
@@ -254,7 +270,7 @@ impl World {
             returns: if kind == Kind::Function { 1 + self.random.below(2) as u32 } else { 1 },
             streams: !matches!(kind, Kind::Actor { .. }) && self.random.below(4) == 0,
             kind,
-            shape: Arc::new(Shape { demand, strategy }),
+            shape: Arc::new(Shape { demand, strategy, ..Shape::default() }),
             needs,
             refs,
             max_retries: self.random.below(4) as u32,

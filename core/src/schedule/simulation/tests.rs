@@ -95,12 +95,35 @@ fn a_demand_that_nobody_can_meet_is_told_and_stays_until_someone_can() {
 }
 
 #[test]
+fn whoever_has_a_reference_can_have_the_task_stopped() {
+    let mut world = World::new(1);
+    let (_, task) = submit(&mut world, Shape { demand: cpus(64.0), ..Shape::default() });
+    world.step_node(NodeId(2), Event::Cancel(task, Stop::default()));
+    pass_until(&mut world, 5_000, |world| !world.running.contains(&task));
+}
+
+#[test]
 fn what_may_run_on_one_node_alone_fails_where_that_is_not_there() {
     let mut world = World::new(1);
     let strategy = Strategy::Node { node: NodeId(99), soft: false };
-    let (_, task) = submit(&mut world, Shape { demand: cpus(1.0), strategy });
+    let (_, task) = submit(&mut world, Shape { demand: cpus(1.0), strategy, ..Shape::default() });
     pass_until(&mut world, 5_000, |world| !world.running.contains(&task));
     assert!(world.warnings.is_empty(), "there is nothing to wait for");
+}
+
+#[test]
+fn what_is_not_to_wait_for_a_node_fails_when_the_head_says_that_there_is_none() {
+    let mut world = World::new(1);
+    let shape = Shape { demand: cpus(64.0), fail_if_unschedulable: true, ..Shape::default() };
+    for _ in 0..2 {
+        let (_, task) = submit(&mut world, shape.clone());
+        let until = world.now.0 + 5_000;
+        pass_until(&mut world, until, |world| !world.running.contains(&task));
+    }
+    assert!(world.warnings.is_empty(), "nothing waits");
+    let (_, task) = submit(&mut world, Shape { demand: cpus(64.0), ..Shape::default() });
+    pass_until(&mut world, 15_000, |world| !world.warnings.is_empty());
+    assert!(world.running.contains(&task), "it waits, as it is not told otherwise");
 }
 
 /// A node without a head, with 2 CPUs, and what it is told at one time.

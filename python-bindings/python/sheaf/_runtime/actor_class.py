@@ -207,6 +207,7 @@ class ActorClass:
             held=terms.resources,
             max_retries=given.get("max_restarts", 0),
             strategy=options.strategy(given, place),
+            fail_if_unschedulable=given.get("fail_if_unschedulable", False),
             env=terms.env,
             # The node knows of no groups: a full one must not keep it from handing on what is for another.
             concurrency=max(_GROUPED_CONCURRENCY, terms.max_concurrency) if terms.groups else terms.max_concurrency,

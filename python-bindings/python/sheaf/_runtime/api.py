@@ -64,7 +64,8 @@ def remote(*given: Any, **options: Any) -> Any:
         options: ``num_cpus``, ``num_gpus``, ``memory``, ``resources``, ``runtime_env``, ``scheduling_strategy``,
             ``name``; of functions ``num_returns``, ``max_retries``, ``retry_exceptions``, ``max_calls``; of classes
             ``max_restarts``, ``max_task_retries``, ``max_concurrency``, ``lifetime``, ``namespace``, ``get_if_exists``,
-            ``durable``.
+            ``durable``. Sheaf's own is ``fail_if_unschedulable``: what no node could ever run fails with
+            ``TaskUnschedulableError`` or ``ActorUnschedulableError``, and does not wait for such a node.
 
     >>> import sheaf
     >>> @sheaf.remote(num_cpus=1)
@@ -100,7 +101,8 @@ def get(object_refs: Any, *, timeout: float | None = None) -> Any:
     Args:
         object_refs: A reference or a list of them.
         timeout: Seconds after which ``GetTimeoutError`` is raised, which is a ``TaskUnschedulableError`` too where no
-            node could ever run the task; 0 does not wait at all, and less than 0 is as ``None``.
+            node could ever run the task; 0 does not wait at all, and less than 0 is as ``None``. What another node owns
+            it is asked for the reason, and may add three seconds where it does not answer.
 
     Raises what the task raised, as a ``TaskError`` that is also of the type raised.
 
@@ -130,11 +132,10 @@ def _values(refs: list[ObjectRef], timeout: float | None) -> list[Any]:
         ready = client.wait(refs, len(refs), 0, True)
         late = [ref for ref, is_ready in zip(refs, ready, strict=True) if not is_ready] or refs[:1]
         text = f"{len(late)} of {len(refs)} objects were not there after {timeout} s; "
-        for ref in late[:_EXPLAINED]:
-            _, lacks_a_node = client.about(ref)
-            if lacks_a_node is not None:
-                raise failures.late(f"{text}{ref!r}: {client.explain(ref)}", lacks_a_node)
-        raise failures.late(f"{text}{late[0]!r}: {client.explain(late[0])}", None)
+        told = client.about(late[:_EXPLAINED])
+        lacking = [at for at, (_, _, lacks_a_node) in enumerate(told) if lacks_a_node is not None]
+        at = lacking[0] if lacking else 0
+        raise failures.late(f"{text}{late[at]!r}: {told[at][0]}", told[at][2])
     return [serialization.load(value) for value in values]
 
 
@@ -219,20 +220,26 @@ def cancel(object_ref: ObjectRef | ObjectRefGenerator, *, force: bool = False, r
             f"cancel() is for an ObjectRef, and not for {type(object_ref).__name__}\n  help: actors are ended by kill()"
         )
     client = process.client()
-    if force and client.about(object_ref)[0]:
+    if force and client.about([object_ref])[0][1]:
         raise ValueError("force=True is not supported for actor tasks\n  help: kill() ends the actor itself")
     client.cancel(object_ref, force, recursive)
 
 
-def explain(object_ref: ObjectRef) -> str:
+def explain(object_ref: ObjectRef | ObjectRefGenerator) -> str:
     """Why an object is not there yet: what its task waits for, or which node has what it asks for.
+
+    Args:
+        object_ref: A reference, wherever it was made: what another node knows is asked there, for a few seconds at the
+            most. Of a generator its task is explained.
 
     >>> import sheaf
     >>> isinstance(sheaf.explain(sheaf.put(1)), str)
     True
     """
+    if isinstance(object_ref, ObjectRefGenerator):
+        object_ref = object_ref.completed()
     _check_refs("explain", [object_ref])
-    return process.client().explain(object_ref)
+    return process.client().about([object_ref])[0][0]
 
 
 def _check_refs(name: str, refs: list[Any]) -> None:

@@ -113,6 +113,8 @@ _COMMON: dict[str, Check] = {
     "name": _kind(str),
     "runtime_env": _kind(Mapping),
     "scheduling_strategy": _any,
+    # Sheaf's own.
+    "fail_if_unschedulable": _kind(bool),
     "label_selector": _kind(Mapping),
     "placement_group": _group,
     "placement_group_bundle_index": _count(-1),

@@ -115,6 +115,7 @@ class RemoteFunction:
             **streams.returns(given, inspect.isgeneratorfunction(self._definition.value)),
             max_retries=given.get("max_retries", _RETRIES),
             strategy=options.strategy(given, place),
+            fail_if_unschedulable=given.get("fail_if_unschedulable", False),
             env=env,
             # A process that used a GPU gives its memory back by ending.
             max_calls=given.get("max_calls", 1 if given.get("num_gpus") else 0),

@@ -172,13 +172,10 @@ class InlineClient:
         """The one node that there is, whose resources nothing holds."""
         return [(self.node_id, "", dict(self._resources), dict(self._resources), dict(self._labels))]
 
-    def explain(self, ref: ObjectRef) -> str:
-        """That it is there."""
-        return f"object {_own(ref).hex()} is ready: with local_mode=True calls run to their end at once"
-
-    def about(self, ref: ObjectRef) -> tuple[bool, bool | None]:
-        """Whether a method made it; nothing waits for a node."""
-        return _own(ref).is_call, None
+    def about(self, refs: list[ObjectRef]) -> list[tuple[str, bool, bool | None]]:
+        """That each is there, and whether a method made it; nothing waits for a node."""
+        why = "is ready: with local_mode=True calls run to their end at once"
+        return [(f"object {_own(ref).hex()} {why}", _own(ref).is_call, None) for ref in refs]
 
     def pending_calls(self, actor: ObjectRef) -> int:
         """None: all have ended."""
