@@ -75,9 +75,13 @@ impl Node {
 
     pub(super) fn name_answered(&mut self, number: u64, answer: NameAnswer) {
         let Some((client, question, request)) = self.names.asked.remove(&number) else { return };
-        if let (Some(NameRequest::Claim(name, actor, _)), NameAnswer::Claimed) = (request, &answer) {
-            self.names.named.insert(actor, name);
-            if !self.is_alive(actor) {
+        if let Some(NameRequest::Claim(name, actor, _)) = request {
+            let is_over = !self.is_alive(actor);
+            // One that is over may have had another name, and the head have died when it was told that this is free.
+            if is_over || answer == NameAnswer::Claimed {
+                self.names.named.insert(actor, name);
+            }
+            if is_over {
                 self.is_nameless(actor);
             }
         }
@@ -99,5 +103,42 @@ impl Node {
         if self.names.detached.remove(&actor) {
             self.release(actor, Count::Use);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::env::Moment;
+    use crate::ids::{HeadLife, NodeId, TaskId};
+    use crate::link::Link;
+    use crate::resources::Resources;
+    use crate::schedule::message::{FromHead, Packet};
+    use crate::schedule::node::Event;
+
+    #[test]
+    fn an_actor_that_is_over_keeps_no_name_whatever_becomes_of_its_claim() {
+        let mut node = Node::new(NodeId(1), Resources::default(), BTreeMap::new());
+        let mut head: Link<FromHead, ToHead> = Link::default();
+        let mut step = |event| {
+            let mut heard = Vec::new();
+            for action in node.step(Moment(1), event) {
+                if let Action::ToHead(report) = action {
+                    heard.extend(head.receive(report.frame, Moment(1)));
+                }
+            }
+            heard
+        };
+        let actor = TaskId { owner: NodeId(1), number: 1 }.result(0);
+        let claim = NameRequest::Claim(Arc::from("second"), actor, Bytes::new());
+        step(Event::Name(ClientId(1), 1, claim));
+        let other = TaskId { owner: NodeId(2), number: 1 }.result(0);
+        let mut answer: Link<FromHead, ToHead> = Link::default();
+        answer.send(FromHead::Named(1, NameAnswer::Taken(other, Bytes::new())));
+        let frame = answer.flush(Moment(1)).unwrap();
+        let heard = step(Event::Arrived(Packet::Head(HeadLife::default(), 0, frame)));
+        assert!(heard.contains(&ToHead::Nameless(actor)), "{heard:?}");
     }
 }
