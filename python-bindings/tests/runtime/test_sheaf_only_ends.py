@@ -197,3 +197,22 @@ time.sleep(0.3)
 print("over")
 """)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "over\n", "")
+
+
+def test_what_waits_for_a_pool_starts_no_runtime_after_the_end_of_its_own() -> None:
+    code = """
+import threading, time
+import sheaf
+from sheaf.util.multiprocessing import Pool
+sheaf.init(num_cpus=1)
+pool = Pool(1)
+result = pool.apply_async(time.sleep, (60,), callback=print, error_callback=print)
+time.sleep(0.5)
+sheaf.shutdown()
+until = time.monotonic() + 10
+while any(thread.name == "sheaf-pool-callback" for thread in threading.enumerate()) and time.monotonic() < until:
+    time.sleep(0.05)
+print(sheaf.is_initialized(), [thread.name for thread in threading.enumerate() if "sheaf" in thread.name])
+"""
+    done = processes.run_driver(code)
+    assert done.stdout == "False []\n", done.stdout + done.stderr

@@ -67,6 +67,7 @@ class Listen:
 
 # One lock for starts and ends; reading is free, since each name is set at once.
 _lock = threading.RLock()
+_thread = threading.local()
 _numbers = itertools.count(1)
 _number = 0
 _client: RuntimeClient | None = None
@@ -83,12 +84,19 @@ def client() -> RuntimeClient:
         return _client
     hold_at_exit()
     _refuse_fork()
+    if getattr(_thread, "is_helper", False):
+        raise RuntimeError("the runtime that this thread worked for has ended")
     with _lock:
         if _client is None:
             from sheaf._runtime import start
 
             start.init()
     return client()
+
+
+def help_on() -> None:
+    """Let this thread, which works for the runtime that is there, start no other one when that has ended."""
+    _thread.is_helper = True
 
 
 def hold_at_exit() -> None:

@@ -10,6 +10,7 @@ from multiprocessing import TimeoutError
 from typing import Any
 
 import sheaf
+from sheaf._runtime import process
 from sheaf._sheaf import ObjectRef
 from sheaf.exceptions import TaskError
 
@@ -63,10 +64,12 @@ class AsyncResult:
         return True
 
     def _tell(self, callback: Callback | None, error_callback: Callback | None) -> None:
+        process.help_on()
         try:
             result = self.get()
         except Exception as error:
-            if error_callback is not None:
+            # Without the runtime nobody waits for it any more.
+            if error_callback is not None and process.is_initialized():
                 error_callback(error)
         else:
             if callback is not None:
