@@ -4,7 +4,9 @@ import doctest
 import importlib
 import inspect
 import pkgutil
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -47,7 +49,9 @@ def examples() -> list[doctest.DocTest]:
 
 
 @pytest.mark.parametrize("example", examples(), ids=lambda example: example.name)
-def test_examples_run(example: doctest.DocTest) -> None:
+def test_examples_run(example: doctest.DocTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Folders that examples make for themselves.
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     runner = doctest.DebugRunner(optionflags=OPTIONS)
     try:
         runner.run(example)
