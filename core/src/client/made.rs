@@ -25,13 +25,13 @@ impl Memory {
     /// Keeps what is being written, if there is not too much already.
     fn keep(&self, number: u64, draft: &Draft) -> Lies {
         let mut kept = self.0.lock();
-        match draft.again() {
-            Ok(again) if kept.len() < MOST => {
-                kept.insert(number, Arc::new(again));
-                Lies::Kept
-            }
-            _ => Lies::New,
+        if kept.len() < MOST
+            && let Ok(again) = draft.again()
+        {
+            kept.insert(number, Arc::new(again));
+            return Lies::Kept;
         }
+        Lies::New
     }
 
     pub(super) fn let_go(&self, number: u64) {

@@ -1,10 +1,11 @@
 //! What a driver or a task submits, and what it has of that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -32,6 +33,8 @@ impl Host for Driver {
 #[derive(Debug, Clone)]
 pub struct Session {
     pub(super) client: Connection,
+    /// The numbers of options that the node was told, by what they are: it keeps each of them.
+    defined: Arc<Mutex<HashMap<Vec<u8>, u32>>>,
 }
 
 #[derive(Debug)]
@@ -86,7 +89,19 @@ pub struct Call<'a, A, R> {
 
 impl Session {
     pub(super) fn new(client: Connection) -> Self {
-        Self { client }
+        Self { client, defined: Arc::default() }
+    }
+
+    /// The number by which the node knows these options.
+    fn number_of(&self, options: CallOptions) -> Result<u32> {
+        let key = Written::of(&options)?.bytes;
+        let mut defined = self.defined.lock();
+        if let Some(number) = defined.get(&key) {
+            return Ok(*number);
+        }
+        let number = self.client.define(options)?;
+        defined.insert(key, number);
+        Ok(number)
     }
 
     fn hold<T>(&self, object: ObjectId) -> Ref<T> {
@@ -221,7 +236,7 @@ impl<A, R> Call<'_, A, R> {
         A: Serialize,
     {
         let client = &self.session.client;
-        let options = client.define(CallOptions {
+        let options = self.session.number_of(CallOptions {
             resources: self.resources.clone(),
             place: Where::Anywhere,
             returns: 1,

@@ -67,19 +67,21 @@ impl Host for Worker {
 /// Runs calls until the node says that there are no more.
 pub(super) fn serve(socket: UnixStream, functions: &Functions) -> Result<()> {
     let client = Client::new(socket, Worker)?;
+    let session = Session::new(Arc::clone(&client));
     let mut actor = None;
     loop {
         match client.next_call(PATIENCE)? {
             Next::Nothing => {}
             Next::End => return Ok(()),
-            Next::Call(call) => run(&client, functions, &mut actor, *call)?,
+            Next::Call(call) => run(&session, functions, &mut actor, *call)?,
         }
     }
 }
 
-fn run(client: &Arc<Client>, functions: &Functions, actor: &mut Option<State>, call: client::Call) -> Result<()> {
+fn run(session: &Session, functions: &Functions, actor: &mut Option<State>, call: client::Call) -> Result<()> {
     let client::Call { attempt, work, actor: method, makes_actor, needs, arguments, .. } = call;
-    let task = Task { session: Session::new(Arc::clone(client)), attempt, inputs: needs };
+    let client = &session.client;
+    let task = Task { session: session.clone(), attempt, inputs: needs };
     let done = || -> Result<Written> {
         let parts = parts_of(arguments.bytes()).unwrap_or_default();
         let given = parts.into_iter().next().and_then(|part| arguments.bytes().get(part));
