@@ -35,7 +35,9 @@ def say(text):
     print(text, "to the errors", file=sys.stderr)
 
 ray.get([say.options(resources={where: 0.1}).remote(f"{word} {where}") for where in "ab"], timeout=30)
-print("done", flush=True)
+# At once: `print` writes the end of a line apart, and the lines of workers come between.
+sys.stdout.write("done\n")
+sys.stdout.flush()
 sys.stdin.readline()
 """
 
