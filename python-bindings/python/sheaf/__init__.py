@@ -51,11 +51,10 @@ if _TYPE_CHECKING:
         shutdown,
         wait,
     )
-    from sheaf.dataset import Dataset, GroupedDataset
+    from sheaf.dataset import Dataset, GroupedDataset, WriteReport
     from sheaf.expressions import Expr, SortKey, col, lit, when
     from sheaf.session import Session
     from sheaf.session import default as _default
-    from sheaf.writers import WriteReport
 
     read_parquet = _default.read_parquet
     read_csv = _default.read_csv
@@ -77,10 +76,9 @@ if _TYPE_CHECKING:
 # worker of the runtime needs no pandas, Arrow or engine before a function of the user's does.
 _MODULES = frozenset({"actor", "cloudpickle", "exceptions", "functions", "job_submission", "runtime_env", "util"})
 _HOMES = {
-    "sheaf.dataset": {"Dataset", "GroupedDataset"},
+    "sheaf.dataset": {"Dataset", "GroupedDataset", "WriteReport"},
     "sheaf.expressions": {"Expr", "SortKey", "col", "lit", "when"},
     "sheaf.session": {"Session"},
-    "sheaf.writers": {"WriteReport"},
     "sheaf._runtime.api": {
         *(
             "Durable",

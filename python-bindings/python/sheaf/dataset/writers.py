@@ -6,7 +6,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from sheaf import _arguments, _sheaf
+from sheaf import _arguments
+from sheaf.dataset.plan import Plan
 
 WriteMode: TypeAlias = Literal["error", "append", "overwrite", "ignore"]
 
@@ -31,10 +32,8 @@ class WriteReport(NamedTuple):
     """Their bytes."""
 
 
-class Writers:
+class Writers(Plan):
     """The methods of a ``Dataset`` that write it."""
-
-    _inner: _sheaf.Dataset
 
     def write_parquet(
         self,

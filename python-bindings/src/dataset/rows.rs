@@ -1,0 +1,30 @@
+//! Verbs over rows.
+
+use pyo3::prelude::*;
+
+use super::PyDataset;
+use crate::columns::{ColumnArg, SortArg, names};
+use crate::errors::IntoPyResult;
+
+#[pymethods]
+impl PyDataset {
+    fn filter(&self, py: Python<'_>, predicate: ColumnArg) -> PyResult<Self> {
+        self.inner.filter(predicate.0).map(Self::from).py(py)
+    }
+
+    fn distinct(&self, py: Python<'_>, on: Vec<String>) -> PyResult<Self> {
+        self.inner.distinct(&names(&on)).map(Self::from).py(py)
+    }
+
+    fn sort(&self, py: Python<'_>, keys: Vec<SortArg>) -> PyResult<Self> {
+        self.inner.sort(keys.into_iter().map(|key| key.0)).map(Self::from).py(py)
+    }
+
+    fn limit(&self, py: Python<'_>, skip: usize, fetch: Option<usize>) -> PyResult<Self> {
+        self.inner.limit(skip, fetch).map(Self::from).py(py)
+    }
+
+    fn sample(&self, py: Python<'_>, fraction: f64, seed: u64) -> PyResult<Self> {
+        self.inner.sample(fraction, seed).map(Self::from).py(py)
+    }
+}
