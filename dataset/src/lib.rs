@@ -3,6 +3,7 @@
 
 pub mod dataset;
 pub mod expr;
+pub mod jobs;
 mod memory;
 pub mod operators;
 pub mod planner;
@@ -15,9 +16,9 @@ pub mod verbs;
 
 pub use dataset::Dataset;
 pub use operators::map_batches::{BatchFunction, BatchPosition, MapBatchesOptions};
+pub use operators::write::WriteReport;
 pub use run::{Run, RunProgress, Watch};
 pub use session::{MemoryUse, Session};
 pub use spill::remove_spill_folders;
 pub use verbs::groupby::GroupedDataset;
 pub use verbs::join::{JoinOptions, JoinType};
-pub use verbs::write::WriteReport;

@@ -57,8 +57,13 @@ pub struct RunProgress {
 impl Run {
     /// Starts a physical plan on the session's threads.
     pub(crate) fn start(session: &Session, plan: Arc<dyn ExecutionPlan>) -> Self {
+        Self::start_with(session, plan, session.context().task_ctx())
+    }
+
+    /// The same with settings of its own.
+    pub(crate) fn start_with(session: &Session, plan: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>) -> Self {
         let (sender, batches) = mpsc::channel(WAITING_BATCHES);
-        let produce = produce(Arc::clone(&plan), session.context().task_ctx(), sender);
+        let produce = produce(Arc::clone(&plan), context, sender);
         let task = session.threads().handle().spawn(produce).abort_handle();
         let started = Instant::now();
         // Outside of a watched future there is nobody to tell.

@@ -50,5 +50,6 @@ pub(crate) mod once;
 #[cfg(test)]
 mod random;
 pub mod range;
+pub(crate) mod recorded;
 pub mod sample;
 pub(crate) mod write;
