@@ -20,5 +20,7 @@ pub use operators::write::WriteReport;
 pub use run::{Run, RunProgress, Watch};
 pub use session::{MemoryUse, Session};
 pub use spill::remove_spill_folders;
+pub use verbs::dynamic_groups::{DynamicGroups, DynamicOptions, Label};
 pub use verbs::groupby::GroupedDataset;
-pub use verbs::join::{JoinOptions, JoinType};
+pub use verbs::join::{JoinOptions, JoinType, Side};
+pub use verbs::rolling::{Closed, Reach, RollingDataset, RollingOptions};

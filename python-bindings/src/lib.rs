@@ -16,6 +16,7 @@ mod map_batches;
 mod read;
 mod runtime;
 mod session;
+mod span;
 mod sql;
 mod stream;
 mod wait;
@@ -42,7 +43,7 @@ mod _sheaf {
     #[pymodule_export]
     use crate::dataset::{PyDataset, PyGroupedDataset};
     #[pymodule_export]
-    use crate::expr::{PyExpr, PySortKey, PyThen, PyWhen, col, like, lit, when};
+    use crate::expr::{PyExpr, PySortKey, PyThen, PyWhen, PyWindow, col, framed, left, like, lit, right, when};
     #[pymodule_export]
     use crate::functions::{PyFunctionInfo, call_function, lambda_function, lambda_variable, list_functions};
     #[pymodule_export]

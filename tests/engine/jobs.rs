@@ -39,8 +39,7 @@ const WORKS: [(&str, Work); 5] = [
 ];
 
 fn joined(how: JoinType) -> JoinOptions {
-    let key = || vec!["k".to_string()];
-    JoinOptions { how, left_on: key(), right_on: key(), suffix: "_right".into() }
+    JoinOptions::on(&["k"], how)
 }
 
 fn session(threads: usize) -> Session {

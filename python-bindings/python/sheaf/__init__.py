@@ -52,7 +52,7 @@ if _TYPE_CHECKING:
         wait,
     )
     from sheaf.dataset import Dataset, GroupedDataset, WriteReport
-    from sheaf.expressions import Expr, SortKey, col, lit, when
+    from sheaf.expressions import Expr, SortKey, Window, col, left, lit, right, when
     from sheaf.session import Session
     from sheaf.session import default as _default
 
@@ -77,7 +77,7 @@ if _TYPE_CHECKING:
 _MODULES = frozenset({"actor", "cloudpickle", "exceptions", "functions", "job_submission", "runtime_env", "util"})
 _HOMES = {
     "sheaf.dataset": {"Dataset", "GroupedDataset", "WriteReport"},
-    "sheaf.expressions": {"Expr", "SortKey", "col", "lit", "when"},
+    "sheaf.expressions": {"Expr", "SortKey", "Window", "col", "left", "lit", "right", "when"},
     "sheaf.session": {"Session"},
     "sheaf._runtime.api": {
         *(
@@ -185,6 +185,7 @@ __all__ = [
     "Session",
     "SortKey",
     "WORKER_MODE",
+    "Window",
     "WriteReport",
     "__version__",
     "available_resources",
@@ -210,6 +211,7 @@ __all__ = [
     "init",
     "is_initialized",
     "kill",
+    "left",
     "lit",
     "method",
     "nodes",
@@ -222,6 +224,7 @@ __all__ = [
     "read_text",
     "register",
     "remote",
+    "right",
     "set_default_session",
     "shutdown",
     "sql",

@@ -10,12 +10,13 @@ from sheaf.dataset.joins import How, Joins
 from sheaf.dataset.results import Results
 from sheaf.dataset.rows import Rows
 from sheaf.dataset.sets import Sets
+from sheaf.dataset.windows import Windows
 from sheaf.dataset.writers import WriteReport, Writers
 
 __all__ = ["Dataset", "GroupedDataset", "How", "WriteReport"]
 
 
-class Dataset(Columns, Sets, Joins, Groups, Functions, Results, Rows, Writers):
+class Dataset(Columns, Sets, Joins, Groups, Windows, Functions, Results, Rows, Writers):
     """A lazy, immutable plan over Arrow partitions.
 
     Verbs such as ``filter`` give a new dataset and run nothing. ``collect``, ``count``, ``show``, ``write_*``,
