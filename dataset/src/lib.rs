@@ -14,7 +14,7 @@ pub mod tables;
 pub mod verbs;
 
 pub use dataset::Dataset;
-pub use operators::map_batches::{BatchFunction, BatchPosition, MapBatchesOptions};
+pub use operators::map_batches::{BatchFunction, BatchPosition, FailureOptions, MapBatchesOptions, OnError, Outputs};
 pub use run::{Run, RunProgress, Watch};
 pub use session::{MemoryUse, Session};
 pub use spill::remove_spill_folders;
