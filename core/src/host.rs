@@ -47,6 +47,14 @@ pub fn resident_bytes() -> Option<u64> {
     parse_kib(line)
 }
 
+/// Bytes of its own that are resident for another process: without files and shared memory, which are not its alone.
+#[must_use]
+pub fn resident_bytes_of(process: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
+    parse_kib(line)
+}
+
 /// What a build for newer CPUs says on an older one.
 const OLDER_CPU: &str = "error: this build of Sheaf needs a CPU with AVX2 (x86-64-v3)
   help: build for this CPU: see «Older CPUs» in README.md

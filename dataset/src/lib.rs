@@ -15,7 +15,7 @@ pub mod tables;
 pub mod verbs;
 
 pub use dataset::Dataset;
-pub use operators::map_batches::{BatchFunction, BatchPosition, MapBatchesOptions};
+pub use operators::map_batches::{BatchFunction, BatchPosition, FailureOptions, MapBatchesOptions, OnError, Outputs};
 pub use operators::write::WriteReport;
 pub use run::{Run, RunProgress, Watch};
 pub use session::{MemoryUse, Session};

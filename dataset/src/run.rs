@@ -50,6 +50,8 @@ pub struct RunProgress {
     pub rows_out: u64,
     /// Bytes spilled to disk so far.
     pub spilled_bytes: u64,
+    /// Rows so far that user functions could not map, and that were left out.
+    pub rows_failed: u64,
     /// Since the start.
     pub elapsed: Duration,
 }
@@ -260,8 +262,15 @@ fn panic_text(panic: Box<dyn std::any::Any + Send>) -> String {
 }
 
 fn progress(plan: &Arc<dyn ExecutionPlan>, elapsed: Duration) -> RunProgress {
-    let mut told =
-        RunProgress { stage: String::new(), rows_read: 0, bytes_read: 0, rows_out: 0, spilled_bytes: 0, elapsed };
+    let mut told = RunProgress {
+        stage: String::new(),
+        rows_read: 0,
+        bytes_read: 0,
+        rows_out: 0,
+        spilled_bytes: 0,
+        rows_failed: 0,
+        elapsed,
+    };
     told.rows_out = rows(plan.metrics().as_ref());
     visit(plan, &mut told);
     if told.stage.is_empty() {
@@ -278,6 +287,7 @@ fn visit(plan: &Arc<dyn ExecutionPlan>, told: &mut RunProgress) {
     }
     if let Some(metrics) = &metrics {
         told.spilled_bytes += metrics.spilled_bytes().unwrap_or(0) as u64;
+        told.rows_failed += map_batches::failed_rows(metrics);
         told.bytes_read += metrics.sum_by_name("bytes_scanned").map_or(0, |value| value.as_usize() as u64);
     }
     if plan.children().is_empty() {

@@ -51,10 +51,11 @@ impl Drop for Running {
     }
 }
 
-/// Notes that nobody waits for the call of `function` at this position.
+/// Notes that nobody waits for the call of `function` for this batch, whichever of its rows are tried.
 pub(crate) fn abandon(function: usize, at: BatchPosition) {
     if let Some(calls) = CALLS.lock().as_mut() {
-        for call in calls.values_mut().filter(|call| call.function == function && call.at == at) {
+        let is_it = |call: &Call| (call.at.partition, call.at.batch) == (at.partition, at.batch);
+        for call in calls.values_mut().filter(|call| call.function == function && is_it(call)) {
             call.abandoned = true;
         }
     }

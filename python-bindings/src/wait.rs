@@ -91,6 +91,7 @@ impl Bar {
             progress.bytes_read,
             progress.rows_out,
             progress.spilled_bytes,
+            progress.rows_failed,
             progress.elapsed.as_secs_f64(),
         );
         bar.call_method1(py, intern!(py, "update"), told)?;

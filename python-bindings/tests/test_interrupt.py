@@ -76,7 +76,7 @@ def read_stream(data):
 
 class Bar:
     told = False
-    def update(self, stage, rows_read, bytes_read, rows_out, spilled_bytes, elapsed):
+    def update(self, stage, rows_read, bytes_read, rows_out, spilled_bytes, rows_failed, elapsed):
         if not self.told and ({ready}):
             Bar.told = True
             print("ready", flush=True)

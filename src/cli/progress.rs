@@ -143,6 +143,7 @@ mod tests {
             bytes_read: 3 << 20,
             rows_out: 0,
             spilled_bytes: 0,
+            rows_failed: 0,
             elapsed: Duration::from_secs(2),
         };
         assert_eq!(line(&progress), "SortExec · 2,000,000 rows · 3.00 MiB · 1000000 rows/s · 2.0 s");

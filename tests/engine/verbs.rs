@@ -8,7 +8,7 @@ use arrow::datatypes::{DataType, Int64Type};
 use arrow::record_batch::RecordBatch;
 use arrow::util::pretty::pretty_format_batches;
 use sheaf::dataset::operators::map_batches::BatchPosition;
-use sheaf::dataset::{BatchFunction, JoinOptions, JoinType, MapBatchesOptions};
+use sheaf::dataset::{BatchFunction, JoinOptions, JoinType, MapBatchesOptions, Outputs};
 use sheaf::expr::functions_aggregate::expr_fn::{count, sum};
 use sheaf::expr::{col, lit};
 use sheaf::{Dataset, Error, ErrorKind, Options, Result, Session};
@@ -169,7 +169,13 @@ impl BatchFunction for Doubled {
         "doubled"
     }
 
-    fn call(&self, batch: RecordBatch, at: BatchPosition) -> Result<RecordBatch> {
+    fn call(&self, batch: RecordBatch, at: BatchPosition) -> Outputs {
+        Outputs::one(self.double(&batch, at))
+    }
+}
+
+impl Doubled {
+    fn double(&self, batch: &RecordBatch, at: BatchPosition) -> Result<RecordBatch> {
         let ids = batch.column(0).as_primitive::<Int64Type>();
         if ids.iter().flatten().any(|id| id == 70_000) {
             return Err(Error::new(ErrorKind::UserFunction, format!("70000 at {at}")));
@@ -186,7 +192,7 @@ impl BatchFunction for Doubled {
 #[test]
 fn map_batches_keeps_sizes_and_stops_at_the_functions_error() {
     let session = session();
-    let options = || MapBatchesOptions { batch_size: Some(1_000) };
+    let options = || MapBatchesOptions { batch_size: Some(1_000), ..MapBatchesOptions::default() };
     let run = |upto| -> Result<Vec<String>> {
         let numbers = session.range(0, upto)?;
         let mapped = session.threads().block_on(numbers.map_batches(Arc::new(Doubled), options(), None))?;

@@ -2,7 +2,14 @@
 
 mod calls;
 mod conform;
+mod counts;
+mod dead_letters;
+mod failures;
+mod function;
+mod pieces;
+pub mod pool;
 mod rebatch;
+mod running;
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -11,7 +18,6 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::{DFSchema, DFSchemaRef, plan_err};
@@ -24,55 +30,42 @@ use datafusion::physical_plan::execution_plan::{CardinalityEffect, EmissionType}
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
+use sheaf_connectors::error::to_datafusion;
+use sheaf_connectors::stores::Stores;
+use sheaf_connectors::write;
 
 use calls::{Calls, Inline};
-pub(crate) use calls::{abandon, call_blocking};
+pub(crate) use calls::{abandon, first_output};
 pub(crate) use conform::values_of;
+pub use counts::Counts;
+pub(crate) use counts::failed_rows;
+use dead_letters::DeadLetters;
+pub(crate) use dead_letters::{dead_letter_options, dead_letter_schema};
+pub use failures::{FailureOptions, OnError};
+pub use function::{BatchFunction, BatchPosition, Failure, FailureKind, Outputs, RunStart};
 use rebatch::{CallRows, auto_batch_rows, memory_of_one, rebatch};
+use running::{Partition, Running, Slot};
 
 /// Rows of a batch that a scan makes for a function, at the most, whatever the function asks for.
 const MOST_SCANNED_ROWS: usize = 1 << 20;
 
-/// A function of the user's over record batches.
-///
-/// It is called from several threads at once, one for each partition; a call may block.
-pub trait BatchFunction: Send + Sync + 'static {
-    /// The name that plans, errors and progress print.
-    fn name(&self) -> &str;
-
-    /// One call: the batch is rows `row_offset..` of `partition`.
-    ///
-    /// # Errors
-    /// Whatever the function meets; it ends the run and is never retried.
-    fn call(&self, batch: RecordBatch, at: BatchPosition) -> sheaf_core::Result<RecordBatch>;
-
-    /// Nobody waits any more for the call that runs at this position: the run failed elsewhere, had rows enough, or
-    /// was given up. The call goes on by itself; a function that can be interrupted may do so.
-    fn abandoned(&self, _at: BatchPosition) {}
-}
-
-/// Where a batch stands in its dataset, for errors and logs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BatchPosition {
-    /// The partition, from 0.
-    pub partition: usize,
-    /// The batch in the partition, from 0.
-    pub batch: usize,
-    /// The batch's first row in the partition, from 0.
-    pub row: usize,
-}
-
-impl fmt::Display for BatchPosition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "partition {}, batch {}, row {}", self.partition, self.batch, self.row)
-    }
-}
-
-/// How batches are handed to the function.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+/// How batches are handed to the function, and what is done about those that fail.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct MapBatchesOptions {
     /// Rows of each call but a partition's last; `None` lets Sheaf choose.
     pub batch_size: Option<usize>,
+    /// Bytes of each call, about; rows are never cut.
+    pub batch_bytes: Option<usize>,
+    /// What is done about calls that fail.
+    pub failures: FailureOptions,
+    /// Whether the function gives the same for the same batch each time, so that work may be done again or not at all.
+    pub deterministic: bool,
+}
+
+impl Default for MapBatchesOptions {
+    fn default() -> Self {
+        Self { batch_size: None, batch_bytes: None, failures: FailureOptions::default(), deterministic: true }
+    }
 }
 
 /// The logical node.
@@ -82,6 +75,7 @@ pub(crate) struct MapBatches {
     function: Arc<dyn BatchFunction>,
     schema: DFSchemaRef,
     options: MapBatchesOptions,
+    stores: Arc<Stores>,
 }
 
 impl MapBatches {
@@ -90,9 +84,23 @@ impl MapBatches {
         function: Arc<dyn BatchFunction>,
         schema: &SchemaRef,
         options: MapBatchesOptions,
+        stores: Arc<Stores>,
     ) -> Result<Self> {
         let schema = Arc::new(DFSchema::try_from(Arc::clone(schema))?);
-        Ok(Self { input, function, schema, options })
+        Ok(Self { input, function, schema, options, stores })
+    }
+
+    /// The write of rows that are lost, where they are to be written.
+    async fn dead_letters(
+        &self,
+        input: &Arc<dyn ExecutionPlan>,
+        state: &dyn Session,
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let Some(target) = &self.options.failures.dead_letter else { return Ok(None) };
+        let schema = dead_letter_schema(&input.schema()).map_err(to_datafusion)?;
+        let nothing = dead_letters::no_letters(&schema)?;
+        let plan = write::plan(state, &self.stores, nothing, target, dead_letter_options()).await;
+        plan.map(Some).map_err(to_datafusion)
     }
 }
 
@@ -178,15 +186,16 @@ impl ExtensionPlanner for Planner {
         node: &dyn UserDefinedLogicalNode,
         _logical_inputs: &[&LogicalPlan],
         physical_inputs: &[Arc<dyn ExecutionPlan>],
-        _session_state: &dyn Session,
+        session_state: &dyn Session,
         _context: &PhysicalPlanningContext,
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         let (Some(node), [input]) = (node.as_any().downcast_ref::<MapBatches>(), physical_inputs) else {
             return Ok(None);
         };
         let schema = Arc::clone(node.schema.inner());
-        let exec = MapBatchesExec::new(Arc::clone(input), Arc::clone(&node.function), schema, node.options.clone());
-        Ok(Some(Arc::new(exec)))
+        let dead_letters = node.dead_letters(input, session_state).await?;
+        let (input, function, options) = (Arc::clone(input), Arc::clone(&node.function), node.options.clone());
+        Ok(Some(Arc::new(MapBatchesExec::new(input, function, schema, options, dead_letters))))
     }
 }
 
@@ -195,9 +204,12 @@ pub struct MapBatchesExec {
     input: Arc<dyn ExecutionPlan>,
     function: Arc<dyn BatchFunction>,
     options: MapBatchesOptions,
+    dead_letters: Option<Arc<dyn ExecutionPlan>>,
     properties: Arc<PlanProperties>,
     inline: Inline,
+    running: Slot,
     metrics: ExecutionPlanMetricsSet,
+    counts: ExecutionPlanMetricsSet,
 }
 
 impl MapBatchesExec {
@@ -206,6 +218,7 @@ impl MapBatchesExec {
         function: Arc<dyn BatchFunction>,
         schema: SchemaRef,
         options: MapBatchesOptions,
+        dead_letters: Option<Arc<dyn ExecutionPlan>>,
     ) -> Self {
         let partitions = input.properties().partitioning.partition_count();
         let properties = PlanProperties::new(
@@ -215,8 +228,42 @@ impl MapBatchesExec {
             input.properties().boundedness,
         );
         let (properties, metrics) = (Arc::new(properties), ExecutionPlanMetricsSet::new());
-        Self { input, function, options, properties, inline: Inline::default(), metrics }
+        let (inline, running) = (Inline::default(), Slot::default());
+        let counts = ExecutionPlanMetricsSet::new();
+        Self { input, function, options, dead_letters, properties, inline, running, metrics, counts }
     }
+
+    /// The run that this partition is of: the first one to ask begins it.
+    fn run(&self, context: &Arc<TaskContext>) -> sheaf_core::Result<Arc<Running>> {
+        let mut slot = self.running.lock();
+        if let Some(running) = &*slot {
+            return Ok(Arc::clone(running));
+        }
+        let partitions = self.properties.partitioning.partition_count();
+        let counts = Arc::new(Counts::new(&self.counts));
+        let dead_letters = self.dead_letters.as_ref().map(|plan| DeadLetters::begin(plan, Arc::clone(context)));
+        let dead_letters = dead_letters.transpose()?.map(Arc::new);
+        let function = begun(&self.function, RunStart { partitions, is_look: false, counts: Arc::clone(&counts) })?;
+        let function = self.options.failures.over(function, Some(self.schema()), dead_letters.clone(), counts);
+        let running = Arc::new(Running::new(function, dead_letters, partitions));
+        *slot = Some(Arc::clone(&running));
+        Ok(running)
+    }
+}
+
+/// What is called in a run that begins.
+fn begun(function: &Arc<dyn BatchFunction>, start: RunStart) -> sheaf_core::Result<Arc<dyn BatchFunction>> {
+    Ok(function.begin(start)?.unwrap_or_else(|| Arc::clone(function)))
+}
+
+/// The function as it is called once, to see what it returns.
+pub(crate) fn looked_at(
+    function: &Arc<dyn BatchFunction>,
+    options: &MapBatchesOptions,
+) -> sheaf_core::Result<Arc<dyn BatchFunction>> {
+    let counts = Arc::new(Counts::unread());
+    let function = begun(function, RunStart { partitions: 1, is_look: true, counts: Arc::clone(&counts) })?;
+    Ok(options.failures.over(function, None, None, counts))
 }
 
 impl fmt::Debug for MapBatchesExec {
@@ -228,7 +275,17 @@ impl fmt::Debug for MapBatchesExec {
 impl DisplayAs for MapBatchesExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "MapBatchesExec: {}", self.function.name())?;
-        self.options.batch_size.map_or(Ok(()), |rows| write!(f, ", batch_size={rows}"))
+        if let Some(rows) = self.options.batch_size {
+            write!(f, ", batch_size={rows}")?;
+        }
+        if let Some(bytes) = self.options.batch_bytes {
+            write!(f, ", batch_bytes={bytes}")?;
+        }
+        match self.options.failures.on_error {
+            OnError::Raise => Ok(()),
+            OnError::Skip => write!(f, ", on_error=skip"),
+            OnError::Null => write!(f, ", on_error=null"),
+        }
     }
 }
 
@@ -255,8 +312,8 @@ impl ExecutionPlan for MapBatchesExec {
     fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         match (children.pop(), children.is_empty()) {
             (Some(input), true) => {
-                let function = Arc::clone(&self.function);
-                Ok(Arc::new(Self::new(input, function, self.schema(), self.options.clone())))
+                let (function, dead_letters) = (Arc::clone(&self.function), self.dead_letters.clone());
+                Ok(Arc::new(Self::new(input, function, self.schema(), self.options.clone(), dead_letters)))
             }
             _ => plan_err!("MapBatchesExec has one input"),
         }
@@ -271,10 +328,16 @@ impl ExecutionPlan for MapBatchesExec {
             true => with_batch_size(&context, most.clamp(usual, MOST_SCANNED_ROWS.max(usual))),
             false => context,
         };
-        let rows = asked.map_or(CallRows::About(most), CallRows::Exactly);
+        let rows = match (asked, self.options.batch_bytes) {
+            (Some(rows), _) => CallRows::Exactly(rows),
+            (None, Some(bytes)) => CallRows::Bytes(bytes),
+            (None, None) => CallRows::About(most),
+        };
+        let running = self.run(&context).map_err(to_datafusion)?;
         let input = rebatch(self.input.execute(partition, context)?, rows);
         let calls = Calls {
-            function: Arc::clone(&self.function),
+            function: Arc::clone(&running.function),
+            partition: Partition::of(&running, &self.running),
             schema: self.schema(),
             next: BatchPosition { partition, batch: 0, row: 0 },
             is_short: false,
@@ -286,7 +349,7 @@ impl ExecutionPlan for MapBatchesExec {
     }
 
     fn metrics(&self) -> Option<MetricsSet> {
-        Some(self.metrics.clone_inner())
+        Some(counts::with_counts(self.metrics.clone_inner(), &self.counts.clone_inner()))
     }
 
     fn cardinality_effect(&self) -> CardinalityEffect {

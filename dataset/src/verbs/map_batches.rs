@@ -9,10 +9,13 @@ use sheaf_connectors::error::from_datafusion;
 use sheaf_core::{Error, Result};
 
 use crate::dataset::Dataset;
-use crate::operators::map_batches::{BatchFunction, BatchPosition, MapBatches, MapBatchesOptions, call_blocking};
+use crate::operators::map_batches::{
+    BatchFunction, BatchPosition, MapBatches, MapBatchesOptions, OnError, dead_letter_options, dead_letter_schema,
+    first_output, looked_at,
+};
 
 impl Dataset {
-    /// What `function` makes of each batch. Batches keep their order; the function's rows may be more or fewer.
+    /// What `function` makes of each batch: any number of batches. They keep the order of those that they are made of.
     ///
     /// With `schema` the result has that schema. Without, the function is called once now, on the first batch of
     /// the input (an empty one if the input has no rows), and the schema is that of what it returned.
@@ -25,16 +28,29 @@ impl Dataset {
         options: MapBatchesOptions,
         schema: Option<SchemaRef>,
     ) -> Result<Self> {
-        if options.batch_size == Some(0) {
-            return Err(Error::invalid("batch_size must be at least 1"));
-        }
+        self.check_map_batches(&options).await?;
         let schema = match schema {
             Some(schema) => schema,
             None => self.mapped_schema(&function, &options).await?,
         };
-        let node = MapBatches::new(self.logical_plan().clone(), function, &schema, options).map_err(from_datafusion)?;
+        let stores = Arc::clone(self.session().stores());
+        let node = MapBatches::new(self.logical_plan().clone(), function, &schema, options, stores);
+        let node = node.map_err(from_datafusion)?;
         let plan = LogicalPlan::Extension(Extension { node: Arc::new(node) });
         Ok(Self::new(self.session().clone(), plan))
+    }
+
+    async fn check_map_batches(&self, options: &MapBatchesOptions) -> Result<()> {
+        if options.batch_size == Some(0) || options.batch_bytes == Some(0) {
+            return Err(Error::invalid("batch_size must be at least 1"));
+        }
+        let Some(target) = &options.failures.dead_letter else { return Ok(()) };
+        if options.failures.on_error == OnError::Raise {
+            return Err(Error::invalid("dead letters are of rows that do not end the run, and on_error is \"raise\"")
+                .with_hint("use on_error=\"skip\" or \"null\" with dead_letter="));
+        }
+        let letters = self.session().from_batches(dead_letter_schema(&self.schema())?, Vec::new())?;
+        letters.check_append(target, &dead_letter_options()).await
     }
 
     /// The schema of what the function returns for the first batch.
@@ -49,8 +65,13 @@ impl Dataset {
             }
         }
         drop(first);
-        let (called, at) = (Arc::clone(function), BatchPosition { partition: 0, batch: 0, row: 0 });
-        let output = self.session().run(async move { call_blocking(&called, batch, at).await }).await?;
+        let called = looked_at(function, options)?;
+        let at = BatchPosition { partition: 0, batch: 0, row: 0 };
+        let output = self.session().run(async move { first_output(&called, batch, at).await }).await?;
+        let output = output.ok_or_else(|| {
+            Error::invalid(format!("{} made nothing of the first batch, so its columns are not known", function.name()))
+                .with_hint("give schema=, the columns that it returns")
+        })?;
         // The first batch's nulls say nothing of the later ones': every column may have them.
         let fields: Vec<_> =
             output.schema_ref().fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();

@@ -51,6 +51,7 @@ if _TYPE_CHECKING:
         shutdown,
         wait,
     )
+    from sheaf.compute import ActorPool, TaskPool
     from sheaf.dataset import Dataset, GroupedDataset, WriteReport
     from sheaf.expressions import Expr, SortKey, Window, col, left, lit, right, when
     from sheaf.session import Session
@@ -76,6 +77,7 @@ if _TYPE_CHECKING:
 # worker of the runtime needs no pandas, Arrow or engine before a function of the user's does.
 _MODULES = frozenset({"actor", "cloudpickle", "exceptions", "functions", "job_submission", "runtime_env", "util"})
 _HOMES = {
+    "sheaf.compute": {"ActorPool", "TaskPool"},
     "sheaf.dataset": {"Dataset", "GroupedDataset", "WriteReport"},
     "sheaf.expressions": {"Expr", "SortKey", "Window", "col", "left", "lit", "right", "when"},
     "sheaf.session": {"Session"},
@@ -171,6 +173,7 @@ def set_default_session(session: Session | None) -> None:
 
 
 __all__ = [
+    "ActorPool",
     "Dataset",
     "Durable",
     "DynamicObjectRefGenerator",
@@ -184,6 +187,7 @@ __all__ = [
     "SPILL_WORKER_MODE",
     "Session",
     "SortKey",
+    "TaskPool",
     "WORKER_MODE",
     "Window",
     "WriteReport",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import pyarrow as pa
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 Schema: TypeAlias = "pa.Schema | Mapping[str, DataType]"
-BatchFormat: TypeAlias = Literal["pyarrow", "pandas", "polars", "numpy"]
+BatchFormat: TypeAlias = Literal["pyarrow", "pandas", "polars", "numpy", "torch"]
 
 
 def to_numpy(batch: pa.RecordBatch) -> dict[str, np.ndarray[Any, Any]]:
@@ -46,6 +47,30 @@ def to_polars(batch: pa.RecordBatch) -> Any:
     return pl.DataFrame(batch)
 
 
+def to_torch(batch: pa.RecordBatch) -> dict[str, Any]:
+    """Columns as ``torch.Tensor``: over the batch's memory where it holds no nulls, so that they are not to be written
+    into.
+    """
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        missing = InvalidInputError('the batch format "torch" needs PyTorch')
+        missing.hint = 'pip install torch, or take "numpy"'
+        raise missing from error
+    tensors = {}
+    for name, column in to_numpy(batch).items():
+        if column.dtype.kind not in "biufc":
+            raise TypeMismatchError(
+                f"the column {name!r} of type {batch.schema.field(name).type} is no column of numbers, which a tensor "
+                'needs\n  help: select the columns of numbers before, or take the format "numpy"'
+            )
+        with warnings.catch_warnings():
+            # Of arrays that are not to be written into, as those here.
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            tensors[name] = torch.from_numpy(column)
+    return tensors
+
+
 def same(batch: pa.RecordBatch) -> pa.RecordBatch:
     """The batch as it is."""
     return batch
@@ -56,6 +81,7 @@ GIVE: dict[str, Callable[[pa.RecordBatch], Any]] = {
     "pandas": to_pandas,
     "polars": to_polars,
     "numpy": to_numpy,
+    "torch": to_torch,
 }
 
 
@@ -76,9 +102,15 @@ def caller(
     give = giver(batch_format)
 
     def call(batch: pa.RecordBatch) -> Any:
-        return take(function(give(batch), *args, **kwargs))
+        return results(function(give(batch), *args, **kwargs))
 
     return call
+
+
+def results(made: Any) -> Any:
+    """What a call made, as something with the Arrow C interface, or as an iterator of such where it yields."""
+    is_iterator = isinstance(made, Iterator) and not hasattr(made, "__arrow_c_stream__")
+    return map(take, made) if is_iterator else take(made)
 
 
 def take(result: Any) -> Any:
@@ -106,6 +138,8 @@ def column_from(values: Any) -> pa.Array:
     """A column of an array, a matrix (lists of one size), a list, or an Arrow array."""
     if isinstance(values, pa.ChunkedArray):
         return values.combine_chunks()
+    if type(values).__module__ == "torch":
+        values = values.detach().cpu().numpy()
     if getattr(values, "ndim", 1) == 2:
         return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
     return pa.array(values)

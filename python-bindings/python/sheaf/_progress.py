@@ -54,12 +54,21 @@ class Bar:
         self.bar: Any = Quiet(unit=" rows", unit_scale=True, delay=delay, leave=False, dynamic_ncols=True)
 
     def update(
-        self, stage: str, rows_read: int, bytes_read: int, rows_out: int, spilled_bytes: int, elapsed: float
+        self,
+        stage: str,
+        rows_read: int,
+        bytes_read: int,
+        rows_out: int,
+        spilled_bytes: int,
+        rows_failed: int,
+        elapsed: float,
     ) -> None:
         """Draw what has been done so far."""
         parts = [f"{size(bytes_read)} read", f"{rows_out:,} rows out", f"{size(bytes_read / max(elapsed, 1e-3))}/s"]
         if spilled_bytes:
             parts.append(f"{size(spilled_bytes)} spilled")
+        if rows_failed:
+            parts.append(f"{rows_failed:,} rows failed")
         self.bar.set_description_str(stage, refresh=False)
         self.bar.set_postfix_str(", ".join(parts), refresh=False)
         self.bar.update(rows_read - self.bar.n)

@@ -4,10 +4,11 @@ use pyo3::prelude::*;
 use pyo3_arrow::PySchema;
 
 use super::PyDataset;
-use crate::map_batches::map_batches;
+use crate::map_batches::{MapArgs, map_batches};
 
 #[pymethods]
 impl PyDataset {
+    #[pyo3(signature = (call, name, batch_size, schema, how=None))]
     fn map_batches(
         &self,
         py: Python<'_>,
@@ -15,7 +16,8 @@ impl PyDataset {
         name: String,
         batch_size: Option<usize>,
         schema: Option<PySchema>,
+        how: Option<MapArgs>,
     ) -> PyResult<Self> {
-        map_batches(py, &self.inner, call, name, batch_size, schema.map(PySchema::into_inner)).map(Self::from)
+        map_batches(py, &self.inner, call, name, batch_size, schema.map(PySchema::into_inner), how).map(Self::from)
     }
 }

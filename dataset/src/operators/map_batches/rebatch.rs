@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::concat_batches;
-use arrow::datatypes::{FieldRef, Schema};
+use arrow::datatypes::{DataType, FieldRef, Schema};
 use arrow::record_batch::RecordBatch;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::MemoryLimit;
@@ -45,18 +46,33 @@ pub(super) enum CallRows {
     Exactly(usize),
     /// At most as many, and fewer where that spares a copy, but not many fewer.
     About(usize),
+    /// As many as have these bytes, about; one at the least.
+    Bytes(usize),
 }
 
 impl CallRows {
-    fn most(self) -> usize {
-        let (Self::Exactly(rows) | Self::About(rows)) = self;
-        rows
+    /// Rows of a call at the most, given what waits.
+    fn most(self, waiting: &Gathered) -> usize {
+        match self {
+            Self::Exactly(rows) | Self::About(rows) => rows,
+            Self::Bytes(bytes) => {
+                let share = bytes as f64 / waiting.bytes.max(1) as f64;
+                ((waiting.rows as f64 * share) as usize).max(1)
+            }
+        }
     }
 
-    fn least(self) -> usize {
+    fn least(self, waiting: &Gathered) -> usize {
         match self {
-            Self::Exactly(rows) => rows,
+            Self::Exactly(_) | Self::Bytes(_) => self.most(waiting),
             Self::About(rows) => rows / 2,
+        }
+    }
+
+    fn is_enough(self, waiting: &Gathered) -> bool {
+        match self {
+            Self::Exactly(_) | Self::About(_) => waiting.rows >= self.least(waiting),
+            Self::Bytes(bytes) => waiting.bytes >= bytes,
         }
     }
 }
@@ -67,7 +83,7 @@ pub(super) fn rebatch(input: SendableRecordBatchStream, rows: CallRows) -> Senda
     let output =
         stream::try_unfold((input, Gathered::default(), false), move |(mut input, mut gathered, ended)| async move {
             let mut ended = ended;
-            while !ended && !gathered.is_tail && gathered.rows < rows.least() {
+            while !ended && !gathered.is_tail && !rows.is_enough(&gathered) {
                 match input.next().await.transpose()? {
                     Some(batch) => gathered.push(batch, rows),
                     None => ended = true,
@@ -84,6 +100,8 @@ pub(super) fn rebatch(input: SendableRecordBatchStream, rows: CallRows) -> Senda
 struct Gathered {
     batches: VecDeque<RecordBatch>,
     rows: usize,
+    /// Their bytes, about; counted where calls are of so many.
+    bytes: usize,
     /// Rows of the batch that came last.
     last: usize,
     /// Whether what waits is the end of a row group that a scan has cut into calls: to put it together with the next
@@ -100,6 +118,9 @@ impl Gathered {
             self.is_tail = self.batches.is_empty() && self.last == most && batch.num_rows() < most;
             self.last = batch.num_rows();
         }
+        if let CallRows::Bytes(_) = rows {
+            self.bytes += shown_bytes(&batch);
+        }
         self.rows += batch.num_rows();
         self.batches.push_back(batch);
     }
@@ -107,7 +128,8 @@ impl Gathered {
     /// How many rows the next call has: those of the first batch when they are enough, since they need no copy.
     fn next_rows(&self, rows: CallRows) -> usize {
         let first = self.batches.front().map_or(0, RecordBatch::num_rows);
-        if self.is_tail || first >= rows.least() { first.min(rows.most()) } else { rows.most() }
+        let most = rows.most(self);
+        if self.is_tail || first >= rows.least(self) { first.min(most) } else { most }
     }
 
     /// The first `rows` rows, or all that there are.
@@ -124,7 +146,10 @@ impl Gathered {
             missing -= piece.num_rows();
             pieces.push(piece);
         }
-        self.rows -= rows - missing;
+        let (taken, were) = (rows - missing, self.rows);
+        self.rows -= taken;
+        // As if all rows were as wide: what is left is counted again as it is joined by others.
+        self.bytes -= (self.bytes as f64 * (taken as f64 / were.max(1) as f64)) as usize;
         self.is_tail = false;
         match pieces.as_slice() {
             [] => Ok(None),
@@ -134,12 +159,28 @@ impl Gathered {
     }
 }
 
+/// Bytes of the rows that a batch shows, which may be a slice of larger buffers.
+fn shown_bytes(batch: &RecordBatch) -> usize {
+    let shown = |column: &ArrayRef| match column.data_type() {
+        DataType::Utf8View => {
+            let views = column.as_string_view();
+            views.len() * size_of::<u128>() + views.total_buffer_bytes_used()
+        }
+        DataType::BinaryView => {
+            let views = column.as_binary_view();
+            views.len() * size_of::<u128>() + views.total_buffer_bytes_used()
+        }
+        _ => column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size()),
+    };
+    batch.columns().iter().map(shown).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{ArrayRef, Int64Array};
-    use arrow::datatypes::{DataType, Field};
+    use arrow::array::Int64Array;
+    use arrow::datatypes::Field;
 
     use super::*;
 
@@ -169,6 +210,15 @@ mod tests {
         assert_eq!(sizes, [280, 280, 280, 280, 80], "small batches are put together");
         let exact = calls(&group, CallRows::Exactly(500)).await;
         assert_eq!(exact.iter().map(|(rows, _)| *rows).collect::<Vec<_>>(), [500, 500, 500, 500, 96]);
+        let bytes = calls(&group, CallRows::Bytes(800)).await;
+        let sizes: Vec<_> = bytes.iter().map(|(rows, _)| *rows).collect();
+        assert_eq!(
+            (sizes.iter().sum::<usize>(), sizes[..20].iter().all(|rows| *rows == 100)),
+            (2096, true),
+            "{sizes:?}"
+        );
+        let wide = calls(&[3, 3], CallRows::Bytes(1)).await;
+        assert_eq!(wide.iter().map(|(rows, _)| *rows).collect::<Vec<_>>(), [1; 6], "a row is not cut");
     }
 
     #[test]
