@@ -44,14 +44,15 @@ fn is_of(name: &str, attempts: &HashSet<String>) -> bool {
     attempt.is_some_and(|attempt| attempts.contains(attempt))
 }
 
-/// Removes what killed uploads of these attempts left on local disk below `root`. A store there uploads to a file whose
-/// name ends in `#` and a number, and shows no such file in a listing.
+/// Removes what killed uploads left on local disk below `root`: of attempts with these ids, or whatever it is. A store
+/// there uploads to a file whose name ends in `#` and a number, and shows no such file in a listing.
 ///
 /// # Errors
 /// Those of the file system.
-pub fn remove_unfinished(root: &Path, attempts: &HashSet<String>) -> Result<()> {
+pub fn remove_unfinished(root: &Path, attempts: Option<&HashSet<String>>) -> Result<()> {
     let folder = LocalFileSystem::new().path_to_filesystem(root).map_err(from_store)?;
-    let of_attempt = |name: &str| attempts.iter().any(|attempt| name.contains(attempt.as_str()));
+    let of_attempt =
+        |name: &str| attempts.is_none_or(|attempts| attempts.iter().any(|attempt| name.contains(attempt.as_str())));
     sweep(&folder, &|name| name.contains('#') && of_attempt(name))
         .with_context(|| format!("removing unfinished files in {}", folder.display()))
 }

@@ -169,13 +169,17 @@ impl JobFolder {
             self.store.list(Some(&self.root)).map_ok(|meta| meta.location).try_collect().await.map_err(from_store)?;
         let attempts: HashSet<String> =
             listed.iter().filter_map(|path| path.filename()?.strip_prefix(ATTEMPT).map(String::from)).collect();
+        if self.is_local {
+            // The folder is the job's own.
+            remove_unfinished(&self.root, None)?;
+        }
         if listed.iter().all(is_kept) {
             return Ok(());
         }
         let target = self.root.parent().and_then(|jobs| jobs.parent()).unwrap_or_default();
         remove_leftovers(&self.store, &target, &attempts).await?;
         if self.is_local {
-            remove_unfinished(&target, &attempts)?;
+            remove_unfinished(&target, Some(&attempts))?;
         }
         let old: Vec<_> = listed.into_iter().filter(|path| !is_kept(path)).map(Ok).collect();
         let removed = self.store.delete_stream(futures::stream::iter(old).boxed());
