@@ -14,10 +14,12 @@ pub mod tables;
 pub mod verbs;
 
 pub use dataset::Dataset;
+pub use operators::asof_join::AsofStrategy;
 pub use operators::map_batches::{BatchFunction, BatchPosition, MapBatchesOptions};
 pub use run::{Run, RunProgress, Watch};
 pub use session::{MemoryUse, Session};
 pub use spill::remove_spill_folders;
+pub use verbs::asof_join::{AsofOptions, Tolerance};
 pub use verbs::dynamic_groups::{DynamicGroups, DynamicOptions, Label};
 pub use verbs::groupby::GroupedDataset;
 pub use verbs::join::{JoinOptions, JoinType, Side};
