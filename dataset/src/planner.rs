@@ -10,7 +10,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 
-use crate::operators::{broadcast, map_batches, sample, write};
+use crate::operators::{asof_join, broadcast, map_batches, sample, write};
 
 /// DataFusion's planner with the nodes of Sheaf.
 pub struct SheafPlanner {
@@ -24,6 +24,7 @@ impl Default for SheafPlanner {
             Arc::new(sample::Planner),
             Arc::new(write::Planner),
             Arc::new(broadcast::Planner),
+            Arc::new(asof_join::Planner),
         ];
         Self { inner: DefaultPhysicalPlanner::with_extension_planners(nodes) }
     }

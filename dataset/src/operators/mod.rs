@@ -41,6 +41,7 @@ macro_rules! without_expressions {
 }
 pub(crate) use without_expressions;
 
+pub mod asof_join;
 pub(crate) mod broadcast;
 pub mod compact;
 pub mod dynamic_filter;

@@ -150,7 +150,7 @@ impl Dataset {
     }
 
     /// The plan under the name of its side, marked when it is to be kept in memory.
-    fn side(&self, side: Side, broadcast: Option<Side>) -> Result<LogicalPlan> {
+    pub(super) fn side(&self, side: Side, broadcast: Option<Side>) -> Result<LogicalPlan> {
         let name = if side == Side::Left { LEFT } else { RIGHT };
         let plan = LogicalPlanBuilder::from(self.logical_plan().clone())
             .alias(name)
@@ -163,7 +163,7 @@ impl Dataset {
     }
 
     /// The columns of the result, each under its final name.
-    fn joined_columns(&self, other: &Self, options: &JoinOptions) -> Result<Vec<Expr>> {
+    pub(super) fn joined_columns(&self, other: &Self, options: &JoinOptions) -> Result<Vec<Expr>> {
         let (left, right) = (self.columns(), other.columns());
         let whole = |side: &str, names: &[String]| names.iter().map(|name| renamed(side, name, name)).collect();
         match options.how {
@@ -225,7 +225,7 @@ fn renamed(side: &str, name: &str, new: &str) -> Expr {
 }
 
 /// The keys as expressions over the columns of one side.
-fn keys_of(plan: &LogicalPlan, side: &str, keys: &[Expr]) -> Result<Vec<Expr>> {
+pub(super) fn keys_of(plan: &LogicalPlan, side: &str, keys: &[Expr]) -> Result<Vec<Expr>> {
     let over_side = |key: &Expr| {
         let key = with_columns(key.clone(), |column| match &column.relation {
             Some(relation) if relation.table() != side => Err(Error::invalid(format!(

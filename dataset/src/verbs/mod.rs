@@ -1,5 +1,6 @@
 //! The verbs of `Dataset`: one file for each idea, each a new plan over the old one.
 
+pub mod asof_join;
 pub(crate) mod checks;
 pub mod dynamic_groups;
 pub mod explode;

@@ -228,6 +228,18 @@ class Dataset:
         suffixes: Sequence[str],
         broadcast: str | None,
     ) -> Dataset: ...
+    def join_asof(
+        self,
+        other: Dataset,
+        left_on: str | Expr,
+        right_on: str | Expr,
+        left_by: Sequence[str | Expr],
+        right_by: Sequence[str | Expr],
+        strategy: str,
+        tolerance: float | str | datetime.timedelta | None,
+        allow_exact_matches: bool,
+        suffix: str,
+    ) -> Dataset: ...
     def window(self, window: Window, columns: Sequence[tuple[str, Any]]) -> Dataset: ...
     def shift(self, columns: Sequence[str], rows: int, fill_value: Value, window: Window) -> Dataset: ...
     def diff(self, columns: Sequence[str], rows: int, window: Window) -> Dataset: ...

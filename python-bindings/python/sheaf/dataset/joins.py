@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -75,6 +76,68 @@ class Joins(Plan):
         inner = [dataset._inner for dataset in others]
         return self._next(
             self._inner.join(inner, left, right, how, where, null_equals, left_suffix, suffixes, broadcast)
+        )
+
+    def join_asof(
+        self,
+        other: Dataset,
+        on: Column | None = None,
+        *,
+        left_on: Column | None = None,
+        right_on: Column | None = None,
+        by: Column | Sequence[Column] | None = None,
+        left_by: Column | Sequence[Column] | None = None,
+        right_by: Column | Sequence[Column] | None = None,
+        strategy: Literal["backward", "forward", "nearest"] = "backward",
+        tolerance: float | str | datetime.timedelta | None = None,
+        allow_exact_matches: bool = True,
+        suffix: str = "_right",
+    ) -> Dataset:
+        """Each row with the row of another dataset that is nearest along a column, such as the last price before.
+
+        All rows stay; those without a match have nulls. Neither side need be sorted: both are, on disk where memory
+        is short. Null keys match nothing. Of several right rows of one value, which one it is is not said. It does not
+        keep the order of rows.
+
+        Args:
+            other: The right side.
+            on: The column along which rows are near, when both sides call it by the same name: numbers, dates or
+                timestamps.
+            left_on: That column of the left side, when the names differ.
+            right_on: That column of the right side.
+            by: Columns that are equal in both rows. Their groups go in parallel; without them all rows go through one
+                core.
+            left_by: Those columns of the left side, when the names differ.
+            right_by: Those columns of the right side, as many as of the left.
+            strategy: ``"backward"`` takes the last row that is not after, ``"forward"`` the first that is not before,
+                ``"nearest"`` the nearer of the two, and the earlier one when both are as near.
+            tolerance: The farthest that matches: a number, or a span such as ``"2h"`` or a ``timedelta``.
+            allow_exact_matches: Whether a row of the same value matches.
+            suffix: Put after the name of a right column that the left side has too.
+
+        >>> import sheaf as sf
+        >>> trades = sf.from_pydict({"at": [3, 7, 9], "amount": [10, 20, 30]})
+        >>> prices = sf.from_pydict({"at": [7, 2, 4], "price": [1.5, 1.0, 1.2]})
+        >>> trades.join_asof(prices, on="at").sort("at").to_pydict()
+        {'at': [3, 7, 9], 'amount': [10, 20, 30], 'price': [1.0, 1.5, 1.5]}
+        """
+        (right,) = _others(other if isinstance(other, Plan) else [other])
+        left_near, right_near = _keys(on, left_on, right_on)
+        if len(left_near) != 1 or len(right_near) != 1:
+            raise errors.InvalidInputError("an as-of join goes along one column: name it with on=, or on each side")
+        left_equal, right_equal = _keys(by, left_by, right_by)
+        return self._next(
+            self._inner.join_asof(
+                right._inner,
+                left_near[0],
+                right_near[0],
+                left_equal,
+                right_equal,
+                strategy,
+                tolerance,
+                allow_exact_matches,
+                suffix,
+            )
         )
 
 
