@@ -1,10 +1,12 @@
 //! Expressions: DataFusion's, with column names taken as they are written, and the arithmetic of dataframes.
 
 mod arithmetic;
+mod user_function;
 
 pub use arithmetic::{add, floor_divide, modulo, subtract, true_divide};
 pub use datafusion::logical_expr::{Expr, ExprFunctionExt, ExprSchemable, SortExpr, lit, when};
 pub use datafusion::{functions, functions_aggregate, functions_nested, functions_window};
+pub use user_function::{ArrayFunction, UserFunction};
 
 use datafusion::common::Column;
 

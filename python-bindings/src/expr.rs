@@ -8,6 +8,7 @@ pub(crate) mod operand;
 mod operators;
 pub(crate) mod text;
 pub(crate) mod types;
+mod user_function;
 mod window;
 
 use datafusion::common::ScalarValue;
@@ -20,6 +21,7 @@ use pyo3::types::{PyDict, PyString};
 use sheaf::expr::Expr;
 
 pub(crate) use conditional::{PyThen, PyWhen, when};
+pub(crate) use user_function::PyUserFunction;
 
 use crate::functions;
 use operand::{Operand, plain_list};

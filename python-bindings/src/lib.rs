@@ -42,7 +42,7 @@ mod _sheaf {
     #[pymodule_export]
     use crate::dataset::{PyDataset, PyGroupedDataset};
     #[pymodule_export]
-    use crate::expr::{PyExpr, PySortKey, PyThen, PyWhen, col, like, lit, when};
+    use crate::expr::{PyExpr, PySortKey, PyThen, PyUserFunction, PyWhen, col, like, lit, when};
     #[pymodule_export]
     use crate::functions::{PyFunctionInfo, call_function, lambda_function, lambda_variable, list_functions};
     #[pymodule_export]
