@@ -5,6 +5,7 @@ mod axis;
 mod product;
 mod running;
 mod span;
+mod user_function;
 mod window;
 
 pub use arithmetic::{add, floor_divide, modulo, subtract, true_divide};
@@ -14,6 +15,7 @@ pub use datafusion::{functions, functions_aggregate, functions_nested, functions
 pub use running::{Running, diff, pct_change, running, shift};
 pub(crate) use span::DAY;
 pub use span::Span;
+pub use user_function::{ArrayFunction, UserFunction};
 pub use window::Window;
 pub(crate) use window::lacks_order;
 

@@ -15,9 +15,9 @@ pub mod tables;
 pub mod verbs;
 
 pub use dataset::Dataset;
+pub use operators::asof_join::AsofStrategy;
 pub use operators::map_batches::{BatchFunction, BatchPosition, FailureOptions, MapBatchesOptions, OnError, Outputs};
 pub use operators::write::WriteReport;
-pub use operators::asof_join::AsofStrategy;
 pub use run::{Run, RunProgress, Watch};
 pub use session::{MemoryUse, Session};
 pub use spill::remove_spill_folders;

@@ -16,9 +16,10 @@ use sheaf_connectors::error::from_datafusion;
 use sheaf_connectors::read::{self, FilesTable, ReadOptions};
 use sheaf_connectors::stores::Stores;
 use sheaf_core::env::Threads;
-use sheaf_core::{Options, Result, Settings};
+use sheaf_core::{Error, ErrorKind, Options, Result, Settings};
 
 use crate::dataset::Dataset;
+use crate::expr::UserFunction;
 use crate::memory::SharePool;
 use crate::planner::SheafPlanner;
 use crate::rules;
@@ -253,6 +254,22 @@ impl Session {
         Ok(self.inner.context.deregister_table(table).map_err(from_datafusion)?.is_some())
     }
 
+    /// Gives a function of the user's a name for SQL, in small letters unless it is quoted there. One of the user's that
+    /// has the name is replaced.
+    ///
+    /// # Errors
+    /// [`sheaf_core::ErrorKind::AlreadyExists`] where a function of the engine's has the name.
+    pub fn register_function(&self, name: &str, function: &UserFunction) -> Result<()> {
+        let context = &self.inner.context;
+        let taken = context.state().scalar_functions().get(name).is_some_and(|known| !UserFunction::is(known));
+        if taken {
+            let message = format!("the engine has a function {name:?} of its own");
+            return Err(Error::new(ErrorKind::AlreadyExists, message).with_hint("give yours another name"));
+        }
+        context.register_udf(function.named(name));
+        Ok(())
+    }
+
     /// The registered table of this name.
     ///
     /// # Errors
@@ -279,9 +296,7 @@ impl<T> Future for AbortOnDropHandle<T> {
 
     fn poll(mut self: std::pin::Pin<&mut Self>, context: &mut std::task::Context<'_>) -> std::task::Poll<Self::Output> {
         std::pin::Pin::new(&mut self.0).poll(context).map(|joined| {
-            joined.unwrap_or_else(|error| {
-                Err(sheaf_core::Error::internal(format!("a task of the engine failed: {error}")))
-            })
+            joined.unwrap_or_else(|error| Err(Error::internal(format!("a task of the engine failed: {error}"))))
         })
     }
 }

@@ -9,6 +9,7 @@ mod operators;
 mod running;
 pub(crate) mod text;
 pub(crate) mod types;
+mod user_function;
 pub(crate) mod window;
 
 use datafusion::common::ScalarValue;
@@ -21,6 +22,7 @@ use pyo3::types::{PyDict, PyString};
 use sheaf::expr::Expr;
 
 pub(crate) use conditional::{PyThen, PyWhen, when};
+pub(crate) use user_function::PyUserFunction;
 pub(crate) use window::{PyWindow, framed};
 
 use crate::functions;

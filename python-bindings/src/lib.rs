@@ -43,7 +43,9 @@ mod _sheaf {
     #[pymodule_export]
     use crate::dataset::{PyDataset, PyGroupedDataset};
     #[pymodule_export]
-    use crate::expr::{PyExpr, PySortKey, PyThen, PyWhen, PyWindow, col, framed, left, like, lit, right, when};
+    use crate::expr::{
+        PyExpr, PySortKey, PyThen, PyUserFunction, PyWhen, PyWindow, col, framed, left, like, lit, right, when,
+    };
     #[pymodule_export]
     use crate::functions::{PyFunctionInfo, call_function, lambda_function, lambda_variable, list_functions};
     #[pymodule_export]

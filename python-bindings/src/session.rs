@@ -11,6 +11,7 @@ use sheaf::{Error, Options, Session, SessionSql};
 use crate::convert::gather;
 use crate::dataset::PyDataset;
 use crate::errors::IntoPyResult;
+use crate::expr::PyUserFunction;
 use crate::read::ReadArgs;
 use crate::sql::bindings;
 use crate::wait::wait;
@@ -92,6 +93,10 @@ impl PySession {
 
     fn register(&self, py: Python<'_>, name: &str, dataset: &PyDataset) -> PyResult<()> {
         self.open(py)?.register(name, &dataset.inner).py(py)
+    }
+
+    fn register_function(&self, py: Python<'_>, name: &str, function: &PyUserFunction) -> PyResult<()> {
+        self.open(py)?.register_function(name, &function.function).py(py)
     }
 
     fn deregister(&self, py: Python<'_>, name: &str) -> PyResult<bool> {

@@ -4,6 +4,7 @@
 mod clouds;
 mod counts;
 mod dynamic_filters;
+mod functions;
 mod jobs;
 mod memory;
 #[cfg(feature = "polars")]

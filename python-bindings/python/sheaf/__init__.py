@@ -27,6 +27,7 @@ if _TYPE_CHECKING:
     from sheaf import job_submission as job_submission
     from sheaf import runtime_env as runtime_env
     from sheaf import util as util
+    from sheaf._functions.expressions import cls, func
     from sheaf._runtime.api import (
         Durable,
         DynamicObjectRefGenerator,
@@ -70,6 +71,7 @@ if _TYPE_CHECKING:
     range = _default.range
     sql = _default.sql
     register = _default.register
+    register_function = _default.register_function
     deregister = _default.deregister
     table = _default.table
 
@@ -77,6 +79,7 @@ if _TYPE_CHECKING:
 # worker of the runtime needs no pandas, Arrow or engine before a function of the user's does.
 _MODULES = frozenset({"actor", "cloudpickle", "exceptions", "functions", "job_submission", "runtime_env", "util"})
 _HOMES = {
+    "sheaf._functions.expressions": {"cls", "func"},
     "sheaf.compute": {"ActorPool", "TaskPool"},
     "sheaf.dataset": {"Dataset", "GroupedDataset", "WriteReport"},
     "sheaf.expressions": {"Expr", "SortKey", "Window", "col", "left", "lit", "right", "when"},
@@ -194,6 +197,7 @@ __all__ = [
     "__version__",
     "available_resources",
     "cancel",
+    "cls",
     "cluster_resources",
     "col",
     "default_session",
@@ -207,6 +211,7 @@ __all__ = [
     "from_pandas",
     "from_polars",
     "from_pydict",
+    "func",
     "functions",
     "get",
     "get_actor",
@@ -227,6 +232,7 @@ __all__ = [
     "read_parquet",
     "read_text",
     "register",
+    "register_function",
     "remote",
     "right",
     "set_default_session",

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
+    from sheaf._functions.expressions import Function
+
 # A session that a thread or another module holds at exit is not dropped; its folder goes all the same.
 atexit.register(_sheaf.remove_spill_folders)
 
@@ -422,6 +424,21 @@ class Session:
         table = dataset if isinstance(dataset, Dataset) else self.from_arrow(dataset)
         self._check(table, name)
         self._inner.register(name, table._inner)
+
+    def register_function(self, name: str, function: Function) -> None:
+        """Give a function made by ``sheaf.func`` a name that SQL can use, in small letters unless it is quoted there. A
+        function of the user's that has the name is replaced.
+
+        >>> import sheaf as sf
+        >>> @sf.func(return_dtype=int)
+        ... def double(x):
+        ...     return 2 * x
+        >>> with sf.Session() as session:
+        ...     session.register_function("double", double)
+        ...     session.sql("SELECT double(id) AS twice FROM n", n=session.range(3)).to_pydict()
+        {'twice': [0, 2, 4]}
+        """
+        self._inner.register_function(name, function.of_columns())
 
     def deregister(self, name: str) -> bool:
         """Remove a name; whether there was such a table.

@@ -54,6 +54,7 @@ class Workers:
 
     def start(self, number: int) -> None:
         """Start a worker."""
+        self._check()
         actor = self._actors[number] = self._class.remote(self._spec)
         ref = self._starting[number] = actor.place.remote()
         self._client.when_ready(ref, lambda value: self._ear.placed(number, value))
@@ -76,6 +77,7 @@ class Workers:
 
     def make(self, number: int, call: int, batch: Any) -> None:
         """Let a worker make a call."""
+        self._check()
         ref = self._actors[number].call.remote(batch)
         # With its reference: what the answer refers to is there for as long as that.
         self._client.when_ready(ref, lambda value: self._ear.answered(number, call, (ref, value)))
@@ -101,16 +103,23 @@ class Workers:
         self._starting.pop(number, None)
         self._places.pop(number, None)
         actor = self._actors.pop(number, None)
-        if actor is not None:
+        if actor is not None and not self._has_ended():
             sheaf.kill(actor)
 
     def close(self) -> None:
         """End all of them."""
-        if process._client is not self._client:
-            # The runtime has ended, and they with it.
-            return
-        for number in list(self._actors):
-            self.stop(number)
+        if not self._has_ended():
+            for number in list(self._actors):
+                self.stop(number)
+
+    def _has_ended(self) -> bool:
+        """Whether the runtime has, and with it all workers."""
+        return process._client is not self._client
+
+    def _check(self) -> None:
+        """Raise where the runtime has ended: what comes next would start another one."""
+        if self._has_ended():
+            raise RuntimeError("the runtime that the workers were of has ended")
 
     def tell_unready(self, numbers: Sequence[int], ready: int) -> None:
         """Say why workers are not ready after some seconds."""

@@ -1,0 +1,120 @@
+//! Functions of the user's over columns: in expressions, and under a name in SQL.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef};
+use arrow::datatypes::DataType;
+use datafusion::common::Result;
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
+};
+use sheaf_connectors::error::to_datafusion;
+use sheaf_core::{Error, ErrorKind};
+
+/// A function of the user's from columns to a column. It is called on the engine's threads, and may block.
+pub trait ArrayFunction: Send + Sync + 'static {
+    /// The column for these columns, with as many rows.
+    ///
+    /// # Errors
+    /// Whatever the function meets; it ends the run.
+    fn call(&self, arguments: Vec<ArrayRef>, rows: usize) -> sheaf_core::Result<ArrayRef>;
+}
+
+/// A function as expressions call it.
+#[derive(Clone)]
+pub struct UserFunction {
+    function: Arc<dyn ArrayFunction>,
+    returns: DataType,
+    volatility: Volatility,
+}
+
+impl UserFunction {
+    /// A function that returns this type. One that is `deterministic` may be called once for calls that are alike, and
+    /// not for rows whose value nobody needs.
+    #[must_use]
+    pub fn new(function: Arc<dyn ArrayFunction>, returns: DataType, deterministic: bool) -> Self {
+        let volatility = if deterministic { Volatility::Immutable } else { Volatility::Volatile };
+        Self { function, returns, volatility }
+    }
+
+    /// Its call under this name, which plans and results print.
+    #[must_use]
+    pub fn call(&self, name: &str, arguments: Vec<Expr>) -> Expr {
+        self.named(name).call(arguments)
+    }
+
+    /// The same under a name, for SQL.
+    pub(crate) fn named(&self, name: &str) -> ScalarUDF {
+        let signature = Signature::one_of(vec![TypeSignature::VariadicAny, TypeSignature::Nullary], self.volatility);
+        ScalarUDF::new_from_impl(Named { name: name.to_string(), function: self.clone(), signature })
+    }
+
+    /// Whether a function of the engine's is one of the user's.
+    pub(crate) fn is(function: &ScalarUDF) -> bool {
+        function.inner().is::<Named>()
+    }
+}
+
+impl fmt::Debug for UserFunction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UserFunction").field("returns", &self.returns).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+struct Named {
+    name: String,
+    function: UserFunction,
+    signature: Signature,
+}
+
+// Two calls are the same when they call the same function object.
+impl PartialEq for Named {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.function.function, &other.function.function)
+            && self.function.returns == other.function.returns
+            && self.name == other.name
+    }
+}
+
+impl Eq for Named {}
+
+impl Hash for Named {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.function.function).cast::<()>().hash(state);
+        self.name.hash(state);
+    }
+}
+
+impl ScalarUDFImpl for Named {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
+        Ok(self.function.returns.clone())
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let rows = args.number_rows;
+        let arguments = args.args.into_iter().map(|value| value.into_array(rows)).collect::<Result<Vec<_>>>()?;
+        let made = self.function.function.call(arguments, rows).map_err(to_datafusion)?;
+        if made.len() != rows || made.data_type() != &self.function.returns {
+            let message = format!(
+                "the function {:?} returned {} values of type {} for {rows} rows, and says that it returns {}",
+                self.name,
+                made.len(),
+                made.data_type(),
+                self.function.returns
+            );
+            return Err(to_datafusion(Error::new(ErrorKind::TypeMismatch, message)));
+        }
+        Ok(ColumnarValue::Array(made))
+    }
+}

@@ -1,0 +1,317 @@
+"""``func`` and ``cls``: functions and classes of the user's whose calls on columns are expressions."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, overload
+
+import pyarrow as pa
+
+from sheaf import _formats, _sheaf
+from sheaf._sheaf import Expr, UserFunction
+from sheaf.errors import InvalidInputError, TypeMismatchError
+from sheaf.types import DataType
+
+# Calls of a coroutine function that are under way at once for a batch.
+_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function whose call on expressions is an expression, and on values its own result; ``func`` makes it."""
+
+    function: Callable[..., Any]
+    return_dtype: pa.DataType
+    is_batch: bool
+    deterministic: bool
+    instances: Instances | None = None
+    """Where the function is a method, the instances that it is called on."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The expression of the call, where an argument is one; otherwise what the function returns."""
+        columns: list[Expr] = []
+
+        def place(value: Any) -> Any:
+            if not isinstance(value, Expr):
+                return value
+            columns.append(value)
+            return _Column(len(columns) - 1)
+
+        placed = _Arguments([place(value) for value in args], {name: place(value) for name, value in kwargs.items()})
+        if not columns:
+            with self._callable() as function:
+                return function(*args, **kwargs)
+        return self.of_columns(placed)(columns)
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """The method of an instance, which other methods of it may call."""
+        return self if instance is None else functools.partial(self.function, instance)
+
+    def of_columns(self, arguments: _Arguments | None = None) -> UserFunction:
+        """The function as the engine calls it: all of its arguments are columns, or those that stand for one."""
+        call = _Call(self, arguments)
+        name = getattr(self.function, "__name__", type(self.function).__name__)
+        return UserFunction(name, call, self.return_dtype, self.deterministic)
+
+    @contextmanager
+    def _callable(self) -> Iterator[Callable[..., Any]]:
+        if self.instances is None:
+            yield self.function
+        else:
+            with self.instances.one() as instance:
+                yield functools.partial(self.function, instance)
+
+
+@dataclass(frozen=True)
+class _Column:
+    """Stands for a column among the arguments."""
+
+    index: int
+
+
+@dataclass(frozen=True)
+class _Arguments:
+    """The arguments of a call, some of which stand for columns."""
+
+    listed: Sequence[Any]
+    named: Mapping[str, Any]
+
+    def of(self, values: Sequence[Any]) -> tuple[list[Any], dict[str, Any]]:
+        """The arguments with these values of the columns."""
+
+        def filled(value: Any) -> Any:
+            return values[value.index] if isinstance(value, _Column) else value
+
+        return [filled(value) for value in self.listed], {name: filled(each) for name, each in self.named.items()}
+
+
+@dataclass(frozen=True)
+class _Call:
+    """What the engine calls: from arrays to an array."""
+
+    of: Function
+    arguments: _Arguments | None
+
+    def __call__(self, columns: list[pa.Array], rows: int) -> pa.Array:
+        arguments = self.arguments or _Arguments([_Column(index) for index in range(len(columns))], {})
+        with self.of._callable() as function:
+            if self.of.is_batch:
+                listed, named = arguments.of(columns)
+                return self._array(function(*listed, **named))
+            values = [column.to_pylist() for column in columns]
+            calls = (arguments.of(row) for row in (zip(*values, strict=True) if values else [()] * rows))
+            if inspect.iscoroutinefunction(self.of.function):
+                return self._array(asyncio.run(_all_of(function, calls)))
+            return self._array([function(*listed, **named) for listed, named in calls])
+
+    def _array(self, made: Any) -> pa.Array:
+        """What was returned as an array of the type that was declared."""
+        wanted = self.of.return_dtype
+        if isinstance(made, list):
+            return pa.array(made, type=wanted)
+        if hasattr(made, "__arrow_c_stream__") or hasattr(made, "__arrow_c_array__"):
+            column = pa.chunked_array(made) if hasattr(made, "__arrow_c_stream__") else pa.array(made)
+        else:
+            column = _formats.column_from(made)
+        if isinstance(column, pa.ChunkedArray):
+            column = column.combine_chunks()
+        return column if column.type == wanted else column.cast(wanted)
+
+
+async def _all_of(function: Callable[..., Any], calls: Iterator[tuple[list[Any], dict[str, Any]]]) -> list[Any]:
+    free = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(listed: list[Any], named: dict[str, Any]) -> Any:
+        async with free:
+            return await function(*listed, **named)
+
+    return list(await asyncio.gather(*(one(listed, named) for listed, named in calls)))
+
+
+class _Func:
+    """The decorator of functions of values; ``batch`` is the one of functions of arrays.
+
+    >>> import sheaf as sf
+    >>> @sf.func
+    ... def double(number: int) -> int:
+    ...     return 2 * number
+    >>> sf.range(2).select(double(sf.col("id")).alias("twice")).to_pydict()
+    {'twice': [0, 2]}
+    """
+
+    def __call__(
+        self,
+        function: Callable[..., Any] | None = None,
+        /,
+        *,
+        return_dtype: DataType | None = None,
+        deterministic: bool = True,
+    ) -> Any:
+        """Let the calls of a function of values be expressions: it is called for each row, with ``None`` for null.
+
+        Args:
+            function: The function, where the decorator has no arguments; it may be a coroutine function.
+            return_dtype: The type that it returns; by default what its annotation says.
+            deterministic: Whether it returns the same for the same values, so that it need not be called again.
+
+        >>> import sheaf as sf
+        >>> @sf.func
+        ... def shout(text: str, marks: int = 1) -> str:
+        ...     return text.upper() + "!" * marks
+        >>> sf.from_pydict({"t": ["a", "b"]}).select(shout(sf.col("t"), marks=2).alias("s")).to_pydict()
+        {'s': ['A!!', 'B!!']}
+        >>> shout("c")
+        'C!'
+        """
+        return _made(function, return_dtype, deterministic, is_batch=False)
+
+    def batch(
+        self,
+        function: Callable[..., Any] | None = None,
+        /,
+        *,
+        return_dtype: DataType | None = None,
+        deterministic: bool = True,
+    ) -> Any:
+        """Let the calls of a function of ``pyarrow.Array``s be expressions: it returns an array, of PyArrow, NumPy or
+        pandas, or a list, of as many values.
+
+        Args:
+            function: The function, where the decorator has no arguments.
+            return_dtype: The type of the values that it returns.
+            deterministic: Whether it returns the same for the same values, so that it need not be called again.
+
+        >>> import pyarrow.compute as pc
+        >>> import sheaf as sf
+        >>> @sf.func.batch(return_dtype="int64")
+        ... def doubled(numbers):
+        ...     return pc.multiply(numbers, 2)
+        >>> sf.range(4).filter(doubled(sf.col("id")) > 3).to_pydict()
+        {'id': [2, 3]}
+        """
+        return _made(function, return_dtype, deterministic, is_batch=True)
+
+
+func = _Func()
+
+
+def _made(function: Any, return_dtype: DataType | None, deterministic: bool, *, is_batch: bool) -> Any:
+    def make(decorated: Callable[..., Any]) -> Function:
+        return Function(decorated, _type_of(decorated, return_dtype), is_batch, deterministic)
+
+    return make if function is None else make(function)
+
+
+def _type_of(function: Callable[..., Any], given: DataType | None) -> pa.DataType:
+    if given is not None:
+        return _sheaf.data_type(given)
+    name = getattr(function, "__name__", repr(function))
+    missing = InvalidInputError(f"the type that {name}() returns is not known")
+    missing.hint = "give return_dtype=, or an annotation such as -> int"
+    try:
+        annotation = inspect.signature(function, eval_str=True).return_annotation
+    except (NameError, TypeError, ValueError):
+        raise missing from None
+    if annotation is inspect.Signature.empty:
+        raise missing
+    try:
+        return _sheaf.data_type(annotation)
+    except Exception:
+        raise missing from None
+
+
+class Instances:
+    """Instances of a class, made when they are needed: each is used by one thread at a time."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._idle: list[Any] = []
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def one(self) -> Iterator[Any]:
+        """An instance that nobody else uses meanwhile."""
+        with self._lock:
+            instance = self._idle.pop() if self._idle else None
+        if instance is None:
+            instance = self._make()
+        try:
+            yield instance
+        finally:
+            with self._lock:
+                self._idle.append(instance)
+
+
+class Instance:
+    """What a class of ``cls`` makes: its methods that ``func`` decorates make expressions."""
+
+    def __init__(self, made: type, instances: Instances, call: Function | None) -> None:
+        self._class = made
+        self._instances = instances
+        self._call = call
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The expression of the instance's own call."""
+        if self._call is None:
+            raise TypeMismatchError(
+                f"instances of {self._class.__name__} are not called\n"
+                "  help: decorate __call__ with func, or give cls the return_dtype of it"
+            )
+        return replace(self._call, instances=self._instances)(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Function:
+        method = inspect.getattr_static(self._class, name, None)
+        if not isinstance(method, Function):
+            raise AttributeError(f"{self._class.__name__} has no method {name!r} that func decorates")
+        return replace(method, instances=self._instances)
+
+
+@overload
+def cls(made: type, /) -> Callable[..., Instance]: ...
+@overload
+def cls(
+    *, return_dtype: DataType | None = None, deterministic: bool = True
+) -> Callable[[type], Callable[..., Instance]]: ...
+def cls(made: type | None = None, /, *, return_dtype: DataType | None = None, deterministic: bool = True) -> Any:
+    """Let the methods of a class that ``func`` decorates make expressions. An instance is made when it is first needed,
+    and one for each thread that needs one at the same time.
+
+    Args:
+        made: The class, where the decorator has no arguments.
+        return_dtype: What ``__call__`` returns for the values of a row, where it is not decorated itself.
+        deterministic: Whether ``__call__`` returns the same for the same values.
+
+    >>> import sheaf as sf
+    >>> @sf.cls(return_dtype="int64")
+    ... class Adds:
+    ...     def __init__(self, by):
+    ...         self.by = by
+    ...     def __call__(self, number):
+    ...         return number + self.by
+    ...     @sf.func(return_dtype=str)
+    ...     def text(self, number):
+    ...         return f"{number} and {self.by}"
+    >>> adds = Adds(10)
+    >>> sf.range(2).select(adds(sf.col("id")).alias("n"), adds.text(sf.col("id")).alias("t")).to_pydict()
+    {'n': [10, 11], 't': ['0 and 10', '1 and 10']}
+    """
+
+    def decorate(decorated: type) -> Callable[..., Instance]:
+        called = inspect.getattr_static(decorated, "__call__", None)
+        call = called if isinstance(called, Function) else None
+        if call is None and return_dtype is not None and callable(called):
+            call = Function(called, _type_of(called, return_dtype), False, deterministic)
+
+        @functools.wraps(decorated, updated=())
+        def make(*args: Any, **kwargs: Any) -> Instance:
+            return Instance(decorated, Instances(functools.partial(decorated, *args, **kwargs)), call)
+
+        return make
+
+    return decorate if made is None else decorate(made)

@@ -1,0 +1,69 @@
+//! Python functions inside expressions: `sheaf._functions.expressions` makes them of what users decorate.
+
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use pyo3::exceptions::PyException;
+use pyo3::prelude::*;
+use pyo3::types::PyList;
+use pyo3_arrow::PyArray;
+use sheaf::expr::{ArrayFunction, UserFunction};
+use sheaf::{Error, ErrorKind, Result};
+
+use super::PyExpr;
+use super::types::TypeArgument;
+
+/// A Python callable over arrays, as expressions and SQL call it.
+#[pyclass(name = "UserFunction", module = "sheaf._sheaf", frozen)]
+pub(crate) struct PyUserFunction {
+    name: String,
+    pub(crate) function: UserFunction,
+}
+
+#[pymethods]
+impl PyUserFunction {
+    #[new]
+    fn new(name: String, call: Py<PyAny>, return_dtype: TypeArgument, deterministic: bool) -> Self {
+        let function = Arc::new(PyArrayFunction { name: name.clone(), call });
+        Self { name, function: UserFunction::new(function, return_dtype.0, deterministic) }
+    }
+
+    fn __call__(&self, arguments: Vec<PyRef<'_, PyExpr>>) -> PyExpr {
+        let arguments = arguments.into_iter().map(|argument| argument.inner.clone()).collect();
+        self.function.call(&self.name, arguments).into()
+    }
+}
+
+struct PyArrayFunction {
+    name: String,
+    // From a list of `pyarrow.Array` and the number of rows to a `pyarrow.Array`.
+    call: Py<PyAny>,
+}
+
+impl ArrayFunction for PyArrayFunction {
+    fn call(&self, arguments: Vec<ArrayRef>, rows: usize) -> Result<ArrayRef> {
+        Python::attach(|py| {
+            let made = || -> PyResult<ArrayRef> {
+                let arrays = PyList::empty(py);
+                for array in arguments {
+                    arrays.append(PyArray::from_array_ref(array).to_pyarrow(py)?)?;
+                }
+                Ok(self.call.bind(py).call1((arrays, rows))?.extract::<PyArray>()?.into_inner().0)
+            };
+            made().map_err(|exception| self.failed(py, exception))
+        })
+    }
+}
+
+impl PyArrayFunction {
+    fn failed(&self, py: Python<'_>, exception: PyErr) -> Error {
+        if !exception.is_instance_of::<PyException>(py) {
+            return Error::new(ErrorKind::Cancelled, format!("{} was stopped", self.name)).with_source(exception);
+        }
+        let class = exception.get_type(py).name().map_or_else(|_| "exception".into(), |name| name.to_string());
+        let message = format!("the function {:?} raised {class}: {}", self.name, exception.value(py));
+        Error::new(ErrorKind::UserFunction, message)
+            .with_hint("the exception that follows from it, with its traceback, is the function's own")
+            .with_source(exception)
+    }
+}
