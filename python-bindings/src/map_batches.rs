@@ -10,7 +10,7 @@ use arrow::record_batch::RecordBatch;
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3_arrow::input::AnyRecordBatch;
-use sheaf::dataset::{BatchFunction, BatchPosition, MapBatchesOptions};
+use sheaf::dataset::{BatchFunction, BatchPosition, MapBatchesOptions, OverlapOptions};
 use sheaf::{Dataset, Error, ErrorKind, Result};
 
 use crate::convert::{batch_to_pyarrow, kept};
@@ -30,6 +30,20 @@ pub(crate) fn map_batches(
     let options = MapBatchesOptions { batch_size };
     let input = dataset.clone();
     wait(py, dataset.session(), async move { input.map_batches(function, options, schema).await })
+}
+
+/// The dataset of what the callable makes of runs of ordered rows.
+pub(crate) fn map_overlap(
+    py: Python<'_>,
+    dataset: &Dataset,
+    call: Py<PyAny>,
+    name: String,
+    options: OverlapOptions,
+    schema: Option<SchemaRef>,
+) -> PyResult<Dataset> {
+    let function: Arc<dyn BatchFunction> = Arc::new(PyBatchFunction { name, call });
+    let input = dataset.clone();
+    wait(py, dataset.session(), async move { input.map_overlap(function, options, schema).await })
 }
 
 struct PyBatchFunction {

@@ -27,7 +27,7 @@ use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 
 use calls::{Calls, Inline};
 pub(crate) use calls::{abandon, call_blocking};
-pub(crate) use conform::values_of;
+pub(crate) use conform::{conform, values_of};
 use rebatch::{CallRows, auto_batch_rows, memory_of_one, rebatch};
 
 /// Rows of a batch that a scan makes for a function, at the most, whatever the function asks for.
