@@ -25,4 +25,5 @@ pub use verbs::asof_join::{AsofOptions, Tolerance};
 pub use verbs::dynamic_groups::{DynamicGroups, DynamicOptions, Label};
 pub use verbs::groupby::GroupedDataset;
 pub use verbs::join::{JoinOptions, JoinType, Side};
+pub use verbs::map_overlap::OverlapOptions;
 pub use verbs::rolling::{Closed, Reach, RollingDataset, RollingOptions};

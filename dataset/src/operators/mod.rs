@@ -49,6 +49,7 @@ pub(crate) mod float_keys;
 pub mod hash_join;
 pub mod map_batches;
 pub(crate) mod once;
+pub mod overlap;
 #[cfg(test)]
 mod random;
 pub mod range;

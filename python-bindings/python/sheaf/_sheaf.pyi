@@ -291,6 +291,16 @@ class Dataset:
         schema: pa.Schema | None,
         how: Mapping[str, Any] | None = None,
     ) -> Dataset: ...
+    def map_overlap(
+        self,
+        call: Callable[[pa.RecordBatch], Any],
+        name: str,
+        before: int | str | datetime.timedelta,
+        after: int | str | datetime.timedelta,
+        on: str,
+        batch_size: int | None,
+        schema: pa.Schema | None,
+    ) -> Dataset: ...
     def write(self, target: str, options: Mapping[str, Any]) -> tuple[str, int, int, int]: ...
     def to_arrow(self) -> pa.Table: ...
     def count(self) -> int: ...

@@ -2,7 +2,8 @@
 
 use pyo3::prelude::*;
 use pyo3::types::PyInt;
-use sheaf::dataset::{DynamicOptions, Reach, RollingOptions};
+use pyo3_arrow::PySchema;
+use sheaf::dataset::{DynamicOptions, OverlapOptions, Reach, RollingOptions};
 use sheaf::expr::{Running, Span};
 use sheaf::{Error, Result};
 
@@ -10,6 +11,7 @@ use super::PyDataset;
 use crate::columns::{OutputArg, ValueArg, exprs, names};
 use crate::errors::IntoPyResult;
 use crate::expr::PyWindow;
+use crate::map_batches::map_overlap;
 use crate::span::{SpanArg, closed, label};
 
 #[pymethods]
@@ -90,6 +92,25 @@ impl PyDataset {
         let [period, offset] = [period, offset].map(|span| span.map(|span| span.0));
         let options = DynamicOptions { on, every: every.0, period, offset, closed, label, by: exprs(by) };
         self.inner.group_by_dynamic(options).agg(exprs(aggregates)).map(Self::from).py(py)
+    }
+}
+
+#[pymethods]
+impl PyDataset {
+    #[expect(clippy::too_many_arguments, reason = "the arguments of the verb")]
+    fn map_overlap(
+        &self,
+        py: Python<'_>,
+        call: Py<PyAny>,
+        name: String,
+        before: WindowArg,
+        after: WindowArg,
+        on: String,
+        batch_size: Option<usize>,
+        schema: Option<PySchema>,
+    ) -> PyResult<Self> {
+        let options = OverlapOptions { on, before: before.0, after: after.0, batch_size };
+        map_overlap(py, &self.inner, call, name, options, schema.map(PySchema::into_inner)).map(Self::from)
     }
 }
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from sheaf import _arguments, _sheaf, errors
+from sheaf import _arguments, _formats, _sheaf, errors
+from sheaf._formats import BatchFormat, Schema
 from sheaf._sheaf import Expr, Window
 from sheaf.dataset.plan import Plan
 from sheaf.types import Columns, Frame, SortKeys, Value
@@ -212,6 +213,52 @@ class Windows(Plan):
             self,
             lambda aggregates: inner.group_by_dynamic(on, every, period, offset, closed, label, keys, aggregates),
         )
+
+    def map_overlap(
+        self,
+        fn: Callable[..., Any],
+        before: int | str | datetime.timedelta,
+        after: int | str | datetime.timedelta = 0,
+        *,
+        on: str,
+        batch_size: int | None = None,
+        batch_format: BatchFormat = "pyarrow",
+        schema: Schema | None = None,
+        fn_args: Sequence[Any] = (),
+        fn_kwargs: Mapping[str, Any] | None = None,
+    ) -> Dataset:
+        """What a function makes of runs of ordered rows, each with the rows before and after it.
+
+        The rows are sorted, on disk where memory is short, and cut into runs. The function is given a run with its
+        margins, and returns a row for each row that it is given; those for the margins are cut off. So it sees all
+        that a window needs, however many runs that spans. The result has as many rows, in the order of ``on``. It is
+        called from several threads.
+
+        Args:
+            fn: The function; its first argument is the batch. It may return what that of ``map_batches`` may.
+            before: How far it looks back from the first row of a run: a number of rows, or along the column a span such
+                as ``"5d"``, ``"3i"`` or a ``timedelta``. A margin along the column has all rows equal to its end.
+            after: How far it looks ahead from the last row of a run.
+            on: The column that orders the rows; those without a value come last, and are in no margin along it.
+            batch_size: Rows of each run but the last, without its margins; by default what suits the engine.
+            batch_format: What the function is given; see ``map_batches``.
+            schema: The columns that the function returns. Without it the function is called once now, on the first
+                rows of the order, to see.
+            fn_args: More arguments for the function.
+            fn_kwargs: More arguments for the function, by name.
+
+        >>> import sheaf as sf, datetime
+        >>> days = [datetime.datetime(2026, 1, day) for day in (9, 1, 3, 2)]
+        >>> sales = sf.from_pydict({"day": days, "x": [4.0, 1.0, 3.0, 2.0]})
+        >>> def smooth(frame):
+        ...     return frame.assign(x=frame.rolling("5D", on="day")["x"].mean())
+        >>> sales.map_overlap(smooth, "5d", on="day", batch_size=2, batch_format="pandas").to_pydict()["x"]
+        [1.0, 1.5, 2.0, 4.0]
+        """
+        call = _formats.caller(fn, batch_format, fn_args, fn_kwargs or {})
+        name = getattr(fn, "__qualname__", type(fn).__name__)
+        columns = _formats.to_schema(schema)
+        return self._next(self._inner.map_overlap(call, name, before, after, on, batch_size, columns))
 
     def _running(
         self, total: str, columns: tuple[str | Sequence[str], ...], order_by: SortKeys, by: Columns | None
