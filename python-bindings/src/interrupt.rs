@@ -17,6 +17,9 @@ const LOOKING: Duration = Duration::from_millis(250);
 /// The pause between two looks.
 const PAUSE: Duration = Duration::from_millis(5);
 
+/// How often it is looked for calls that run for long; shorter ones are not looked at.
+const LONG: Duration = Duration::from_secs(1);
+
 static CALLS: Mutex<Option<HashMap<u64, Call>>> = Mutex::new(None);
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
@@ -25,6 +28,7 @@ struct Call {
     at: BatchPosition,
     // Python's name for the thread.
     thread: u64,
+    since: Instant,
     abandoned: bool,
     interrupted: bool,
 }
@@ -37,7 +41,7 @@ impl Running {
     pub(crate) fn enter(py: Python<'_>, function: usize, at: BatchPosition) -> PyResult<Self> {
         let thread = py.import(intern!(py, "threading"))?.call_method0(intern!(py, "get_ident"))?.extract()?;
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        let call = Call { function, at, thread, abandoned: false, interrupted: false };
+        let call = Call { function, at, thread, since: Instant::now(), abandoned: false, interrupted: false };
         CALLS.lock().get_or_insert_default().insert(id, call);
         Ok(Self(id))
     }
@@ -59,6 +63,39 @@ pub(crate) fn abandon(function: usize, at: BatchPosition) {
             call.abandoned = true;
         }
     }
+}
+
+/// Looks now and then, for whoever waits, whether functions do not come back.
+pub(crate) struct Stalls {
+    looked: Instant,
+}
+
+impl Default for Stalls {
+    fn default() -> Self {
+        Self { looked: Instant::now() }
+    }
+}
+
+impl Stalls {
+    /// Looks, if that is due; `sheaf._interrupt` tells of the calls that have run for long.
+    pub(crate) fn look(&mut self, py: Python<'_>) -> PyResult<()> {
+        if self.looked.elapsed() < LONG {
+            return Ok(());
+        }
+        self.looked = Instant::now();
+        let long = long_calls();
+        if !long.is_empty() {
+            py.import(intern!(py, "sheaf._interrupt"))?.call_method1(intern!(py, "tell_stalls"), (long,))?;
+        }
+        Ok(())
+    }
+}
+
+/// Calls that have run for a while: their number, thread, seconds, and place.
+fn long_calls() -> Vec<(u64, u64, f64, String)> {
+    let calls = CALLS.lock();
+    let long = calls.iter().flatten().filter(|(_, call)| call.since.elapsed() >= LONG);
+    long.map(|(id, call)| (*id, call.thread, call.since.elapsed().as_secs_f64(), call.at.to_string())).collect()
 }
 
 /// Raises `KeyboardInterrupt` in the abandoned calls, looking for a moment until there are none.

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use crate::convert::{batch_to_pyarrow, with_schema};
 use crate::errors::{IntoPyResult, to_py};
-use crate::interrupt;
+use crate::interrupt::{self, Stalls};
 use crate::wait::{SLICE, wait};
 
 /// One execution, read batch by batch. The engine runs only a few batches ahead of the reader.
@@ -37,6 +37,7 @@ impl Batches {
     fn next(&mut self, py: Python<'_>) -> PyResult<Option<RecordBatch>> {
         let Some(run) = &mut self.run else { return Ok(None) };
         let threads = Arc::clone(run.session().threads());
+        let mut stalls = Stalls::default();
         loop {
             match py.detach(|| threads.block_on(async { timeout(SLICE, run.next()).await })) {
                 Ok(Ok(Some(batch))) => return Ok(Some(batch)),
@@ -50,7 +51,7 @@ impl Batches {
                     return Err(to_py(py, &error));
                 }
                 Err(_) => {
-                    if let Err(stop) = py.check_signals() {
+                    if let Err(stop) = py.check_signals().and_then(|()| stalls.look(py)) {
                         if let Some(run) = self.run.take() {
                             run.abandon();
                         }

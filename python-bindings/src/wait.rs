@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::errors::IntoPyResult;
-use crate::interrupt;
+use crate::interrupt::{self, Stalls};
 
 /// How long a wait may be deaf: short against the second within which Ctrl-C must return, long against the cost
 /// of taking the GIL.
@@ -32,6 +32,7 @@ where
     let watched = watch.clone();
     let mut task = threads.handle().spawn(async move { watched.over(future).await });
     let mut bar = Bar::new(session.settings().progress);
+    let mut stalls = Stalls::default();
     loop {
         let joined = py.detach(|| threads.block_on(async { timeout(SLICE, &mut task).await }));
         if let Ok(joined) = joined {
@@ -40,7 +41,7 @@ where
             return joined.unwrap_or_else(lost).py(py);
         }
         // Signals are heard wherever Python runs: in the drawing of the bar, too.
-        let heard = py.check_signals().and_then(|()| match watch.progress() {
+        let heard = py.check_signals().and_then(|()| stalls.look(py)).and_then(|()| match watch.progress() {
             Some(progress) => bar.update(py, &progress),
             None => Ok(()),
         });

@@ -105,7 +105,7 @@ def test_an_error_is_the_functions_own() -> None:
     def boom(_: int) -> int:
         raise KeyError("nothing")
 
-    with pytest.raises(sf.UserFunctionError, match="'boom'|\"boom\"") as raised:
+    with pytest.raises(sf.UserFunctionError, match="boom") as raised:
         sf.range(3).select(boom(sf.col("id"))).to_arrow()
     assert isinstance(raised.value.__cause__, KeyError)
     short = sf.func.batch(lambda array: array.slice(1), return_dtype="int64")

@@ -1,6 +1,7 @@
 """Functions of `map_batches` on the engine's threads: sizes, formats, generators, coroutines, classes, and failures."""
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 import sheaf as sf
+from sheaf import _interrupt
 
 Columns = dict[str, Any]
 
@@ -172,6 +174,22 @@ def test_tensors_are_views_and_may_be_returned() -> None:
         sf.from_pydict({"t": ["x"]}).map_batches(lambda batch: batch, batch_format="torch")
 
 
+def test_a_function_that_does_not_come_back_is_told_of_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(_interrupt, "STALL_SECONDS", 1.0)
+
+    def waits_for_something(batch: pa.RecordBatch) -> pa.RecordBatch:
+        time.sleep(4)
+        return batch
+
+    with caplog.at_level(logging.WARNING, logger="sheaf"):
+        assert sf.range(3).map_batches(waits_for_something, 3, schema={"id": int}).count() == 3
+    [said] = [record.getMessage() for record in caplog.records if "has run for" in record.getMessage()]
+    assert "partition 0, batch 0, row 0" in said
+    assert "in waits_for_something" in said
+
+
 def invert(columns: Columns) -> Columns:
     if (columns["id"] % 97 == 13).any():
         raise ZeroDivisionError("thirteen")
@@ -226,6 +244,32 @@ def test_dead_letters_are_of_runs_that_end_well(tmp_path: Path) -> None:
         sf.read_parquet(folder).count()
     assert sf.range(10).map_batches(invert, 5, "numpy", schema={"id": int, "half": float}, dead_letter=folder).count()
     assert not list((tmp_path / "dead").glob("**/*.parquet")), "no row failed"
+
+
+def test_every_row_may_be_a_dead_letter(tmp_path: Path) -> None:
+    def boom(columns: Columns) -> Columns:
+        raise ValueError("never")
+
+    async def later(columns: Columns) -> Columns:
+        raise ValueError("never")
+
+    with sf.Session(threads=1) as session:
+        for number, function in enumerate((boom, later)):
+            folder = tmp_path / str(number)
+            mapped = session.range(2_000).map_batches(
+                function, 500, "numpy", schema={"id": int}, dead_letter=folder, on_error="null"
+            )
+            assert mapped.to_pydict() == {"id": [None] * 2_000}
+            assert session.read_parquet(str(folder)).sort("id").to_pydict()["id"] == list(range(2_000))
+
+
+def test_dead_letters_that_cannot_be_written_end_the_run(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    mapped = sf.range(2_000).map_batches(
+        invert, 100, "numpy", schema={"id": int, "half": float}, dead_letter=tmp_path / "file" / "dead"
+    )
+    with pytest.raises(sf.SheafError, match="writing"):
+        mapped.to_arrow()
 
 
 def test_what_dead_letters_cannot_be(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import pytest
 from runtime import processes
 
 import sheaf as sf
+from sheaf._runtime import process
 
 Columns = dict[str, Any]
 
@@ -46,8 +47,8 @@ def no_worker_is_left(runtime: None) -> Iterator[None]:
 
 def workers_of(driver: int) -> set[psutil.Process]:
     """Its workers: what its zygote has forked."""
-    zygotes = {process.pid for process in psutil.Process(driver).children()}
-    return {process for process in processes.alive(processes.descendants(driver)) if process.ppid() in zygotes}
+    zygotes = {child.pid for child in psutil.Process(driver).children()}
+    return {each for each in processes.alive(processes.descendants(driver)) if each.ppid() in zygotes}
 
 
 def whoami(columns: Columns) -> Columns:
@@ -270,3 +271,69 @@ def test_environments_reach_the_workers(tmp_path: Path) -> None:
         read, schema={"v": "string"}, concurrency=1, runtime_env={"env_vars": {"SHEAF_TEST_UDF": "there"}}
     )
     assert mapped.to_pydict() == {"v": ["there"]}
+
+
+def test_nothing_of_a_run_stays_in_the_store() -> None:
+    def double(columns: Columns) -> Columns:
+        return {"id": columns["id"] * 2}
+
+    mapped = sf.range(1_000_000).map_batches(double, 100_000, "numpy", schema={"id": int}, concurrency=2)
+    assert mapped.to_arrow()["id"].to_pylist()[-1] == 1_999_998
+    gc.collect()
+    assert processes.becomes_true(lambda: not process.client().objects(), GONE_SECONDS), process.client().objects()
+
+
+IN_A_TASK = """
+import sheaf as sf
+
+@sf.remote
+def nested():
+    return sf.range(1_000).map_batches(lambda batch: batch, 100, schema={"id": int}, concurrency=2).count()
+
+print(sf.get(nested.remote()))
+"""
+
+
+def test_a_task_may_have_a_pool() -> None:
+    assert processes.run_driver(IN_A_TASK).stdout.split() == ["1000"]
+
+
+LEFT_RUNNING = """
+import sheaf as sf, sys, time
+
+def slow(batch):
+    time.sleep(0.05)
+    return batch
+
+mapped = sf.range(100_000).map_batches(slow, 100, schema={"id": int}, concurrency=2)
+batches = mapped.iter_batches()
+next(batches)
+if sys.argv[1] == "shutdown":
+    sf.shutdown()
+    try:
+        list(batches)
+    except sf.UserFunctionError as error:
+        print("told:", error)
+    assert not sf.is_initialized(), "another runtime was started"
+print("ends")
+"""
+
+
+@pytest.mark.parametrize("end", ["exit", "shutdown"])
+def test_a_program_that_ends_in_the_middle_ends_its_workers(end: str) -> None:
+    ended = processes.run_driver(LEFT_RUNNING, end)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines()[-1] == "ends"
+    assert ("told:" in ended.stdout) == (end == "shutdown")
+
+
+IN_ONE_PROCESS = """
+import sheaf as sf
+
+sf.init(local_mode=True)
+print(sf.range(1_000).map_batches(lambda batch: batch, 100, schema={"id": int}, concurrency=2).count())
+"""
+
+
+def test_in_one_process_to_find_a_mistake() -> None:
+    assert processes.run_driver(IN_ONE_PROCESS).stdout.split() == ["1000"]

@@ -19,7 +19,7 @@ use futures::stream::{self, StreamExt};
 use parking_lot::Mutex;
 use sheaf_connectors::error::from_datafusion;
 use sheaf_connectors::write::{WriteMode, WriteOptions};
-use sheaf_core::{Error, Result};
+use sheaf_core::{Error, ErrorKind, Result};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -103,14 +103,36 @@ impl DeadLetters {
         Ok(Self { schema, letters: Mutex::new(Some(letters)), writing: Mutex::new(Some(writing)) })
     }
 
-    /// Writes rows that are lost.
-    pub(super) async fn write(
+    /// Writes rows that are lost: what [`DeadLetters::letter`] makes of them.
+    pub(super) async fn write(&self, letter: RecordBatch) -> Result<()> {
+        let letters = self.letters.lock().clone();
+        match letters {
+            Some(letters) if letters.send(letter).await.is_ok() => Ok(()),
+            // The writer has failed, and says why.
+            _ => self.finish().await,
+        }
+    }
+
+    /// The same on a thread that is the engine's, maybe its only one: others run on another one while this waits.
+    pub(super) fn write_here(&self, letter: RecordBatch) -> Result<()> {
+        let letters = self.letters.lock().clone();
+        let refused = letters.map(|letters| letters.try_send(letter));
+        let letter = match refused {
+            Some(Ok(())) => return Ok(()),
+            Some(Err(refused)) => refused.into_inner(),
+            None => return Err(Self::gone()),
+        };
+        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(self.write(letter)))
+    }
+
+    /// Rows that are lost, with why and where.
+    pub(super) fn letter(
         &self,
         rows: &RecordBatch,
         at: BatchPosition,
         failure: &Failure,
         attempts: u32,
-    ) -> Result<()> {
+    ) -> Result<RecordBatch> {
         let count = rows.num_rows();
         let own: [ArrayRef; 5] = [
             Arc::new(StringArray::from_iter_values(std::iter::repeat_n(&failure.error, count))),
@@ -120,14 +142,8 @@ impl DeadLetters {
             Arc::new(UInt64Array::from_iter_values((0..count).map(|row| (at.row + row) as u64))),
         ];
         let columns = rows.columns().iter().cloned().chain(own).collect();
-        let letter = RecordBatch::try_new(Arc::clone(&self.schema), columns)
-            .map_err(|error| Error::internal(format!("dead letters do not fit their schema: {error}")))?;
-        let letters = self.letters.lock().clone();
-        match letters {
-            Some(letters) if letters.send(letter).await.is_ok() => Ok(()),
-            // The writer has failed, and says why.
-            _ => self.finish().await,
-        }
+        RecordBatch::try_new(Arc::clone(&self.schema), columns)
+            .map_err(|error| Error::internal(format!("dead letters do not fit their schema: {error}")))
     }
 
     /// Lets them appear: no more are to come.
@@ -138,8 +154,13 @@ impl DeadLetters {
             Some(writing) => {
                 writing.await.unwrap_or_else(|error| Err(Error::internal(format!("dead letters were lost: {error}"))))
             }
-            None => Err(Error::internal("dead letters were finished twice")),
+            // Another partition was told why.
+            None => Err(Self::gone()),
         }
+    }
+
+    fn gone() -> Error {
+        Error::new(ErrorKind::Io, "dead letters cannot be written")
     }
 }
 

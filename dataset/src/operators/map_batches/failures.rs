@@ -173,7 +173,11 @@ impl Attempts {
     ) -> Result<Option<RecordBatch>> {
         self.counts.failed_rows.add(rows.num_rows());
         if let Some(letters) = &self.dead_letters {
-            letters.write(rows, at, failure, attempts).await?;
+            let letter = letters.letter(rows, at, failure, attempts)?;
+            match self.function.elsewhere() {
+                None => letters.write_here(letter)?,
+                Some(_) => letters.write(letter).await?,
+            }
         }
         let Some(schema) = self.schema.as_ref().filter(|_| self.options.on_error == OnError::Null) else {
             return Ok(None);

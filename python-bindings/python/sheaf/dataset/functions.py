@@ -101,15 +101,9 @@ class Functions(Plan):
         ... ).to_pydict()
         {'inverse': [1.0, 0.25]}
         """
-        spec = Spec(
-            fn,
-            batch_format,
-            fn_args,
-            fn_kwargs or {},
-            fn_constructor_args,
-            fn_constructor_kwargs or {},
-            (retry_on,) if isinstance(retry_on, type) else tuple(retry_on),
-        )
+        types = (retry_on,) if isinstance(retry_on, type) else tuple(retry_on)
+        constructor = (fn_constructor_args, fn_constructor_kwargs or {})
+        spec = Spec(fn, batch_format, fn_args, fn_kwargs or {}, *constructor, types)
         options = Options(
             batch_size=batch_size,
             compute=compute,

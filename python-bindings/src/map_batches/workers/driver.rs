@@ -161,10 +161,9 @@ impl Driver {
 
     /// A worker is ready, cannot be, or has ended before it was.
     fn placed(&mut self, worker: WorkerId, value: &Py<PyAny>) {
+        let Some(workers) = &self.workers else { return };
         let heard = Python::try_attach(|py| -> PyResult<(Option<u32>, Option<Py<PyAny>>, bool)> {
-            let workers = self.workers.as_ref().map(|workers| workers.bind(py));
-            let Some(workers) = workers else { return Ok((None, None, true)) };
-            workers.call_method1(intern!(py, "place_of"), (worker.0, value))?.extract()
+            workers.bind(py).call_method1(intern!(py, "place_of"), (worker.0, value))?.extract()
         });
         let event = match heard {
             None => return,
@@ -186,6 +185,7 @@ impl Driver {
     }
 
     fn note_end(&mut self, worker: WorkerId, exception: Py<PyAny>) {
+        self.pids.remove(&worker);
         Python::try_attach(|py| {
             let exception = exception.into_bound(py);
             self.ends.insert(worker, (exception.to_string(), Some(PyErr::from_value(exception))));
@@ -198,9 +198,8 @@ impl Driver {
             self.step(Event::Returned(worker, call));
             return;
         };
-        let name = &self.name;
+        let (name, Some(workers)) = (&self.name, &self.workers) else { return };
         let heard = Python::try_attach(|py| -> PyResult<std::result::Result<_, Py<PyAny>>> {
-            let Some(workers) = &self.workers else { return Ok(Ok(Ok(Vec::new()))) };
             let outcome = workers.bind(py).call_method1(intern!(py, "outcome_of"), (value,))?;
             let (kind, told): (String, Bound<'_, PyAny>) = outcome.extract()?;
             match &kind[..] {
@@ -256,9 +255,7 @@ impl Driver {
             }),
             Action::Stop(worker) => {
                 self.pids.remove(&worker);
-                self.tell_python(worker, None, |py, workers| {
-                    workers.call_method1(intern!(py, "stop"), (worker.0,)).map(drop)
-                });
+                self.say(|py, workers| workers.call_method1(intern!(py, "stop"), (worker.0,)).map(drop));
             }
             Action::Make(worker, call) => {
                 let Some(batch) = self.calls.get(&call).map(|call| call.batch.clone()) else {
@@ -282,16 +279,26 @@ impl Driver {
                 let (why, exception) = end.unwrap_or_else(|| ("its workers end before they are ready".into(), None));
                 self.break_down((format!("the function {:?} cannot be made in a worker: {why}", self.name), exception));
             }
-            Action::TellUnready(workers, ready) => self.tell_python(WorkerId(0), None, |py, python| {
+            Action::TellUnready(workers, ready) => self.say(|py, python| {
                 let ids: Vec<u64> = workers.iter().map(|worker| worker.0).collect();
                 python.call_method1(intern!(py, "tell_unready"), (ids, ready)).map(drop)
             }),
-            Action::TellStall(running, waiting) => self.tell_python(WorkerId(0), None, |py, workers| {
+            Action::TellStall(running, waiting) => self.say(|py, workers| {
                 let running: Vec<_> =
                     running.iter().map(|(worker, _, millis)| (worker.0, *millis as f64 / 1e3)).collect();
                 workers.call_method1(intern!(py, "tell_stall"), (running, waiting)).map(drop)
             }),
         }
+    }
+
+    /// Lets Python do something that the run can do without.
+    fn say(&self, work: impl FnOnce(Python<'_>, &Bound<'_, PyAny>) -> PyResult<()>) {
+        let Some(workers) = &self.workers else { return };
+        Python::try_attach(|py| {
+            if let Err(exception) = work(py, workers.bind(py)) {
+                exception.write_unraisable(py, None);
+            }
+        });
     }
 
     /// Lets Python do something. Where it cannot, the call that it was for has failed, or the worker cannot be made.
@@ -305,7 +312,8 @@ impl Driver {
         let Some(Err(exception)) = Python::try_attach(|py| work(py, workers.bind(py))) else { return };
         match call.and_then(|call| self.calls.remove(&call)) {
             Some(lost) => {
-                let message = format!("a batch cannot be sent to a worker of {:?} ({})", self.name, lost.at);
+                let message =
+                    format!("a batch cannot be sent to a worker of {:?} ({}): {exception}", self.name, lost.at);
                 let _ = lost.reply.send(Err(fatal(&message, Some(&exception))));
             }
             None => self.break_down((format!("worker {} of {:?}: {exception}", worker.0, self.name), Some(exception))),
