@@ -3,6 +3,7 @@
 
 pub mod dataset;
 pub mod expr;
+pub mod feed;
 mod memory;
 pub mod operators;
 pub mod planner;
