@@ -3,6 +3,7 @@
 
 pub mod dataset;
 pub mod expr;
+pub mod feed;
 pub mod jobs;
 mod memory;
 pub mod operators;

@@ -10,6 +10,7 @@ mod convert;
 mod dataset;
 mod errors;
 mod expr;
+mod feed;
 mod functions;
 mod interrupt;
 mod map_batches;
@@ -47,6 +48,8 @@ mod _sheaf {
         PyExpr, PySortKey, PyThen, PyUserFunction, PyWhen, PyWindow, col, framed, left, like, lit, right, when,
     };
     #[pymodule_export]
+    use crate::feed::{PyCut, PyDeal, PyFeed, compact, fingerprint};
+    #[pymodule_export]
     use crate::functions::{PyFunctionInfo, call_function, lambda_function, lambda_variable, list_functions};
     #[pymodule_export]
     use crate::runtime::{
@@ -55,6 +58,4 @@ mod _sheaf {
     };
     #[pymodule_export]
     use crate::session::{PySession, is_built_for_this_cpu, remove_spill_folders};
-    #[pymodule_export]
-    use crate::stream::BatchIterator;
 }

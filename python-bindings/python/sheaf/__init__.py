@@ -53,7 +53,7 @@ if _TYPE_CHECKING:
         wait,
     )
     from sheaf.compute import ActorPool, TaskPool
-    from sheaf.dataset import Dataset, GroupedDataset, WriteReport
+    from sheaf.dataset import DataIterator, Dataset, FeedStats, GroupedDataset, WriteReport
     from sheaf.expressions import Expr, SortKey, Window, col, left, lit, right, when
     from sheaf.session import Session
     from sheaf.session import default as _default
@@ -81,7 +81,7 @@ _MODULES = frozenset({"actor", "cloudpickle", "exceptions", "functions", "job_su
 _HOMES = {
     "sheaf._functions.expressions": {"cls", "func"},
     "sheaf.compute": {"ActorPool", "TaskPool"},
-    "sheaf.dataset": {"Dataset", "GroupedDataset", "WriteReport"},
+    "sheaf.dataset": {"DataIterator", "Dataset", "FeedStats", "GroupedDataset", "WriteReport"},
     "sheaf.expressions": {"Expr", "SortKey", "Window", "col", "left", "lit", "right", "when"},
     "sheaf.session": {"Session"},
     "sheaf._runtime.api": {
@@ -177,10 +177,12 @@ def set_default_session(session: Session | None) -> None:
 
 __all__ = [
     "ActorPool",
+    "DataIterator",
     "Dataset",
     "Durable",
     "DynamicObjectRefGenerator",
     "Expr",
+    "FeedStats",
     "GroupedDataset",
     "LOCAL_MODE",
     "ObjectRef",
