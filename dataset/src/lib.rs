@@ -1,6 +1,7 @@
 //! `Session` and `Dataset`: a lazy, immutable plan over Arrow partitions, the verbs that extend it, and the
 //! operators and rules that Sheaf adds to DataFusion's.
 
+pub mod aggregates;
 pub mod dataset;
 pub mod expr;
 mod memory;
@@ -15,6 +16,7 @@ pub mod verbs;
 
 pub use dataset::Dataset;
 pub use operators::map_batches::{BatchFunction, BatchPosition, MapBatchesOptions};
+pub use operators::map_groups::GroupCalls;
 pub use run::{Run, RunProgress, Watch};
 pub use session::{MemoryUse, Session};
 pub use spill::remove_spill_folders;

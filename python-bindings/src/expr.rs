@@ -6,6 +6,7 @@ mod conditional;
 mod maths;
 pub(crate) mod operand;
 mod operators;
+mod statistics;
 pub(crate) mod text;
 pub(crate) mod types;
 mod window;

@@ -10,7 +10,7 @@ use arrow::record_batch::RecordBatch;
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3_arrow::input::AnyRecordBatch;
-use sheaf::dataset::{BatchFunction, BatchPosition, MapBatchesOptions};
+use sheaf::dataset::{BatchFunction, BatchPosition, GroupCalls, GroupedDataset, MapBatchesOptions};
 use sheaf::{Dataset, Error, ErrorKind, Result};
 
 use crate::convert::{batch_to_pyarrow, kept};
@@ -30,6 +30,20 @@ pub(crate) fn map_batches(
     let options = MapBatchesOptions { batch_size };
     let input = dataset.clone();
     wait(py, dataset.session(), async move { input.map_batches(function, options, schema).await })
+}
+
+/// The dataset of what the callable makes of each group: whole, or in batches of so many rows.
+pub(crate) fn map_groups(
+    py: Python<'_>,
+    groups: &GroupedDataset,
+    call: Py<PyAny>,
+    name: String,
+    calls: GroupCalls,
+    schema: Option<SchemaRef>,
+) -> PyResult<Dataset> {
+    let function: Arc<dyn BatchFunction> = Arc::new(PyBatchFunction { name, call });
+    let input = groups.clone();
+    wait(py, groups.dataset().session(), async move { input.map_groups(function, calls, schema).await })
 }
 
 struct PyBatchFunction {

@@ -25,8 +25,7 @@ use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSe
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 
-use calls::{Calls, Inline};
-pub(crate) use calls::{abandon, call_blocking};
+pub(crate) use calls::{Calls, Inline, call_blocking};
 pub(crate) use conform::values_of;
 use rebatch::{CallRows, auto_batch_rows, memory_of_one, rebatch};
 
@@ -214,8 +213,14 @@ impl MapBatchesExec {
             EmissionType::Incremental,
             input.properties().boundedness,
         );
+        let inline = Inline::of(&function);
         let (properties, metrics) = (Arc::new(properties), ExecutionPlanMetricsSet::new());
-        Self { input, function, options, properties, inline: Inline::default(), metrics }
+        Self { input, function, options, properties, inline, metrics }
+    }
+
+    /// The calls that run on the engine's own threads.
+    pub(crate) fn inline(&self) -> &Inline {
+        &self.inline
     }
 }
 
@@ -278,7 +283,7 @@ impl ExecutionPlan for MapBatchesExec {
             schema: self.schema(),
             next: BatchPosition { partition, batch: 0, row: 0 },
             is_short: false,
-            inline: Arc::clone(&self.inline),
+            inline: self.inline.clone(),
             baseline: BaselineMetrics::new(&self.metrics, partition),
             time: MetricBuilder::new(&self.metrics).subset_time("function_time", partition),
         };

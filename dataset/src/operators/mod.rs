@@ -46,9 +46,18 @@ pub mod dynamic_filter;
 pub(crate) mod float_keys;
 pub mod hash_join;
 pub mod map_batches;
+pub mod map_groups;
 pub(crate) mod once;
 #[cfg(test)]
 mod random;
 pub mod range;
 pub mod sample;
 pub(crate) mod write;
+
+/// Tells the functions in a plan that nobody waits for the calls which run on the engine's own threads.
+pub(crate) fn abandon(plan: &std::sync::Arc<dyn datafusion::physical_plan::ExecutionPlan>) {
+    let batches = plan.downcast_ref::<map_batches::MapBatchesExec>().map(map_batches::MapBatchesExec::inline);
+    let groups = plan.downcast_ref::<map_groups::MapGroupsExec>().map(map_groups::MapGroupsExec::inline);
+    batches.into_iter().chain(groups).for_each(map_batches::Inline::abandon);
+    plan.children().into_iter().for_each(abandon);
+}

@@ -5,6 +5,7 @@ pub mod explode;
 pub mod groupby;
 pub mod join;
 pub mod map_batches;
+pub mod map_groups;
 pub mod materialize;
 pub mod rows;
 pub mod select;

@@ -12,7 +12,6 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::{BaselineMetrics, Time};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::stream::{self, TryStreamExt};
@@ -21,23 +20,30 @@ use sheaf_connectors::error::to_datafusion;
 use sheaf_core::{Error, ErrorKind};
 
 use super::conform::conform;
-use super::{BatchFunction, BatchPosition, MapBatchesExec};
+use super::{BatchFunction, BatchPosition};
 
 /// After a call shorter than this, the next one is made on the engine's own thread.
 const SHORT: Duration = Duration::from_millis(2);
 
-/// The positions of the calls that run on the engine's own threads.
-pub(super) type Inline = Arc<Mutex<Vec<BatchPosition>>>;
+/// The calls of a function that run on the engine's own threads, by their positions.
+#[derive(Clone)]
+pub(crate) struct Inline {
+    function: Arc<dyn BatchFunction>,
+    running: Arc<Mutex<Vec<BatchPosition>>>,
+}
 
-/// Tells the functions in a plan that nobody waits for the calls which run on the engine's own threads. The others
-/// are told when their stream is dropped; these keep it from being dropped.
-pub(crate) fn abandon(plan: &Arc<dyn ExecutionPlan>) {
-    if let Some(exec) = plan.downcast_ref::<MapBatchesExec>() {
-        for at in exec.inline.lock().iter() {
-            exec.function.abandoned(*at);
+impl Inline {
+    pub(crate) fn of(function: &Arc<dyn BatchFunction>) -> Self {
+        Self { function: Arc::clone(function), running: Arc::default() }
+    }
+
+    /// Tells the function that nobody waits for these calls. The others are told when their stream is dropped; these
+    /// keep it from being dropped.
+    pub(crate) fn abandon(&self) {
+        for at in self.running.lock().iter() {
+            self.function.abandoned(*at);
         }
     }
-    plan.children().into_iter().for_each(abandon);
 }
 
 /// Calls the function on a thread that may block, so that the engine's threads go on with other partitions.
@@ -84,20 +90,20 @@ fn panicked(function: &str, at: BatchPosition, said: &str) -> Error {
 }
 
 /// The calls of one partition.
-pub(super) struct Calls {
-    pub(super) function: Arc<dyn BatchFunction>,
-    pub(super) schema: SchemaRef,
-    pub(super) next: BatchPosition,
+pub(crate) struct Calls {
+    pub(crate) function: Arc<dyn BatchFunction>,
+    pub(crate) schema: SchemaRef,
+    pub(crate) next: BatchPosition,
     /// Whether the last call was short.
-    pub(super) is_short: bool,
-    pub(super) inline: Inline,
-    pub(super) baseline: BaselineMetrics,
-    pub(super) time: Time,
+    pub(crate) is_short: bool,
+    pub(crate) inline: Inline,
+    pub(crate) baseline: BaselineMetrics,
+    pub(crate) time: Time,
 }
 
 impl Calls {
     /// The function over each batch.
-    pub(super) fn over(self, input: SendableRecordBatchStream) -> SendableRecordBatchStream {
+    pub(crate) fn over(self, input: SendableRecordBatchStream) -> SendableRecordBatchStream {
         let schema = Arc::clone(&self.schema);
         let output = stream::try_unfold((input, self), |(mut input, mut calls)| async move {
             let Some(batch) = input.try_next().await? else {
@@ -127,9 +133,9 @@ impl Calls {
     }
 
     fn call_inline(&self, batch: RecordBatch, at: BatchPosition) -> sheaf_core::Result<RecordBatch> {
-        self.inline.lock().push(at);
+        self.inline.running.lock().push(at);
         let output = call(&*self.function, batch, at);
-        self.inline.lock().retain(|running| *running != at);
+        self.inline.running.lock().retain(|running| *running != at);
         output
     }
 }

@@ -5,7 +5,8 @@ from __future__ import annotations
 from sheaf import _html
 from sheaf.dataset.columns import Columns
 from sheaf.dataset.functions import Functions
-from sheaf.dataset.groups import GroupedDataset, Groups
+from sheaf.dataset.grouped import GroupedDataset
+from sheaf.dataset.groups import Groups
 from sheaf.dataset.joins import How, Joins
 from sheaf.dataset.results import Results
 from sheaf.dataset.rows import Rows
