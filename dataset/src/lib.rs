@@ -1,6 +1,7 @@
 //! `Session` and `Dataset`: a lazy, immutable plan over Arrow partitions, the verbs that extend it, and the
 //! operators and rules that Sheaf adds to DataFusion's.
 
+pub mod aggregates;
 pub mod dataset;
 pub mod expr;
 pub mod feed;
@@ -18,6 +19,7 @@ pub mod verbs;
 pub use dataset::Dataset;
 pub use operators::asof_join::AsofStrategy;
 pub use operators::map_batches::{BatchFunction, BatchPosition, FailureOptions, MapBatchesOptions, OnError, Outputs};
+pub use operators::map_groups::GroupCalls;
 pub use operators::write::WriteReport;
 pub use run::{Run, RunProgress, Watch};
 pub use session::{MemoryUse, Session};

@@ -18,7 +18,7 @@ use sheaf_core::{Error, ErrorKind, Result};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
-use crate::operators::map_batches;
+use crate::operators;
 use crate::session::Session;
 
 /// Batches that wait between the engine's threads and the reader: enough to hide the hand-over, few enough that a
@@ -132,7 +132,7 @@ impl Run {
 
     /// Tells the user functions which run now that nobody waits for them; see [`crate::BatchFunction::abandoned`].
     pub fn abandon(&self) {
-        map_batches::abandon(&self.plan);
+        operators::abandon(&self.plan);
     }
 
     /// The plan with each operator's metrics so far.
@@ -198,7 +198,7 @@ impl Watch {
     pub fn abandon(&self) {
         let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((plan, _)) = &*seen {
-            map_batches::abandon(plan);
+            operators::abandon(plan);
         }
     }
 
@@ -295,7 +295,7 @@ fn visit(plan: &Arc<dyn ExecutionPlan>, told: &mut RunProgress) {
     }
     if let Some(metrics) = &metrics {
         told.spilled_bytes += metrics.spilled_bytes().unwrap_or(0) as u64;
-        told.rows_failed += map_batches::failed_rows(metrics);
+        told.rows_failed += operators::map_batches::failed_rows(metrics);
         told.bytes_read += metrics.sum_by_name("bytes_scanned").map_or(0, |value| value.as_usize() as u64);
     }
     if plan.children().is_empty() {

@@ -7,6 +7,7 @@ mod maths;
 pub(crate) mod operand;
 mod operators;
 mod running;
+mod statistics;
 pub(crate) mod text;
 pub(crate) mod types;
 mod user_function;

@@ -18,7 +18,8 @@ use pyo3_arrow::input::AnyRecordBatch;
 use sheaf::core::settings::parse_bytes;
 use sheaf::dataset::operators::map_batches::{Failure, FailureKind};
 use sheaf::dataset::{
-    BatchFunction, BatchPosition, FailureOptions, MapBatchesOptions, OnError, Outputs, OverlapOptions,
+    BatchFunction, BatchPosition, FailureOptions, GroupCalls, GroupedDataset, MapBatchesOptions, OnError, Outputs,
+    OverlapOptions,
 };
 use sheaf::{Dataset, Error, ErrorKind, Result};
 
@@ -110,6 +111,20 @@ pub(crate) fn map_overlap(
     let function: Arc<dyn BatchFunction> = Arc::new(PyBatchFunction { name, call, retry_on: None });
     let input = dataset.clone();
     wait(py, dataset.session(), async move { input.map_overlap(function, options, schema).await })
+}
+
+/// The dataset of what the callable makes of each group: whole, or in batches of so many rows.
+pub(crate) fn map_groups(
+    py: Python<'_>,
+    groups: &GroupedDataset,
+    call: Py<PyAny>,
+    name: String,
+    calls: GroupCalls,
+    schema: Option<SchemaRef>,
+) -> PyResult<Dataset> {
+    let function: Arc<dyn BatchFunction> = Arc::new(PyBatchFunction { name, call, retry_on: None });
+    let input = groups.clone();
+    wait(py, groups.dataset().session(), async move { input.map_groups(function, calls, schema).await })
 }
 
 /// A callable that is called on the engine's threads.

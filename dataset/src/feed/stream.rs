@@ -21,8 +21,8 @@ use super::cut::Cut;
 use super::order::LocalShuffle;
 use super::rows::RowSet;
 use crate::dataset::Dataset;
+use crate::operators;
 use crate::operators::later_partitions::LaterPartitionsExec;
-use crate::operators::map_batches;
 use crate::run::Run;
 use crate::session::Session;
 
@@ -162,7 +162,7 @@ impl FeedStopper {
     /// Ends the feed, and tells user functions that run now that nobody waits for them.
     pub fn stop(&self) {
         self.task.abort();
-        map_batches::abandon(&self.plan);
+        operators::abandon(&self.plan);
     }
 }
 

@@ -27,15 +27,14 @@ use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore};
 use datafusion::physical_expr::{EquivalenceProperties, Partitioning};
 use datafusion::physical_plan::execution_plan::{CardinalityEffect, EmissionType};
-use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use sheaf_connectors::error::to_datafusion;
 use sheaf_connectors::stores::Stores;
 use sheaf_connectors::write;
 
-use calls::{Calls, Inline};
-pub(crate) use calls::{abandon, call_blocking, first_output};
+pub(crate) use calls::{Calls, Inline, call_blocking, first_output};
 pub(crate) use conform::{conform, values_of};
 pub use counts::Counts;
 pub(crate) use counts::failed_rows;
@@ -228,9 +227,14 @@ impl MapBatchesExec {
             input.properties().boundedness,
         );
         let (properties, metrics) = (Arc::new(properties), ExecutionPlanMetricsSet::new());
-        let (inline, running) = (Inline::default(), Slot::default());
+        let (inline, running) = (Inline::of(&function), Slot::default());
         let counts = ExecutionPlanMetricsSet::new();
         Self { input, function, options, dead_letters, properties, inline, running, metrics, counts }
+    }
+
+    /// The calls that run on the engine's own threads.
+    pub(crate) fn inline(&self) -> &Inline {
+        &self.inline
     }
 
     /// The run that this partition is of: the first one to ask begins it.
@@ -335,16 +339,8 @@ impl ExecutionPlan for MapBatchesExec {
         };
         let running = self.run(&context).map_err(to_datafusion)?;
         let input = rebatch(self.input.execute(partition, context)?, rows);
-        let calls = Calls {
-            function: Arc::clone(&running.function),
-            partition: Partition::of(&running, &self.running),
-            schema: self.schema(),
-            next: BatchPosition { partition, batch: 0, row: 0 },
-            is_short: false,
-            inline: Arc::clone(&self.inline),
-            baseline: BaselineMetrics::new(&self.metrics, partition),
-            time: MetricBuilder::new(&self.metrics).subset_time("function_time", partition),
-        };
+        let mut calls = Calls::new(&running.function, self.schema(), partition, &self.inline, &self.metrics);
+        calls.partition = Some(Partition::of(&running, &self.running));
         Ok(calls.over(input))
     }
 

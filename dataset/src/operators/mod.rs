@@ -49,6 +49,7 @@ pub(crate) mod float_keys;
 pub mod hash_join;
 pub(crate) mod later_partitions;
 pub mod map_batches;
+pub mod map_groups;
 pub(crate) mod once;
 pub mod overlap;
 #[cfg(test)]
@@ -57,3 +58,11 @@ pub mod range;
 pub(crate) mod recorded;
 pub mod sample;
 pub(crate) mod write;
+
+/// Tells the functions in a plan that nobody waits for the calls which run on the engine's own threads.
+pub(crate) fn abandon(plan: &std::sync::Arc<dyn datafusion::physical_plan::ExecutionPlan>) {
+    let batches = plan.downcast_ref::<map_batches::MapBatchesExec>().map(map_batches::MapBatchesExec::inline);
+    let groups = plan.downcast_ref::<map_groups::MapGroupsExec>().map(map_groups::MapGroupsExec::inline);
+    batches.into_iter().chain(groups).for_each(map_batches::Inline::abandon);
+    plan.children().into_iter().for_each(abandon);
+}

@@ -7,6 +7,7 @@ pub mod explode;
 pub mod groupby;
 pub mod join;
 pub mod map_batches;
+pub mod map_groups;
 pub mod map_overlap;
 pub mod materialize;
 pub mod rolling;

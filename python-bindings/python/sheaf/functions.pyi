@@ -264,6 +264,22 @@ def approx_percentile_cont_with_weight(
     ```
     """
 
+def approx_top_k(
+    *args: Value,
+    distinct: bool = False,
+    filter: Expr | None = None,
+    order_by: SortKeys | None = None,
+    ignore_nulls: bool | None = None,
+) -> Expr:
+    """As top_k, in bounded memory: exact up to 2,048 different values, else a count may be too large by a thousandth of the rows.
+
+    In SQL: `approx_top_k(expression, k)`
+
+    Arguments:
+        expression: Values of any type; nulls are left out.
+        k: How many values, a constant.
+    """
+
 def array_add(*args: Value) -> Expr:
     """Returns the element-wise sum of two numeric arrays of equal length, computed as `array1[i] + array2[i]` per position. NULL is propagated per element: if either input element at position `i` is NULL, the corresponding output element is NULL (positions are preserved). Returns NULL if either entire input array is NULL. Errors if the per-row lengths differ. Returns an empty array if both inputs are empty.
 
@@ -3354,6 +3370,22 @@ def grouping(
     ```
     """
 
+def histogram(
+    *args: Value,
+    distinct: bool = False,
+    filter: Expr | None = None,
+    order_by: SortKeys | None = None,
+    ignore_nulls: bool | None = None,
+) -> Expr:
+    """How many values fall into each bin, as a list of structs {start, end, count}. A bin has its start and not its end, but for the last, which has both. With a number of bins they are equally wide from the least value to the largest, which keeps all values of a group until its end; with a list of edges counts are all that is kept, and values outside are left out. NaN is in no bin.
+
+    In SQL: `histogram(expression, bins)`
+
+    Arguments:
+        expression: Numbers; nulls are left out.
+        bins: How many bins, or the list of their edges, ascending: a constant.
+    """
+
 def ifnull(*args: Value) -> Expr:
     """Returns _expression2_ if _expression1_ is NULL otherwise it returns _expression1_ and _expression2_ is not evaluated. This function can be used to substitute a default value for NULL values.
 
@@ -3503,6 +3535,36 @@ def iszero(*args: Value) -> Expr:
     | true       |
     +------------+
     ```
+    """
+
+def kurtosis(
+    *args: Value,
+    distinct: bool = False,
+    filter: Expr | None = None,
+    order_by: SortKeys | None = None,
+    ignore_nulls: bool | None = None,
+) -> Expr:
+    """The excess kurtosis of a sample, corrected for bias as pandas has it: null of fewer than four values, 0 of values that are all equal.
+
+    In SQL: `kurtosis(expression)`
+
+    Arguments:
+        expression: Numbers; nulls are left out.
+    """
+
+def kurtosis_pop(
+    *args: Value,
+    distinct: bool = False,
+    filter: Expr | None = None,
+    order_by: SortKeys | None = None,
+    ignore_nulls: bool | None = None,
+) -> Expr:
+    """The excess kurtosis of all there is, as scipy.stats.kurtosis has it: NaN of values that are all equal.
+
+    In SQL: `kurtosis_pop(expression)`
+
+    Arguments:
+        expression: Numbers; nulls are left out.
     """
 
 def lag(
@@ -5540,6 +5602,21 @@ def min(
     ```
     """
 
+def mode(
+    *args: Value,
+    distinct: bool = False,
+    filter: Expr | None = None,
+    order_by: SortKeys | None = None,
+    ignore_nulls: bool | None = None,
+) -> Expr:
+    """The value that occurs most often, and of several the smallest; null of no values.
+
+    In SQL: `mode(expression)`
+
+    Arguments:
+        expression: Values of any type; nulls are left out.
+    """
+
 def named_struct(*args: Value) -> Expr:
     """Returns an Arrow struct using the specified name and input expressions pairs.
     For information on comparing and ordering struct values (including `NULL` handling),
@@ -5691,6 +5768,21 @@ def ntile(
     | 8           | 30000  | 4        |
     +-------------+--------+----------+
     ```
+    """
+
+def null_count(
+    *args: Value,
+    distinct: bool = False,
+    filter: Expr | None = None,
+    order_by: SortKeys | None = None,
+    ignore_nulls: bool | None = None,
+) -> Expr:
+    """How many rows have no value; NaN is a value.
+
+    In SQL: `null_count(expression)`
+
+    Arguments:
+        expression: Values of any type.
     """
 
 def nullif(*args: Value) -> Expr:
@@ -5957,6 +6049,21 @@ def power(*args: Value) -> Expr:
     | 8           |
     +-------------+
     ```
+    """
+
+def product(
+    *args: Value,
+    distinct: bool = False,
+    filter: Expr | None = None,
+    order_by: SortKeys | None = None,
+    ignore_nulls: bool | None = None,
+) -> Expr:
+    """The product of the values: of whole numbers a 64-bit whole number (an error where it overflows), else a 64-bit float. Null of no values.
+
+    In SQL: `product(expression)`
+
+    Arguments:
+        expression: Numbers; nulls are left out.
     """
 
 def quantile_cont(
@@ -6982,6 +7089,36 @@ def sinh(*args: Value) -> Expr:
     ```
     """
 
+def skew(
+    *args: Value,
+    distinct: bool = False,
+    filter: Expr | None = None,
+    order_by: SortKeys | None = None,
+    ignore_nulls: bool | None = None,
+) -> Expr:
+    """The skewness of a sample, corrected for bias as pandas has it: null of fewer than three values, 0 of values that are all equal.
+
+    In SQL: `skew(expression)`
+
+    Arguments:
+        expression: Numbers; nulls are left out.
+    """
+
+def skew_pop(
+    *args: Value,
+    distinct: bool = False,
+    filter: Expr | None = None,
+    order_by: SortKeys | None = None,
+    ignore_nulls: bool | None = None,
+) -> Expr:
+    """The skewness of all there is, as scipy.stats.skew has it: NaN of values that are all equal.
+
+    In SQL: `skew_pop(expression)`
+
+    Arguments:
+        expression: Numbers; nulls are left out.
+    """
+
 def split_part(*args: Value) -> Expr:
     """Splits a string based on a specified delimiter and returns the substring in the specified position.
 
@@ -7908,6 +8045,22 @@ def today(*args: Value) -> Expr:
     | 2024-12-24     |
     +----------------+
     ```
+    """
+
+def top_k(
+    *args: Value,
+    distinct: bool = False,
+    filter: Expr | None = None,
+    order_by: SortKeys | None = None,
+    ignore_nulls: bool | None = None,
+) -> Expr:
+    """The k values that occur most often with their counts, as a list of structs {value, count}; of equally frequent ones the smaller first.
+
+    In SQL: `top_k(expression, k)`
+
+    Arguments:
+        expression: Values of any type; nulls are left out.
+        k: How many values, a constant.
     """
 
 def translate(*args: Value) -> Expr:

@@ -1,17 +1,31 @@
 //! Groups and aggregates.
 
 use pyo3::prelude::*;
-use sheaf::dataset::GroupedDataset;
+use pyo3_arrow::PySchema;
+use sheaf::dataset::{GroupCalls, GroupedDataset};
 
 use super::PyDataset;
 use crate::columns::{OutputArg, exprs};
 use crate::errors::IntoPyResult;
+use crate::map_batches::map_groups;
 use crate::wait::wait;
 
 #[pymethods]
 impl PyDataset {
     fn groupby(&self, keys: Vec<OutputArg>) -> PyGroupedDataset {
         PyGroupedDataset { inner: self.inner.groupby(exprs(keys)) }
+    }
+
+    fn rollup(&self, keys: Vec<OutputArg>) -> PyGroupedDataset {
+        PyGroupedDataset { inner: self.inner.rollup(exprs(keys)) }
+    }
+
+    fn cube(&self, keys: Vec<OutputArg>) -> PyGroupedDataset {
+        PyGroupedDataset { inner: self.inner.cube(exprs(keys)) }
+    }
+
+    fn grouping_sets(&self, sets: Vec<Vec<OutputArg>>) -> PyGroupedDataset {
+        PyGroupedDataset { inner: self.inner.grouping_sets(sets.into_iter().map(exprs).collect()) }
     }
 
     fn aggregate(&self, py: Python<'_>, aggregates: Vec<OutputArg>) -> PyResult<Self> {
@@ -34,5 +48,23 @@ pub(crate) struct PyGroupedDataset {
 impl PyGroupedDataset {
     fn agg(&self, py: Python<'_>, aggregates: Vec<OutputArg>) -> PyResult<PyDataset> {
         self.inner.agg(exprs(aggregates)).map(PyDataset::from).py(py)
+    }
+
+    fn hiding(&self, columns: Vec<String>) -> Self {
+        Self { inner: self.inner.clone().hiding(columns) }
+    }
+
+    fn map_groups(
+        &self,
+        py: Python<'_>,
+        call: Py<PyAny>,
+        name: String,
+        whole: bool,
+        batch_size: Option<usize>,
+        schema: Option<PySchema>,
+    ) -> PyResult<PyDataset> {
+        let usual = self.inner.dataset().session().settings().batch_size;
+        let calls = if whole { GroupCalls::Whole } else { GroupCalls::Rows(batch_size.unwrap_or(usual)) };
+        map_groups(py, &self.inner, call, name, calls, schema.map(PySchema::into_inner)).map(PyDataset::from)
     }
 }

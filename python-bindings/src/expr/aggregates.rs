@@ -112,15 +112,6 @@ impl PyExpr {
         self.call("median", [])
     }
 
-    /// Aggregate: the value below which this share of all values lies, interpolated.
-    ///
-    /// >>> import sheaf as sf
-    /// >>> sf.col("a").quantile(0.9)
-    /// Expr(percentile_cont(a, 0.9))
-    fn quantile(&self, share: f64) -> PyResult<Self> {
-        self.call("percentile_cont", [sheaf::expr::lit(share)])
-    }
-
     /// Aggregate: the first value in the order of `order_by`; without it, whichever comes first.
     ///
     /// >>> import sheaf as sf

@@ -6,7 +6,8 @@ from sheaf import _html
 from sheaf.dataset.columns import Columns
 from sheaf.dataset.data_iterator import DataIterator, FeedStats
 from sheaf.dataset.functions import Functions
-from sheaf.dataset.groups import GroupedDataset, Groups
+from sheaf.dataset.grouped import GroupedDataset
+from sheaf.dataset.groups import Groups
 from sheaf.dataset.iteration import Iteration
 from sheaf.dataset.joins import How, Joins
 from sheaf.dataset.results import Results

@@ -2,39 +2,110 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sheaf import _arguments, _sheaf
+import pyarrow as pa
+
+from sheaf import _arguments, _formats
+from sheaf._formats import BatchFormat
 from sheaf._sheaf import Expr
+from sheaf.dataset import aggregates as _aggregates
+from sheaf.dataset.aggregates import Aggregate
+from sheaf.dataset.grouped import GroupedDataset
 from sheaf.dataset.plan import Plan
 from sheaf.types import Column
 
 if TYPE_CHECKING:
     from sheaf.dataset import Dataset
 
+Key: TypeAlias = "Column | Callable[[Any], Any]"
+
 
 class Groups(Plan):
     """The methods of a ``Dataset`` that aggregate it."""
 
-    def groupby(self, *keys: Column | Sequence[Column]) -> GroupedDataset:
-        """Groups by these keys, for ``agg``; nulls are a group of their own.
+    def groupby(self, *keys: Key | Sequence[Key] | None, batch_format: BatchFormat | None = None) -> GroupedDataset:
+        """Groups by these keys, for ``agg`` and functions over groups; nulls are a group of their own.
+
+        A key is a column, an expression, or a function. ``None``, or no key, makes one group of the whole dataset.
+
+        A function is called with each row, a dict, and returns its key. With ``batch_format`` it is called with batches
+        instead, and returns a column of keys, as many as the batch has rows. It is called once now, on the first batch,
+        to see the type of its keys; they are a column of the function's name, of ``agg``'s result too (``key`` for a
+        lambda), but functions over groups are not given it. Results come in no order.
+
+        Args:
+            keys: The keys.
+            batch_format: What functions among the keys are given, as in ``map_batches``; by default rows.
 
         >>> import sheaf as sf
         >>> flights = sf.from_pydict({"carrier": ["AA", "UA", "AA"], "delay": [5, 20, 7]})
         >>> flights.groupby("carrier").agg(worst=sf.col("delay").max()).sort("carrier").to_pydict()
         {'carrier': ['AA', 'UA'], 'worst': [7, 20]}
+        >>> flights.groupby(lambda row: row["delay"] > 6).count().sort("key").to_pydict()
+        {'key': [False, True], 'count()': [1, 2]}
         """
-        return GroupedDataset(self._inner.groupby(_arguments.flat(keys)), self)
+        columns: list[Column] = []
+        made: list[str] = []
+        dataset: Plan = self
+        for key in _arguments.flat(keys):
+            if key is None:
+                continue
+            if callable(key) and not isinstance(key, Expr):
+                name = _free_name(key, dataset.columns)
+                dataset = _with_key(dataset, key, name, batch_format)
+                made.append(name)
+                columns.append(name)
+            else:
+                columns.append(key)
+        grouped = dataset._inner.groupby(columns)
+        return GroupedDataset(grouped.hiding(made) if made else grouped, dataset, columns)
 
-    def aggregate(self, *aggregates: Expr | Sequence[Expr], **named: Expr) -> Dataset:
-        """One row of aggregates over all rows; named ones under their names.
+    def rollup(self, *keys: Column | Sequence[Column]) -> GroupedDataset:
+        """Groups by these keys, by these without the last one, and so on to none: subtotals and the total.
+
+        A key that a row is not grouped by is null in it; ``sf.functions.grouping(key)`` is 1 there, and 0 where the
+        null is a value. Results come in no order.
+
+        >>> import sheaf as sf
+        >>> sales = sf.from_pydict({"k": ["a", "b"], "x": [1, 2]})
+        >>> sales.rollup("k").agg(x=sf.col("x").sum()).sort("x").to_pydict()
+        {'k': ['a', 'b', None], 'x': [1, 2, 3]}
+        """
+        columns = _arguments.flat(keys)
+        return GroupedDataset(self._inner.rollup(columns), self, columns)
+
+    def cube(self, *keys: Column | Sequence[Column]) -> GroupedDataset:
+        """Groups by every subset of these keys; see ``rollup``. Results come in no order.
+
+        >>> import sheaf as sf
+        >>> sales = sf.from_pydict({"k": ["a", "b"], "y": [1, 1], "x": [1, 2]})
+        >>> sales.cube("k", "y").agg(x=sf.col("x").sum()).count()
+        6
+        """
+        columns = _arguments.flat(keys)
+        return GroupedDataset(self._inner.cube(columns), self, columns)
+
+    def grouping_sets(self, sets: Sequence[Sequence[Column]]) -> GroupedDataset:
+        """Groups by each of these sets of keys; see ``rollup``. Results come in no order.
+
+        >>> import sheaf as sf
+        >>> sales = sf.from_pydict({"k": ["a", "b"], "y": [1, 1], "x": [1, 2]})
+        >>> sales.grouping_sets([["k"], ["y"], []]).agg(x=sf.col("x").sum()).sort("x", "y").to_pydict()
+        {'k': ['a', 'b', None, None], 'y': [None, None, 1, None], 'x': [1, 2, 3, 3]}
+        """
+        listed = [[keys] if isinstance(keys, str | Expr) else list(keys) for keys in sets]
+        return GroupedDataset(self._inner.grouping_sets(listed), self, [key for keys in listed for key in keys])
+
+    def aggregate(self, *aggregates: Aggregate | Sequence[Aggregate], **named: Expr) -> Dataset:
+        """One row of aggregates over all rows; named ones under their names. See ``GroupedDataset.agg``.
 
         >>> import sheaf as sf
         >>> sf.range(4).aggregate(sf.col("id").sum(), most=sf.col("id").max()).to_pydict()
         {'sum(id)': [6], 'most': [3]}
         """
-        return self._next(self._inner.aggregate([*_arguments.flat(aggregates), *_arguments.named(named)]))
+        return self._next(self._inner.aggregate(_aggregates.listed(aggregates, named)))
 
     def describe(self) -> Dataset:
         """One row for each statistic (count, null count, mean, std, min, max, median) of every column; runs now.
@@ -46,27 +117,24 @@ class Groups(Plan):
         return self._next(self._inner.describe(), in_memory=True)
 
 
-class GroupedDataset:
-    """A dataset and the keys it is grouped by; ``agg`` makes a dataset of it.
+def _free_name(key: Callable[..., Any], columns: Sequence[str]) -> str:
+    """The name of the column of a function's keys."""
+    name: str = getattr(key, "__name__", "key")
+    name = name if name.isidentifier() else "key"
+    while name in columns:
+        name += "_key"
+    return name
 
-    >>> import sheaf as sf
-    >>> sf.range(3).groupby("id")
-    GroupedDataset: call agg(…)
-    """
 
-    def __init__(self, inner: _sheaf.GroupedDataset, of: Plan) -> None:
-        self._inner = inner
-        self._of = of
+def _with_key(dataset: Plan, key: Callable[[Any], Any], name: str, batch_format: BatchFormat | None) -> Dataset:
+    """The dataset with the keys that a function makes, as its last column."""
+    give = _formats.giver(batch_format) if batch_format is not None else None
 
-    def agg(self, *aggregates: Expr | Sequence[Expr], **named: Expr) -> Dataset:
-        """The keys and these aggregates, one row for each group; named ones under their names.
+    def add(batch: pa.RecordBatch) -> pa.RecordBatch:
+        keys = key(give(batch)) if give is not None else [key(row) for row in batch.to_pylist()]
+        column = _formats.column_from(keys)
+        if len(column) != batch.num_rows:
+            raise ValueError(f"{name} returned {len(column)} keys for {batch.num_rows} rows")
+        return pa.RecordBatch.from_arrays([*batch.columns, column], names=[*batch.schema.names, name])
 
-        >>> import sheaf as sf
-        >>> grouped = sf.from_pydict({"k": ["a", "b", "a"], "x": [1, 2, 3]}).groupby("k")
-        >>> grouped.agg(sf.col("x").sum(), n=sf.col("x").count()).sort("k").to_pydict()
-        {'k': ['a', 'b'], 'sum(x)': [4, 2], 'n': [2, 1]}
-        """
-        return self._of._next(self._inner.agg([*_arguments.flat(aggregates), *_arguments.named(named)]))
-
-    def __repr__(self) -> str:
-        return "GroupedDataset: call agg(…)"
+    return dataset._next(dataset._inner.map_batches(add, name, None, None))
