@@ -18,6 +18,7 @@ pub use operators::map_batches::{BatchFunction, BatchPosition, MapBatchesOptions
 pub use run::{Run, RunProgress, Watch};
 pub use session::{MemoryUse, Session};
 pub use spill::remove_spill_folders;
+pub use verbs::checkpoint::CheckpointOptions;
 pub use verbs::groupby::GroupedDataset;
 pub use verbs::join::{JoinOptions, JoinType};
 pub use verbs::write::WriteReport;

@@ -13,6 +13,7 @@ mod expr;
 mod functions;
 mod interrupt;
 mod map_batches;
+mod parts;
 mod read;
 mod runtime;
 mod session;
@@ -53,5 +54,5 @@ mod _sheaf {
     #[pymodule_export]
     use crate::session::{PySession, is_built_for_this_cpu, remove_spill_folders};
     #[pymodule_export]
-    use crate::stream::BatchIterator;
+    use crate::stream::{BatchIterator, PartitionIterator};
 }

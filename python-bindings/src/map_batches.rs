@@ -8,6 +8,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use pyo3::exceptions::PyException;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3_arrow::input::AnyRecordBatch;
 use sheaf::dataset::{BatchFunction, BatchPosition, MapBatchesOptions};
@@ -77,6 +78,15 @@ impl BatchFunction for PyBatchFunction {
 
     fn call(&self, batch: RecordBatch, at: BatchPosition) -> Result<RecordBatch> {
         Python::attach(|py| self.run(py, batch, at).map_err(|exception| self.failed(py, exception, at)))
+    }
+
+    /// The function and its arguments as cloudpickle writes them: what `__main__` defines is part of that by value.
+    fn fingerprint(&self) -> Option<Vec<u8>> {
+        let pickled = |py: Python<'_>| -> PyResult<Vec<u8>> {
+            let module = py.import(intern!(py, "sheaf.cloudpickle"))?;
+            module.call_method1(intern!(py, "dumps"), (self.call.bind(py),))?.extract()
+        };
+        Python::attach(|py| pickled(py).ok())
     }
 
     fn abandoned(&self, at: BatchPosition) {

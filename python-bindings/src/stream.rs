@@ -13,7 +13,7 @@ use sheaf::Dataset;
 use sheaf::dataset::Run;
 use tokio::time::timeout;
 
-use crate::convert::{batch_to_pyarrow, with_schema};
+use crate::convert::{batch_to_pyarrow, schema_to_pyarrow, with_schema};
 use crate::errors::{IntoPyResult, to_py};
 use crate::interrupt;
 use crate::wait::{SLICE, wait};
@@ -35,11 +35,16 @@ impl Batches {
     }
 
     fn next(&mut self, py: Python<'_>) -> PyResult<Option<RecordBatch>> {
+        Ok(self.next_of(py)?.map(|(_, batch)| batch))
+    }
+
+    /// The next batch with its partition.
+    fn next_of(&mut self, py: Python<'_>) -> PyResult<Option<(usize, RecordBatch)>> {
         let Some(run) = &mut self.run else { return Ok(None) };
         let threads = Arc::clone(run.session().threads());
         loop {
-            match py.detach(|| threads.block_on(async { timeout(SLICE, run.next()).await })) {
-                Ok(Ok(Some(batch))) => return Ok(Some(batch)),
+            match py.detach(|| threads.block_on(async { timeout(SLICE, run.next_of()).await })) {
+                Ok(Ok(Some(found))) => return Ok(Some(found)),
                 Ok(Ok(None)) => {
                     self.dataset.keep_stats(run);
                     self.run = None;
@@ -91,6 +96,45 @@ impl RecordBatchReader for Batches {
 /// An iterator of `pyarrow.RecordBatch`, of the engine's sizes or of exactly `batch_size` rows.
 #[pyclass(name = "BatchIterator", module = "sheaf._sheaf")]
 pub(crate) struct BatchIterator(Mutex<Resized>);
+
+/// An iterator of partitions' numbers and `pyarrow.RecordBatch`: partitions take turns, each is in order.
+#[pyclass(name = "PartitionIterator", module = "sheaf._sheaf")]
+pub(crate) struct PartitionIterator {
+    batches: Mutex<Batches>,
+    partitions: usize,
+}
+
+impl PartitionIterator {
+    pub(crate) fn new(batches: Batches) -> Self {
+        let partitions = batches.run.as_ref().map_or(0, Run::partitions);
+        Self { batches: Mutex::new(batches), partitions }
+    }
+}
+
+#[pymethods]
+impl PartitionIterator {
+    fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    // As `BatchIterator`'s.
+    fn __next__<'py>(&mut self, py: Python<'py>) -> PyResult<Option<(usize, Bound<'py, PyAny>)>> {
+        let batches = self.batches.get_mut();
+        let Some((partition, batch)) = batches.next_of(py)? else { return Ok(None) };
+        let batch = with_schema(batch, &batches.schema).map_err(unfit).py(py)?;
+        Ok(Some((partition, batch_to_pyarrow(py, batch)?)))
+    }
+
+    /// The schema of the batches.
+    fn schema<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        schema_to_pyarrow(py, Arc::clone(&self.batches.lock().schema))
+    }
+
+    /// How many partitions there are; some may have no batch.
+    fn partitions(&self) -> usize {
+        self.partitions
+    }
+}
 
 /// Batches cut or joined to the size asked for.
 struct Resized {

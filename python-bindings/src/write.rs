@@ -72,6 +72,7 @@ impl WriteArgs {
             target_file_bytes: self.target_file_size.as_deref().map(parse_bytes).transpose()?,
             single_file: self.single_file,
             storage_options: self.storage_options,
+            label: None,
         })
     }
 }

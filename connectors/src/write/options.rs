@@ -70,6 +70,8 @@ pub struct WriteOptions {
     pub single_file: Option<bool>,
     /// Options of the target's store.
     pub storage_options: StorageOptions,
+    /// What the folder's manifest is to say of the data, until the next write.
+    pub label: Option<String>,
 }
 
 /// A format that can be written, with its options.

@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering as Memory};
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
@@ -46,6 +47,12 @@ pub trait BatchFunction: Send + Sync + 'static {
     /// Whatever the function meets; it ends the run and is never retried.
     fn call(&self, batch: RecordBatch, at: BatchPosition) -> sheaf_core::Result<RecordBatch>;
 
+    /// What is the same for the same function in another process, and differs for another one; `None` when that is not
+    /// known, and the function is then the same as itself alone.
+    fn fingerprint(&self) -> Option<Vec<u8>> {
+        None
+    }
+
     /// Nobody waits any more for the call that runs at this position: the run failed elsewhere, had rows enough, or
     /// was given up. The call goes on by itself; a function that can be interrupted may do so.
     fn abandoned(&self, _at: BatchPosition) {}
@@ -82,6 +89,8 @@ pub(crate) struct MapBatches {
     function: Arc<dyn BatchFunction>,
     schema: DFSchemaRef,
     options: MapBatchesOptions,
+    /// Runs of plans with this node, whatever the plans do with its rows.
+    runs: Arc<AtomicUsize>,
 }
 
 impl MapBatches {
@@ -92,7 +101,20 @@ impl MapBatches {
         options: MapBatchesOptions,
     ) -> Result<Self> {
         let schema = Arc::new(DFSchema::try_from(Arc::clone(schema))?);
-        Ok(Self { input, function, schema, options })
+        Ok(Self { input, function, schema, options, runs: Arc::default() })
+    }
+
+    pub(crate) fn function(&self) -> &Arc<dyn BatchFunction> {
+        &self.function
+    }
+
+    pub(crate) fn options(&self) -> &MapBatchesOptions {
+        &self.options
+    }
+
+    /// Counts a run; whether it is the second.
+    pub(crate) fn runs_again(&self) -> bool {
+        self.runs.fetch_add(1, Memory::Relaxed) == 1
     }
 }
 

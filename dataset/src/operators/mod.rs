@@ -47,6 +47,7 @@ pub(crate) mod float_keys;
 pub mod hash_join;
 pub mod map_batches;
 pub(crate) mod once;
+pub(crate) mod persisted;
 #[cfg(test)]
 mod random;
 pub mod range;
