@@ -63,6 +63,9 @@ pub struct Commit {
     pub version: u64,
     /// The write that made it.
     pub write_id: String,
+    /// What the writer says of the data, such as the plan that a checkpoint is of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
 }
 
 impl Manifest {
@@ -78,8 +81,24 @@ impl Manifest {
         let version = self.version + 1;
         let kept = self.history.len().saturating_sub(HISTORY - 1);
         let mut history = self.history[kept..].to_vec();
-        history.push(Commit { version, write_id: write_id.to_string() });
+        history.push(Commit { version, write_id: write_id.to_string(), label: None });
         Self { layout: LAYOUT, version, exists: true, files, replaced, history }
+    }
+
+    /// The same with a label on its own commit.
+    #[must_use]
+    pub fn labelled(mut self, label: Option<&str>) -> Self {
+        if let Some(commit) = self.history.last_mut() {
+            commit.label = label.map(str::to_string);
+        }
+        self
+    }
+
+    /// What the last writer says of the data; `None` when it says nothing.
+    #[must_use]
+    pub fn label(&self) -> Option<&str> {
+        let last = self.history.last().filter(|commit| commit.version == self.version)?;
+        last.label.as_deref()
     }
 
     /// Whether this write made one of the commits that led here; `None` when the history does not reach back to `version`.
@@ -194,7 +213,9 @@ mod tests {
         create(&store, &root, &second).await.unwrap();
         assert_eq!(current(&store, &root).await.unwrap(), Some(second.clone()));
 
-        let other = first.next(vec![file("c")], vec![], "w2");
+        let other = first.next(vec![file("c")], vec![], "w2").labelled(Some("checkpoint"));
+        assert_eq!((other.label(), second.label()), (Some("checkpoint"), None));
+        assert_eq!(other.next(vec![], vec![], "w3").label(), None, "it is of the data that its writer left");
         assert!(matches!(create(&store, &root, &other).await, Err(object_store::Error::AlreadyExists { .. })));
         assert_eq!(current(&store, &root).await.unwrap(), Some(second));
     }

@@ -16,6 +16,7 @@ use sheaf_connectors::error::from_datafusion;
 use sheaf_connectors::read::FilesTable;
 use sheaf_core::{Error, Result};
 
+use crate::operators::map_batches::MapBatches;
 use crate::run::Run;
 use crate::session::Session;
 
@@ -129,6 +130,23 @@ impl Dataset {
             Ok(TreeNodeRecursion::Continue)
         });
         skipped
+    }
+
+    /// Counts a run that is about to start, and names the user functions that run for the second time by it: what
+    /// they did is not kept, unless by [`Dataset::persist`] and its like.
+    #[must_use]
+    pub fn repeated_functions(&self) -> Vec<String> {
+        let mut repeated = Vec::new();
+        let _ = self.plan.apply_with_subqueries(|node| {
+            if let LogicalPlan::Extension(extension) = node
+                && let Some(map) = extension.node.as_any().downcast_ref::<MapBatches>()
+                && map.runs_again()
+            {
+                repeated.push(map.function().name().to_string());
+            }
+            Ok(TreeNodeRecursion::Continue)
+        });
+        repeated
     }
 
     /// How many rows there are.

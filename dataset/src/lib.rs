@@ -25,6 +25,7 @@ pub use run::{Run, RunProgress, Watch};
 pub use session::{MemoryUse, Session};
 pub use spill::remove_spill_folders;
 pub use verbs::asof_join::{AsofOptions, Tolerance};
+pub use verbs::checkpoint::CheckpointOptions;
 pub use verbs::dynamic_groups::{DynamicGroups, DynamicOptions, Label};
 pub use verbs::groupby::GroupedDataset;
 pub use verbs::join::{JoinOptions, JoinType, Side};

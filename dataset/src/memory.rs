@@ -10,10 +10,15 @@
 //!
 //! A hash join's build side counts twice, for the join copies it into one batch at the end, and may take half of
 //! the memory: what it is refused it hands to a sort-merge join (`operators/hash_join`), which needs the other half.
+//!
+//! Persisted rows may take half as well, for nobody needs that half before its time: they are on loan, and the pool
+//! takes them back, to disk, before it refuses anybody. Those who would spill must leave them a quarter; those who
+//! would fail must not.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::{Arc, Weak};
 
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{
@@ -25,11 +30,21 @@ use sheaf_core::memory::{Need, tell};
 /// Holders of memory that an error of the limit names.
 const NAMED_HOLDERS: usize = 3;
 
+/// The names of consumers whose memory is on loan begin with this.
+pub(crate) const ON_LOAN: &str = "Persisted";
+
+/// One who holds memory on loan: what it is asked for it puts elsewhere.
+pub(crate) trait Borrower: fmt::Debug + Send + Sync {
+    /// Gives back `bytes` or more where it has them, and says how many: its reservation has shrunk by them.
+    fn give_back(&self, bytes: usize) -> usize;
+}
+
 /// A pool of memory with a limit.
 #[derive(Debug)]
 pub(crate) struct SharePool {
     capacity: usize,
     state: Mutex<State>,
+    borrowers: Mutex<Vec<Weak<dyn Borrower>>>,
 }
 
 #[derive(Debug, Default)]
@@ -42,6 +57,8 @@ struct State {
     shared: usize,
     /// Of that, held by sorts.
     sorted: usize,
+    /// Held on loan.
+    lent: usize,
     /// Held by all others.
     fixed: usize,
 }
@@ -68,6 +85,8 @@ enum Part {
     RunMerge,
     /// A hash join's build side.
     Build,
+    /// Holds what it has until somebody needs it.
+    Loan,
     /// Needs what it needs.
     Fixed,
 }
@@ -77,6 +96,8 @@ impl Part {
         let name = consumer.name();
         if name.starts_with("HashJoinInput") {
             Self::Build
+        } else if name.starts_with(ON_LOAN) {
+            Self::Loan
         } else if name.starts_with("ExternalSorterMerge") {
             Self::RunMerge
         } else if name.starts_with("ExternalSorter") {
@@ -95,8 +116,13 @@ impl Part {
         match self {
             Self::Share | Self::Sort | Self::Merge => 1,
             Self::RunMerge => 2,
-            Self::Build | Self::Fixed => 0,
+            Self::Build | Self::Loan | Self::Fixed => 0,
         }
+    }
+
+    /// Whether it can go on when it is refused.
+    fn spills(self) -> bool {
+        matches!(self, Self::Share | Self::Sort | Self::Build | Self::Loan)
     }
 
     /// What a reservation of `bytes` takes from the pool.
@@ -108,13 +134,40 @@ impl Part {
 impl SharePool {
     /// A pool of `capacity` bytes.
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { capacity, state: Mutex::new(State::default()) }
+        Self { capacity, state: Mutex::new(State::default()), borrowers: Mutex::default() }
     }
 
-    fn grants(&self, state: &State, part: Part, held: usize, cost: usize) -> bool {
-        let fits_with = |rest: usize| state.fixed + state.shared + cost + rest <= self.capacity;
+    /// Asks this one from now on, for as long as it lives, to give back what it has on loan.
+    pub(crate) fn lend_to(&self, borrower: &Arc<impl Borrower + 'static>) {
+        let borrower: Weak<dyn Borrower> = Arc::downgrade(borrower) as _;
+        let mut borrowers = self.borrowers.lock();
+        borrowers.retain(|other| other.strong_count() > 0);
+        borrowers.push(borrower);
+    }
+
+    /// What those who spill when they are refused must leave on loan.
+    fn left_on_loan(&self, part: Part) -> usize {
+        if part.spills() { self.capacity / 4 } else { 0 }
+    }
+
+    /// Takes back what is on loan, about `bytes`; whether anything came back. The oldest loans go first.
+    fn take_back(&self, bytes: usize) -> bool {
+        // Who gives back comes to the pool for it, so that no lock is held meanwhile.
+        let borrowers: Vec<Arc<dyn Borrower>> = self.borrowers.lock().iter().filter_map(Weak::upgrade).collect();
+        let mut back = 0;
+        for borrower in borrowers {
+            if back < bytes {
+                back += borrower.give_back(bytes - back);
+            }
+        }
+        back > 0
+    }
+
+    /// Whether a part that holds `held` may have `cost` more when `lent` bytes are on loan.
+    fn grants(&self, state: &State, lent: usize, part: Part, held: usize, cost: usize) -> bool {
+        let fits_with = |rest: usize| state.fixed + state.shared + lent + cost + rest <= self.capacity;
         let fits = fits_with(0);
-        let for_shares = self.capacity.saturating_sub(state.fixed);
+        let for_shares = self.capacity.saturating_sub(state.fixed + lent);
         let half = for_shares / 2;
         let own = || held + cost <= half / state.shares.max(1) * part.shares();
         let has_share = || state.shared + cost <= half || own();
@@ -124,11 +177,23 @@ impl SharePool {
             Part::Merge => fits || has_share(),
             Part::RunMerge => fits_with(self.capacity / 8) || has_share(),
             Part::Build => fits && state.fixed + cost <= self.capacity / 2,
+            Part::Loan => fits && lent + cost <= self.capacity / 2,
             Part::Fixed => {
                 // Those with shares keep a quarter at the least.
                 fits && (state.shares == 0 || state.fixed + cost <= self.capacity / 4 * 3)
             }
         }
+    }
+
+    fn refused(&self, state: &State, consumer: &MemoryConsumer, held: usize, cost: usize) -> DataFusionError {
+        DataFusionError::ResourcesExhausted(format!(
+            "the operators of this session may hold {}: {} holds {} and cannot have {} more (most is held by {})",
+            human_readable_size(self.capacity),
+            consumer.name(),
+            human_readable_size(held),
+            human_readable_size(cost),
+            state.largest(),
+        ))
     }
 }
 
@@ -153,7 +218,11 @@ impl State {
     }
 
     fn total(&mut self, part: Part) -> &mut usize {
-        if part.shares() > 0 { &mut self.shared } else { &mut self.fixed }
+        match part {
+            Part::Loan => &mut self.lent,
+            Part::Build | Part::Fixed => &mut self.fixed,
+            Part::Share | Part::Sort | Part::Merge | Part::RunMerge => &mut self.shared,
+        }
     }
 
     fn held_by(&self, consumer: &MemoryConsumer) -> usize {
@@ -207,26 +276,33 @@ impl MemoryPool for SharePool {
         let consumer = reservation.consumer();
         let part = Part::of(consumer);
         let cost = part.cost(additional);
-        let mut state = self.state.lock();
-        let held = state.held_by(consumer);
-        if self.grants(&state, part, held, cost) {
-            state.add(consumer, part, cost);
-            return Ok(());
+        loop {
+            let (lent, refused) = {
+                let mut state = self.state.lock();
+                let (held, lent) = (state.held_by(consumer), state.lent);
+                if self.grants(&state, lent, part, held, cost) {
+                    state.add(consumer, part, cost);
+                    return Ok(());
+                }
+                let refused = || self.refused(&state, consumer, held, cost);
+                let least = self.left_on_loan(part);
+                if part == Part::Loan || lent <= least || !self.grants(&state, least, part, held, cost) {
+                    tell(Need::Short);
+                    return Err(refused());
+                }
+                (lent - least, refused())
+            };
+            // Of what comes back, a share grows by the half.
+            if !self.take_back(cost.saturating_mul(2).min(lent)) {
+                tell(Need::Short);
+                return Err(refused);
+            }
         }
-        tell(Need::Short);
-        Err(DataFusionError::ResourcesExhausted(format!(
-            "the operators of this session may hold {}: {} holds {} and cannot have {} more (most is held by {})",
-            human_readable_size(self.capacity),
-            consumer.name(),
-            human_readable_size(held),
-            human_readable_size(cost),
-            state.largest(),
-        )))
     }
 
     fn reserved(&self) -> usize {
         let state = self.state.lock();
-        state.fixed + state.shared
+        state.fixed + state.shared + state.lent
     }
 
     fn memory_limit(&self) -> MemoryLimit {
@@ -243,7 +319,6 @@ impl fmt::Display for SharePool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
 
     fn pool(capacity: usize) -> Arc<dyn MemoryPool> {
         Arc::new(SharePool::new(capacity))
@@ -285,6 +360,39 @@ mod tests {
         last.try_grow(150).unwrap();
         assert!(last.try_grow(1).is_err(), "a merge has what is free, and no more");
         assert_eq!(pool.reserved(), 1200);
+    }
+
+    /// Holds a loan, and gives back what it is asked for.
+    #[derive(Debug)]
+    struct Ready(MemoryReservation);
+
+    impl Borrower for Ready {
+        fn give_back(&self, bytes: usize) -> usize {
+            let back = bytes.min(self.0.size());
+            self.0.shrink(back);
+            back
+        }
+    }
+
+    #[test]
+    fn loans_are_taken_back_before_anybody_is_refused() {
+        let shared = Arc::new(SharePool::new(1000));
+        let pool: Arc<dyn MemoryPool> = Arc::clone(&shared) as _;
+        let loan = Arc::new(Ready(MemoryConsumer::new(ON_LOAN).register(&pool)));
+        shared.lend_to(&loan);
+        loan.0.try_grow(500).unwrap();
+        assert!(loan.0.try_grow(1).is_err(), "half is for those who run");
+        let sort = spilling("sort", &pool);
+        sort.try_grow(375).unwrap();
+        assert_eq!(loan.0.size(), 250, "one who can spill leaves a quarter");
+        assert!(sort.try_grow(1).is_err());
+        assert_eq!((loan.0.size(), pool.reserved()), (250, 625), "nothing is taken in vain");
+        let cross = MemoryConsumer::new("CrossJoinExec").register(&pool);
+        cross.try_grow(600).unwrap();
+        assert_eq!((loan.0.size(), pool.reserved()), (0, 975), "one who would fail need leave none");
+        assert!(cross.try_grow(200).is_err());
+        drop(loan);
+        assert!(cross.try_grow(1000).is_err(), "one who is gone is not asked");
     }
 
     #[test]

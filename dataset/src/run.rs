@@ -87,6 +87,12 @@ impl Run {
         self.plan.schema()
     }
 
+    /// How many partitions the result has.
+    #[must_use]
+    pub fn partitions(&self) -> usize {
+        self.plan.properties().partitioning.partition_count()
+    }
+
     /// The session that this runs in.
     #[must_use]
     pub fn session(&self) -> &Session {
@@ -102,7 +108,10 @@ impl Run {
     }
 
     /// The next batch with its partition. Partitions take turns as they are ready; each is in order.
-    pub(crate) async fn next_of(&mut self) -> Result<Option<(usize, RecordBatch)>> {
+    ///
+    /// # Errors
+    /// As [`Run::next`].
+    pub async fn next_of(&mut self) -> Result<Option<(usize, RecordBatch)>> {
         self.batches.recv().await.transpose()
     }
 

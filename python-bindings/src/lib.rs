@@ -14,6 +14,7 @@ mod feed;
 mod functions;
 mod interrupt;
 mod map_batches;
+mod parts;
 mod read;
 mod runtime;
 mod session;
@@ -58,4 +59,6 @@ mod _sheaf {
     };
     #[pymodule_export]
     use crate::session::{PySession, is_built_for_this_cpu, remove_spill_folders};
+    #[pymodule_export]
+    use crate::stream::PartitionIterator;
 }

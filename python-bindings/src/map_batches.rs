@@ -93,8 +93,8 @@ fn function(call: Py<PyAny>, name: String, how: Option<MapArgs>) -> Arc<dyn Batc
         return Arc::new(PyBatchFunction { name, call, retry_on: None });
     };
     match (pool, event_loop) {
-        (Some(pool), _) => Arc::new(PoolFunction::new(name, pool)),
-        (None, Some((open, at_once))) => Arc::new(LoopFunction::new(name, open, at_once, retry_on)),
+        (Some(pool), _) => Arc::new(PoolFunction::new(name, call, pool)),
+        (None, Some((open, at_once))) => Arc::new(LoopFunction::new(name, call, open, at_once, retry_on)),
         (None, None) => Arc::new(PyBatchFunction { name, call, retry_on: Some(retry_on) }),
     }
 }
@@ -125,6 +125,15 @@ pub(crate) fn map_groups(
     let function: Arc<dyn BatchFunction> = Arc::new(PyBatchFunction { name, call, retry_on: None });
     let input = groups.clone();
     wait(py, groups.dataset().session(), async move { input.map_groups(function, calls, schema).await })
+}
+
+/// A function and its arguments as cloudpickle writes them: what `__main__` defines is part of that by value.
+fn pickled(call: &Py<PyAny>) -> Option<Vec<u8>> {
+    let pickled = |py: Python<'_>| -> PyResult<Vec<u8>> {
+        let module = py.import(intern!(py, "sheaf.cloudpickle"))?;
+        module.call_method1(intern!(py, "dumps"), (call.bind(py),))?.extract()
+    };
+    Python::attach(|py| pickled(py).ok())
 }
 
 /// A callable that is called on the engine's threads.
@@ -236,6 +245,10 @@ impl BatchFunction for PyBatchFunction {
 
     fn failure(&self, error: &Error) -> Failure {
         failure(error, self.retry_on.as_ref())
+    }
+
+    fn fingerprint(&self) -> Option<Vec<u8>> {
+        pickled(&self.call)
     }
 
     fn abandoned(&self, at: BatchPosition) {

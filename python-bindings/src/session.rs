@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use pyo3::prelude::*;
+use pyo3_arrow::PySchema;
 use pyo3_arrow::input::AnyRecordBatch;
 use sheaf::{Error, Options, Session, SessionSql};
 
@@ -12,6 +13,7 @@ use crate::convert::gather;
 use crate::dataset::PyDataset;
 use crate::errors::IntoPyResult;
 use crate::expr::PyUserFunction;
+use crate::parts::from_parts;
 use crate::read::ReadArgs;
 use crate::sql::bindings;
 use crate::wait::wait;
@@ -80,6 +82,12 @@ impl PySession {
         let session = self.open(py)?;
         let (schema, batches) = gather(py, data)?;
         session.from_batches(schema, batches).map(PyDataset::from).py(py)
+    }
+
+    /// A dataset of parts that are loaded when they are read, each by a call without arguments.
+    fn from_parts(&self, py: Python<'_>, schema: PySchema, parts: Vec<Py<PyAny>>) -> PyResult<PyDataset> {
+        let session = self.open(py)?;
+        from_parts(&session, &schema.into_inner(), parts).map(PyDataset::from).py(py)
     }
 
     /// Whether the dataset was made by this session, with whose threads, memory and stores alone it can run.

@@ -75,6 +75,7 @@ impl WriteArgs {
             storage_options: self.storage_options,
             job: self.job,
             attempt: None,
+            label: None,
         })
     }
 }

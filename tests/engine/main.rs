@@ -7,6 +7,7 @@ mod dynamic_filters;
 mod functions;
 mod jobs;
 mod memory;
+mod persist;
 #[cfg(feature = "polars")]
 mod polars;
 mod read;

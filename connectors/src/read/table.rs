@@ -1,7 +1,7 @@
 //! The table over files: lists them anew for each scan, prunes by folders, and plans a scan that reads no more than
 //! the query needs.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::datatypes::{FieldRef, SchemaRef};
@@ -111,6 +111,19 @@ impl FilesTable {
     pub fn partition_columns(&self) -> Vec<String> {
         let folders = self.columns.table_partition_cols().iter().map(|field| field.name().clone());
         folders.filter(|name| self.options.include_file_paths.as_ref() != Some(name)).collect()
+    }
+
+    /// The files as they are now, each with what changes when it is written again, and how they are read.
+    ///
+    /// # Errors
+    /// As [`super::open`], when the files cannot be listed any more.
+    pub async fn versions(&self) -> Result<Vec<String>> {
+        let (store, format) = (&self.options.storage_options, Some(&self.format));
+        let files = listing::list(&self.stores, &self.locations, store, format, self.hive).await?;
+        // How a store is reached says nothing of what is in it.
+        let options = ReadOptions { storage_options: BTreeMap::new(), ..self.options.clone() };
+        let read = format!("{:?} {options:?} {:?}", self.format, self.columns.table_schema());
+        Ok(files.iter().map(|file| format!("{} {:?}", file.full, Version::of(file))).chain([read]).collect())
     }
 
     /// The files as they are now, with what is known of them.

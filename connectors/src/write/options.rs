@@ -74,6 +74,8 @@ pub struct WriteOptions {
     pub job: Option<String>,
     /// Which attempt this is at a write that is done in several; jobs set it.
     pub attempt: Option<Attempt>,
+    /// What the folder's manifest is to say of the data, until the next write.
+    pub label: Option<String>,
 }
 
 /// One of the attempts at a write. The files of one that fails stay: whoever makes the attempts knows which of them are

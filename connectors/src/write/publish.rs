@@ -167,7 +167,7 @@ fn successor(job: &Job, base: &Manifest, files: &[ManifestFile]) -> Manifest {
             (files.to_vec(), base.replaced.iter().cloned().chain(old).collect())
         }
     };
-    base.next(files, replaced, &job.id)
+    base.next(files, replaced, &job.id).labelled(job.options.label.as_deref())
 }
 
 /// Whether a manifest that was just created counts. Creating it anew after it was deleted makes a stray, which is

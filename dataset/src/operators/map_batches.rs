@@ -16,6 +16,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering as Memory};
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
@@ -75,6 +76,8 @@ pub(crate) struct MapBatches {
     schema: DFSchemaRef,
     options: MapBatchesOptions,
     stores: Arc<Stores>,
+    /// Runs of plans with this node, whatever the plans do with its rows.
+    runs: Arc<AtomicUsize>,
 }
 
 impl MapBatches {
@@ -86,7 +89,7 @@ impl MapBatches {
         stores: Arc<Stores>,
     ) -> Result<Self> {
         let schema = Arc::new(DFSchema::try_from(Arc::clone(schema))?);
-        Ok(Self { input, function, schema, options, stores })
+        Ok(Self { input, function, schema, options, stores, runs: Arc::default() })
     }
 
     /// The write of rows that are lost, where they are to be written.
@@ -100,6 +103,19 @@ impl MapBatches {
         let nothing = dead_letters::no_letters(&schema)?;
         let plan = write::plan(state, &self.stores, nothing, target, dead_letter_options()).await;
         plan.map(Some).map_err(to_datafusion)
+    }
+
+    pub(crate) fn function(&self) -> &Arc<dyn BatchFunction> {
+        &self.function
+    }
+
+    pub(crate) fn options(&self) -> &MapBatchesOptions {
+        &self.options
+    }
+
+    /// Counts a run; whether it is the second.
+    pub(crate) fn runs_again(&self) -> bool {
+        self.runs.fetch_add(1, Memory::Relaxed) == 1
     }
 }
 

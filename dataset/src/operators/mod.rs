@@ -52,6 +52,7 @@ pub mod map_batches;
 pub mod map_groups;
 pub(crate) mod once;
 pub mod overlap;
+pub(crate) mod persisted;
 #[cfg(test)]
 pub(crate) mod random;
 pub mod range;

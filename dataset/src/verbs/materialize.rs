@@ -18,9 +18,15 @@ use crate::run::in_order;
 
 /// Rows in memory with the reservation that counts them: both go when the last dataset over them goes.
 #[derive(Debug)]
-struct Materialized {
+pub(crate) struct Materialized {
     table: MemTable,
     _reservation: MemoryReservation,
+}
+
+impl Materialized {
+    pub(crate) fn table(&self) -> &MemTable {
+        &self.table
+    }
 }
 
 #[async_trait]

@@ -1,15 +1,18 @@
 //! The verbs of `Dataset`: one file for each idea, each a new plan over the old one.
 
 pub mod asof_join;
+pub mod checkpoint;
 pub(crate) mod checks;
 pub mod dynamic_groups;
 pub mod explode;
+mod fingerprint;
 pub mod groupby;
 pub mod join;
 pub mod map_batches;
 pub mod map_groups;
 pub mod map_overlap;
 pub mod materialize;
+pub mod persist;
 pub mod rolling;
 pub mod rows;
 pub mod select;

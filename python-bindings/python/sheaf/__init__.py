@@ -64,7 +64,10 @@ if _TYPE_CHECKING:
     read_ipc = _default.read_ipc
     read_text = _default.read_text
     from_arrow = _default.from_arrow
+    from_arrow_refs = _default.from_arrow_refs
+    from_numpy_refs = _default.from_numpy_refs
     from_pandas = _default.from_pandas
+    from_pandas_refs = _default.from_pandas_refs
     from_polars = _default.from_polars
     from_items = _default.from_items
     from_pydict = _default.from_pydict
@@ -209,8 +212,11 @@ __all__ = [
     "exit_actor",
     "explain",
     "from_arrow",
+    "from_arrow_refs",
     "from_items",
+    "from_numpy_refs",
     "from_pandas",
+    "from_pandas_refs",
     "from_polars",
     "from_pydict",
     "func",

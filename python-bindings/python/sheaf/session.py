@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from sheaf import _formats, _sheaf
 from sheaf._formats import Schema
+from sheaf._references import References
 from sheaf.dataset import Dataset
 from sheaf.errors import InvalidInputError
 
@@ -29,7 +30,7 @@ Path: TypeAlias = str | os.PathLike[str]
 Paths: TypeAlias = Path | Sequence[Path]
 
 
-class Session:
+class Session(References):
     """One user of the engine: settings, threads, a memory pool, a spill folder and a catalog of tables.
 
     The functions of the module, such as ``sf.read_parquet``, are the methods of a default session that starts when

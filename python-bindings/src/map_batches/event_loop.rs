@@ -19,6 +19,8 @@ use crate::convert::batch_to_pyarrow;
 /// The function; each run has a [`Loop`].
 pub(super) struct LoopFunction {
     name: String,
+    /// The function as its user wrote it.
+    call: Py<PyAny>,
     /// Makes a loop: an object with `submit(batch, reply)` and `close()`.
     open: Py<PyAny>,
     at_once: usize,
@@ -26,8 +28,8 @@ pub(super) struct LoopFunction {
 }
 
 impl LoopFunction {
-    pub(super) fn new(name: String, open: Py<PyAny>, at_once: usize, retry_on: Py<PyAny>) -> Self {
-        Self { name, open, at_once, retry_on: Arc::new(retry_on) }
+    pub(super) fn new(name: String, call: Py<PyAny>, open: Py<PyAny>, at_once: usize, retry_on: Py<PyAny>) -> Self {
+        Self { name, call, open, at_once, retry_on: Arc::new(retry_on) }
     }
 }
 
@@ -51,6 +53,10 @@ impl BatchFunction for LoopFunction {
 
     fn elsewhere(&self) -> Option<usize> {
         Some(self.at_once)
+    }
+
+    fn fingerprint(&self) -> Option<Vec<u8>> {
+        super::pickled(&self.call)
     }
 
     fn begin(&self, _run: RunStart) -> Result<Option<Arc<dyn BatchFunction>>> {

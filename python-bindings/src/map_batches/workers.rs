@@ -44,12 +44,14 @@ const AHEAD: usize = 1;
 /// The function; each run has a [`PoolRun`].
 pub(super) struct PoolFunction {
     name: String,
+    /// The function as its user wrote it.
+    call: Py<PyAny>,
     open: Py<PyAny>,
     options: PoolOptions,
 }
 
 impl PoolFunction {
-    pub(super) fn new(name: String, args: PoolArgs) -> Self {
+    pub(super) fn new(name: String, call: Py<PyAny>, args: PoolArgs) -> Self {
         let millis = |seconds: f64| (seconds * 1000.0) as u64;
         let options = PoolOptions {
             min_workers: args.min_workers,
@@ -60,7 +62,7 @@ impl PoolFunction {
             memory: args.memory,
             stall_millis: millis(args.stall),
         };
-        Self { name, open: args.open, options }
+        Self { name, call, open: args.open, options }
     }
 }
 
@@ -76,6 +78,10 @@ impl BatchFunction for PoolFunction {
 
     fn elsewhere(&self) -> Option<usize> {
         Some(1)
+    }
+
+    fn fingerprint(&self) -> Option<Vec<u8>> {
+        super::pickled(&self.call)
     }
 
     fn begin(&self, run: RunStart) -> Result<Option<Arc<dyn BatchFunction>>> {

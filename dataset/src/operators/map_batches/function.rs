@@ -45,6 +45,12 @@ pub trait BatchFunction: Send + Sync + 'static {
         Failure { kind, error: error.to_string(), traceback: None }
     }
 
+    /// What is the same for the same function in another process, and differs for another one; `None` when that is not
+    /// known, and the function is then the same as itself alone.
+    fn fingerprint(&self) -> Option<Vec<u8>> {
+        None
+    }
+
     /// Nobody waits any more for the call that runs at this position: the run failed elsewhere, had rows enough, or
     /// was given up. The call goes on by itself; a function that can be interrupted may do so.
     fn abandoned(&self, _at: BatchPosition) {}

@@ -10,6 +10,8 @@ from sheaf.dataset.grouped import GroupedDataset
 from sheaf.dataset.groups import Groups
 from sheaf.dataset.iteration import Iteration
 from sheaf.dataset.joins import How, Joins
+from sheaf.dataset.keeping import Keeping
+from sheaf.dataset.references import References
 from sheaf.dataset.results import Results
 from sheaf.dataset.rows import Rows
 from sheaf.dataset.sets import Sets
@@ -19,7 +21,7 @@ from sheaf.dataset.writers import WriteReport, Writers
 __all__ = ["DataIterator", "Dataset", "FeedStats", "GroupedDataset", "How", "WriteReport"]
 
 
-class Dataset(Columns, Sets, Joins, Groups, Windows, Functions, Iteration, Results, Rows, Writers):
+class Dataset(Columns, Sets, Joins, Groups, Windows, Functions, Iteration, Keeping, References, Results, Rows, Writers):
     """A lazy, immutable plan over Arrow partitions.
 
     Verbs such as ``filter`` give a new dataset and run nothing. ``collect``, ``count``, ``show``, ``write_*``,

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-    from sheaf.dataset import Dataset
-
 
 class Results(Rows):
     """The methods of a ``Dataset`` that run it."""
@@ -27,16 +25,6 @@ class Results(Rows):
         ('Table', (3, 1))
         """
         return self.to_arrow()
-
-    def materialize(self) -> Dataset:
-        """Runs the plan once and keeps its rows in memory, within the session's limit, for all that goes on from it.
-
-        >>> import sheaf as sf
-        >>> kept = sf.range(3).materialize()
-        >>> kept.count(), kept.limit(1).count()
-        (3, 1)
-        """
-        return self._next(self._inner.materialize(), in_memory=True)
 
     def count(self) -> int:
         """How many rows there are.

@@ -1,0 +1,161 @@
+//! `PersistedTable`: rows that a session keeps, in memory while nobody else needs it and on disk else, with the
+//! partitions, and the order in them, of the plan that they came from.
+
+mod rows;
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::runtime::SpawnedTask;
+use datafusion::common::stats::Precision;
+use datafusion::common::{Statistics, plan_err};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::{Expr, TableType};
+use datafusion::physical_expr::projection::ProjectionExprs;
+use datafusion::physical_plan::coop::cooperative;
+use datafusion::physical_plan::execution_plan::{EmissionType, SchedulingType};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::statistics::StatisticsArgs;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use futures::stream;
+
+use rows::Found;
+pub(crate) use rows::{Rows, Writer};
+
+/// The table: a scan of it has the rows' own partitions and tells what is known of them.
+#[derive(Debug)]
+pub(crate) struct PersistedTable {
+    rows: Arc<Rows>,
+    properties: Arc<PlanProperties>,
+}
+
+impl PersistedTable {
+    /// An empty table for the rows of this plan; they come by [`Self::rows`].
+    pub(crate) fn of(plan: &dyn ExecutionPlan, runtime: &RuntimeEnv) -> Self {
+        let known = plan.properties();
+        let properties = PlanProperties::new(
+            known.equivalence_properties().clone(),
+            known.partitioning.clone(),
+            EmissionType::Incremental,
+            known.boundedness,
+        )
+        .with_scheduling_type(SchedulingType::Cooperative);
+        let rows = Rows::new(plan.schema(), known.partitioning.partition_count(), runtime);
+        Self { rows, properties: Arc::new(properties) }
+    }
+
+    pub(crate) fn rows(&self) -> &Arc<Rows> {
+        &self.rows
+    }
+
+    /// All batches, partition after partition; it may wait for a disk.
+    pub(crate) fn batches(&self) -> impl Iterator<Item = Result<RecordBatch>> {
+        let of = move |partition| (0..).map_while(move |number| self.rows.find(partition, number));
+        (0..self.rows.partitions()).flat_map(of).map(|found| match found {
+            Found::Batch(batch) => Ok(batch),
+            Found::OnDisk(stored) => stored.read(),
+        })
+    }
+}
+
+#[async_trait]
+impl TableProvider for PersistedTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(self.rows.schema())
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        _state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _filters: &[Expr],
+        _limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let (rows, properties) = (Arc::clone(&self.rows), Arc::clone(&self.properties));
+        let all: Arc<dyn ExecutionPlan> =
+            Arc::new(PersistedExec { rows, properties, metrics: ExecutionPlanMetricsSet::new() });
+        match projection {
+            None => Ok(all),
+            Some(columns) => {
+                let columns = ProjectionExprs::from_indices(columns, self.rows.schema());
+                Ok(Arc::new(ProjectionExec::try_new(columns.iter().cloned(), all)?))
+            }
+        }
+    }
+}
+
+/// The operator: gives the batches of each partition in order, and reads those that are on disk one at a time.
+#[derive(Debug)]
+struct PersistedExec {
+    rows: Arc<Rows>,
+    properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+impl DisplayAs for PersistedExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PersistedExec: partitions={}", self.rows.partitions())
+    }
+}
+
+impl ExecutionPlan for PersistedExec {
+    fn name(&self) -> &'static str {
+        "PersistedExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        Vec::new()
+    }
+
+    super::without_expressions!();
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        if children.is_empty() { Ok(self) } else { plan_err!("PersistedExec has no input") }
+    }
+
+    fn execute(&self, partition: usize, _context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let rows = Arc::clone(&self.rows);
+        let baseline = BaselineMetrics::new(&self.metrics, partition);
+        let batches = stream::try_unfold((rows, baseline, 0), move |(rows, baseline, number)| async move {
+            let batch = match rows.find(partition, number) {
+                None => return Ok(None),
+                Some(Found::Batch(batch)) => batch,
+                Some(Found::OnDisk(stored)) => {
+                    let read = SpawnedTask::spawn_blocking(move || stored.read());
+                    read.await.map_err(|error| DataFusionError::External(error.into()))??
+                }
+            };
+            baseline.record_output(batch.num_rows());
+            Ok(Some((batch, (rows, baseline, number + 1))))
+        });
+        Ok(Box::pin(cooperative(RecordBatchStreamAdapter::new(self.schema(), Box::pin(batches)))))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
+    fn statistics_from_inputs(&self, _inputs: &[Arc<Statistics>], args: &StatisticsArgs) -> Result<Arc<Statistics>> {
+        let (rows, bytes) = self.rows.size(args.partition());
+        let mut known = Statistics::new_unknown(&self.schema());
+        known.num_rows = Precision::Exact(rows);
+        known.total_byte_size = Precision::Inexact(bytes);
+        Ok(Arc::new(known))
+    }
+}
