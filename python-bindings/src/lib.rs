@@ -18,6 +18,7 @@ mod runtime;
 mod session;
 mod sql;
 mod stream;
+mod user_aggregate;
 mod wait;
 mod write;
 

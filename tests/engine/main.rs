@@ -4,6 +4,7 @@
 mod clouds;
 mod counts;
 mod dynamic_filters;
+mod groups;
 mod memory;
 #[cfg(feature = "polars")]
 mod polars;

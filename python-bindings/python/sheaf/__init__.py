@@ -51,6 +51,7 @@ if _TYPE_CHECKING:
         shutdown,
         wait,
     )
+    from sheaf.aggregates import AggregateFn, AggregateFnV2, Aggregation
     from sheaf.dataset import Dataset, GroupedDataset, WriteReport
     from sheaf.expressions import Expr, SortKey, col, lit, when
     from sheaf.session import Session
@@ -76,6 +77,7 @@ if _TYPE_CHECKING:
 # worker of the runtime needs no pandas, Arrow or engine before a function of the user's does.
 _MODULES = frozenset({"actor", "cloudpickle", "exceptions", "functions", "job_submission", "runtime_env", "util"})
 _HOMES = {
+    "sheaf.aggregates": {"AggregateFn", "AggregateFnV2", "Aggregation"},
     "sheaf.dataset": {"Dataset", "GroupedDataset", "WriteReport"},
     "sheaf.expressions": {"Expr", "SortKey", "col", "lit", "when"},
     "sheaf.session": {"Session"},
@@ -171,6 +173,9 @@ def set_default_session(session: Session | None) -> None:
 
 
 __all__ = [
+    "AggregateFn",
+    "AggregateFnV2",
+    "Aggregation",
     "Dataset",
     "Durable",
     "DynamicObjectRefGenerator",
