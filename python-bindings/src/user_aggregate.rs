@@ -7,10 +7,12 @@ use pyo3::exceptions::PyException;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3_arrow::{PyArray, PyDataType};
+use sheaf::dataset::BatchPosition;
 use sheaf::dataset::aggregates::{GroupStates, UserAggregate};
 use sheaf::{Error, ErrorKind, Result};
 
 use crate::convert::batch_to_pyarrow;
+use crate::interrupt::{Running, abandon};
 
 /// A function of Python that starts the states of groups, given the type of their results or `None`.
 pub(crate) struct PyUserAggregate {
@@ -31,20 +33,41 @@ impl UserAggregate for PyUserAggregate {
             };
             self.start.call1(py, (result,))
         })
-        .map(|states| Box::new(PyStates { name: self.name.clone(), states }) as Box<dyn GroupStates>)
+        .map(|states| {
+            let (name, function) = (self.name.clone(), self.address());
+            Box::new(PyStates { name, function, states }) as Box<dyn GroupStates>
+        })
         .map_err(|exception| Python::attach(|py| failed(py, &self.name, exception)))
+    }
+
+    fn abandoned(&self) {
+        abandon(self.address(), ANYWHERE);
     }
 }
 
+impl PyUserAggregate {
+    /// What the list of running calls knows this function by.
+    fn address(&self) -> usize {
+        self.start.as_ptr() as usize
+    }
+}
+
+/// The place of a call over the rows of many groups.
+const ANYWHERE: BatchPosition = BatchPosition { partition: 0, batch: 0, row: 0 };
+
 struct PyStates {
     name: String,
+    function: usize,
     // With the methods `update`, `merge`, `states`, `results` and `forget`.
     states: Py<PyAny>,
 }
 
 impl PyStates {
     fn said<T>(&self, call: impl FnOnce(Python<'_>, &Bound<'_, PyAny>) -> PyResult<T>) -> Result<T> {
-        Python::attach(|py| call(py, self.states.bind(py)).map_err(|exception| failed(py, &self.name, exception)))
+        Python::attach(|py| {
+            let told = Running::enter(py, self.function, ANYWHERE).and_then(|_running| call(py, self.states.bind(py)));
+            told.map_err(|exception| failed(py, &self.name, exception))
+        })
     }
 
     fn array(&self, method: &str, groups: usize) -> Result<ArrayRef> {

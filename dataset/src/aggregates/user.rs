@@ -18,6 +18,7 @@ use datafusion::logical_expr::utils::format_state_name;
 use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, Expr, GroupsAccumulator, Signature, Volatility,
 };
+use datafusion::physical_plan::aggregates::AggregateExec;
 use sheaf_connectors::error::to_datafusion;
 
 use super::all_values;
@@ -35,6 +36,9 @@ pub trait UserAggregate: Send + Sync + 'static {
     /// # Errors
     /// Whatever the function meets.
     fn start(&self, result: &DataType) -> sheaf_core::Result<Box<dyn GroupStates>>;
+
+    /// Nobody waits any more for the calls that run now; a function that can be interrupted may be.
+    fn abandoned(&self) {}
 }
 
 /// The states of groups, which are numbered from 0. A group without rows has no state.
@@ -103,6 +107,15 @@ pub(crate) fn of_one_group(
         states.update(batch)?;
     }
     states.results(1)
+}
+
+/// Tells the user's functions among these aggregates that nobody waits for the calls which run now.
+pub(crate) fn abandon(aggregates: &AggregateExec) {
+    for aggregate in aggregates.aggr_expr() {
+        if let Some(call) = aggregate.fun().inner().downcast_ref::<UserCall>() {
+            call.function.abandoned();
+        }
+    }
 }
 
 struct UserCall {
