@@ -21,6 +21,7 @@ mod session;
 mod span;
 mod sql;
 mod stream;
+mod user_aggregate;
 mod wait;
 mod write;
 

@@ -28,6 +28,9 @@ WORK = {
     "batch_size=1000, schema={'id': 'int64'}).to_arrow()",
     "late iteration": "for b in session.range(10**5).map_batches(lambda b: forever(b) if b['id'][0].as_py() >= 5000 "
     "else b, batch_size=1000, schema={'id': 'int64'}).iter_batches(): pass",
+    "groups": "session.range(100).groupby('id').map_groups(forever, schema={'id': 'int64'}).to_arrow()",
+    "aggregate": "session.range(100).groupby('id').agg(sf.AggregateFn(init=lambda key: 0, merge=max, name='n', "
+    "accumulate_block=lambda state, block: forever(block), return_type='int64')).to_arrow()",
     "iteration": "for batch in session.range(100).map_batches(forever, schema={'id': 'int64'}).iter_batches(): pass",
     "stream": "read_stream(session.range(100).map_batches(forever, schema={'id': 'int64'}))",
     "write": "session.range(10**11).write_parquet(folder + '/out.parquet')",

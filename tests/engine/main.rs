@@ -6,6 +6,7 @@ mod counts;
 mod dynamic_filters;
 mod functions;
 mod jobs;
+mod groups;
 mod memory;
 mod persist;
 #[cfg(feature = "polars")]

@@ -9,6 +9,7 @@ mod histogram;
 mod moments;
 mod null_count;
 mod product;
+pub(crate) mod user;
 
 use std::sync::Arc;
 
@@ -17,6 +18,8 @@ use datafusion::common::{Result, ScalarValue, not_impl_err, plan_err};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::logical_expr::function::AccumulatorArgs;
 use datafusion::logical_expr::{AggregateUDF, ColumnarValue, DocSection, Documentation};
+
+pub use user::{GroupStates, UserAggregate};
 
 /// Every aggregate of ours.
 #[must_use]

@@ -1,5 +1,10 @@
 //! The operators that Sheaf adds to DataFusion's: one file each, logical node, planner and execution together.
 
+use std::sync::Arc;
+
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::aggregates::AggregateExec;
+
 /// The methods of a plan node that stands on one input and leaves its partitions and its order as they are.
 macro_rules! as_its_input {
     ($name:literal, $input:ident) => {
@@ -61,9 +66,10 @@ pub mod sample;
 pub(crate) mod write;
 
 /// Tells the functions in a plan that nobody waits for the calls which run on the engine's own threads.
-pub(crate) fn abandon(plan: &std::sync::Arc<dyn datafusion::physical_plan::ExecutionPlan>) {
+pub(crate) fn abandon(plan: &Arc<dyn ExecutionPlan>) {
     let batches = plan.downcast_ref::<map_batches::MapBatchesExec>().map(map_batches::MapBatchesExec::inline);
     let groups = plan.downcast_ref::<map_groups::MapGroupsExec>().map(map_groups::MapGroupsExec::inline);
     batches.into_iter().chain(groups).for_each(map_batches::Inline::abandon);
+    plan.downcast_ref::<AggregateExec>().into_iter().for_each(crate::aggregates::user::abandon);
     plan.children().into_iter().for_each(abandon);
 }

@@ -1,10 +1,19 @@
 //! `groupby` and `agg`; `rollup`, `cube` and `grouping_sets`.
 
-use datafusion::logical_expr::{Expr, expr_fn};
-use sheaf_core::{Error, Result};
+use std::sync::Arc;
 
+use arrow::array::Array;
+use arrow::datatypes::DataType;
+use datafusion::logical_expr::{Expr, expr_fn};
+use sheaf_connectors::error::from_datafusion;
+use sheaf_core::{Error, ErrorKind, Result};
+
+use crate::aggregates::{UserAggregate, user};
 use crate::dataset::Dataset;
+use crate::expr::col;
+use crate::operators::map_groups::{GroupColumns, first_group};
 use crate::verbs::checks;
+use crate::verbs::map_groups::first_rows;
 
 /// A dataset and the keys it is grouped by; `agg` gives one row for each group.
 #[derive(Debug, Clone)]
@@ -97,6 +106,66 @@ impl GroupedDataset {
             }
         };
         self.dataset.with(|frame| frame.aggregate(keys, aggregates))
+    }
+
+    /// The aggregate that a function of the user's is of these columns, or of all that functions are given, for
+    /// [`GroupedDataset::agg`]. It is given the keys too, after the columns.
+    ///
+    /// Without the type of its results the function is called once now, on rows of one group that come first.
+    ///
+    /// # Errors
+    /// [`sheaf_core::ErrorKind::UnknownColumn`] for a column that is not there; without a type, whatever goes wrong while
+    /// the first rows are read and aggregated, and [`sheaf_core::ErrorKind::TypeMismatch`] when their result is null.
+    pub async fn user_aggregate(
+        &self,
+        function: Arc<dyn UserAggregate>,
+        columns: Option<Vec<String>>,
+        result: Option<DataType>,
+    ) -> Result<Expr> {
+        self.check_one_set("an aggregate of the user's")?;
+        let (input, kept) = self.with_keys()?;
+        let given = input.columns()[..kept.given].to_vec();
+        let columns = columns.unwrap_or(given);
+        self.dataset.check_columns(columns.iter().map(String::as_str))?;
+        if columns.is_empty() {
+            return Err(Error::invalid(format!("the aggregate {} has no columns", function.name())));
+        }
+        let result = match result {
+            Some(result) => result,
+            None => self.result_of(&function, &columns).await?,
+        };
+        let keys = self.dataset.resolve(self.keys.clone())?;
+        let names = self.argument_names(&columns);
+        let name = function.name().to_string();
+        Ok(user::call(&function, columns.into_iter().map(col).collect(), keys, names, result).alias(name))
+    }
+
+    fn argument_names(&self, columns: &[String]) -> Vec<String> {
+        let keys = (0..self.keys.len()).map(|at| format!("__key_{at}"));
+        columns.iter().cloned().chain(keys).collect()
+    }
+
+    /// The type of what the function makes of the rows of one group.
+    async fn result_of(&self, function: &Arc<dyn UserAggregate>, columns: &[String]) -> Result<DataType> {
+        let (input, kept) = self.with_keys()?;
+        let batch = first_rows(&input).await?;
+        let rows = first_group(&batch, &GroupColumns { given: batch.num_columns(), ..kept.clone() });
+        let rows = rows.map_err(from_datafusion)?;
+        let place = |name: &String| rows.schema().index_of(name).map_err(|error| from_datafusion(error.into()));
+        let mut places = columns.iter().map(place).collect::<Result<Vec<_>>>()?;
+        places.extend(&kept.keys);
+        let rows = rows.project(&places).map_err(|error| from_datafusion(error.into()))?;
+        let (called, names) = (Arc::clone(function), self.argument_names(columns));
+        let told = tokio::task::spawn_blocking(move || user::of_one_group(&called, &rows, &names)).await;
+        let told = told.unwrap_or_else(|error| Err(Error::internal(format!("the call failed: {error}"))))?;
+        if told.data_type().is_null() {
+            let message = format!(
+                "the aggregate {} gave no value for the first group, so that its type is not known",
+                function.name()
+            );
+            return Err(Error::new(ErrorKind::TypeMismatch, message).with_hint("say it: return_type=\"float64\""));
+        }
+        Ok(told.data_type().clone())
     }
 
     /// The same groups, where these columns of the dataset are keys alone: functions over groups are not given them.

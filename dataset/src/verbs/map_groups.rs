@@ -47,7 +47,7 @@ impl GroupedDataset {
     }
 
     /// The columns that functions are given, and after them the keys that are none of these.
-    fn with_keys(&self) -> Result<(Dataset, GroupColumns)> {
+    pub(crate) fn with_keys(&self) -> Result<(Dataset, GroupColumns)> {
         let plan = self.dataset.logical_plan();
         let keys = self.dataset.resolve(self.keys.clone())?;
         checks::values_of_rows(&keys)?;
@@ -96,6 +96,18 @@ fn one_of_equals(key: Expr, key_type: &DataType) -> Result<Expr> {
 
 /// The schema of what the function returns for rows of one group.
 async fn tried(input: &Dataset, columns: &GroupColumns, function: &Arc<dyn BatchFunction>) -> Result<SchemaRef> {
+    let batch = first_rows(input).await?;
+    let batch = first_group(&batch, columns).map_err(from_datafusion)?;
+    let (called, at) = (Arc::clone(function), BatchPosition { partition: 0, batch: 0, row: 0 });
+    let output = input.session().run(async move { call_blocking(&called, batch, at).await }).await?;
+    // These rows' nulls say nothing of the others': every column may have them.
+    let fields: Vec<_> =
+        output.schema_ref().fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
+    Ok(Arc::new(Schema::new_with_metadata(fields, output.schema_ref().metadata().clone())))
+}
+
+/// The first batch that has rows; an empty one if there are none.
+pub(crate) async fn first_rows(input: &Dataset) -> Result<RecordBatch> {
     let rows = input.session().settings().batch_size;
     let mut first = input.limit(0, Some(rows))?.start().await?;
     let mut batch = RecordBatch::new_empty(first.schema());
@@ -105,12 +117,5 @@ async fn tried(input: &Dataset, columns: &GroupColumns, function: &Arc<dyn Batch
             break;
         }
     }
-    drop(first);
-    let batch = first_group(&batch, columns).map_err(from_datafusion)?;
-    let (called, at) = (Arc::clone(function), BatchPosition { partition: 0, batch: 0, row: 0 });
-    let output = input.session().run(async move { call_blocking(&called, batch, at).await }).await?;
-    // These rows' nulls say nothing of the others': every column may have them.
-    let fields: Vec<_> =
-        output.schema_ref().fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
-    Ok(Arc::new(Schema::new_with_metadata(fields, output.schema_ref().metadata().clone())))
+    Ok(batch)
 }

@@ -52,6 +52,7 @@ if _TYPE_CHECKING:
         shutdown,
         wait,
     )
+    from sheaf.aggregates import AggregateFn, AggregateFnV2, Aggregation
     from sheaf.compute import ActorPool, TaskPool
     from sheaf.dataset import DataIterator, Dataset, FeedStats, GroupedDataset, WriteReport
     from sheaf.expressions import Expr, SortKey, Window, col, left, lit, right, when
@@ -82,6 +83,7 @@ if _TYPE_CHECKING:
 # worker of the runtime needs no pandas, Arrow or engine before a function of the user's does.
 _MODULES = frozenset({"actor", "cloudpickle", "exceptions", "functions", "job_submission", "runtime_env", "util"})
 _HOMES = {
+    "sheaf.aggregates": {"AggregateFn", "AggregateFnV2", "Aggregation"},
     "sheaf._functions.expressions": {"cls", "func"},
     "sheaf.compute": {"ActorPool", "TaskPool"},
     "sheaf.dataset": {"DataIterator", "Dataset", "FeedStats", "GroupedDataset", "WriteReport"},
@@ -180,6 +182,9 @@ def set_default_session(session: Session | None) -> None:
 
 __all__ = [
     "ActorPool",
+    "AggregateFn",
+    "AggregateFnV2",
+    "Aggregation",
     "DataIterator",
     "Dataset",
     "Durable",

@@ -1,13 +1,19 @@
 //! Groups and aggregates.
 
+use std::sync::Arc;
+
 use pyo3::prelude::*;
 use pyo3_arrow::PySchema;
+use sheaf::dataset::aggregates::UserAggregate;
 use sheaf::dataset::{GroupCalls, GroupedDataset};
 
 use super::PyDataset;
 use crate::columns::{OutputArg, exprs};
 use crate::errors::IntoPyResult;
+use crate::expr::PyExpr;
+use crate::expr::types::TypeArgument;
 use crate::map_batches::map_groups;
+use crate::user_aggregate::PyUserAggregate;
 use crate::wait::wait;
 
 #[pymethods]
@@ -26,10 +32,6 @@ impl PyDataset {
 
     fn grouping_sets(&self, sets: Vec<Vec<OutputArg>>) -> PyGroupedDataset {
         PyGroupedDataset { inner: self.inner.grouping_sets(sets.into_iter().map(exprs).collect()) }
-    }
-
-    fn aggregate(&self, py: Python<'_>, aggregates: Vec<OutputArg>) -> PyResult<Self> {
-        self.inner.aggregate(exprs(aggregates)).map(Self::from).py(py)
     }
 
     fn describe(&self, py: Python<'_>) -> PyResult<Self> {
@@ -52,6 +54,21 @@ impl PyGroupedDataset {
 
     fn hiding(&self, columns: Vec<String>) -> Self {
         Self { inner: self.inner.clone().hiding(columns) }
+    }
+
+    /// The expression of an aggregate of the user's.
+    fn user_aggregate(
+        &self,
+        py: Python<'_>,
+        start: Py<PyAny>,
+        name: String,
+        columns: Option<Vec<String>>,
+        return_type: Option<TypeArgument>,
+    ) -> PyResult<PyExpr> {
+        let function: Arc<dyn UserAggregate> = Arc::new(PyUserAggregate { name, start });
+        let (groups, result) = (self.inner.clone(), return_type.map(|dtype| dtype.0));
+        let session = self.inner.dataset().session();
+        wait(py, session, async move { groups.user_aggregate(function, columns, result).await }).map(PyExpr::from)
     }
 
     fn map_groups(

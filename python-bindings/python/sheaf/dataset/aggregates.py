@@ -8,11 +8,15 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-from sheaf import _arguments, functions
+from sheaf import _arguments, _sheaf, functions
 from sheaf._sheaf import Expr, col
+from sheaf.aggregates import AggregateFn, Aggregation
+from sheaf.dataset import states
 from sheaf.errors import InvalidInputError
 
-Aggregate: TypeAlias = "Expr | Mapping[str, str | Sequence[str]]"
+How: TypeAlias = "str | Aggregation"
+Aggregate: TypeAlias = "Expr | AggregateFn | Aggregation | Mapping[str | tuple[str, ...], How | Sequence[How]]"
+Named: TypeAlias = "Expr | AggregateFn | tuple[str | tuple[str, ...], How]"
 
 _BY_NAME: dict[str, Callable[[Expr], Expr]] = {
     "all": Expr.all,
@@ -43,20 +47,59 @@ _BY_NAME: dict[str, Callable[[Expr], Expr]] = {
 }
 
 
-def listed(aggregates: Iterable[Any], named: Mapping[str, Any]) -> list[Expr]:
-    """The expressions of all aggregates: ``{"x": "sum"}`` is ``sum(x)``."""
-    exprs: list[Expr] = []
-    for item in _arguments.flat(tuple(aggregates)):
-        exprs.extend(_of_columns(item) if isinstance(item, Mapping) else [item])
-    return [*exprs, *_arguments.named(named)]
+class Bound:
+    """What makes expressions of the aggregates of groups, from the columns that functions are given."""
 
+    def __init__(self, groups: _sheaf.GroupedDataset, columns: Sequence[str], keys: Sequence[str]) -> None:
+        self._groups = groups
+        self._columns = list(columns)
+        self._values = [name for name in columns if name not in keys]
 
-def _of_columns(columns: Mapping[str, str | Sequence[str]]) -> list[Expr]:
-    return [
-        called(how, _by_name(how), column)
-        for column, hows in columns.items()
-        for how in ([hows] if isinstance(hows, str) else hows)
-    ]
+    def listed(self, aggregates: Iterable[Any], named: Mapping[str, Any]) -> list[Expr]:
+        """The expressions of all aggregates: ``{"x": "sum"}`` is ``sum(x)``."""
+        exprs = [expr for item in _arguments.flat(tuple(aggregates)) for expr in self._exprs(item)]
+        return [*exprs, *_arguments.named({name: self._named(item) for name, item in named.items()})]
+
+    def _exprs(self, item: Any) -> list[Any]:
+        match item:
+            case Mapping():
+                return [
+                    self._of(columns, how)
+                    for columns, hows in item.items()
+                    for how in (hows if isinstance(hows, list | tuple) else [hows])
+                ]
+            case AggregateFn():
+                return [self._user(item, item.columns, item.name)]
+            case Aggregation():
+                return [self._of(column, item) for column in self._values]
+            case _:
+                return [item]
+
+    def _named(self, item: Any) -> Any:
+        match item:
+            case AggregateFn():
+                return self._user(item, item.columns, item.name)
+            case (columns, str() | Aggregation() as how):
+                return self._of(columns, how)
+            case Aggregation():
+                error = InvalidInputError(f"{item.name} is an aggregate of which column?")
+                error.hint = f'say it: ("x", {item.name}), or {{"x": {item.name}}}'
+                raise error
+            case _:
+                return item
+
+    def _of(self, columns: str | tuple[str, ...], how: How) -> Expr:
+        several = [columns] if isinstance(columns, str) else list(columns)
+        if isinstance(how, Aggregation):
+            return self._user(how, several, f"{how.name}({', '.join(several)})")
+        if len(several) != 1:
+            raise InvalidInputError(f"{how} is an aggregate of one column, not of {several}")
+        return called(how, _by_name(how), several[0])
+
+    def _user(self, aggregate: AggregateFn | Aggregation, columns: list[str] | None, name: str) -> Expr:
+        chosen = self._columns if columns is None else columns
+        start = states.start(aggregate, len(chosen))
+        return self._groups.user_aggregate(start, aggregate.name, chosen, aggregate.return_type).alias(name)
 
 
 def _by_name(how: str) -> Callable[[Expr], Expr]:

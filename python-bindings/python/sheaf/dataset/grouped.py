@@ -9,7 +9,7 @@ from sheaf import _formats, _sheaf, functions
 from sheaf._formats import BatchFormat, Schema
 from sheaf._sheaf import Expr
 from sheaf.dataset import aggregates as _aggregates
-from sheaf.dataset.aggregates import Aggregate
+from sheaf.dataset.aggregates import Aggregate, Bound, Named
 from sheaf.dataset.plan import Plan
 from sheaf.types import Column, SortKeys
 
@@ -27,16 +27,22 @@ class GroupedDataset:
     GroupedDataset: call agg(…)
     """
 
-    def __init__(self, inner: _sheaf.GroupedDataset, of: Plan, keys: Sequence[Column]) -> None:
+    def __init__(
+        self, inner: _sheaf.GroupedDataset, of: Plan, keys: Sequence[Column], hidden: Sequence[str] = ()
+    ) -> None:
         self._inner = inner
         self._of = of
         self._keys = [key if isinstance(key, str) else key.name for key in keys]
+        self._hidden = list(hidden)
 
-    def agg(self, *aggregates: Aggregate | Sequence[Aggregate], **named: Expr) -> Dataset:
+    def agg(self, *aggregates: Aggregate | Sequence[Aggregate], **named: Named) -> Dataset:
         """The keys and these aggregates, one row for each group; named ones under their names.
 
         A dict has names of aggregates for columns, as in pandas: ``{"x": "sum", "y": ["min", "max"]}``. Their results
-        are called ``sum(x)``, ``min(y)``, ``max(y)``.
+        are called ``sum(x)``, ``min(y)``, ``max(y)``; ``total=("x", "sum")`` names one.
+
+        Aggregates that users write stand where others do: an ``AggregateFn`` by itself, an ``Aggregation`` for columns,
+        ``{"x": weighted}`` or ``{("x", "weight"): weighted}``, or by itself for each column that is no key.
 
         >>> import sheaf as sf
         >>> grouped = sf.from_pydict({"k": ["a", "b", "a"], "x": [1, 2, 3]}).groupby("k")
@@ -45,7 +51,9 @@ class GroupedDataset:
         >>> grouped.agg({"x": ["min", "mean"]}).sort("k").to_pydict()
         {'k': ['a', 'b'], 'min(x)': [1, 2], 'mean(x)': [2.0, 2.0]}
         """
-        return self._of._next(self._inner.agg(_aggregates.listed(aggregates, named)))
+        columns = [name for name in self._of.columns if name not in self._hidden]
+        bound = Bound(self._inner, columns, self._keys)
+        return self._of._next(self._inner.agg(bound.listed(aggregates, named)))
 
     def count(self, *columns: Column) -> Dataset:
         """How many rows each group has, as ``count()``; of columns how many values, as ``count(x)``.

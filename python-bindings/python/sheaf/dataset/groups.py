@@ -10,8 +10,7 @@ import pyarrow as pa
 from sheaf import _arguments, _formats
 from sheaf._formats import BatchFormat
 from sheaf._sheaf import Expr
-from sheaf.dataset import aggregates as _aggregates
-from sheaf.dataset.aggregates import Aggregate
+from sheaf.dataset.aggregates import Aggregate, Named
 from sheaf.dataset.grouped import GroupedDataset
 from sheaf.dataset.plan import Plan
 from sheaf.types import Column
@@ -60,7 +59,7 @@ class Groups(Plan):
             else:
                 columns.append(key)
         grouped = dataset._inner.groupby(columns)
-        return GroupedDataset(grouped.hiding(made) if made else grouped, dataset, columns)
+        return GroupedDataset(grouped.hiding(made) if made else grouped, dataset, columns, made)
 
     def rollup(self, *keys: Column | Sequence[Column]) -> GroupedDataset:
         """Groups by these keys, by these without the last one, and so on to none: subtotals and the total.
@@ -98,14 +97,14 @@ class Groups(Plan):
         listed = [[keys] if isinstance(keys, str | Expr) else list(keys) for keys in sets]
         return GroupedDataset(self._inner.grouping_sets(listed), self, [key for keys in listed for key in keys])
 
-    def aggregate(self, *aggregates: Aggregate | Sequence[Aggregate], **named: Expr) -> Dataset:
+    def aggregate(self, *aggregates: Aggregate | Sequence[Aggregate], **named: Named) -> Dataset:
         """One row of aggregates over all rows; named ones under their names. See ``GroupedDataset.agg``.
 
         >>> import sheaf as sf
         >>> sf.range(4).aggregate(sf.col("id").sum(), most=sf.col("id").max()).to_pydict()
         {'sum(id)': [6], 'most': [3]}
         """
-        return self._next(self._inner.aggregate(_aggregates.listed(aggregates, named)))
+        return GroupedDataset(self._inner.groupby([]), self, []).agg(*aggregates, **named)
 
     def describe(self) -> Dataset:
         """One row for each statistic (count, null count, mean, std, min, max, median) of every column; runs now.
