@@ -4,6 +4,7 @@ mod arithmetic;
 mod axis;
 mod product;
 mod running;
+mod sliding;
 mod span;
 mod window;
 
@@ -12,6 +13,7 @@ pub(crate) use axis::Axis;
 pub use datafusion::logical_expr::{Expr, ExprFunctionExt, ExprSchemable, SortExpr, lit, when};
 pub use datafusion::{functions, functions_aggregate, functions_nested, functions_window};
 pub use running::{Running, diff, pct_change, running, shift};
+pub(crate) use sliding::exact;
 pub(crate) use span::DAY;
 pub use span::Span;
 pub use window::Window;
