@@ -14,6 +14,7 @@ mod polars;
 mod read;
 mod s3;
 mod session;
+mod skew;
 mod slt;
 mod sql;
 mod support;

@@ -7,7 +7,7 @@ use datafusion::logical_expr::{Expr, cast};
 use sheaf_core::{Error, Result};
 
 use crate::dataset::Dataset;
-use crate::expr::col;
+use crate::expr::{col, exact};
 use crate::verbs::checks;
 
 impl Dataset {
@@ -18,6 +18,8 @@ impl Dataset {
     pub fn select(&self, exprs: impl IntoIterator<Item = Expr>) -> Result<Self> {
         let exprs = self.resolve(exprs)?;
         checks::values_of_rows(&exprs)?;
+        let schema = self.logical_plan().schema();
+        let exprs = exprs.into_iter().map(|expr| exact(expr, schema)).collect::<Result<Vec<_>>>()?;
         self.with(|frame| frame.select(exprs))
     }
 

@@ -2,6 +2,8 @@
 
 import datetime as dt
 import random
+import runpy
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -162,3 +164,9 @@ def test_several_calls_run_at_once() -> None:
 
     rows = session.range(4)
     assert rows.map_overlap(meet, 0, on="id", batch_size=1, schema=rows.schema).count() == 4
+
+
+def test_the_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    root = Path(__file__).resolve().parents[3]
+    runpy.run_path(str(root / "examples" / "dataset" / "rolling_average.py"), run_name="__main__")
+    assert capsys.readouterr().out == "2026-12-29 105 103.0\n2026-12-30 106 104.0\n2026-12-31 100 103.6\n"

@@ -174,6 +174,30 @@ def test_windows_that_are_wrong(arguments: dict[str, Any], error: type[Exception
         rows.rolling(**arguments).agg(y=sf.col("n").sum())
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_values_that_have_left_a_window_are_forgotten(dtype: str) -> None:
+    dice = random.Random(dtype)
+    odd = [float("nan"), float("inf"), 1e17, None]
+    values = [dice.choice(odd) if dice.random() < 0.1 else float(dice.randrange(-9, 9)) for _ in range(500)]
+    rows = sf.from_pydict({"t": list(range(500)), "x": values}).with_column("x", X.cast(dtype))
+    kept = [None if value is None else float(np.dtype(dtype).type(value)) for value in values]
+    calls = {"sum": X.sum(), "mean": X.mean(), "std": X.std(), "var": X.var(ddof=0)}
+    rolled = rows.rolling("t", "7i").agg(**calls).sort("t").to_pydict()
+    over = rows.window(order_by="t", frame=("rows", -6, 0), **calls).sort("t").to_pydict()
+    for name, theirs in {"sum": np.sum, "mean": np.mean, "std": lambda w: np.std(w, ddof=1), "var": np.var}.items():
+        for at in range(500):
+            window = [value for value in kept[max(0, at - 6) : at + 1] if value is not None]
+            if any(value == 1e17 or value == float(np.float32(1e17)) for value in window):
+                continue
+            with np.errstate(invalid="ignore"):
+                expected = theirs(window) if len(window) > (name == "std") else None
+            for got in (rolled[name][at], over[name][at]):
+                if expected is None:
+                    assert got is None
+                else:
+                    np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-12, err_msg=f"{name} {window}")
+
+
 def test_rolling_needs_an_aggregate() -> None:
     with pytest.raises(sf.InvalidInputError, match="needs an aggregate"):
         sf.range(3).rolling("id", 2).agg(y=sf.col("id") + 1)
