@@ -3,6 +3,8 @@
 
 pub mod dataset;
 pub mod expr;
+pub mod feed;
+pub mod jobs;
 mod memory;
 pub mod operators;
 pub mod planner;
@@ -14,10 +16,15 @@ pub mod tables;
 pub mod verbs;
 
 pub use dataset::Dataset;
+pub use operators::asof_join::AsofStrategy;
 pub use operators::map_batches::{BatchFunction, BatchPosition, FailureOptions, MapBatchesOptions, OnError, Outputs};
+pub use operators::write::WriteReport;
 pub use run::{Run, RunProgress, Watch};
 pub use session::{MemoryUse, Session};
 pub use spill::remove_spill_folders;
+pub use verbs::asof_join::{AsofOptions, Tolerance};
+pub use verbs::dynamic_groups::{DynamicGroups, DynamicOptions, Label};
 pub use verbs::groupby::GroupedDataset;
-pub use verbs::join::{JoinOptions, JoinType};
-pub use verbs::write::WriteReport;
+pub use verbs::join::{JoinOptions, JoinType, Side};
+pub use verbs::map_overlap::OverlapOptions;
+pub use verbs::rolling::{Closed, Reach, RollingDataset, RollingOptions};

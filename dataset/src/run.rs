@@ -59,8 +59,21 @@ pub struct RunProgress {
 impl Run {
     /// Starts a physical plan on the session's threads.
     pub(crate) fn start(session: &Session, plan: Arc<dyn ExecutionPlan>) -> Self {
+        Self::start_with(session, plan, session.context().task_ctx())
+    }
+
+    /// As [`Run::start`], with each partition reading its own files: else one that is done reads those of another, and
+    /// which rows a partition has is decided by chance.
+    pub(crate) fn start_repeatable(session: &Session, plan: Arc<dyn ExecutionPlan>) -> Self {
+        let mut state = session.state();
+        state.config_mut().options_mut().execution.enable_file_stream_work_stealing = false;
+        Self::start_with(session, plan, state.task_ctx())
+    }
+
+    /// As [`Run::start`], with settings of its own.
+    pub(crate) fn start_with(session: &Session, plan: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>) -> Self {
         let (sender, batches) = mpsc::channel(WAITING_BATCHES);
-        let produce = produce(Arc::clone(&plan), session.context().task_ctx(), sender);
+        let produce = produce(Arc::clone(&plan), context, sender);
         let task = session.threads().handle().spawn(produce).abort_handle();
         let started = Instant::now();
         // Outside of a watched future there is nobody to tell.

@@ -7,6 +7,7 @@ mod joins;
 mod results;
 mod rows;
 mod sets;
+mod windows;
 
 use std::sync::Arc;
 

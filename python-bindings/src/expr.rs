@@ -6,10 +6,11 @@ mod conditional;
 mod maths;
 pub(crate) mod operand;
 mod operators;
+mod running;
 pub(crate) mod text;
 pub(crate) mod types;
 mod user_function;
-mod window;
+pub(crate) mod window;
 
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::expr::{Between, Case};
@@ -22,6 +23,7 @@ use sheaf::expr::Expr;
 
 pub(crate) use conditional::{PyThen, PyWhen, when};
 pub(crate) use user_function::PyUserFunction;
+pub(crate) use window::{PyWindow, framed};
 
 use crate::functions;
 use operand::{Operand, plain_list};
@@ -78,6 +80,28 @@ impl PyExpr {
 #[pyfunction]
 pub(crate) fn col(name: String) -> PyExpr {
     sheaf::expr::col(name).into()
+}
+
+/// The column of this name of the left side of a join, in a predicate over both sides.
+///
+/// >>> import sheaf as sf
+/// >>> sf.left("start") < sf.right("end")
+/// Expr(left.start < right.end)
+#[pyfunction]
+pub(crate) fn left(name: String) -> PyExpr {
+    sheaf::expr::left(name).into()
+}
+
+/// The column of this name of the right side of a join, in a predicate over both sides.
+///
+/// >>> import sheaf as sf
+/// >>> shifts = sf.from_pydict({"start": [1, 5], "end": [4, 9]})
+/// >>> calls = sf.from_pydict({"at": [3, 6]})
+/// >>> calls.join(shifts, where=sf.left("at").between(sf.right("start"), sf.right("end"))).sort("at").to_pydict()
+/// {'at': [3, 6], 'start': [1, 5], 'end': [4, 9]}
+#[pyfunction]
+pub(crate) fn right(name: String) -> PyExpr {
+    sheaf::expr::right(name).into()
 }
 
 /// A constant. Most methods take values as they are; `lit` is for where an expression must begin with one.

@@ -14,9 +14,6 @@ use sheaf::expr::{Expr, SortExpr};
 use crate::expr::PyExpr;
 use crate::expr::operand::{Operand, SortKeys};
 
-/// Functions whose window form looks at positions in the frame, where the aggregate would compute again for each row.
-const POSITIONAL: [&str; 3] = ["first_value", "last_value", "nth_value"];
-
 enum Function {
     Scalar(Arc<ScalarUDF>),
     Aggregate(Arc<AggregateUDF>),
@@ -43,17 +40,6 @@ static FUNCTIONS: LazyLock<BTreeMap<String, Function>> = LazyLock::new(|| {
     }
     functions
 });
-
-static POSITIONAL_WINDOW_FUNCTIONS: LazyLock<BTreeMap<&'static str, Arc<WindowUDF>>> = LazyLock::new(|| {
-    let all = datafusion::functions_window::all_default_window_functions();
-    let named = |name: &'static str| all.iter().find(|function| function.name() == name).map(|f| (name, Arc::clone(f)));
-    POSITIONAL.into_iter().filter_map(named).collect()
-});
-
-/// The window function to use in place of the aggregate of this name, if there is one.
-pub(crate) fn positional_window_function(name: &str) -> Option<Arc<WindowUDF>> {
-    POSITIONAL_WINDOW_FUNCTIONS.get(name).map(Arc::clone)
-}
 
 /// The call of a function that takes nothing but values.
 pub(crate) fn call(name: &str, args: Vec<Expr>) -> PyResult<Expr> {

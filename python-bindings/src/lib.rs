@@ -10,12 +10,14 @@ mod convert;
 mod dataset;
 mod errors;
 mod expr;
+mod feed;
 mod functions;
 mod interrupt;
 mod map_batches;
 mod read;
 mod runtime;
 mod session;
+mod span;
 mod sql;
 mod stream;
 mod wait;
@@ -42,7 +44,11 @@ mod _sheaf {
     #[pymodule_export]
     use crate::dataset::{PyDataset, PyGroupedDataset};
     #[pymodule_export]
-    use crate::expr::{PyExpr, PySortKey, PyThen, PyUserFunction, PyWhen, col, like, lit, when};
+    use crate::expr::{
+        PyExpr, PySortKey, PyThen, PyUserFunction, PyWhen, PyWindow, col, framed, left, like, lit, right, when,
+    };
+    #[pymodule_export]
+    use crate::feed::{PyCut, PyDeal, PyFeed, compact, fingerprint};
     #[pymodule_export]
     use crate::functions::{PyFunctionInfo, call_function, lambda_function, lambda_variable, list_functions};
     #[pymodule_export]
@@ -52,6 +58,4 @@ mod _sheaf {
     };
     #[pymodule_export]
     use crate::session::{PySession, is_built_for_this_cpu, remove_spill_folders};
-    #[pymodule_export]
-    use crate::stream::BatchIterator;
 }

@@ -17,7 +17,9 @@ use pyo3::prelude::*;
 use pyo3_arrow::input::AnyRecordBatch;
 use sheaf::core::settings::parse_bytes;
 use sheaf::dataset::operators::map_batches::{Failure, FailureKind};
-use sheaf::dataset::{BatchFunction, BatchPosition, FailureOptions, MapBatchesOptions, OnError, Outputs};
+use sheaf::dataset::{
+    BatchFunction, BatchPosition, FailureOptions, MapBatchesOptions, OnError, Outputs, OverlapOptions,
+};
 use sheaf::{Dataset, Error, ErrorKind, Result};
 
 use crate::convert::{batch_to_pyarrow, kept};
@@ -94,6 +96,20 @@ fn function(call: Py<PyAny>, name: String, how: Option<MapArgs>) -> Arc<dyn Batc
         (None, Some((open, at_once))) => Arc::new(LoopFunction::new(name, open, at_once, retry_on)),
         (None, None) => Arc::new(PyBatchFunction { name, call, retry_on: Some(retry_on) }),
     }
+}
+
+/// The dataset of what the callable makes of runs of ordered rows.
+pub(crate) fn map_overlap(
+    py: Python<'_>,
+    dataset: &Dataset,
+    call: Py<PyAny>,
+    name: String,
+    options: OverlapOptions,
+    schema: Option<SchemaRef>,
+) -> PyResult<Dataset> {
+    let function: Arc<dyn BatchFunction> = Arc::new(PyBatchFunction { name, call, retry_on: None });
+    let input = dataset.clone();
+    wait(py, dataset.session(), async move { input.map_overlap(function, options, schema).await })
 }
 
 /// A callable that is called on the engine's threads.

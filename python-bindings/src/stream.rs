@@ -1,20 +1,18 @@
-//! Results that are read as they come: a reader for the Arrow C stream interface and an iterator of batches.
+//! Results that are read as they come: a reader for the Arrow C stream interface.
 
 use std::sync::Arc;
 
 use arrow::array::RecordBatchReader;
-use arrow::compute::BatchCoalescer;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
-use parking_lot::Mutex;
 use pyo3::prelude::*;
 use sheaf::Dataset;
 use sheaf::dataset::Run;
 use tokio::time::timeout;
 
-use crate::convert::{batch_to_pyarrow, with_schema};
-use crate::errors::{IntoPyResult, to_py};
+use crate::convert::with_schema;
+use crate::errors::to_py;
 use crate::interrupt::{self, Stalls};
 use crate::wait::{SLICE, wait};
 
@@ -87,64 +85,4 @@ impl RecordBatchReader for Batches {
     fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
     }
-}
-
-/// An iterator of `pyarrow.RecordBatch`, of the engine's sizes or of exactly `batch_size` rows.
-#[pyclass(name = "BatchIterator", module = "sheaf._sheaf")]
-pub(crate) struct BatchIterator(Mutex<Resized>);
-
-/// Batches cut or joined to the size asked for.
-struct Resized {
-    batches: Batches,
-    coalescer: Option<BatchCoalescer>,
-    ended: bool,
-}
-
-impl BatchIterator {
-    pub(crate) fn new(batches: Batches, batch_size: Option<usize>) -> Self {
-        let coalescer = batch_size.map(|rows| BatchCoalescer::new(Arc::clone(&batches.schema), rows));
-        Self(Mutex::new(Resized { batches, coalescer, ended: false }))
-    }
-}
-
-#[pymethods]
-impl BatchIterator {
-    fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
-        slf
-    }
-
-    // `&mut self` and not a lock: a second thread that reads at the same time is refused, it does not wait.
-    fn __next__<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        self.0.get_mut().next(py)?.map(|batch| batch_to_pyarrow(py, batch)).transpose()
-    }
-}
-
-impl Resized {
-    fn next(&mut self, py: Python<'_>) -> PyResult<Option<RecordBatch>> {
-        loop {
-            if let Some(batch) = self.coalescer.as_mut().and_then(BatchCoalescer::next_completed_batch) {
-                return Ok(Some(batch));
-            }
-            if self.ended {
-                return Ok(None);
-            }
-            let Some(batch) = Batches::next(&mut self.batches, py)? else {
-                self.ended = true;
-                if let Some(coalescer) = &mut self.coalescer {
-                    coalescer.finish_buffered_batch().map_err(unfit).py(py)?;
-                }
-                continue;
-            };
-            let batch = with_schema(batch, &self.batches.schema).map_err(unfit).py(py)?;
-            match &mut self.coalescer {
-                Some(coalescer) => coalescer.push_batch(batch).map_err(unfit).py(py)?,
-                None if batch.num_rows() > 0 => return Ok(Some(batch)),
-                None => {}
-            }
-        }
-    }
-}
-
-fn unfit(error: ArrowError) -> sheaf::Error {
-    sheaf::Error::internal(format!("cannot cut a batch: {error}"))
 }

@@ -24,6 +24,7 @@ pub(crate) struct WriteArgs {
     compression: Option<String>,
     csv: Option<CsvArgs>,
     row_group_rows: Option<usize>,
+    job: Option<String>,
 }
 
 /// The dialect of CSV that is written.
@@ -72,6 +73,8 @@ impl WriteArgs {
             target_file_bytes: self.target_file_size.as_deref().map(parse_bytes).transpose()?,
             single_file: self.single_file,
             storage_options: self.storage_options,
+            job: self.job,
+            attempt: None,
         })
     }
 }

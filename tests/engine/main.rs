@@ -5,6 +5,7 @@ mod clouds;
 mod counts;
 mod dynamic_filters;
 mod functions;
+mod jobs;
 mod memory;
 #[cfg(feature = "polars")]
 mod polars;

@@ -56,7 +56,8 @@ fn joins_name_every_column_once() {
     assert_eq!(rows(&join(JoinType::LeftAnti)), ["1|a", "|c"]);
     assert_eq!(rows(&join(JoinType::RightSemi)), ["2|x"]);
     assert_eq!(rows(&join(JoinType::RightAnti)), ["3|y", "|z"]);
-    assert_eq!(rows(&left.cross_join(&right, "_r").unwrap()).len(), 9);
+    let suffixed = JoinOptions { suffix: "_r".into(), ..JoinOptions::on(&[], JoinType::Inner) };
+    assert_eq!(rows(&left.cross_join(&right, &suffixed).unwrap()).len(), 9);
 }
 
 #[test]

@@ -17,7 +17,7 @@ use tokio::sync::{OnceCell, OwnedRwLockReadGuard, RwLock};
 
 use crate::error::from_store;
 use crate::manifest::{self, Manifest, ManifestFile};
-use crate::write::options::{WriteFormat, WriteMode, WriteOptions};
+use crate::write::options::{Attempt, WriteFormat, WriteMode, WriteOptions};
 
 /// How long the clean-up of a write that failed waits for files that are just being finished.
 const FINISHING_WAIT: Duration = Duration::from_secs(30);
@@ -39,6 +39,8 @@ pub(crate) struct Target {
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) id: String,
+    /// What the names of this attempt's files begin with; the same as the id where there is one attempt.
+    attempt: String,
     pub(crate) target: Target,
     pub(crate) options: WriteOptions,
     /// The schema of the rows, partition columns included.
@@ -73,9 +75,10 @@ impl Job {
         file_schema: SchemaRef,
         lanes: usize,
     ) -> Self {
+        let attempt = options.attempt.clone().unwrap_or_else(|| Attempt::new(None));
         Self {
-            // Version 7 begins with the time, so that file names sort by age.
-            id: uuid::Uuid::now_v7().simple().to_string(),
+            id: attempt.write_id,
+            attempt: attempt.id,
             target,
             options,
             schema,
@@ -159,7 +162,11 @@ impl Job {
                 }
             }
         };
-        self.admit(&base)
+        match base.was_committed(base.version, &self.id) {
+            // An attempt before this one has committed and did not live to say so.
+            Some(true) => Ok(Begun::Go),
+            _ => self.admit(&base),
+        }
     }
 
     /// Whether this write may replace or extend what a manifest lists.
@@ -201,7 +208,7 @@ impl Job {
     }
 
     fn prefix(&self) -> String {
-        format!("part-{}-", self.id)
+        format!("part-{}-", self.attempt)
     }
 
     /// The same path in the store.
@@ -232,8 +239,12 @@ impl Job {
         self.made.lock().clear();
     }
 
-    /// Removes the files that this write has made. What cannot be removed is left to a later overwrite.
+    /// Removes the files that this write has made. What cannot be removed is left to a later overwrite. Of a write in
+    /// several attempts they stay.
     pub(crate) async fn roll_back(&self) {
+        if self.options.attempt.is_some() {
+            return self.keep();
+        }
         let _all = tokio::time::timeout(FINISHING_WAIT, self.finishing.write()).await;
         let made = std::mem::take(&mut *self.made.lock());
         remove(&self.target.store, made).await;

@@ -21,6 +21,7 @@ mod commit;
 mod encode;
 mod files;
 mod job;
+mod leftovers;
 mod open_files;
 mod options;
 mod parquet;
@@ -45,9 +46,10 @@ use crate::stores::Stores;
 
 pub use commit::CommitExec;
 pub use files::WriteFilesExec;
+pub use leftovers::{remove_leftovers, remove_unfinished};
 pub use options::{
-    CsvWriteOptions, IpcCompression, IpcWriteOptions, JsonWriteOptions, ParquetCompression, ParquetWriteOptions,
-    TARGET_FILE_BYTES, WriteFormat, WriteMode, WriteOptions,
+    Attempt, CsvWriteOptions, IpcCompression, IpcWriteOptions, JsonWriteOptions, ParquetCompression,
+    ParquetWriteOptions, TARGET_FILE_BYTES, WriteFormat, WriteMode, WriteOptions,
 };
 
 use job::{Job, Target};
@@ -100,6 +102,10 @@ fn resolve(stores: &Arc<Stores>, location: &Location, options: &mut WriteOptions
         Some(single_file) => single_file,
         None => !needs_folder && !location.is_folder() && Format::from_path(&text).is_some(),
     };
+    if single_file && options.attempt.is_some() {
+        return Err(Error::invalid("a job writes a folder, and the target is to be a single file")
+            .with_hint("name a folder; repartition(1) before the write gives one file in it"));
+    }
     if single_file && needs_folder {
         let why = if options.mode == WriteMode::Append { "append" } else { "partition_by" };
         return Err(Error::invalid(format!("{why} needs a folder, and the target is to be a single file")));

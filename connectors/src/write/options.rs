@@ -70,6 +70,30 @@ pub struct WriteOptions {
     pub single_file: Option<bool>,
     /// Options of the target's store.
     pub storage_options: StorageOptions,
+    /// The name of a job that goes on where it was when it is run again; the target is a folder then.
+    pub job: Option<String>,
+    /// Which attempt this is at a write that is done in several; jobs set it.
+    pub attempt: Option<Attempt>,
+}
+
+/// One of the attempts at a write. The files of one that fails stay: whoever makes the attempts knows which of them are
+/// whole. What one attempt has committed is not committed again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// The id of the write: 32 hexadecimal digits, as those of a UUID.
+    pub write_id: String,
+    /// The id of this attempt, of the same form, used once.
+    pub id: String,
+}
+
+impl Attempt {
+    /// A new attempt at a write, or the first one at a new write.
+    #[must_use]
+    pub fn new(write_id: Option<String>) -> Self {
+        // Version 7 begins with the time, so that file names sort by age.
+        let id = uuid::Uuid::now_v7().simple().to_string();
+        Self { write_id: write_id.unwrap_or_else(|| id.clone()), id }
+    }
 }
 
 /// A format that can be written, with its options.

@@ -184,9 +184,10 @@ fn vanished(job: &Job) -> Error {
     Error::new(ErrorKind::Conflict, format!("the folder {} was removed while it was being written", job.target.text))
 }
 
-/// A write that took so long that others may take its files for leftovers looks whether they did.
+/// A write that took so long that others may take its files for leftovers looks whether they did; one in several
+/// attempts may have files of any age.
 async fn check_still_there(job: &Job, files: &[ManifestFile]) -> Result<()> {
-    if SystemClock.now().duration_since(job.started) < LEFTOVER_AGE / 2 {
+    if job.options.attempt.is_none() && SystemClock.now().duration_since(job.started) < LEFTOVER_AGE / 2 {
         return Ok(());
     }
     for file in files {

@@ -35,8 +35,8 @@ use sheaf_connectors::stores::Stores;
 use sheaf_connectors::write;
 
 use calls::{Calls, Inline};
-pub(crate) use calls::{abandon, first_output};
-pub(crate) use conform::values_of;
+pub(crate) use calls::{abandon, call_blocking, first_output};
+pub(crate) use conform::{conform, values_of};
 pub use counts::Counts;
 pub(crate) use counts::failed_rows;
 use dead_letters::DeadLetters;

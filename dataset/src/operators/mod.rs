@@ -41,14 +41,19 @@ macro_rules! without_expressions {
 }
 pub(crate) use without_expressions;
 
+pub mod asof_join;
+pub(crate) mod broadcast;
 pub mod compact;
 pub mod dynamic_filter;
 pub(crate) mod float_keys;
 pub mod hash_join;
+pub(crate) mod later_partitions;
 pub mod map_batches;
 pub(crate) mod once;
+pub mod overlap;
 #[cfg(test)]
-mod random;
+pub(crate) mod random;
 pub mod range;
+pub(crate) mod recorded;
 pub mod sample;
 pub(crate) mod write;

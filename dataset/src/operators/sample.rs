@@ -172,10 +172,10 @@ impl ExecutionPlan for SampleExec {
 }
 
 /// `SplitMix64` (Steele, Lea and Flood, «Fast splittable pseudorandom number generators», OOPSLA 2014).
-struct SplitMix(u64);
+pub(crate) struct SplitMix(u64);
 
 impl SplitMix {
-    fn new(seed: u64, stream: u64) -> Self {
+    pub(crate) fn new(seed: u64, stream: u64) -> Self {
         let mut mixer = Self(seed ^ stream.wrapping_mul(0xD1B5_4A32_D192_ED03));
         mixer.next();
         mixer
@@ -189,8 +189,13 @@ impl SplitMix {
         z ^ (z >> 31)
     }
 
+    /// A number below `bound`, which is not zero.
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
+    }
+
     /// A number in [0, 1), from the upper 53 bits.
-    fn unit(&mut self) -> f64 {
+    pub(crate) fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 }

@@ -5,6 +5,8 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use arrow::array::{Array, StringArray, UInt64Array};
+use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::{DFSchema, DFSchemaRef, plan_err};
@@ -13,6 +15,7 @@ use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
+use serde::{Deserialize, Serialize};
 use sheaf_connectors::error::to_datafusion;
 use sheaf_connectors::stores::Stores;
 use sheaf_connectors::write::{self, WriteOptions};
@@ -108,5 +111,36 @@ impl ExtensionPlanner for Planner {
         };
         let plan = write::plan(session, &node.stores, Arc::clone(input), &node.target, node.options.clone());
         plan.await.map(Some).map_err(to_datafusion)
+    }
+}
+
+/// What a write wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WriteReport {
+    /// The target as it was given.
+    pub path: String,
+    /// New files.
+    pub files: u64,
+    /// Rows in them.
+    pub rows: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl WriteReport {
+    /// The report in a batch of a write's plan's result, if it has one.
+    #[must_use]
+    pub fn read(batch: &RecordBatch) -> Option<Self> {
+        let number = |name: &str| {
+            let column = batch.column_by_name(name)?.as_any().downcast_ref::<UInt64Array>()?;
+            (!column.is_empty()).then(|| column.value(0))
+        };
+        let path = batch.column_by_name("path")?.as_any().downcast_ref::<StringArray>()?;
+        Some(Self {
+            path: (!path.is_empty()).then(|| path.value(0).to_string())?,
+            files: number("files")?,
+            rows: number("rows")?,
+            bytes: number("bytes")?,
+        })
     }
 }

@@ -1,5 +1,6 @@
 //! The optimizer rules that Sheaf adds to DataFusion's, in the order in which they run.
 
+mod broadcast_sides;
 mod compact_sorts;
 mod dynamic_filters;
 mod equal_names;
@@ -19,10 +20,13 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 const PUSHDOWN: &str = "FilterPushdown";
 const DYNAMIC_PUSHDOWN: &str = "FilterPushdown(Post)";
 
+/// The rule of DataFusion that chooses the sides of joins by their sizes.
+const JOIN_SELECTION: &str = "join_selection";
+
 /// The rule of DataFusion that merges projections.
 const MERGED_PROJECTIONS: &str = "optimize_projections";
 
-/// Adds Sheaf's rules to DataFusion's own: `dynamic_filters` among them, the others after them.
+/// Adds Sheaf's rules to DataFusion's own: `broadcast_sides` and `dynamic_filters` among them, the others after them.
 pub(crate) fn install(state: SessionStateBuilder) -> SessionStateBuilder {
     state
         .with_optimizer_rules(logical())
@@ -42,16 +46,20 @@ fn logical() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     Optimizer::new().rules.into_iter().map(guarded).collect()
 }
 
-/// DataFusion's physical rules, and `dynamic_filters` among them.
+/// DataFusion's physical rules, and `broadcast_sides` and `dynamic_filters` among them.
 fn physical() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> = Vec::new();
     for rule in PhysicalOptimizer::new().rules {
         if rule.name() == DYNAMIC_PUSHDOWN {
             rules.push(Arc::new(dynamic_filters::DynamicFilters));
         }
+        let chose_sides = rule.name() == JOIN_SELECTION;
         match [PUSHDOWN, DYNAMIC_PUSHDOWN].contains(&rule.name()) {
             true => rules.push(Arc::new(equal_names::GuardedPushdown(rule))),
             false => rules.push(rule),
+        }
+        if chose_sides {
+            rules.push(Arc::new(broadcast_sides::BroadcastSides));
         }
     }
     rules
@@ -65,6 +73,7 @@ mod tests {
     fn the_rules_that_are_guarded_are_there() {
         let guarded = physical().iter().filter(|rule| format!("{rule:?}").starts_with("GuardedPushdown")).count();
         let marked = logical().iter().filter(|rule| format!("{rule:?}").starts_with("MarkedSteps")).count();
-        assert_eq!((guarded, marked), (2, 1), "DataFusion has renamed a rule");
+        let choosing = physical().iter().filter(|rule| rule.name() == "broadcast_sides").count();
+        assert_eq!((guarded, marked, choosing), (2, 1, 1), "DataFusion has renamed a rule");
     }
 }

@@ -9,8 +9,14 @@ use datafusion::logical_expr::{Expr, ExprSchemable};
 use sheaf_connectors::error::from_datafusion;
 use sheaf_core::{Error, ErrorKind, Result};
 
-/// Every expression gives each row a value; an aggregate of many rows does not.
+/// Every expression gives each row a value; an aggregate of many rows does not, nor what looks at the rows before
+/// where no order says which they are.
 pub(crate) fn values_of_rows(exprs: &[Expr]) -> Result<()> {
+    let lacks_order = |inner: &Expr| matches!(inner, Expr::WindowFunction(call) if crate::expr::lacks_order(call));
+    if let Some(expr) = find(exprs, lacks_order)? {
+        let message = format!("{} looks at the rows before, and no order says which they are", name(&expr));
+        return Err(Error::invalid(message).with_hint("give it one: .over(order_by=\"time\")"));
+    }
     match find(exprs, |inner| matches!(inner, Expr::AggregateFunction(_)))? {
         Some(expr) => Err(Error::invalid(format!("{} is one value for many rows, not one for each", name(&expr)))
             .with_hint("groupby(…).agg(…) and aggregate(…) take it; .over(…) gives each row the value of its group")),

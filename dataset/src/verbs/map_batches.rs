@@ -54,7 +54,11 @@ impl Dataset {
     }
 
     /// The schema of what the function returns for the first batch.
-    async fn mapped_schema(&self, function: &Arc<dyn BatchFunction>, options: &MapBatchesOptions) -> Result<SchemaRef> {
+    pub(super) async fn mapped_schema(
+        &self,
+        function: &Arc<dyn BatchFunction>,
+        options: &MapBatchesOptions,
+    ) -> Result<SchemaRef> {
         let rows = options.batch_size.unwrap_or(self.session().settings().batch_size);
         let mut first = self.limit(0, Some(rows))?.start().await?;
         let mut batch = RecordBatch::new_empty(first.schema());

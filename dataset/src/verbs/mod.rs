@@ -1,11 +1,16 @@
 //! The verbs of `Dataset`: one file for each idea, each a new plan over the old one.
 
+pub mod asof_join;
 pub(crate) mod checks;
+pub mod dynamic_groups;
 pub mod explode;
 pub mod groupby;
 pub mod join;
 pub mod map_batches;
+pub mod map_overlap;
 pub mod materialize;
+pub mod rolling;
 pub mod rows;
 pub mod select;
+pub mod window;
 pub mod write;

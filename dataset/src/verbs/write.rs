@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, StringArray, UInt64Array};
 use arrow::datatypes::{DataType, Field, Schema};
-use arrow::record_batch::RecordBatch;
 use datafusion::catalog::TableProvider;
 use datafusion::logical_expr::{Extension, LogicalPlan};
 use sheaf_connectors::error::from_datafusion;
@@ -15,21 +13,9 @@ use sheaf_connectors::write::{WriteFormat, WriteMode, WriteOptions};
 use sheaf_core::{Error, ErrorKind, Result, ResultExt};
 
 use crate::dataset::Dataset;
+use crate::jobs;
 use crate::operators::map_batches::values_of;
-use crate::operators::write::Write;
-
-/// What a write wrote.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WriteReport {
-    /// The target as it was given.
-    pub path: String,
-    /// New files.
-    pub files: u64,
-    /// Rows in them.
-    pub rows: u64,
-    /// Their bytes.
-    pub bytes: u64,
-}
+use crate::operators::write::{Write, WriteReport};
 
 impl Dataset {
     /// Writes the rows to a file, or to a folder of files. It appears whole or not at all: see [`WriteOptions`].
@@ -38,6 +24,9 @@ impl Dataset {
     /// [`sheaf_core::ErrorKind::AlreadyExists`] in mode `error` when there is data at the target; whatever goes
     /// wrong in the plan or in the store. After an error the target is as it was.
     pub async fn write(&self, target: &str, options: WriteOptions) -> Result<WriteReport> {
+        if let Some(name) = options.job.clone() {
+            return jobs::write(self, target, options, &name).await;
+        }
         self.check_append(target, &options).await?;
         let written = self.write_plan(target, options)?.on_behalf_of(self);
         let batches = written.collect().await.with_context(|| format!("writing {target}"))?;
@@ -144,22 +133,4 @@ fn told(columns: &BTreeMap<String, Option<DataType>>) -> String {
         None => name.clone(),
     };
     columns.iter().map(column).collect::<Vec<_>>().join(", ")
-}
-
-impl WriteReport {
-    /// The report in a batch of [`Dataset::write_plan`]'s result, if it has one.
-    #[must_use]
-    pub fn read(batch: &RecordBatch) -> Option<Self> {
-        let number = |name: &str| {
-            let column = batch.column_by_name(name)?.as_any().downcast_ref::<UInt64Array>()?;
-            (!column.is_empty()).then(|| column.value(0))
-        };
-        let path = batch.column_by_name("path")?.as_any().downcast_ref::<StringArray>()?;
-        Some(Self {
-            path: (!path.is_empty()).then(|| path.value(0).to_string())?,
-            files: number("files")?,
-            rows: number("rows")?,
-            bytes: number("bytes")?,
-        })
-    }
 }

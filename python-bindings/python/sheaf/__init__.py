@@ -53,8 +53,8 @@ if _TYPE_CHECKING:
         wait,
     )
     from sheaf.compute import ActorPool, TaskPool
-    from sheaf.dataset import Dataset, GroupedDataset, WriteReport
-    from sheaf.expressions import Expr, SortKey, col, lit, when
+    from sheaf.dataset import DataIterator, Dataset, FeedStats, GroupedDataset, WriteReport
+    from sheaf.expressions import Expr, SortKey, Window, col, left, lit, right, when
     from sheaf.session import Session
     from sheaf.session import default as _default
 
@@ -81,8 +81,8 @@ _MODULES = frozenset({"actor", "cloudpickle", "exceptions", "functions", "job_su
 _HOMES = {
     "sheaf._functions.expressions": {"cls", "func"},
     "sheaf.compute": {"ActorPool", "TaskPool"},
-    "sheaf.dataset": {"Dataset", "GroupedDataset", "WriteReport"},
-    "sheaf.expressions": {"Expr", "SortKey", "col", "lit", "when"},
+    "sheaf.dataset": {"DataIterator", "Dataset", "FeedStats", "GroupedDataset", "WriteReport"},
+    "sheaf.expressions": {"Expr", "SortKey", "Window", "col", "left", "lit", "right", "when"},
     "sheaf.session": {"Session"},
     "sheaf._runtime.api": {
         *(
@@ -177,10 +177,12 @@ def set_default_session(session: Session | None) -> None:
 
 __all__ = [
     "ActorPool",
+    "DataIterator",
     "Dataset",
     "Durable",
     "DynamicObjectRefGenerator",
     "Expr",
+    "FeedStats",
     "GroupedDataset",
     "LOCAL_MODE",
     "ObjectRef",
@@ -192,6 +194,7 @@ __all__ = [
     "SortKey",
     "TaskPool",
     "WORKER_MODE",
+    "Window",
     "WriteReport",
     "__version__",
     "available_resources",
@@ -219,6 +222,7 @@ __all__ = [
     "init",
     "is_initialized",
     "kill",
+    "left",
     "lit",
     "method",
     "nodes",
@@ -232,6 +236,7 @@ __all__ = [
     "register",
     "register_function",
     "remote",
+    "right",
     "set_default_session",
     "shutdown",
     "sql",

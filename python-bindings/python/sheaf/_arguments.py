@@ -23,6 +23,11 @@ def names_of(names: str | Sequence[str] | None) -> list[str]:
     return [names] if isinstance(names, str) else list(names or ())
 
 
+def columns_of(columns: Any) -> list[Any]:
+    """One column by its name or as an expression, several or none."""
+    return [] if columns is None else [columns] if isinstance(columns, str | _sheaf.Expr) else list(columns)
+
+
 def each(given: bool | Sequence[bool], count: int, name: str) -> list[bool]:
     """A value for each key: the one for all, or as many as there are keys."""
     listed = [given] * count if isinstance(given, bool) else list(given)

@@ -16,6 +16,7 @@ __all__ = [
     "CorruptFileError",
     "DiskFullError",
     "ExistsError",
+    "FeedError",
     "InternalError",
     "InvalidInputError",
     "MemoryLimitError",
@@ -96,6 +97,10 @@ class ConflictError(SheafError, OSError):
 
 class CancelledError(SheafError, RuntimeError):
     """The work was stopped before its end."""
+
+
+class FeedError(SheafError, RuntimeError):
+    """Trainers that are fed together cannot go on: one of them is gone, too slow, or begins elsewhere."""
 
 
 class UnsupportedError(SheafError, NotImplementedError):

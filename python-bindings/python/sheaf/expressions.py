@@ -1,6 +1,6 @@
-"""Expressions: columns, constants, and what is computed from them."""
+"""Expressions: columns, constants, windows, and what is computed from them."""
 
-from sheaf._sheaf import Expr, SortKey, Then, When, col, lit, when
+from sheaf._sheaf import Expr, SortKey, Then, When, Window, col, left, lit, right, when
 from sheaf.namespaces import DatetimeNamespace, ListNamespace, StringNamespace, StructNamespace
 
 __all__ = [
@@ -12,7 +12,10 @@ __all__ = [
     "StructNamespace",
     "Then",
     "When",
+    "Window",
     "col",
+    "left",
     "lit",
+    "right",
     "when",
 ]

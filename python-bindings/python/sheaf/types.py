@@ -23,8 +23,7 @@ Column: TypeAlias = "str | Expr"
 Columns: TypeAlias = "Column | Iterable[Column]"
 SortKeys: TypeAlias = "str | Expr | SortKey | Iterable[str | Expr | SortKey]"
 DataType: TypeAlias = "pyarrow.DataType | numpy.dtype[Any] | str | type"
-Frame: TypeAlias = (
-    "tuple[Literal['rows', 'range', 'groups'], int | float | datetime.timedelta | None, "
-    "int | float | datetime.timedelta | None]"
-)
+# How far a frame reaches: None is all the way.
+Distance: TypeAlias = "int | float | datetime.timedelta | None"
+Frame: TypeAlias = "tuple[Literal['rows', 'range', 'groups'], Distance, Distance]"
 ElementFunction: TypeAlias = "Callable[..., Expr]"

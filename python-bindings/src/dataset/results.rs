@@ -8,7 +8,7 @@ use pyo3_arrow::PyRecordBatchReader;
 use super::PyDataset;
 use crate::convert::table_to_pyarrow;
 use crate::errors::IntoPyResult;
-use crate::stream::{BatchIterator, Batches};
+use crate::stream::Batches;
 use crate::wait::wait;
 use crate::write::WriteArgs;
 
@@ -38,10 +38,6 @@ impl PyDataset {
     fn materialize(&self, py: Python<'_>) -> PyResult<Self> {
         let dataset = self.inner.clone();
         wait(py, self.inner.session(), async move { dataset.materialize().await }).map(Self::from)
-    }
-
-    fn iter_batches(&self, py: Python<'_>, batch_size: Option<usize>) -> PyResult<BatchIterator> {
-        Ok(BatchIterator::new(Batches::start(py, &self.inner)?, batch_size))
     }
 
     #[pyo3(signature = (requested_schema=None))]

@@ -4,8 +4,9 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use super::PyExpr;
-use super::operand::{Columns, Operand, SortKeys};
-use super::window::{self, Frame, Window};
+use super::operand::SortKeys;
+use super::window::{Frame, WindowOrColumns, window_of};
+use crate::errors::IntoPyResult;
 use crate::functions::{self, Modifiers};
 
 #[pymethods]
@@ -197,32 +198,24 @@ impl PyExpr {
 
     /// The aggregates and window functions in this, computed for each row over the rows around it.
     ///
-    /// `partition_by` and `order_by` are columns; `frame` is `(unit, start, end)` with the units `"rows"`, `"range"`
-    /// and `"groups"`, negative before the current row, `None` without end. The default is SQL's: with an order, from
-    /// the first row to the current one and its equals; without, the whole partition.
+    /// A `Window` says which rows these are, or `partition_by` and `order_by`, which are columns, and `frame`, which is
+    /// `(unit, start, end)` with the units `"rows"`, `"range"` and `"groups"`, negative before the current row, `None`
+    /// without end. The default is SQL's: with an order, from the first row to the current one and its equals; without,
+    /// the whole partition.
     ///
     /// >>> import sheaf as sf
     /// >>> sf.col("x").sum().over("k", order_by="t", frame=("rows", -2, 0))
     /// Expr(sum(x) OVER (PARTITION BY k ORDER BY t ASC ROWS BETWEEN 2 PRECEDING AND CURRENT ROW))
     #[pyo3(signature = (partition_by=None, order_by=None, frame=None))]
-    fn over(&self, partition_by: Option<Columns>, order_by: Option<SortKeys>, frame: Option<Frame>) -> PyResult<Self> {
-        let window = Window {
-            partition_by: partition_by.map_or_else(Vec::new, |columns| columns.0),
-            order_by: order_by.map_or_else(Vec::new, |keys| keys.0),
-            frame,
-        };
-        window::over(self.inner.clone(), &window).map(Self::from)
-    }
-
-    /// The value so many rows before, in the order that `over` gives; after, where `rows` is negative.
-    ///
-    /// >>> import sheaf as sf
-    /// >>> sf.col("x").shift(1).over(order_by="t")
-    /// Expr(lag(x, 1) OVER (ORDER BY t ASC))
-    #[pyo3(signature = (rows=1, fill_value=None))]
-    fn shift(&self, rows: i64, fill_value: Option<Operand>) -> PyResult<Self> {
-        let (function, rows) = if rows < 0 { ("lead", rows.saturating_neg()) } else { ("lag", rows) };
-        self.call(function, std::iter::once(sheaf::expr::lit(rows)).chain(fill_value.map(|value| value.0)))
+    fn over(
+        &self,
+        py: Python<'_>,
+        partition_by: Option<WindowOrColumns>,
+        order_by: Option<SortKeys>,
+        frame: Option<Frame>,
+    ) -> PyResult<Self> {
+        let window = window_of(py, partition_by, order_by, frame)?;
+        window.over(self.inner.clone()).map(Self::from).py(py)
     }
 }
 

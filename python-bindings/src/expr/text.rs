@@ -60,7 +60,7 @@ impl Writer {
         use Binding::{Atom, Compare, Not, Sign};
         let suffix = |inner: &Expr, words: &str| (Compare, format!("{} {words}", self.within(inner, Binding::Sum)));
         match expr {
-            Expr::Column(column) => (Atom, column.name.clone()),
+            Expr::Column(column) => (Atom, column.flat_name()),
             Expr::Literal(value, _) => (Atom, literal(value)),
             Expr::Alias(alias) => {
                 (Binding::Loose, format!("{} AS {}", self.within(&alias.expr, Binding::Or), alias.name))
@@ -209,6 +209,9 @@ fn guarded(case: &Case) -> Option<&Expr> {
     match (case.when_then_expr.as_slice(), &case.expr, &case.else_expr) {
         ([(when, then)], None, None) => match (&**when, &**then) {
             (Expr::IsNotNull(value), Expr::ScalarFunction(call)) if call.args.first() == Some(&**value) => Some(then),
+            (Expr::IsNotNull(value), Expr::WindowFunction(call)) if call.params.args.first() == Some(&**value) => {
+                Some(then)
+            }
             _ => None,
         },
         _ => None,

@@ -1,24 +1,17 @@
-//! `over`: aggregates and window functions computed over the rows around each row.
+//! `Window` and frames as Python writes them; what they mean is decided in `sheaf::expr::Window`.
 
 use arrow::datatypes::IntervalMonthDayNano;
 use datafusion::common::ScalarValue;
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction, WindowFunctionParams};
-use datafusion::logical_expr::{
-    Expr, SortExpr, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition,
-};
+use datafusion::functions_aggregate::expr_fn::count;
+use datafusion::logical_expr::{WindowFrameBound, WindowFrameUnits};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+use sheaf::expr::{Window, lit};
 
-use super::operand::scalar;
-use crate::functions;
-
-/// What `over` was told.
-pub(crate) struct Window {
-    pub(crate) partition_by: Vec<Expr>,
-    pub(crate) order_by: Vec<SortExpr>,
-    pub(crate) frame: Option<Frame>,
-}
+use super::operand::{Columns, SortKeys, scalar};
+use super::text::text;
+use crate::errors::IntoPyResult;
 
 /// A frame: its unit, and how far it reaches from the current row; `None` is all the way.
 pub(crate) struct Frame {
@@ -44,7 +37,13 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Frame {
             "groups" => WindowFrameUnits::Groups,
             _ => return Err(PyValueError::new_err(format!("{unit:?} is no unit of a frame: rows, range or groups"))),
         };
-        Ok(Self { units, start: bound(&start, units, true)?, end: bound(&end, units, false)? })
+        Self::of(units, &start, &end)
+    }
+}
+
+impl Frame {
+    fn of(units: WindowFrameUnits, start: &Bound<'_, PyAny>, end: &Bound<'_, PyAny>) -> PyResult<Self> {
+        Ok(Self { units, start: bound(start, units, true)?, end: bound(end, units, false)? })
     }
 }
 
@@ -80,108 +79,151 @@ fn is_negative(value: &Bound<'_, PyAny>) -> PyResult<bool> {
     value.call_method0("__abs__")?.ne(value)
 }
 
-/// The expression with every aggregate and window function in it computed over this window.
-pub(crate) fn over(expr: Expr, window: &Window) -> PyResult<Expr> {
-    let mut found = false;
-    let mut failed = None;
-    let windowed = expr.transform_down(|node| {
-        let node = match node {
-            Expr::AggregateFunction(aggregate) => windowed_aggregate(aggregate, window),
-            Expr::WindowFunction(call) if is_bare(&call) => windowed_function(*call, window),
-            done @ Expr::WindowFunction(_) => {
-                return Ok(Transformed::new(done, false, TreeNodeRecursion::Jump));
-            }
-            other => return Ok(Transformed::no(other)),
+/// Which rows around each row an aggregate or a window function looks at, for ``Expr.over`` and ``Dataset.window``.
+///
+/// Each method gives a new window. Frames are negative before the current row, ``None`` without end. Without a frame,
+/// the rows up to the current one and its equals count, or where there is no order the whole partition.
+///
+/// >>> import sheaf as sf
+/// >>> sf.Window().partition_by("k").order_by("t").rows_between(-2, 0)
+/// Window(PARTITION BY k ORDER BY t ASC ROWS BETWEEN 2 PRECEDING AND CURRENT ROW)
+#[pyclass(name = "Window", module = "sheaf", frozen)]
+#[derive(Clone)]
+pub(crate) struct PyWindow {
+    pub(crate) inner: Window,
+}
+
+impl PyWindow {
+    fn framed(&self, units: WindowFrameUnits, start: &Bound<'_, PyAny>, end: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let frame = Frame::of(units, start, end)?;
+        self.with(start.py(), Some(frame))
+    }
+
+    fn with(&self, py: Python<'_>, frame: Option<Frame>) -> PyResult<Self> {
+        let inner = self.inner.clone();
+        let inner = match frame {
+            Some(frame) => inner.between(frame.units, frame.start, frame.end).py(py)?,
+            None => inner,
         };
-        found = true;
-        let node = node.unwrap_or_else(|error| {
-            failed = Some(error);
-            Expr::Literal(ScalarValue::Null, None)
-        });
-        Ok(Transformed::new(node, true, TreeNodeRecursion::Jump))
-    });
-    if let Some(failed) = failed {
-        return Err(failed);
+        Ok(Self { inner })
     }
-    let windowed = windowed.map_err(|error| PyValueError::new_err(error.to_string()))?.data;
-    if !found {
-        return Err(PyValueError::new_err(
-            "over() needs an aggregate or a window function, such as sf.col(\"x\").sum() or sf.functions.rank()",
-        ));
+}
+
+#[pymethods]
+impl PyWindow {
+    #[new]
+    fn new() -> Self {
+        Self { inner: Window::new() }
     }
-    Ok(windowed)
-}
 
-/// Whether the call has no window yet.
-fn is_bare(call: &WindowFunction) -> bool {
-    call.params.partition_by.is_empty()
-        && call.params.order_by.is_empty()
-        && call.params.window_frame == WindowFrame::new(None)
-}
-
-fn windowed_aggregate(aggregate: AggregateFunction, window: &Window) -> PyResult<Expr> {
-    let AggregateFunction { func, params } = aggregate;
-    let own_order = !params.order_by.is_empty();
-    if own_order && !window.order_by.is_empty() {
-        return Err(PyValueError::new_err(format!(
-            "{} has an order of its own: give order_by to it or to over(), not to both",
-            func.name()
-        )));
+    /// The rows of each value of these columns by themselves.
+    ///
+    /// >>> import sheaf as sf
+    /// >>> sf.Window().partition_by("k", "j")
+    /// Window(PARTITION BY k, j)
+    #[pyo3(signature = (*args))]
+    fn partition_by(&self, args: &Bound<'_, PyTuple>) -> PyResult<Self> {
+        let keys: Columns = one_or_all(args).extract()?;
+        Ok(Self { inner: self.inner.clone().partition_by(keys.0) })
     }
-    let positional = functions::positional_window_function(func.name());
-    let fun = positional.map_or(WindowFunctionDefinition::AggregateUDF(func), WindowFunctionDefinition::WindowUDF);
-    let order_by = if own_order { params.order_by } else { window.order_by.clone() };
-    // The order of the aggregate itself says nothing of which rows count: all of the partition do.
-    let whole = own_order.then(whole_partition);
-    let window_frame = window.frame.as_ref().map(Frame::build).transpose()?.or(whole);
-    Ok(Expr::from(WindowFunction {
-        fun,
-        params: WindowFunctionParams {
-            args: params.args,
-            partition_by: window.partition_by.clone(),
-            window_frame: window_frame.unwrap_or_else(|| default_frame(&order_by)),
-            order_by,
-            filter: params.filter,
-            null_treatment: params.null_treatment,
-            distinct: params.distinct,
-        },
-    }))
+
+    /// The rows in the order of these columns.
+    ///
+    /// >>> import sheaf as sf
+    /// >>> sf.Window().order_by("t", sf.col("x").desc())
+    /// Window(ORDER BY t ASC, x DESC)
+    #[pyo3(signature = (*args))]
+    fn order_by(&self, args: &Bound<'_, PyTuple>) -> PyResult<Self> {
+        let keys: SortKeys = one_or_all(args).extract()?;
+        Ok(Self { inner: self.inner.clone().order_by(keys.0) })
+    }
+
+    /// A frame by positions.
+    ///
+    /// >>> import sheaf as sf
+    /// >>> sf.Window().order_by("t").rows_between(None, 0)
+    /// Window(ORDER BY t ASC ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
+    #[pyo3(signature = (start, end))]
+    fn rows_between(&self, start: &Bound<'_, PyAny>, end: &Bound<'_, PyAny>) -> PyResult<Self> {
+        self.framed(WindowFrameUnits::Rows, start, end)
+    }
+
+    /// A frame by the values of the one column that orders the rows: numbers, or time spans for dates and times.
+    ///
+    /// >>> import sheaf as sf
+    /// >>> sf.Window().order_by("t").range_between(-5, 5)
+    /// Window(ORDER BY t ASC RANGE BETWEEN 5 PRECEDING AND 5 FOLLOWING)
+    #[pyo3(signature = (start, end))]
+    fn range_between(&self, start: &Bound<'_, PyAny>, end: &Bound<'_, PyAny>) -> PyResult<Self> {
+        self.framed(WindowFrameUnits::Range, start, end)
+    }
+
+    /// A frame by groups of rows that are equal in the order.
+    ///
+    /// >>> import sheaf as sf
+    /// >>> sf.Window().order_by("t").groups_between(-1, 0)
+    /// Window(ORDER BY t ASC GROUPS BETWEEN 1 PRECEDING AND CURRENT ROW)
+    #[pyo3(signature = (start, end))]
+    fn groups_between(&self, start: &Bound<'_, PyAny>, end: &Bound<'_, PyAny>) -> PyResult<Self> {
+        self.framed(WindowFrameUnits::Groups, start, end)
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let call = text(&self.inner.over(count(lit(1))).py(py)?);
+        let shown = call.split_once(" OVER (").map_or(call.as_str(), |(_, window)| window);
+        Ok(format!("Window({}", if shown.is_empty() { ")" } else { shown }))
+    }
 }
 
-fn windowed_function(mut call: WindowFunction, window: &Window) -> PyResult<Expr> {
-    call.params.partition_by.clone_from(&window.partition_by);
-    call.params.order_by.clone_from(&window.order_by);
-    call.params.window_frame = match &window.frame {
-        Some(frame) => frame.build()?,
-        None => default_frame(&window.order_by),
-    };
-    Ok(Expr::from(call))
+/// The window with a frame, as `Dataset.window` is told one.
+#[pyfunction]
+pub(crate) fn framed(py: Python<'_>, window: PyRef<'_, PyWindow>, frame: Frame) -> PyResult<PyWindow> {
+    window.with(py, Some(frame))
 }
 
-/// SQL's default: with an order, the rows up to the current one and its equals; without, all.
-fn default_frame(order_by: &[SortExpr]) -> WindowFrame {
-    WindowFrame::new((!order_by.is_empty()).then_some(false))
-}
-
-fn whole_partition() -> WindowFrame {
-    let unbounded = || ScalarValue::UInt64(None);
-    WindowFrame::new_bounds(
-        WindowFrameUnits::Rows,
-        WindowFrameBound::Preceding(unbounded()),
-        WindowFrameBound::Following(unbounded()),
-    )
-}
-
-impl Frame {
-    fn build(&self) -> PyResult<WindowFrame> {
-        let position = |bound: &WindowFrameBound| match bound {
-            WindowFrameBound::Preceding(_) => 0,
-            WindowFrameBound::CurrentRow => 1,
-            WindowFrameBound::Following(_) => 2,
-        };
-        if position(&self.start) > position(&self.end) {
-            return Err(PyValueError::new_err("the frame ends before it starts: give (unit, start, end)"));
+/// What `over` was told: a window, or what one is made of.
+pub(crate) fn window_of(
+    py: Python<'_>,
+    partition_by: Option<WindowOrColumns>,
+    order_by: Option<SortKeys>,
+    frame: Option<Frame>,
+) -> PyResult<Window> {
+    let columns = match partition_by {
+        Some(WindowOrColumns::Window(_)) if order_by.is_some() || frame.is_some() => {
+            return Err(PyValueError::new_err(
+                "a Window has its order and its frame already: give the Window alone, or partition_by, order_by and \
+                 frame",
+            ));
         }
-        Ok(WindowFrame::new_bounds(self.units, self.start.clone(), self.end.clone()))
+        Some(WindowOrColumns::Window(window)) => return Ok(window),
+        Some(WindowOrColumns::Columns(columns)) => columns,
+        None => Vec::new(),
+    };
+    let window = Window::new().partition_by(columns).order_by(order_by.map_or_else(Vec::new, |keys| keys.0));
+    Ok(PyWindow { inner: window }.with(py, frame)?.inner)
+}
+
+/// A window, or the columns that partition one.
+pub(crate) enum WindowOrColumns {
+    Window(Window),
+    Columns(Vec<sheaf::expr::Expr>),
+}
+
+impl<'a, 'py> FromPyObject<'a, 'py> for WindowOrColumns {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        match value.cast::<PyWindow>() {
+            Ok(window) => Ok(Self::Window(window.get().inner.clone())),
+            Err(_) => value.extract::<Columns>().map(|columns| Self::Columns(columns.0)),
+        }
+    }
+}
+
+/// The arguments, or the list that is the only one.
+fn one_or_all<'py>(args: &Bound<'py, PyTuple>) -> Bound<'py, PyAny> {
+    match args.len() {
+        1 => args.get_item(0).unwrap_or_else(|_| args.clone().into_any()),
+        _ => args.clone().into_any(),
     }
 }

@@ -36,7 +36,7 @@ def say(text):
 
 ray.get([say.options(resources={where: 0.1}).remote(f"{word} {where}") for where in "ab"], timeout=30)
 # At once: `print` writes the end of a line apart, and the lines of workers come between.
-sys.stdout.write("done\n")
+sys.stdout.write("done\\n")
 sys.stdout.flush()
 sys.stdin.readline()
 """

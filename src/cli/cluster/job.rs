@@ -18,6 +18,7 @@ use super::super::exit::Stop;
 use super::super::output::{self, Format};
 use super::AccessFlags;
 use super::daemon::ended_by_signal;
+use super::resume::{ResumeArguments, resume};
 
 /// How long the head waits for something to be printed before it answers: Ctrl-C is heard between two answers.
 const WAIT_SECONDS: u64 = 1;
@@ -44,6 +45,8 @@ pub(in crate::cli) enum JobCommand {
     Stop(StopArguments),
     /// Forget a job that is over, and its log.
     Delete(OneArguments),
+    /// Run the program again that began a write with a job's name: it goes on where it was.
+    Resume(ResumeArguments),
 }
 
 #[derive(Debug, Args)]
@@ -155,6 +158,7 @@ pub(in crate::cli) fn job(command: &JobCommand) -> Result<(), Stop> {
             list.head.connect()?.call("DELETE", &path(job, ""), None)?;
             say(&format!("the job {job} is forgotten\n"))
         }
+        JobCommand::Resume(arguments) => resume(arguments),
     }
 }
 
@@ -212,7 +216,7 @@ fn submit(arguments: &SubmitArguments) -> Result<(), Stop> {
 }
 
 /// The command as one line for a shell. A single word is a line already.
-fn line_of(words: &[String]) -> String {
+pub(super) fn line_of(words: &[String]) -> String {
     let is_plain = |char: char| char.is_ascii_alphanumeric() || "@%+=:,./_-".contains(char);
     let quoted = |word: &String| {
         if !word.is_empty() && word.chars().all(is_plain) {
@@ -371,7 +375,7 @@ fn print(format: Format, jobs: &[Value], with_message: bool) -> Result<(), Stop>
     output::print(format, &batch.schema(), &[batch])
 }
 
-fn say(text: &str) -> Result<(), Stop> {
+pub(super) fn say(text: &str) -> Result<(), Stop> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Stop::output)
 }

@@ -8,6 +8,7 @@ mod job;
 mod list;
 mod logs;
 mod memory;
+mod resume;
 mod rows;
 mod show;
 

@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::error::{DataFusionError, Result};
@@ -73,6 +74,42 @@ pub(crate) async fn first_output(
 enum First {
     Is(Option<sheaf_core::Result<RecordBatch>>),
     Comes(BoxStream<'static, sheaf_core::Result<RecordBatch>>),
+}
+
+/// All that a call makes, as one batch, made on a thread that may block.
+///
+/// # Errors
+/// As [`first_output`]; [`ErrorKind::UserFunction`] where it makes nothing at all.
+pub(crate) async fn call_blocking(
+    function: &Arc<dyn BatchFunction>,
+    batch: RecordBatch,
+    at: BatchPosition,
+) -> sheaf_core::Result<RecordBatch> {
+    let mut waiting = Waiting::of(function, at);
+    let called = Arc::clone(function);
+    let made = blocking(function, at, move || match call(&*called, batch, at) {
+        Outputs::Here(outputs) => Made::Are(all_of(called.name(), outputs, at)),
+        Outputs::Elsewhere(outputs) => Made::Come(outputs),
+    });
+    let made = match made.await? {
+        Made::Are(made) => made,
+        Made::Come(outputs) => outputs.try_collect().await,
+    };
+    waiting.over = true;
+    let made = made?;
+    let Some(first) = made.first() else {
+        let message = format!("{} made nothing of its batch ({at})", function.name());
+        return Err(Error::new(ErrorKind::UserFunction, message).with_hint("let it yield at least one batch of a call"));
+    };
+    concat_batches(&first.schema(), &made).map_err(|error| {
+        let message = format!("{} made batches that do not fit together ({at}): {error}", function.name());
+        Error::new(ErrorKind::UserFunction, message)
+    })
+}
+
+enum Made {
+    Are(sheaf_core::Result<Vec<RecordBatch>>),
+    Come(BoxStream<'static, sheaf_core::Result<RecordBatch>>),
 }
 
 /// All results of a call.

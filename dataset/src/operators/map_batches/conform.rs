@@ -15,7 +15,7 @@ use super::BatchPosition;
 ///
 /// Columns whose types differ only in how they lay the same values out are cast: pandas' text is `large_string`, that of
 /// Polars `string_view`, and a schema says `string`.
-pub(super) fn conform(
+pub(crate) fn conform(
     batch: RecordBatch,
     schema: &SchemaRef,
     function: &str,

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from sheaf import _html
 from sheaf.dataset.columns import Columns
+from sheaf.dataset.data_iterator import DataIterator, FeedStats
 from sheaf.dataset.functions import Functions
 from sheaf.dataset.groups import GroupedDataset, Groups
+from sheaf.dataset.iteration import Iteration
 from sheaf.dataset.joins import How, Joins
 from sheaf.dataset.results import Results
 from sheaf.dataset.rows import Rows
 from sheaf.dataset.sets import Sets
+from sheaf.dataset.windows import Windows
 from sheaf.dataset.writers import WriteReport, Writers
 
-__all__ = ["Dataset", "GroupedDataset", "How", "WriteReport"]
+__all__ = ["DataIterator", "Dataset", "FeedStats", "GroupedDataset", "How", "WriteReport"]
 
 
-class Dataset(Columns, Sets, Joins, Groups, Functions, Results, Rows, Writers):
+class Dataset(Columns, Sets, Joins, Groups, Windows, Functions, Iteration, Results, Rows, Writers):
     """A lazy, immutable plan over Arrow partitions.
 
     Verbs such as ``filter`` give a new dataset and run nothing. ``collect``, ``count``, ``show``, ``write_*``,

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from sheaf import _formats
-from sheaf._formats import BatchFormat
 from sheaf.dataset.rows import Rows
 
 if TYPE_CHECKING:
@@ -126,20 +123,6 @@ class Results(Rows):
         """
         columns: dict[str, list[Any]] = self.to_arrow().to_pydict()
         return columns
-
-    def iter_batches(self, batch_size: int | None = None, batch_format: BatchFormat = "pyarrow") -> Iterator[Any]:
-        """The rows in batches, as they come: the engine runs only a little ahead.
-
-        Args:
-            batch_size: Rows of each batch but the last; by default what the engine makes.
-            batch_format: As for ``map_batches``.
-
-        >>> import sheaf as sf
-        >>> [batch.num_rows for batch in sf.range(5).iter_batches(batch_size=2)]
-        [2, 2, 1]
-        """
-        give = _formats.giver(batch_format)
-        return map(give, self._inner.iter_batches(batch_size))
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """The rows as an Arrow stream, which runs as it is read."""

@@ -46,6 +46,7 @@ class Writers(Plan):
         compression: str | None = None,
         row_group_rows: int | None = None,
         storage_options: Mapping[str, str] | None = None,
+        job: str | None = None,
     ) -> WriteReport:
         """Write Parquet: one file or a folder of files. It appears whole or not at all.
 
@@ -59,6 +60,11 @@ class Writers(Plan):
                 ``"none"``.
             row_group_rows: Rows of a row group at most.
             storage_options: As for ``sf.read_parquet``.
+            job: A name under which the write goes on where it was when the program is killed and runs again, through
+                shuffles, joins and groups: what is computed is recorded in ``target/_sheaf_jobs`` until the write is
+                done, and each row is written exactly once. The target is a folder. A job that is done gives its
+                report again. With other data or another plan under its name it is an error; functions of yours it
+                knows by their names alone.
 
         >>> import sheaf as sf, tempfile
         >>> folder = tempfile.TemporaryDirectory()
@@ -81,6 +87,7 @@ class Writers(Plan):
         single_file: bool | None = None,
         compression: str | None = None,
         storage_options: Mapping[str, str] | None = None,
+        job: str | None = None,
     ) -> WriteReport:
         """Write CSV. See ``write_parquet`` for the arguments that are not named here.
 
@@ -96,6 +103,7 @@ class Writers(Plan):
             single_file: Whether the target is one file.
             compression: ``"gzip"``, ``"zstd"``, ``"bzip2"``, ``"xz"`` or ``"none"``; by default that of the name.
             storage_options: As for ``sf.read_parquet``.
+            job: As for ``write_parquet``.
 
         >>> import sheaf as sf, tempfile, pathlib
         >>> folder = tempfile.TemporaryDirectory()
@@ -116,6 +124,7 @@ class Writers(Plan):
         single_file: bool | None = None,
         compression: str | None = None,
         storage_options: Mapping[str, str] | None = None,
+        job: str | None = None,
     ) -> WriteReport:
         """Write JSON lines. See ``write_parquet`` and ``write_csv`` for the arguments.
 
@@ -137,6 +146,7 @@ class Writers(Plan):
         single_file: bool | None = None,
         compression: str | None = None,
         storage_options: Mapping[str, str] | None = None,
+        job: str | None = None,
     ) -> WriteReport:
         """Write Arrow IPC files. See ``write_parquet``; the compressions are ``"none"``, ``"lz4"`` and ``"zstd"``.
 
@@ -161,7 +171,7 @@ class Writers(Plan):
         return WriteReport(*self._inner.write(os.fspath(target), options))
 
 
-_WRITE = ("target", "mode", "partition_by", "target_file_size", "single_file", "compression", "storage_options")
+_WRITE = ("target", "mode", "partition_by", "target_file_size", "single_file", "compression", "storage_options", "job")
 
 
 def _common(given: Mapping[str, Any]) -> dict[str, Any]:

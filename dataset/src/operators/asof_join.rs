@@ -1,0 +1,332 @@
+//! `AsofJoin`: each left row with the right row that is nearest to it along one column, among those of its group.
+//!
+//! Both inputs come sorted by group and column, on disk where need be, and are merged batch by batch: what is in memory
+//! is the batches between the rows that are being compared.
+
+mod keys;
+mod merge;
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::compute::SortOptions;
+use arrow::datatypes::{Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::Session;
+use datafusion::common::{Column, DFSchema, DFSchemaRef, plan_err};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore};
+use datafusion::physical_expr::expressions::Column as PhysicalColumn;
+use datafusion::physical_expr::{
+    Distribution, EquivalenceProperties, LexOrdering, OrderingRequirements, PhysicalExpr, PhysicalSortExpr,
+};
+use datafusion::physical_plan::distribution_requirements::InputDistributionRequirements;
+use datafusion::physical_plan::execution_plan::{CardinalityEffect, EmissionType};
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties,
+};
+use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
+
+pub use keys::Distance;
+
+/// Which right row is the one for a left row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AsofStrategy {
+    /// The last one that is not after it.
+    Backward,
+    /// The first one that is not before it.
+    Forward,
+    /// The nearer of the two; the earlier one when both are as near.
+    Nearest,
+}
+
+/// How rows are matched.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Matching {
+    pub(crate) strategy: AsofStrategy,
+    /// The farthest that matches.
+    pub(crate) tolerance: Option<Distance>,
+    pub(crate) allow_exact_matches: bool,
+}
+
+impl fmt::Display for Matching {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "strategy={:?}", self.strategy)?;
+        if let Some(tolerance) = self.tolerance {
+            write!(f, ", tolerance={tolerance}")?;
+        }
+        if self.allow_exact_matches { Ok(()) } else { f.write_str(", no exact matches") }
+    }
+}
+
+/// The logical node. The last key of each side is the column along which rows are near; those before it are equal. They
+/// have the same types on both sides.
+#[derive(Debug, Clone)]
+pub(crate) struct AsofJoin {
+    left: LogicalPlan,
+    right: LogicalPlan,
+    left_keys: Vec<Column>,
+    right_keys: Vec<Column>,
+    matching: Matching,
+    schema: DFSchemaRef,
+}
+
+impl AsofJoin {
+    pub(crate) fn new(
+        left: LogicalPlan,
+        right: LogicalPlan,
+        left_keys: Vec<Column>,
+        right_keys: Vec<Column>,
+        matching: Matching,
+    ) -> Result<Self> {
+        let fields = |plan: &LogicalPlan, nullable: bool| -> Vec<_> {
+            let fields = plan.schema().iter().map(|(side, field)| {
+                let field = match nullable {
+                    true => Arc::new(field.as_ref().clone().with_nullable(true)),
+                    false => Arc::clone(field),
+                };
+                (side.cloned(), field)
+            });
+            fields.collect()
+        };
+        let fields = [fields(&left, false), fields(&right, true)].concat();
+        let schema = Arc::new(DFSchema::new_with_metadata(fields, left.schema().metadata().clone())?);
+        Ok(Self { left, right, left_keys, right_keys, matching, schema })
+    }
+
+    /// The matching as something that can be hashed.
+    fn key(&self) -> (&[Column], &[Column], String) {
+        (&self.left_keys, &self.right_keys, self.matching.to_string())
+    }
+}
+
+impl PartialEq for AsofJoin {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key() && self.left == other.left && self.right == other.right
+    }
+}
+
+impl Eq for AsofJoin {}
+
+impl PartialOrd for AsofJoin {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        (self == other).then_some(Ordering::Equal)
+    }
+}
+
+impl Hash for AsofJoin {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
+        self.left.hash(state);
+        self.right.hash(state);
+    }
+}
+
+impl UserDefinedLogicalNodeCore for AsofJoin {
+    fn name(&self) -> &'static str {
+        "AsofJoin"
+    }
+
+    fn inputs(&self) -> Vec<&LogicalPlan> {
+        vec![&self.left, &self.right]
+    }
+
+    fn schema(&self) -> &DFSchemaRef {
+        &self.schema
+    }
+
+    fn expressions(&self) -> Vec<Expr> {
+        Vec::new()
+    }
+
+    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AsofJoin: {}", self.matching)
+    }
+
+    fn with_exprs_and_inputs(&self, _exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self> {
+        match <[LogicalPlan; 2]>::try_from(inputs) {
+            Ok([left, right]) => Self::new(left, right, self.left_keys.clone(), self.right_keys.clone(), self.matching),
+            Err(_) => plan_err!("AsofJoin has two inputs"),
+        }
+    }
+
+    fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
+        let split = self.left.schema().fields().len();
+        let (left, right): (Vec<usize>, Vec<usize>) = output_columns.iter().partition(|column| **column < split);
+        let right = right.into_iter().map(|column| column - split).collect();
+        let with_keys = |mut columns: Vec<usize>, plan: &LogicalPlan, keys: &[Column]| {
+            columns.extend(keys.iter().filter_map(|key| plan.schema().maybe_index_of_column(key)));
+            columns.sort_unstable();
+            columns.dedup();
+            columns
+        };
+        Some(vec![with_keys(left, &self.left, &self.left_keys), with_keys(right, &self.right, &self.right_keys)])
+    }
+}
+
+/// Plans [`AsofJoin`] nodes.
+pub(crate) struct Planner;
+
+#[async_trait]
+impl ExtensionPlanner for Planner {
+    async fn plan_extension(
+        &self,
+        _planner: &dyn PhysicalPlanner,
+        node: &dyn UserDefinedLogicalNode,
+        _logical_inputs: &[&LogicalPlan],
+        physical_inputs: &[Arc<dyn ExecutionPlan>],
+        _session_state: &dyn Session,
+        _context: &PhysicalPlanningContext,
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let (Some(node), [left, right]) = (node.as_any().downcast_ref::<AsofJoin>(), physical_inputs) else {
+            return Ok(None);
+        };
+        let keys = |plan: &LogicalPlan, keys: &[Column]| {
+            let index = |key| Ok(PhysicalColumn::new(&Column::clone(key).name, plan.schema().index_of_column(key)?));
+            keys.iter().map(index).collect::<Result<Vec<_>>>()
+        };
+        let keys = Sides { left: keys(&node.left, &node.left_keys)?, right: keys(&node.right, &node.right_keys)? };
+        let inputs = Sides { left: Arc::clone(left), right: Arc::clone(right) };
+        let schema = Arc::new(node.schema.as_arrow().clone());
+        Ok(Some(Arc::new(AsofJoinExec::try_new(inputs, keys, node.matching, schema)?)))
+    }
+}
+
+/// One thing for each side.
+#[derive(Debug, Clone)]
+struct Sides<T> {
+    left: T,
+    right: T,
+}
+
+/// The operator.
+#[derive(Debug)]
+pub struct AsofJoinExec {
+    inputs: Sides<Arc<dyn ExecutionPlan>>,
+    keys: Sides<Vec<PhysicalColumn>>,
+    orders: Sides<LexOrdering>,
+    matching: Matching,
+    properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+impl AsofJoinExec {
+    fn try_new(
+        inputs: Sides<Arc<dyn ExecutionPlan>>,
+        keys: Sides<Vec<PhysicalColumn>>,
+        matching: Matching,
+        schema: SchemaRef,
+    ) -> Result<Self> {
+        let orders = Sides { left: order(&keys.left)?, right: order(&keys.right)? };
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(schema),
+            // Rows of one group are together; what is put out says it by the left side's keys, which it may not have.
+            Partitioning::UnknownPartitioning(inputs.left.output_partitioning().partition_count()),
+            EmissionType::Incremental,
+            inputs.left.properties().boundedness,
+        );
+        let (properties, metrics) = (Arc::new(properties), ExecutionPlanMetricsSet::new());
+        Ok(Self { inputs, keys, orders, matching, properties, metrics })
+    }
+
+    /// The columns whose values are equal.
+    fn equal(keys: &[PhysicalColumn]) -> Vec<Arc<dyn PhysicalExpr>> {
+        let equal = keys.split_last().map_or(&[][..], |(_, equal)| equal);
+        equal.iter().map(|key| Arc::new(key.clone()) as _).collect()
+    }
+}
+
+fn order(keys: &[PhysicalColumn]) -> Result<LexOrdering> {
+    let keys = keys.iter().map(|key| PhysicalSortExpr::new(Arc::new(key.clone()), SortOptions::default()));
+    LexOrdering::new(keys).ok_or_else(|| DataFusionError::Internal("an as-of join has a key".into()))
+}
+
+impl DisplayAs for AsofJoinExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys: Vec<String> =
+            self.keys.left.iter().zip(&self.keys.right).map(|(left, right)| format!("({left}, {right})")).collect();
+        write!(f, "AsofJoinExec: on=[{}], {}", keys.join(", "), self.matching)
+    }
+}
+
+impl ExecutionPlan for AsofJoinExec {
+    fn name(&self) -> &'static str {
+        "AsofJoinExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.inputs.left, &self.inputs.right]
+    }
+
+    fn input_distribution_requirements(&self) -> InputDistributionRequirements {
+        let (left, right) = (Self::equal(&self.keys.left), Self::equal(&self.keys.right));
+        match left.is_empty() {
+            true => InputDistributionRequirements::new(vec![Distribution::SinglePartition; 2]),
+            false => InputDistributionRequirements::co_partitioned(vec![
+                Distribution::KeyPartitioned(left),
+                Distribution::KeyPartitioned(right),
+            ]),
+        }
+    }
+
+    fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
+        let orders = [&self.orders.left, &self.orders.right];
+        orders.into_iter().map(|order| Some(OrderingRequirements::from(order.clone()))).collect()
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![false, false]
+    }
+
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![self.keys.left.len() > 1; 2]
+    }
+
+    super::without_expressions!();
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        match <[Arc<dyn ExecutionPlan>; 2]>::try_from(children) {
+            Ok([left, right]) => {
+                let inputs = Sides { left, right };
+                Ok(Arc::new(Self::try_new(inputs, self.keys.clone(), self.matching, self.schema())?))
+            }
+            Err(_) => plan_err!("AsofJoinExec has two inputs"),
+        }
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let left = self.inputs.left.execute(partition, Arc::clone(&context))?;
+        let right = self.inputs.right.execute(partition, Arc::clone(&context))?;
+        let index = |keys: &[PhysicalColumn]| keys.iter().map(PhysicalColumn::index).collect::<Vec<_>>();
+        let keys = Sides { left: index(&self.keys.left), right: index(&self.keys.right) };
+        merge::merge(
+            Sides { left, right },
+            keys,
+            self.matching,
+            self.schema(),
+            merge::Accounts::new(&context, &self.metrics, partition),
+        )
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
+    fn cardinality_effect(&self) -> CardinalityEffect {
+        CardinalityEffect::Equal
+    }
+}
+
+/// The fields of one side, for tests and for the batch of nulls that rows without a match take.
+fn tail(schema: &Schema, columns: usize) -> SchemaRef {
+    Arc::new(Schema::new(schema.fields().iter().skip(schema.fields().len() - columns).cloned().collect::<Vec<_>>()))
+}

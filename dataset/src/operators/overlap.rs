@@ -1,0 +1,329 @@
+//! `Overlap`: a user's function over runs of ordered rows, each with the rows before and after it.
+//!
+//! The input comes sorted, on disk where memory is short, as one partition; runs of its rows go to the function one
+//! after the other, several at once. What is in memory is these runs, and the rows that the next ones look back on.
+
+mod rows;
+
+use std::cmp::Ordering;
+use std::collections::HashSet;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::compute::SortOptions;
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::Session;
+use datafusion::common::{DFSchema, DFSchemaRef, plan_err};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore};
+use datafusion::physical_expr::expressions::Column as PhysicalColumn;
+use datafusion::physical_expr::{
+    Distribution, EquivalenceProperties, LexOrdering, OrderingRequirements, Partitioning, PhysicalSortExpr,
+};
+use datafusion::physical_plan::distribution_requirements::InputDistributionRequirements;
+use datafusion::physical_plan::execution_plan::{CardinalityEffect, EmissionType};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
+use futures::stream::{self, TryStreamExt};
+use sheaf_connectors::error::to_datafusion;
+use sheaf_core::{Error, ErrorKind};
+
+use super::map_batches::{BatchFunction, call_blocking, conform};
+use rows::{Rows, Run};
+
+/// How far a run of rows looks back or ahead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Margin {
+    /// So many rows.
+    Rows(usize),
+    /// So many steps of the column that orders the rows.
+    Steps(i64),
+}
+
+impl fmt::Display for Margin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rows(rows) => write!(f, "{rows} rows"),
+            Self::Steps(steps) => write!(f, "{steps} steps"),
+        }
+    }
+}
+
+/// How rows are cut into runs.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Cut {
+    pub(crate) on: String,
+    pub(crate) before: Margin,
+    pub(crate) after: Margin,
+    /// Rows of each run but the last, without its margins.
+    pub(crate) run: usize,
+}
+
+/// The logical node.
+#[derive(Clone)]
+pub(crate) struct Overlap {
+    input: LogicalPlan,
+    function: Arc<dyn BatchFunction>,
+    schema: DFSchemaRef,
+    cut: Cut,
+}
+
+impl Overlap {
+    pub(crate) fn new(
+        input: LogicalPlan,
+        function: Arc<dyn BatchFunction>,
+        schema: &SchemaRef,
+        cut: Cut,
+    ) -> Result<Self> {
+        let schema = Arc::new(DFSchema::try_from(Arc::clone(schema))?);
+        Ok(Self { input, function, schema, cut })
+    }
+}
+
+impl fmt::Debug for Overlap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Overlap").field("function", &self.function.name()).finish_non_exhaustive()
+    }
+}
+
+// Two nodes are the same when they call the same function object on the same input.
+impl PartialEq for Overlap {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.function, &other.function)
+            && self.input == other.input
+            && self.schema == other.schema
+            && self.cut == other.cut
+    }
+}
+
+impl Eq for Overlap {}
+
+impl PartialOrd for Overlap {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        (self == other).then_some(Ordering::Equal)
+    }
+}
+
+impl Hash for Overlap {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.function).cast::<()>().hash(state);
+        self.input.hash(state);
+        self.cut.hash(state);
+    }
+}
+
+impl UserDefinedLogicalNodeCore for Overlap {
+    fn name(&self) -> &'static str {
+        "Overlap"
+    }
+
+    fn inputs(&self) -> Vec<&LogicalPlan> {
+        vec![&self.input]
+    }
+
+    fn schema(&self) -> &DFSchemaRef {
+        &self.schema
+    }
+
+    fn expressions(&self) -> Vec<Expr> {
+        Vec::new()
+    }
+
+    fn prevent_predicate_push_down_columns(&self) -> HashSet<String> {
+        // The function sees the rows around each row, and may change any column.
+        self.schema.fields().iter().map(|field| field.name().clone()).collect()
+    }
+
+    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Overlap: {}, on={}", self.function.name(), self.cut.on)
+    }
+
+    fn with_exprs_and_inputs(&self, _exprs: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
+        match (inputs.pop(), inputs.is_empty()) {
+            (Some(input), true) => Ok(Self { input, ..self.clone() }),
+            _ => plan_err!("Overlap has one input"),
+        }
+    }
+
+    fn necessary_children_exprs(&self, _output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
+        // The function sees every column of its input, whatever of its output is used.
+        Some(vec![(0..self.input.schema().fields().len()).collect()])
+    }
+}
+
+/// Plans [`Overlap`] nodes.
+pub(crate) struct Planner;
+
+#[async_trait]
+impl ExtensionPlanner for Planner {
+    async fn plan_extension(
+        &self,
+        _planner: &dyn PhysicalPlanner,
+        node: &dyn UserDefinedLogicalNode,
+        _logical_inputs: &[&LogicalPlan],
+        physical_inputs: &[Arc<dyn ExecutionPlan>],
+        _session_state: &dyn Session,
+        _context: &PhysicalPlanningContext,
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let (Some(node), [input]) = (node.as_any().downcast_ref::<Overlap>(), physical_inputs) else {
+            return Ok(None);
+        };
+        let on = input.schema().index_of(&node.cut.on)?;
+        let schema = Arc::clone(node.schema.inner());
+        let exec = OverlapExec::try_new(Arc::clone(input), Arc::clone(&node.function), schema, node.cut.clone(), on)?;
+        Ok(Some(Arc::new(exec)))
+    }
+}
+
+/// The operator.
+pub struct OverlapExec {
+    input: Arc<dyn ExecutionPlan>,
+    function: Arc<dyn BatchFunction>,
+    cut: Cut,
+    on: usize,
+    order: LexOrdering,
+    properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+impl OverlapExec {
+    fn try_new(
+        input: Arc<dyn ExecutionPlan>,
+        function: Arc<dyn BatchFunction>,
+        schema: SchemaRef,
+        cut: Cut,
+        on: usize,
+    ) -> Result<Self> {
+        let key = Arc::new(PhysicalColumn::new(input.schema().field(on).name(), on));
+        let key = PhysicalSortExpr::new(key, SortOptions { descending: false, nulls_first: false });
+        let order = LexOrdering::new([key]).ok_or_else(|| DataFusionError::Internal("an order has a key".into()))?;
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(schema),
+            Partitioning::UnknownPartitioning(1),
+            EmissionType::Incremental,
+            input.properties().boundedness,
+        );
+        let (properties, metrics) = (Arc::new(properties), ExecutionPlanMetricsSet::new());
+        Ok(Self { input, function, cut, on, order, properties, metrics })
+    }
+}
+
+impl fmt::Debug for OverlapExec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OverlapExec").field("function", &self.function.name()).finish_non_exhaustive()
+    }
+}
+
+impl DisplayAs for OverlapExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Cut { on, before, after, run } = &self.cut;
+        let name = self.function.name();
+        write!(f, "OverlapExec: {name}, on={on}, before={before}, after={after}, batch_size={run}")
+    }
+}
+
+impl ExecutionPlan for OverlapExec {
+    fn name(&self) -> &'static str {
+        "OverlapExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn input_distribution_requirements(&self) -> InputDistributionRequirements {
+        InputDistributionRequirements::new(vec![Distribution::SinglePartition])
+    }
+
+    fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
+        vec![Some(OrderingRequirements::from(self.order.clone()))]
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        // Rows come in order, but the function may make any of them: no order is promised.
+        vec![false]
+    }
+
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false]
+    }
+
+    super::without_expressions!();
+
+    fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        match (children.pop(), children.is_empty()) {
+            (Some(input), true) => {
+                let function = Arc::clone(&self.function);
+                Ok(Arc::new(Self::try_new(input, function, self.schema(), self.cut.clone(), self.on)?))
+            }
+            _ => plan_err!("OverlapExec has one input"),
+        }
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let input = self.input.execute(partition, Arc::clone(&context))?;
+        let reservation = MemoryConsumer::new("OverlapExec").register(context.memory_pool());
+        let call = Call {
+            function: Arc::clone(&self.function),
+            schema: self.schema(),
+            memory: Arc::new(reservation.new_empty()),
+            baseline: BaselineMetrics::new(&self.metrics, partition),
+        };
+        let rows = Rows::new(input, self.on, self.cut.clone(), reservation);
+        let runs = stream::try_unfold(rows, |mut rows| async move { Ok(rows.next().await?.map(|run| (run, rows))) });
+        let call = Arc::new(call);
+        let outputs = runs.map_ok(move |run| Arc::clone(&call).of(run));
+        let outputs = outputs.try_buffered(context.session_config().target_partitions());
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), outputs)))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
+    fn cardinality_effect(&self) -> CardinalityEffect {
+        CardinalityEffect::Equal
+    }
+}
+
+/// What all calls share.
+struct Call {
+    function: Arc<dyn BatchFunction>,
+    schema: SchemaRef,
+    memory: Arc<MemoryReservation>,
+    baseline: BaselineMetrics,
+}
+
+impl Call {
+    /// What the function makes of the run, without what it made of the margins.
+    async fn of(self: Arc<Self>, run: Run) -> Result<arrow::record_batch::RecordBatch> {
+        let memory = self.memory.new_empty();
+        memory.try_grow(run.batch.get_array_memory_size())?;
+        let (given, at) = (run.batch.num_rows(), run.at);
+        let output = call_blocking(&self.function, run.batch, at).await.map_err(to_datafusion)?;
+        if output.num_rows() != given {
+            let (name, rows) = (self.function.name(), output.num_rows());
+            let message =
+                format!("the function {name:?} of map_overlap was given {given} rows and returned {rows} ({at})");
+            return Err(to_datafusion(
+                Error::new(ErrorKind::InvalidInput, message)
+                    .with_hint("it returns a row for each row it is given, the margins' too: those are cut off"),
+            ));
+        }
+        let output = output.slice(run.skipped, run.kept);
+        let output = conform(output, &self.schema, self.function.name(), at).map_err(to_datafusion)?;
+        self.baseline.record_output(output.num_rows());
+        Ok(output)
+    }
+}

@@ -1,0 +1,263 @@
+"""Iteration: the rows of a dataset as they come, once or epoch by epoch, for one trainer or for several."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sheaf import _sheaf
+from sheaf._feed import tensors
+from sheaf._feed.position import Position, resumed
+from sheaf._feed.source import EachEpoch, Local
+from sheaf._formats import BatchFormat
+from sheaf.dataset.data_iterator import DataIterator
+from sheaf.dataset.plan import Plan
+from sheaf.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+    import torch
+
+
+class Iteration(Plan):
+    """The methods of a ``Dataset`` that give its rows to a program, and to trainers."""
+
+    def iter_batches(
+        self,
+        batch_size: int | None = None,
+        batch_format: BatchFormat = "pyarrow",
+        *,
+        prefetch_batches: int = 1,
+        drop_last: bool = False,
+        local_shuffle_buffer_size: int | None = None,
+        local_shuffle_seed: int | None = None,
+    ) -> Iterator[Any]:
+        """The rows in batches, in order, as they come: the engine runs only a little ahead.
+
+        Args:
+            batch_size: Rows of each batch but the last; by default what the engine makes.
+            batch_format: As for ``map_batches``.
+            prefetch_batches: Batches that are made ahead.
+            drop_last: Whether a last batch with fewer rows is left out.
+            local_shuffle_buffer_size: Rows within which the order is by chance; see ``iterator``.
+            local_shuffle_seed: For the same order again.
+
+        >>> import sheaf as sf
+        >>> [batch.num_rows for batch in sf.range(5).iter_batches(batch_size=2)]
+        [2, 2, 1]
+        """
+        feed = self.iterator(seed=local_shuffle_seed, local_shuffle_buffer_size=local_shuffle_buffer_size)
+        return feed.iter_batches(batch_size, batch_format, prefetch_batches=prefetch_batches, drop_last=drop_last)
+
+    def iter_rows(self) -> Iterator[dict[str, Any]]:
+        """The rows as dicts, in order, as they come.
+
+        >>> import sheaf as sf
+        >>> list(sf.range(2).iter_rows())
+        [{'id': 0}, {'id': 1}]
+        """
+        return self.iterator().iter_rows()
+
+    def iter_torch_batches(
+        self,
+        batch_size: int | None = 256,
+        *,
+        dtypes: torch.dtype | Mapping[str, torch.dtype] | None = None,
+        device: torch.device | str | None = None,
+        collate_fn: Callable[[dict[str, Any]], Any] | None = None,
+        pin_memory: bool = False,
+        prefetch_batches: int = 1,
+        drop_last: bool = False,
+        local_shuffle_buffer_size: int | None = None,
+        local_shuffle_seed: int | None = None,
+    ) -> Iterator[Any]:
+        """The rows in batches of PyTorch; the arguments are those of ``DataIterator.iter_torch_batches``.
+
+        >>> import sheaf as sf
+        >>> for batch in sf.range(2).iter_torch_batches():  # doctest: +SKIP
+        ...     print(batch)
+        {'id': tensor([0, 1])}
+        """
+        return self.iterator(
+            seed=local_shuffle_seed, local_shuffle_buffer_size=local_shuffle_buffer_size
+        ).iter_torch_batches(
+            batch_size,
+            dtypes=dtypes,
+            device=device,
+            collate_fn=collate_fn,
+            pin_memory=pin_memory,
+            prefetch_batches=prefetch_batches,
+            drop_last=drop_last,
+        )
+
+    def iter_jax_batches(
+        self,
+        batch_size: int | None = 256,
+        *,
+        dtypes: Any = None,
+        device: Any = None,
+        prefetch_batches: int = 1,
+        drop_last: bool = False,
+        local_shuffle_buffer_size: int | None = None,
+        local_shuffle_seed: int | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """The rows in batches of JAX; the arguments are those of ``DataIterator.iter_jax_batches``.
+
+        >>> import sheaf as sf
+        >>> for batch in sf.range(2).iter_jax_batches():  # doctest: +SKIP
+        ...     print(batch)
+        {'id': Array([0, 1], dtype=int32)}
+        """
+        return self.iterator(
+            seed=local_shuffle_seed, local_shuffle_buffer_size=local_shuffle_buffer_size
+        ).iter_jax_batches(
+            batch_size, dtypes=dtypes, device=device, prefetch_batches=prefetch_batches, drop_last=drop_last
+        )
+
+    def to_torch(
+        self,
+        batch_size: int | None = None,
+        *,
+        dtypes: torch.dtype | Mapping[str, torch.dtype] | None = None,
+        collate_fn: Callable[[dict[str, Any]], Any] | None = None,
+        prefetch_batches: int = 1,
+        drop_last: bool = False,
+        local_shuffle_buffer_size: int | None = None,
+        local_shuffle_seed: int | None = None,
+    ) -> torch.utils.data.IterableDataset[Any]:
+        """A ``torch.utils.data.IterableDataset``; the arguments are those of ``DataIterator.to_torch``.
+
+        >>> import sheaf as sf
+        >>> [int(row["id"]) for row in sf.range(2).to_torch()]  # doctest: +SKIP
+        [0, 1]
+        """
+        return self.iterator(seed=local_shuffle_seed, local_shuffle_buffer_size=local_shuffle_buffer_size).to_torch(
+            batch_size, dtypes=dtypes, collate_fn=collate_fn, prefetch_batches=prefetch_batches, drop_last=drop_last
+        )
+
+    def to_tf(
+        self,
+        feature_columns: tensors.Columns | None = None,
+        label_columns: tensors.Columns | None = None,
+        *,
+        batch_size: int | None = 256,
+        prefetch_batches: int = 1,
+        drop_last: bool = False,
+        local_shuffle_buffer_size: int | None = None,
+        local_shuffle_seed: int | None = None,
+    ) -> tf.data.Dataset:
+        """A ``tf.data.Dataset`` of batches; the arguments are those of ``DataIterator.to_tf``.
+
+        >>> import sheaf as sf
+        >>> for features in sf.range(2).to_tf("id"):  # doctest: +SKIP
+        ...     print(features.numpy())
+        [0 1]
+        """
+        return self.iterator(seed=local_shuffle_seed, local_shuffle_buffer_size=local_shuffle_buffer_size).to_tf(
+            feature_columns,
+            label_columns,
+            batch_size=batch_size,
+            prefetch_batches=prefetch_batches,
+            drop_last=drop_last,
+        )
+
+    def iterator(
+        self,
+        *,
+        seed: int | None = None,
+        local_shuffle_buffer_size: int | None = None,
+        each_epoch: EachEpoch | None = None,
+    ) -> DataIterator:
+        """The dataset epoch by epoch, for a trainer: it can be saved at any row, and goes on there.
+
+        Rows come in order, unless ``local_shuffle_buffer_size`` or ``each_epoch`` gives each epoch an order of its own.
+
+        Args:
+            seed: Decides the order of each epoch, as ``seed + epoch``; by default it is drawn. States hold it.
+            local_shuffle_buffer_size: Rows of a window within which the order is by chance. One window is given out
+                while the next is gathered: twice as many rows are in memory. Where windows begin is another place in
+                each epoch.
+            each_epoch: Makes the dataset of an epoch of this one and of ``seed + epoch``: to shuffle all rows, say.
+
+        >>> import sheaf as sf
+        >>> numbers = sf.range(4).iterator(seed=1, local_shuffle_buffer_size=4)
+        >>> sorted(row["id"] for row in numbers.iter_rows())
+        [0, 1, 2, 3]
+        """
+        source, position = self._feed(seed, local_shuffle_buffer_size, each_epoch)
+        return DataIterator(source, position)
+
+    def streaming_split(
+        self,
+        n: int,
+        *,
+        equal: bool = False,
+        block_rows: int = 1024,
+        seed: int | None = None,
+        local_shuffle_buffer_size: int | None = None,
+        each_epoch: EachEpoch | None = None,
+        resume: Sequence[Mapping[str, Any]] | Mapping[str, Any] | None = None,
+        timeout: float = 300,
+        host: str | None = None,
+    ) -> list[DataIterator]:
+        """Iterators for so many trainers, which share the rows of one execution.
+
+        Each may be pickled and used in another process: a task, an actor, a process of ``torch.distributed``. This
+        process runs the plan, and has to live as long as they do. An epoch begins when all trainers have come to it;
+        its rows are dealt in turn, ``block_rows`` to each. Which rows a trainer has depends on their places in the
+        epoch alone, so that all of it can be saved and gone on with, by as many trainers or by others.
+
+        A trainer may be a few blocks ahead of another; then it waits, at most ``timeout`` seconds. Whoever waits for a
+        trainer that is gone, or for too long, has a ``FeedError`` that names it.
+
+        Args:
+            n: How many trainers there are.
+            equal: Whether all get the same number of rows. The last rows, fewer than trainers, are left out; by default
+                none is.
+            block_rows: Rows dealt to a trainer at once. With the trainers' batch size, ``n`` batches together are the
+                next rows of the dataset.
+            seed: As for ``iterator``.
+            local_shuffle_buffer_size: As for ``iterator``; rows are shuffled before they are dealt.
+            each_epoch: As for ``iterator``.
+            resume: States of the trainers that there were, of all of them: see ``DataIterator.load_state_dict``.
+            timeout: Seconds that a trainer waits for another.
+            host: An address of this machine at which trainers of other machines come, who know a key that the pickled
+                iterators hold; rows are not encrypted. By default trainers are processes of this machine.
+
+        >>> import sheaf as sf
+        >>> from concurrent.futures import ThreadPoolExecutor
+        >>> feeds = sf.range(10).streaming_split(2, block_rows=2)
+        >>> with ThreadPoolExecutor() as trainers:
+        ...     list(trainers.map(lambda feed: [row["id"] for row in feed.iter_rows()], feeds))
+        [[0, 1, 4, 5, 8, 9], [2, 3, 6, 7]]
+        """
+        from sheaf._feed.remote import Remote
+        from sheaf._feed.server import Server
+
+        if timeout <= 0:
+            raise InvalidInputError(f"timeout is {timeout}\n  help: it is the seconds that a trainer waits for another")
+        source, first = self._feed(seed, local_shuffle_buffer_size, each_epoch)
+        _sheaf.Deal(n, block_rows, equal)
+        shares = [
+            dataclasses.replace(first, trainers=n, trainer=trainer, block=block_rows, equal=equal)
+            for trainer in range(n)
+        ]
+        if resume is not None:
+            shares = [resumed(share, resume) for share in shares]
+        server = Server(source, timeout, host)
+        return [DataIterator(Remote(server, source.schema()), share) for share in shares]
+
+    def _feed(self, seed: int | None, shuffle_rows: int | None, each_epoch: EachEpoch | None) -> tuple[Local, Position]:
+        if shuffle_rows is not None and shuffle_rows < 1:
+            raise InvalidInputError(
+                f"local_shuffle_buffer_size is {shuffle_rows}\n  help: it is the number of rows of a window"
+            )
+        if seed is not None and not 0 <= seed < 2**63:
+            raise InvalidInputError(f"the seed is {seed}\n  help: it is a number from 0 on, of at most 63 bits")
+        # Not a matter of secrets. JSON keeps such numbers whole everywhere.
+        drawn = random.getrandbits(48) if seed is None else seed
+        plan = _sheaf.fingerprint(self._inner)
+        dataset: Any = self
+        return Local(dataset, each_epoch), Position(plan, drawn, shuffle_rows)
