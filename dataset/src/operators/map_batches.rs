@@ -228,7 +228,7 @@ impl MapBatchesExec {
             input.properties().boundedness,
         );
         let (properties, metrics) = (Arc::new(properties), ExecutionPlanMetricsSet::new());
-        let (inline, running) = (Inline::default(), Slot::default());
+        let (inline, running) = (Inline::of(&function), Slot::default());
         let counts = ExecutionPlanMetricsSet::new();
         Self { input, function, options, dead_letters, properties, inline, running, metrics, counts }
     }
@@ -337,11 +337,11 @@ impl ExecutionPlan for MapBatchesExec {
         let input = rebatch(self.input.execute(partition, context)?, rows);
         let calls = Calls {
             function: Arc::clone(&running.function),
-            partition: Partition::of(&running, &self.running),
+            partition: Some(Partition::of(&running, &self.running)),
             schema: self.schema(),
             next: BatchPosition { partition, batch: 0, row: 0 },
             is_short: false,
-            inline: Arc::clone(&self.inline),
+            inline: self.inline.clone(),
             baseline: BaselineMetrics::new(&self.metrics, partition),
             time: MetricBuilder::new(&self.metrics).subset_time("function_time", partition),
         };

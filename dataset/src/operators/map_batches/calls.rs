@@ -30,19 +30,34 @@ use super::running::Partition;
 /// After a call shorter than this, the next one is made on the engine's own thread.
 const SHORT: Duration = Duration::from_millis(2);
 
-/// The positions of the calls that run on the engine's own threads.
-pub(super) type Inline = Arc<Mutex<Vec<BatchPosition>>>;
+/// The calls of a function that run on the engine's own threads, by their positions.
+#[derive(Clone)]
+pub(crate) struct Inline {
+    function: Arc<dyn BatchFunction>,
+    running: Arc<Mutex<Vec<BatchPosition>>>,
+}
+
+impl Inline {
+    pub(crate) fn of(function: &Arc<dyn BatchFunction>) -> Self {
+        Self { function: Arc::clone(function), running: Arc::default() }
+    }
+
+    /// Tells the function that nobody waits for these calls. The others are told when their stream is dropped; these
+    /// keep it from being dropped.
+    pub(crate) fn abandon(&self) {
+        for at in self.running.lock().iter() {
+            self.function.abandoned(*at);
+        }
+    }
+}
 
 /// The results of a call that are still to come.
 type Rest = Box<dyn Iterator<Item = sheaf_core::Result<RecordBatch>> + Send>;
 
-/// Tells the functions in a plan that nobody waits for the calls which run on the engine's own threads. The others
-/// are told when their stream is dropped; these keep it from being dropped.
+/// Tells the functions in a plan that nobody waits for the calls which run on the engine's own threads.
 pub(crate) fn abandon(plan: &Arc<dyn ExecutionPlan>) {
     if let Some(exec) = plan.downcast_ref::<MapBatchesExec>() {
-        for at in exec.inline.lock().iter() {
-            exec.function.abandoned(*at);
-        }
+        exec.inline.abandon();
     }
     plan.children().into_iter().for_each(abandon);
 }
@@ -178,21 +193,22 @@ impl Drop for Waiting {
 }
 
 /// The calls of one partition.
-pub(super) struct Calls {
-    pub(super) function: Arc<dyn BatchFunction>,
-    pub(super) schema: SchemaRef,
-    pub(super) next: BatchPosition,
+pub(crate) struct Calls {
+    pub(crate) function: Arc<dyn BatchFunction>,
+    pub(crate) schema: SchemaRef,
+    pub(crate) next: BatchPosition,
     /// Whether the last call was short.
-    pub(super) is_short: bool,
-    pub(super) inline: Inline,
-    pub(super) baseline: BaselineMetrics,
-    pub(super) time: Time,
-    pub(super) partition: Partition,
+    pub(crate) is_short: bool,
+    pub(crate) inline: Inline,
+    pub(crate) baseline: BaselineMetrics,
+    pub(crate) time: Time,
+    /// The part in a run that it has to tell of its end, where there is one.
+    pub(crate) partition: Option<Partition>,
 }
 
 impl Calls {
     /// The function over each batch.
-    pub(super) fn over(self, input: SendableRecordBatchStream) -> SendableRecordBatchStream {
+    pub(crate) fn over(self, input: SendableRecordBatchStream) -> SendableRecordBatchStream {
         let schema = Arc::clone(&self.schema);
         let output = match self.function.elsewhere() {
             None => self.here(input).boxed(),
@@ -312,9 +328,9 @@ impl Calls {
     ) -> sheaf_core::Result<Step> {
         let start = Instant::now();
         let (output, rest) = if self.is_short {
-            self.inline.lock().push(at);
+            self.inline.running.lock().push(at);
             let done = work();
-            self.inline.lock().retain(|running| *running != at);
+            self.inline.running.lock().retain(|running| *running != at);
             done
         } else {
             let mut waiting = Waiting::of(&self.function, at);
@@ -339,7 +355,10 @@ impl Calls {
 
     async fn end(&mut self) -> Result<()> {
         self.baseline.done();
-        self.partition.complete().await.map_err(to_datafusion)
+        match &self.partition {
+            Some(partition) => partition.complete().await.map_err(to_datafusion),
+            None => Ok(()),
+        }
     }
 }
 
