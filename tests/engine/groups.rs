@@ -6,7 +6,7 @@ use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, Int64Array};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, UInt64Type};
 use arrow::record_batch::RecordBatch;
 use sheaf::dataset::aggregates::{GroupStates, UserAggregate};
-use sheaf::dataset::{BatchFunction, BatchPosition, GroupCalls};
+use sheaf::dataset::{BatchFunction, BatchPosition, GroupCalls, Outputs};
 use sheaf::expr::{col, functions_aggregate::expr_fn as f, lit};
 use sheaf::{Dataset, ErrorKind, Options, Result, Session};
 
@@ -41,10 +41,10 @@ impl BatchFunction for Sizes {
         "sizes"
     }
 
-    fn call(&self, batch: RecordBatch, _at: BatchPosition) -> Result<RecordBatch> {
+    fn call(&self, batch: RecordBatch, _at: BatchPosition) -> Outputs {
         let keys = batch.column_by_name("k").unwrap().slice(0, 1);
         let rows = Arc::new(Int64Array::from(vec![batch.num_rows() as i64])) as ArrayRef;
-        Ok(RecordBatch::try_new(Self::schema(), vec![keys, rows]).unwrap())
+        Outputs::one(Ok(RecordBatch::try_new(Self::schema(), vec![keys, rows]).unwrap()))
     }
 }
 

@@ -5,8 +5,8 @@ mod clouds;
 mod counts;
 mod dynamic_filters;
 mod functions;
-mod jobs;
 mod groups;
+mod jobs;
 mod memory;
 mod persist;
 #[cfg(feature = "polars")]

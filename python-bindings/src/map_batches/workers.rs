@@ -38,8 +38,10 @@ pub(crate) struct PoolArgs {
     stall: f64,
 }
 
-/// Calls that wait in a worker behind those that it runs: one is enough to hide the way there.
+/// Calls that wait in a worker behind those that it runs: one is enough to hide the way there, unless they are quick.
 const AHEAD: usize = 1;
+/// The same of quick calls: the way there and back takes as long as several of them.
+const AHEAD_OF_QUICK: usize = 4;
 
 /// The function; each run has a [`PoolRun`].
 pub(super) struct PoolFunction {
@@ -58,6 +60,7 @@ impl PoolFunction {
             max_workers: args.max_workers,
             concurrency: args.concurrency,
             ahead: AHEAD,
+            ahead_of_quick: AHEAD_OF_QUICK,
             timeout_millis: args.timeout.map(millis),
             memory: args.memory,
             stall_millis: millis(args.stall),
@@ -89,8 +92,8 @@ impl BatchFunction for PoolFunction {
         if run.is_look {
             (options.min_workers, options.max_workers) = (1, 1);
         }
-        // Enough for every worker to have one call and for one to be on its way, whichever partition has rows.
-        let at_once = options.max_workers * options.concurrency + 1;
+        // Enough for every worker to have calls and for some to be on their way, whichever partition has rows.
+        let at_once = options.max_workers * options.concurrency + AHEAD_OF_QUICK;
         let (tell, told) = mpsc::channel();
         let open = Python::attach(|py| self.open.clone_ref(py));
         let driver = Driver::new(self.name.clone(), open, options, run.counts, tell.clone());

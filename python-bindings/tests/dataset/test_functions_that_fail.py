@@ -190,3 +190,28 @@ def test_workers_that_die_at_random_lose_no_row() -> None:
 
     mapped = run(dies, rows=4_000, batch_size=100, max_retries=50)
     assert mapped.to_pydict()["id"] == list(range(4_000))
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_rows_that_fail_in_all_ways_match_a_loop(seed: int, tmp_path: Path) -> None:
+    random = np.random.default_rng(seed)
+    ways = dict(zip(random.choice(120, 4, replace=False).tolist(), ["raise", "crash", "hang", "exit"], strict=True))
+
+    def fails(columns: Columns) -> Columns:
+        for row in columns["id"].tolist():
+            match ways.get(row):
+                case "raise":
+                    raise ValueError(f"row {row}")
+                case "crash":
+                    ctypes.string_at(0)
+                case "hang":
+                    time.sleep(600)
+                case "exit":
+                    os._exit(1)
+        return columns
+
+    mapped = run(fails, rows=120, batch_size=20, timeout=1.5, max_retries=0, dead_letter=tmp_path / "dead")
+    assert mapped.to_pydict()["id"] == [row for row in range(120) if row not in ways]
+    letters = sf.read_parquet(str(tmp_path / "dead")).sort("id").to_arrow()
+    assert letters["id"].to_pylist() == sorted(ways), "each once"
+    assert letters["_row"].to_pylist() == sorted(ways)

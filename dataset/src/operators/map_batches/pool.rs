@@ -15,6 +15,8 @@ use sheaf_core::env::Moment;
 const IDLE_MILLIS: u64 = 10_000;
 /// Workers that are not ready after this are told of. Users are promised to hear within five seconds.
 const UNREADY_MILLIS: u64 = 3_500;
+/// A call that takes less is quick.
+const QUICK_MILLIS: u64 = 10;
 /// As often in a row may a worker end before it is ready, until the function is taken for one that cannot start.
 const MOST_FAILED_STARTS: u32 = 3;
 
@@ -37,6 +39,8 @@ pub struct PoolOptions {
     pub concurrency: usize,
     /// Calls that wait in a worker behind those that run, so that it does not wait for its next one.
     pub ahead: usize,
+    /// The same while calls are quick: then more are on their way, and none waits long for another worker's end.
+    pub ahead_of_quick: usize,
     /// How long a call may run.
     pub timeout_millis: Option<u64>,
     /// Bytes that a worker may have.
@@ -118,6 +122,8 @@ pub struct Pool {
     next_worker: u64,
     failed_starts: u32,
     is_broken: bool,
+    /// Whether the call that ended last was quick.
+    is_quick: bool,
     /// When a call last ended or began to run where none did.
     progress: Moment,
     is_stall_told: bool,
@@ -134,6 +140,7 @@ impl Pool {
             next_worker: 0,
             failed_starts: 0,
             is_broken: false,
+            is_quick: false,
             progress: Moment(0),
             is_stall_told: false,
         }
@@ -181,7 +188,8 @@ impl Pool {
     fn returned(&mut self, now: Moment, id: WorkerId, call: CallId, actions: &mut Vec<Action>) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         let Some(place) = worker.calls.iter().position(|(its, _)| *its == call) else { return };
-        worker.calls.remove(place);
+        let since = worker.calls.remove(place).and_then(|(_, since)| since);
+        self.is_quick = since.is_some_and(|since| now.since(since) < QUICK_MILLIS);
         worker.idle = now;
         worker.run(now, self.options.concurrency);
         (self.progress, self.is_stall_told) = (now, false);
@@ -304,7 +312,8 @@ impl Pool {
 
     /// Calls go, in their order, to the workers that have the fewest.
     fn hand_out(&mut self, now: Moment, actions: &mut Vec<Action>) {
-        let most = self.options.concurrency + self.options.ahead;
+        let ahead = if self.is_quick { self.options.ahead_of_quick } else { self.options.ahead };
+        let most = self.options.concurrency + ahead;
         while !self.waiting.is_empty() {
             let free = self.workers.iter_mut().filter(|(_, worker)| worker.is_ready && worker.calls.len() < most);
             let Some((id, worker)) = free.min_by_key(|(_, worker)| worker.calls.len()) else { return };

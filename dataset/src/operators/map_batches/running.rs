@@ -32,7 +32,7 @@ impl Running {
 }
 
 /// The part that one partition has in the run.
-pub(super) struct Partition {
+pub(crate) struct Partition {
     run: Arc<Running>,
     slot: Slot,
 }

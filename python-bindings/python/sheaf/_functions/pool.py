@@ -78,7 +78,7 @@ class Workers:
     def make(self, number: int, call: int, batch: Any) -> None:
         """Let a worker make a call."""
         self._check()
-        ref = self._actors[number].call.remote(batch)
+        ref = self._actors[number].call.remote(worker.packed(batch))
         # With its reference: what the answer refers to is there for as long as that.
         self._client.when_ready(ref, lambda value: self._ear.answered(number, call, (ref, value)))
 
@@ -92,11 +92,9 @@ class Workers:
         except Exception as error:
             # Not of the function: what it made could not be sent, say.
             return RAISED, (False, type(error).__name__, str(error), str(error), error)
-        if kind == PUT:
-            return MADE, sheaf.get(told)
         if kind == RAISED:
             return RAISED, (*told[:-1], told[-1] and pickle.loads(told[-1]))
-        return kind, told
+        return MADE, worker.tables_of(sheaf.get(told) if kind == PUT else told)
 
     def stop(self, number: int) -> None:
         """End a worker, whatever it does."""

@@ -25,6 +25,9 @@ STACK_SIGNAL = signal.SIGUSR2
 MADE, PUT, RAISED = "made", "put", "raised"
 """What a call ends with: tables, references to them, or what is told of an exception."""
 
+# Data up to here goes as one text of bytes: to pickle it as arrays takes longer than to copy it.
+_SMALL_BYTES = 32 * 1024
+
 # Frames in these folders are not the user's.
 _OWN_FRAMES = tuple(str(Path(sheaf.__file__).parent / name) for name in ("_functions", "_runtime", "_formats.py"))
 
@@ -50,14 +53,14 @@ class Worker:
         """Where it is, now that it is there."""
         return Place(process.client().node_id, os.getpid(), self._stack)
 
-    def call(self, batch: pa.RecordBatch) -> tuple[str, Any]:
+    def call(self, sent: Any) -> tuple[str, Any]:
         """What the function makes of a batch, or what there is to tell of its failure."""
         try:
-            made = self._call(batch)
+            made = self._call(batch_of(sent))
             if isinstance(made, Iterator):
                 # Each leaves this process as soon as it is there.
-                return PUT, [sheaf.put(table(each)) for each in made]
-            return MADE, [table(made)]
+                return PUT, [sheaf.put(packed(each)) for each in made]
+            return MADE, [packed(made)]
         except Exception as error:
             return self._raised(error)
 
@@ -75,14 +78,36 @@ class Worker:
 class AsyncWorker(Worker):
     """The same for coroutine functions, of which some run at once."""
 
-    async def call(self, batch: pa.RecordBatch) -> tuple[str, Any]:  # type: ignore[override]
+    async def call(self, sent: Any) -> tuple[str, Any]:  # type: ignore[override]
         """What the function makes of a batch, or what there is to tell of its failure."""
         try:
-            return MADE, [table(each) for each in await self._call(batch)]
+            return MADE, [packed(each) for each in await self._call(batch_of(sent))]
         except Exception as error:
             return self._raised(error)
 
 
-def table(made: Any) -> Any:
-    """Something with the Arrow C interface as what is sent without a copy."""
-    return made if isinstance(made, pa.RecordBatch | pa.Table) else pa.table(made)
+def packed(made: Any) -> Any:
+    """Something with the Arrow C interface as it is sent: small data as an Arrow stream, other data without a copy.
+
+    >>> import pyarrow as pa
+    >>> from sheaf._functions import worker
+    >>> worker.batch_of(worker.packed(pa.record_batch({"a": [1]}))).to_pydict()
+    {'a': [1]}
+    """
+    table = made if isinstance(made, pa.RecordBatch | pa.Table) else pa.table(made)
+    if table.nbytes > _SMALL_BYTES:
+        return table
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write(table)
+    return sink.getvalue().to_pybytes()
+
+
+def batch_of(sent: Any) -> pa.RecordBatch:
+    """The one batch that was sent."""
+    return pa.ipc.open_stream(sent).read_next_batch() if isinstance(sent, bytes) else sent
+
+
+def tables_of(sent: list[Any]) -> list[Any]:
+    """The results that were sent."""
+    return [pa.ipc.open_stream(each).read_all() if isinstance(each, bytes) else each for each in sent]

@@ -12,6 +12,7 @@ fn options() -> PoolOptions {
         max_workers: 2,
         concurrency: 1,
         ahead: 1,
+        ahead_of_quick: 1,
         timeout_millis: None,
         memory: None,
         stall_millis: 60_000,
@@ -97,6 +98,7 @@ fn simulate(seed: u64) -> (Vec<CallId>, Vec<(CallId, Loss)>) {
         max_workers: min_workers + random.below(3) as usize,
         concurrency: random.below(3) as usize + 1,
         ahead: random.below(2) as usize,
+        ahead_of_quick: random.below(4) as usize,
         timeout_millis: (random.below(2) == 0).then_some(500),
         memory: (random.below(2) == 0).then_some(100),
         stall_millis: 2_000,
@@ -129,7 +131,8 @@ fn simulate(seed: u64) -> (Vec<CallId>, Vec<(CallId, Loss)>) {
         }
     }
     assert!(world.most_workers <= options.max_workers, "seed {seed}");
-    assert!(world.most_calls <= options.concurrency + options.ahead, "seed {seed}");
+    let ahead = options.ahead.max(options.ahead_of_quick);
+    assert!(world.most_calls <= options.concurrency + ahead, "seed {seed}");
     let ended: BTreeSet<_> = world.delivered.iter().chain(world.failed.iter().map(|(call, _)| call)).collect();
     assert_eq!(ended.len(), calls as usize, "seed {seed}: each call ends once");
     assert!(options.timeout_millis.is_some() || !world.failed.iter().any(|(_, loss)| *loss == Loss::TimedOut));
@@ -218,6 +221,19 @@ fn what_cannot_start_is_told_and_what_dies_at_its_start_ends_the_pool() {
     let broken = pool.step(Moment(1), Event::Ended(WorkerId(2)));
     assert_eq!(broken, [Action::Break(WorkerId(2)), Action::Stop(WorkerId(2))]);
     assert_eq!(pool.step(Moment(2), Event::Tick), []);
+}
+
+#[test]
+fn more_calls_go_ahead_while_they_are_quick() {
+    let mut pool = Pool::new(PoolOptions { min_workers: 1, max_workers: 1, ahead_of_quick: 3, ..options() });
+    pool.step(Moment(0), Event::Tick);
+    pool.step(Moment(0), Event::Ready(WorkerId(0)));
+    let made = |actions: &[Action]| actions.iter().filter(|action| matches!(action, Action::Make(..))).count();
+    let called: usize = (0..9).map(|call| made(&pool.step(Moment(0), Event::Called(CallId(call))))).sum();
+    assert_eq!(called, 2, "one that runs, and one ahead");
+    assert_eq!(made(&pool.step(Moment(QUICK_MILLIS - 1), Event::Returned(WorkerId(0), CallId(0)))), 3);
+    let slow = Moment(3 * QUICK_MILLIS);
+    assert_eq!(made(&pool.step(slow, Event::Returned(WorkerId(0), CallId(1)))), 0, "four were made, and are enough");
 }
 
 #[test]
