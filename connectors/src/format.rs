@@ -20,6 +20,10 @@ pub enum Format {
     Ipc,
     /// Lines of text, in one column `text`.
     Text,
+    /// Whole files, each a row of one column `bytes`.
+    Binary,
+    /// Arrays of NumPy's, in one column `data`.
+    Numpy,
 }
 
 impl Format {
@@ -32,6 +36,8 @@ impl Format {
             Self::Json(_) => "json",
             Self::Ipc => "ipc",
             Self::Text => "text",
+            Self::Binary => "binary",
+            Self::Numpy => "numpy",
         }
     }
 
@@ -58,6 +64,7 @@ impl Format {
             "json" | "jsonl" | "ndjson" => Some(Self::Json(JsonOptions::default())),
             "arrow" | "feather" | "ipc" | "arrows" => Some(Self::Ipc),
             "txt" | "log" | "text" => Some(Self::Text),
+            "npy" => Some(Self::Numpy),
             _ => None,
         }
     }

@@ -1,12 +1,14 @@
 //! Reading files: the arguments of `read_parquet` and its like, as the engine's options.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use pyo3_arrow::PySchema;
 use sheaf::connectors::format::{CsvOptions, Format, JsonOptions};
-use sheaf::connectors::read::ReadOptions;
-use sheaf::{Error, Result};
+use sheaf::connectors::read::{FileFilter, ReadOptions};
+use sheaf::{Error, ErrorKind, Result};
 
 /// The arguments, by name, of a dict that `sheaf.session` fills.
 #[derive(FromPyObject)]
@@ -22,6 +24,9 @@ pub(crate) struct ReadArgs {
     compression: Option<String>,
     csv: Option<CsvArgs>,
     infer_rows: Option<usize>,
+    file_extensions: Vec<String>,
+    partition_filter: Option<Py<PyAny>>,
+    ignore_missing_paths: bool,
 }
 
 /// The dialect and inference of CSV.
@@ -49,6 +54,8 @@ impl ReadArgs {
             "parquet" => Format::Parquet,
             "ipc" => Format::Ipc,
             "text" => Format::Text,
+            "binary" => Format::Binary,
+            "numpy" => Format::Numpy,
             "json" => Format::Json(JsonOptions { infer_rows }),
             "csv" => Format::Csv(self.csv.map_or_else(|| Ok(CsvOptions::default()), |csv| csv.options(infer_rows))?),
             other => return Err(Error::internal(format!("there is no format {other:?}"))),
@@ -62,6 +69,29 @@ impl ReadArgs {
             ignore_errors: self.ignore_errors,
             storage_options: self.storage_options,
             compression: self.compression.map(|name| name.parse()).transpose()?,
+            file_extensions: self.file_extensions,
+            partition_filter: self.partition_filter.map(|call| Arc::new(PyFileFilter(call)) as _),
+            ignore_missing_paths: self.ignore_missing_paths,
+        })
+    }
+}
+
+/// A callable that chooses files by path, and by a dict of what the names of their folders say.
+#[derive(Debug)]
+struct PyFileFilter(Py<PyAny>);
+
+impl FileFilter for PyFileFilter {
+    fn keeps(&self, path: &str, folders: &[(String, Option<String>)]) -> Result<bool> {
+        let call = |py: Python<'_>| {
+            let values = PyDict::new(py);
+            for (key, value) in folders {
+                values.set_item(key, value)?;
+            }
+            self.0.bind(py).call1((path, values))?.is_truthy()
+        };
+        Python::attach(call).map_err(|raised| {
+            Error::new(ErrorKind::UserFunction, format!("partition_filter raised {raised} ({path})"))
+                .with_source(raised)
         })
     }
 }

@@ -147,7 +147,10 @@ fn write_format(format: Format) -> Result<WriteFormat> {
         }
         Format::Json(_) => WriteFormat::Json(JsonWriteOptions::default()),
         Format::Ipc => WriteFormat::Ipc(IpcWriteOptions::default()),
-        Format::Text => return Err(Error::invalid("text files cannot be written").with_hint("write CSV or JSON")),
+        Format::Text | Format::Binary | Format::Numpy => {
+            let name = format.name();
+            return Err(Error::invalid(format!("{name} files cannot be written")).with_hint("write CSV or JSON"));
+        }
     })
 }
 

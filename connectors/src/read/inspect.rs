@@ -14,7 +14,7 @@ use super::csv::{self, Dialect};
 use super::guard::name_file;
 use super::listing::Listed;
 use super::scan::Layout;
-use super::{ipc, json, text};
+use super::{binary, ipc, json, numpy, text};
 use crate::error::from_datafusion;
 use crate::format::{Compression, Format};
 
@@ -33,6 +33,8 @@ pub(crate) enum Reader {
     Json(crate::format::JsonOptions),
     Ipc,
     Text,
+    Binary,
+    Numpy,
 }
 
 impl Reader {
@@ -43,6 +45,8 @@ impl Reader {
             Format::Json(options) => Self::Json(options),
             Format::Ipc => Self::Ipc,
             Format::Text => Self::Text,
+            Format::Binary => Self::Binary,
+            Format::Numpy => Self::Numpy,
         })
     }
 
@@ -99,6 +103,8 @@ impl Reader {
                 Inspected { schema, layout: Some(Layout { columns: None, splits }) }
             }
             Self::Text => plain(text::schema()),
+            Self::Binary => plain(binary::schema()),
+            Self::Numpy => plain(numpy::infer(&input).await?),
         })
     }
 }

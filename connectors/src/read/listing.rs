@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 
 use chrono::DateTime;
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
@@ -11,12 +12,13 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use sheaf_core::{Error, ErrorKind, Result};
 use std::sync::Arc;
 
+use super::ReadOptions;
 use super::hive::{self, Pair};
 use crate::error::from_store;
 use crate::format::Format;
 use crate::location::{Location, Scheme};
 use crate::manifest::{self, ManifestFile};
-use crate::stores::{Resolved, StorageOptions, Stores};
+use crate::stores::{Resolved, Stores};
 
 /// Locations looked up at once: enough to hide the latency of a store, few enough to be welcome there.
 pub(crate) const LOOKUPS: usize = 32;
@@ -48,21 +50,51 @@ pub(crate) enum Hive {
 pub(crate) async fn list(
     stores: &Stores,
     locations: &[Location],
-    options: &StorageOptions,
+    options: &ReadOptions,
     format: Option<&Format>,
     hive: Hive,
 ) -> Result<Vec<Listed>> {
+    let ignore_missing = options.ignore_missing_paths;
     let one = |location: &Location| {
-        let resolved = stores.resolve(location, options);
+        let resolved = stores.resolve(location, &options.storage_options);
         let location = location.clone();
-        async move { list_location(&location, &resolved?, format, hive).await }
+        async move {
+            match list_location(&location, &resolved?, format, hive).await {
+                Err(error) if ignore_missing && error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+                listed => listed,
+            }
+        }
     };
     // Collected first: the futures own what they need, and the closure's borrows end here.
     let lookups: Vec<_> = locations.iter().map(one).collect();
     let found: Vec<Vec<Listed>> = stream::iter(lookups).buffered(LOOKUPS).try_collect().await?;
     let mut seen = HashSet::new();
     let new = |file: &Listed| seen.insert((file.url.as_str().to_string(), file.meta.location.clone()));
-    Ok(found.into_iter().flatten().filter(new).collect())
+    let files: Vec<Listed> = found.into_iter().flatten().filter(new).collect();
+    chosen(files, options).await
+}
+
+/// The files that the options leave.
+async fn chosen(mut files: Vec<Listed>, options: &ReadOptions) -> Result<Vec<Listed>> {
+    if !options.file_extensions.is_empty() {
+        let ends: Vec<String> = options.file_extensions.iter().map(|extension| ending(extension)).collect();
+        files.retain(|file| ends.iter().any(|end| file.full.to_ascii_lowercase().ends_with(end)));
+    }
+    let Some(filter) = options.partition_filter.clone() else { return Ok(files) };
+    // A user's filter may wait, as for the GIL.
+    let filtered = SpawnedTask::spawn_blocking(move || {
+        let kept = |file: Listed| match filter.keeps(&file.full, &file.pairs) {
+            Ok(keeps) => keeps.then_some(Ok(file)),
+            Err(error) => Some(Err(error)),
+        };
+        files.into_iter().filter_map(kept).collect()
+    });
+    filtered.await.map_err(|error| Error::internal(format!("the filter of files failed: {error}")))?
+}
+
+/// The end of a name with this extension, with its dot.
+fn ending(extension: &str) -> String {
+    format!(".{}", extension.trim_start_matches('.').to_ascii_lowercase())
 }
 
 async fn list_location(
@@ -201,6 +233,7 @@ fn named(location: &Location, error: Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stores::StorageOptions;
     use object_store::PutPayload;
     use object_store::memory::InMemory;
 
@@ -218,7 +251,7 @@ mod tests {
 
     async fn names(stores: &Stores, texts: &[&str], format: Option<&Format>) -> Result<Vec<String>> {
         let locations: Vec<_> = texts.iter().map(|text| Location::parse(text).unwrap()).collect();
-        let listed = list(stores, &locations, &StorageOptions::new(), format, Hive::BelowRoot).await?;
+        let listed = list(stores, &locations, &ReadOptions::default(), format, Hive::BelowRoot).await?;
         Ok(listed.into_iter().map(|file| file.full.trim_start_matches("s3://b/").to_string()).collect())
     }
 

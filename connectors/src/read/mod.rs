@@ -3,6 +3,7 @@
 //! [`open`] lists the files, looks into them, and brings their schemas together; [`FilesTable`] is the result. A scan
 //! reads the columns, files, row groups and pages that the query needs.
 
+mod binary;
 mod bytes;
 mod csv;
 mod encoding;
@@ -12,6 +13,7 @@ mod inspect;
 mod ipc;
 mod json;
 mod listing;
+mod numpy;
 mod prune;
 mod rows;
 mod scan;
@@ -64,6 +66,21 @@ pub struct ReadOptions {
     pub storage_options: StorageOptions,
     /// How text files are compressed; guessed by each file's name when it is not given.
     pub compression: Option<Compression>,
+    /// The ends of the names of files to read, as `csv` or `tar.gz`; all files when it is empty.
+    pub file_extensions: Vec<String>,
+    /// Which files to read, of those that the paths lead to.
+    pub partition_filter: Option<Arc<dyn FileFilter>>,
+    /// Whether paths without files are left out instead of being an error.
+    pub ignore_missing_paths: bool,
+}
+
+/// Chooses files before any of them is looked into.
+pub trait FileFilter: std::fmt::Debug + Send + Sync {
+    /// Whether to read the file: by its path, and by the keys and values of the folders that it is in.
+    ///
+    /// # Errors
+    /// Whatever the filter meets; nothing is read then.
+    fn keeps(&self, path: &str, folders: &[(String, Option<String>)]) -> Result<bool>;
 }
 
 /// Opens files as one table: lists them, looks into them, and brings their schemas together.
@@ -89,7 +106,12 @@ pub async fn open(
         None => Hive::BelowRoot,
     };
     let given = options.format.as_ref();
-    let mut files = listing::list(stores, &locations, &options.storage_options, given, hive).await?;
+    let mut files = listing::list(stores, &locations, options, given, hive).await?;
+    if files.is_empty() && options.schema.is_none() {
+        let message = format!("no file to read is left at {}", paths.join(", "));
+        return Err(Error::new(ErrorKind::NotFound, message)
+            .with_hint("check paths, file_extensions and partition_filter, or pass the schema of what may come"));
+    }
     let format = match given {
         Some(format) => format.clone(),
         None => guess(&files)?,
@@ -107,7 +129,7 @@ pub async fn open(
             let inspected = match inspect_all(state, &reader, &files, options, &skipped).await {
                 Err(error) if error.kind() == ErrorKind::NotFound => {
                     // Another writer may have put other files in their place since they were listed.
-                    files = listing::list(stores, &locations, &options.storage_options, given, hive).await?;
+                    files = listing::list(stores, &locations, options, given, hive).await?;
                     inspect_all(state, &reader, &files, options, &skipped).await?
                 }
                 inspected => inspected?,

@@ -1,4 +1,4 @@
-//! The file source of the formats that Sheaf decodes itself: CSV, JSON lines, Arrow IPC and text.
+//! The file source of the formats that Sheaf decodes itself: CSV, JSON lines, Arrow IPC, text, NumPy and whole files.
 //!
 //! It splits files over partitions, takes projections, counts bytes, and hands each file to its format's `open`.
 
@@ -24,7 +24,7 @@ use object_store::ObjectStore;
 use super::bytes::Input;
 use super::csv::Dialect;
 use super::scan::{Layout, Scan};
-use super::{csv, ipc, json, text};
+use super::{binary, csv, ipc, json, numpy, text};
 use crate::format::Compression;
 
 /// How rows are decoded.
@@ -34,6 +34,8 @@ pub(crate) enum Decode {
     Json,
     Ipc,
     Text,
+    Binary,
+    Numpy,
 }
 
 impl Decode {
@@ -43,6 +45,8 @@ impl Decode {
             Self::Json => "json",
             Self::Ipc => "ipc",
             Self::Text => "text",
+            Self::Binary => "binary",
+            Self::Numpy => "numpy",
         }
     }
 
@@ -54,6 +58,7 @@ impl Decode {
         match self {
             Self::Csv(dialect) => dialect.splits(file.extension::<Layout>()),
             Self::Json | Self::Text => true,
+            Self::Binary | Self::Numpy => false,
             Self::Ipc => file.extension::<Layout>().is_some_and(|layout| layout.splits),
         }
     }
@@ -186,7 +191,11 @@ impl FileOpener for RowOpener {
                 store: Arc::clone(&self.store),
                 location: file.object_meta.location.clone(),
                 size: file.object_meta.size,
-                compression: compression_of(&file, source.compression),
+                compression: match source.decode {
+                    // What the name says of its contents is for those who read them.
+                    Decode::Binary => Compression::None,
+                    _ => compression_of(&file, source.compression),
+                },
                 scanned,
             },
             range,
@@ -201,6 +210,8 @@ impl FileOpener for RowOpener {
             Decode::Json => json::open(scan).boxed(),
             Decode::Ipc => ipc::open(scan).boxed(),
             Decode::Text => text::open(scan).boxed(),
+            Decode::Binary => binary::open(scan).boxed(),
+            Decode::Numpy => numpy::open(scan).boxed(),
         })
     }
 }

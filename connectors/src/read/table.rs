@@ -118,19 +118,20 @@ impl FilesTable {
     /// # Errors
     /// As [`super::open`], when the files cannot be listed any more.
     pub async fn versions(&self) -> Result<Vec<String>> {
-        let (store, format) = (&self.options.storage_options, Some(&self.format));
-        let files = listing::list(&self.stores, &self.locations, store, format, self.hive).await?;
+        let files = self.list().await?;
         // How a store is reached says nothing of what is in it.
         let options = ReadOptions { storage_options: BTreeMap::new(), ..self.options.clone() };
         let read = format!("{:?} {options:?} {:?}", self.format, self.columns.table_schema());
         Ok(files.iter().map(|file| format!("{} {:?}", file.full, Version::of(file))).chain([read]).collect())
     }
 
+    async fn list(&self) -> Result<Vec<Listed>> {
+        listing::list(&self.stores, &self.locations, &self.options, Some(&self.format), self.hive).await
+    }
+
     /// The files as they are now, with what is known of them.
     async fn candidates(&self, state: &dyn Session) -> Result<Vec<Candidate>> {
-        let files =
-            listing::list(&self.stores, &self.locations, &self.options.storage_options, Some(&self.format), self.hive)
-                .await?;
+        let files = self.list().await?;
         let files = self.reader_needs(state, files).await?;
         let folders = self.columns.table_partition_cols();
         let path_column = usize::from(self.options.include_file_paths.is_some());
@@ -336,6 +337,8 @@ impl FilesTable {
             Reader::Json(_) => rows(Decode::Json),
             Reader::Ipc => rows(Decode::Ipc),
             Reader::Text => rows(Decode::Text),
+            Reader::Binary => rows(Decode::Binary),
+            Reader::Numpy => rows(Decode::Numpy),
         }
     }
 }

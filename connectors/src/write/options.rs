@@ -146,7 +146,7 @@ impl WriteFormat {
             }
             Format::Json(_) => Some(Self::Json(JsonWriteOptions::default())),
             Format::Ipc => Some(Self::Ipc(IpcWriteOptions::default())),
-            Format::Text => None,
+            Format::Text | Format::Binary | Format::Numpy => None,
         }
     }
 

@@ -64,6 +64,8 @@ if _TYPE_CHECKING:
     read_json = _default.read_json
     read_ipc = _default.read_ipc
     read_text = _default.read_text
+    read_binary_files = _default.read_binary_files
+    read_numpy = _default.read_numpy
     from_arrow = _default.from_arrow
     from_arrow_refs = _default.from_arrow_refs
     from_numpy_refs = _default.from_numpy_refs
@@ -239,9 +241,11 @@ __all__ = [
     "nodes",
     "put",
     "range",
+    "read_binary_files",
     "read_csv",
     "read_ipc",
     "read_json",
+    "read_numpy",
     "read_parquet",
     "read_text",
     "register",

@@ -7,11 +7,13 @@ import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
 from sheaf import _formats, _sheaf
+from sheaf._arguments import names_of
+from sheaf._files import FileFilter, Files, Path, Paths
 from sheaf._formats import Schema
 from sheaf._references import References
 from sheaf.dataset import Dataset
@@ -26,11 +28,8 @@ if TYPE_CHECKING:
 # A session that a thread or another module holds at exit is not dropped; its folder goes all the same.
 atexit.register(_sheaf.remove_spill_folders)
 
-Path: TypeAlias = str | os.PathLike[str]
-Paths: TypeAlias = Path | Sequence[Path]
 
-
-class Session(References):
+class Session(Files, References):
     """One user of the engine: settings, threads, a memory pool, a spill folder and a catalog of tables.
 
     The functions of the module, such as ``sf.read_parquet``, are the methods of a default session that starts when
@@ -148,6 +147,9 @@ class Session(References):
         include_file_paths: str | None = None,
         union_by_name: bool = False,
         ignore_errors: bool = False,
+        file_extensions: str | Sequence[str] = (),
+        partition_filter: FileFilter | None = None,
+        ignore_missing_paths: bool = False,
         storage_options: Mapping[str, str] | None = None,
     ) -> Dataset:
         """A dataset of Parquet files: only the columns, row groups and pages that a query needs are read.
@@ -159,6 +161,10 @@ class Session(References):
             include_file_paths: The name of a column to add with each row's file.
             union_by_name: Whether the columns of all files are read, and not those of the first alone.
             ignore_errors: Whether files that cannot be read are skipped; see ``Dataset.skipped_files``.
+            file_extensions: Read only files whose names end so, as in ``["csv", "csv.gz"]``.
+            partition_filter: Read only files for which this is true. It is called, before any file is opened, with a
+                file's path and a dict of what its folders named ``key=value`` say, as text.
+            ignore_missing_paths: Whether paths where no file is are left out.
             storage_options: Credentials, region and endpoint of the store, before what the environment says.
 
         >>> import sheaf as sf, tempfile
@@ -191,6 +197,9 @@ class Session(References):
         include_file_paths: str | None = None,
         union_by_name: bool = False,
         ignore_errors: bool = False,
+        file_extensions: str | Sequence[str] = (),
+        partition_filter: FileFilter | None = None,
+        ignore_missing_paths: bool = False,
         storage_options: Mapping[str, str] | None = None,
     ) -> Dataset:
         """A dataset of CSV files, plain or compressed (gzip, zstd, bzip2, xz).
@@ -215,6 +224,9 @@ class Session(References):
             include_file_paths: As for ``read_parquet``.
             union_by_name: As for ``read_parquet``.
             ignore_errors: As for ``read_parquet``.
+            file_extensions: As for ``read_parquet``.
+            partition_filter: As for ``read_parquet``.
+            ignore_missing_paths: As for ``read_parquet``.
             storage_options: As for ``read_parquet``.
 
         >>> import sheaf as sf, tempfile, pathlib
@@ -243,6 +255,9 @@ class Session(References):
         include_file_paths: str | None = None,
         union_by_name: bool = False,
         ignore_errors: bool = False,
+        file_extensions: str | Sequence[str] = (),
+        partition_filter: FileFilter | None = None,
+        ignore_missing_paths: bool = False,
         storage_options: Mapping[str, str] | None = None,
     ) -> Dataset:
         """A dataset of JSON lines: one object per line.
@@ -256,6 +271,9 @@ class Session(References):
             include_file_paths: As for ``read_parquet``.
             union_by_name: As for ``read_parquet``.
             ignore_errors: As for ``read_parquet``.
+            file_extensions: As for ``read_parquet``.
+            partition_filter: As for ``read_parquet``.
+            ignore_missing_paths: As for ``read_parquet``.
             storage_options: As for ``read_parquet``.
 
         >>> import sheaf as sf, tempfile, pathlib
@@ -276,6 +294,9 @@ class Session(References):
         include_file_paths: str | None = None,
         union_by_name: bool = False,
         ignore_errors: bool = False,
+        file_extensions: str | Sequence[str] = (),
+        partition_filter: FileFilter | None = None,
+        ignore_missing_paths: bool = False,
         storage_options: Mapping[str, str] | None = None,
     ) -> Dataset:
         """A dataset of Arrow IPC files (Feather) or streams. The arguments are those of ``read_parquet``.
@@ -296,6 +317,9 @@ class Session(References):
         hive_partitioning: bool | None = None,
         include_file_paths: str | None = None,
         ignore_errors: bool = False,
+        file_extensions: str | Sequence[str] = (),
+        partition_filter: FileFilter | None = None,
+        ignore_missing_paths: bool = False,
         storage_options: Mapping[str, str] | None = None,
     ) -> Dataset:
         """A dataset of the lines of text files, in one column ``text``. The arguments are those of ``read_json``.
@@ -319,6 +343,7 @@ class Session(References):
             **given,
             "format": reader,
             "schema": _formats.to_schema(schema),
+            "file_extensions": names_of(given["file_extensions"]),
             "storage_options": {key: str(value) for key, value in (given["storage_options"] or {}).items()},
         }
         return self._dataset(self._inner.read([os.fspath(path) for path in several], options))
