@@ -16,6 +16,7 @@ pub mod verbs;
 
 pub use dataset::Dataset;
 pub use operators::map_batches::{BatchFunction, BatchPosition, MapBatchesOptions};
+pub use operators::mix::MixStop;
 pub use run::{Run, RunProgress, Watch};
 pub use session::{MemoryUse, Session};
 pub use spill::remove_spill_folders;

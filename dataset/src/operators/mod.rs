@@ -47,6 +47,7 @@ pub(crate) mod float_keys;
 pub mod hash_join;
 pub(crate) mod later_partitions;
 pub mod map_batches;
+pub mod mix;
 pub(crate) mod once;
 #[cfg(test)]
 pub(crate) mod random;

@@ -51,7 +51,7 @@ if _TYPE_CHECKING:
         shutdown,
         wait,
     )
-    from sheaf.dataset import DataIterator, Dataset, FeedStats, GroupedDataset, WriteReport
+    from sheaf.dataset import DataIterator, Dataset, FeedStats, GroupedDataset, WriteReport, mix
     from sheaf.expressions import Expr, SortKey, col, lit, when
     from sheaf.session import Session
     from sheaf.session import default as _default
@@ -76,7 +76,7 @@ if _TYPE_CHECKING:
 # worker of the runtime needs no pandas, Arrow or engine before a function of the user's does.
 _MODULES = frozenset({"actor", "cloudpickle", "exceptions", "functions", "job_submission", "runtime_env", "util"})
 _HOMES = {
-    "sheaf.dataset": {"DataIterator", "Dataset", "FeedStats", "GroupedDataset", "WriteReport"},
+    "sheaf.dataset": {"DataIterator", "Dataset", "FeedStats", "GroupedDataset", "WriteReport", "mix"},
     "sheaf.expressions": {"Expr", "SortKey", "col", "lit", "when"},
     "sheaf.session": {"Session"},
     "sheaf._runtime.api": {
@@ -214,6 +214,7 @@ __all__ = [
     "kill",
     "lit",
     "method",
+    "mix",
     "nodes",
     "put",
     "range",

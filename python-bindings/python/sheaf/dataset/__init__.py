@@ -7,14 +7,14 @@ from sheaf.dataset.columns import Columns
 from sheaf.dataset.data_iterator import DataIterator, FeedStats
 from sheaf.dataset.functions import Functions
 from sheaf.dataset.groups import GroupedDataset, Groups
-from sheaf.dataset.iteration import Iteration
+from sheaf.dataset.iteration import Iteration, mix
 from sheaf.dataset.joins import How, Joins
 from sheaf.dataset.results import Results
 from sheaf.dataset.rows import Rows
 from sheaf.dataset.sets import Sets
 from sheaf.dataset.writers import WriteReport, Writers
 
-__all__ = ["DataIterator", "Dataset", "FeedStats", "GroupedDataset", "How", "WriteReport"]
+__all__ = ["DataIterator", "Dataset", "FeedStats", "GroupedDataset", "How", "WriteReport", "mix"]
 
 
 class Dataset(Columns, Sets, Joins, Groups, Functions, Iteration, Results, Rows, Writers):
