@@ -212,7 +212,7 @@ class Iteration(Plan):
         >>> import sheaf as sf
         >>> mixed = sf.range(3).mix(sf.range(10, 12), weights=[3, 1], stop="longest", seed=1)
         >>> mixed.to_pydict()["id"]
-        [0, 1, 10, 2, 11]
+        [0, 10, 1, 2, 11]
         """
         datasets: list[Any] = [self, *others]
         parts = [dataset._inner for dataset in datasets]
