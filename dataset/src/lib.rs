@@ -20,6 +20,7 @@ pub use dataset::Dataset;
 pub use operators::asof_join::AsofStrategy;
 pub use operators::map_batches::{BatchFunction, BatchPosition, FailureOptions, MapBatchesOptions, OnError, Outputs};
 pub use operators::map_groups::GroupCalls;
+pub use operators::mix::MixStop;
 pub use operators::write::WriteReport;
 pub use run::{Run, RunProgress, Watch};
 pub use session::{MemoryUse, Session};

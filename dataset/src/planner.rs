@@ -10,7 +10,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 
-use crate::operators::{asof_join, broadcast, map_batches, map_groups, overlap, sample, write};
+use crate::operators::{asof_join, broadcast, map_batches, map_groups, mix, overlap, sample, write};
 
 /// DataFusion's planner with the nodes of Sheaf.
 pub struct SheafPlanner {
@@ -27,6 +27,7 @@ impl Default for SheafPlanner {
             Arc::new(asof_join::Planner),
             Arc::new(overlap::Planner),
             Arc::new(map_groups::Planner),
+            Arc::new(mix::Planner),
         ];
         Self { inner: DefaultPhysicalPlanner::with_extension_planners(nodes) }
     }

@@ -50,7 +50,7 @@ impl Deal {
     pub fn done(&self, taken: &[u64], total: Option<u64>) -> RowSet {
         let whole = total.map_or(u64::MAX, |total| total / self.round());
         let rounds = self.rounds(taken).min(whole);
-        let mut done = vec![0..rounds * self.round()];
+        let mut done: Vec<Range<u64>> = std::iter::once(0..rounds * self.round()).collect();
         for (trainer, taken) in taken.iter().enumerate() {
             done.extend(self.taken(trainer as u64, *taken, rounds..whole, total));
         }

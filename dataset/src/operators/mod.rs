@@ -55,6 +55,7 @@ pub mod hash_join;
 pub(crate) mod later_partitions;
 pub mod map_batches;
 pub mod map_groups;
+pub mod mix;
 pub(crate) mod once;
 pub mod overlap;
 pub(crate) mod persisted;

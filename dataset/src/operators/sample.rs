@@ -172,6 +172,7 @@ impl ExecutionPlan for SampleExec {
 }
 
 /// `SplitMix64` (Steele, Lea and Flood, «Fast splittable pseudorandom number generators», OOPSLA 2014).
+#[derive(Debug)]
 pub(crate) struct SplitMix(u64);
 
 impl SplitMix {

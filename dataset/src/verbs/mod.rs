@@ -12,6 +12,7 @@ pub mod map_batches;
 pub mod map_groups;
 pub mod map_overlap;
 pub mod materialize;
+pub mod mix;
 pub mod persist;
 pub mod rolling;
 pub mod rows;

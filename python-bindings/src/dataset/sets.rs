@@ -1,6 +1,7 @@
 //! Verbs over several datasets of the same columns.
 
 use pyo3::prelude::*;
+use sheaf::dataset::MixStop;
 
 use super::PyDataset;
 use crate::errors::IntoPyResult;
@@ -10,5 +11,28 @@ impl PyDataset {
     fn union(&self, py: Python<'_>, other: &Self, by_name: bool) -> PyResult<Self> {
         self.check_session(py, other)?;
         self.inner.union(&other.inner, by_name).map(Self::from).py(py)
+    }
+
+    fn mix(
+        &self,
+        py: Python<'_>,
+        others: Vec<PyRef<'_, Self>>,
+        weights: Vec<f64>,
+        stop: &str,
+        seed: u64,
+    ) -> PyResult<Self> {
+        others.iter().try_for_each(|other| self.check_session(py, other))?;
+        let others: Vec<_> = others.iter().map(|other| other.inner.clone()).collect();
+        let stop = match stop {
+            "shortest" => MixStop::Shortest,
+            "longest" => MixStop::Longest,
+            "repeat" => MixStop::Repeat,
+            _ => {
+                return Err(sheaf::Error::invalid(format!("a mix cannot stop at {stop:?}"))
+                    .with_hint("it stops at the end of the shortest or the longest, or begins again with repeat"))
+                .py(py);
+            }
+        };
+        self.inner.mix(&others, &weights, stop, seed).map(Self::from).py(py)
     }
 }

@@ -8,7 +8,7 @@ from sheaf.dataset.data_iterator import DataIterator, FeedStats
 from sheaf.dataset.functions import Functions
 from sheaf.dataset.grouped import GroupedDataset
 from sheaf.dataset.groups import Groups
-from sheaf.dataset.iteration import Iteration
+from sheaf.dataset.iteration import Iteration, mix
 from sheaf.dataset.joins import How, Joins
 from sheaf.dataset.keeping import Keeping
 from sheaf.dataset.references import References
@@ -18,7 +18,7 @@ from sheaf.dataset.sets import Sets
 from sheaf.dataset.windows import Windows
 from sheaf.dataset.writers import WriteReport, Writers
 
-__all__ = ["DataIterator", "Dataset", "FeedStats", "GroupedDataset", "How", "WriteReport"]
+__all__ = ["DataIterator", "Dataset", "FeedStats", "GroupedDataset", "How", "WriteReport", "mix"]
 
 
 class Dataset(Columns, Sets, Joins, Groups, Windows, Functions, Iteration, Keeping, References, Results, Rows, Writers):

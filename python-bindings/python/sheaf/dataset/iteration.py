@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from sheaf import _sheaf
 from sheaf._feed import tensors
@@ -19,6 +19,10 @@ from sheaf.errors import InvalidInputError
 if TYPE_CHECKING:
     import tensorflow as tf
     import torch
+
+    from sheaf.dataset import Dataset
+
+Stop: TypeAlias = Literal["shortest", "longest", "repeat"]
 
 
 class Iteration(Plan):
@@ -189,6 +193,32 @@ class Iteration(Plan):
         source, position = self._feed(seed, local_shuffle_buffer_size, each_epoch)
         return DataIterator(source, position)
 
+    def mix(
+        self, *others: Dataset, weights: Sequence[float] | None = None, stop: Stop = "shortest", seed: int | None = None
+    ) -> Dataset:
+        """Rows of this dataset and others, drawn one by one by the weights of their datasets.
+
+        Rows of one dataset keep their order. The same seed gives the same mix, so that an iterator over it goes on like
+        any other; for that, give a seed. With ``each_epoch=lambda ds, seed: ds.mix(other, seed=seed)`` each epoch is
+        mixed anew. The datasets have columns of the same names and types.
+
+        Args:
+            others: The other datasets.
+            weights: How often rows of each are drawn, this one first; by default equally often.
+            stop: ``"shortest"`` ends when a row is drawn from a dataset that has no more; ``"longest"`` draws from the
+                others then, until all have ended; ``"repeat"`` begins with it again, until all have ended once.
+            seed: Decides which are drawn; by default it is drawn itself, once.
+
+        >>> import sheaf as sf
+        >>> mixed = sf.range(3).mix(sf.range(10, 12), weights=[3, 1], stop="longest", seed=1)
+        >>> mixed.to_pydict()["id"]
+        [0, 10, 1, 2, 11]
+        """
+        datasets: list[Any] = [self, *others]
+        parts = [dataset._inner for dataset in datasets]
+        given = [1.0] * len(parts) if weights is None else [float(weight) for weight in weights]
+        return self._next(self._inner.mix(parts[1:], given, stop, drawn(seed)))
+
     def streaming_split(
         self,
         n: int,
@@ -254,10 +284,33 @@ class Iteration(Plan):
             raise InvalidInputError(
                 f"local_shuffle_buffer_size is {shuffle_rows}\n  help: it is the number of rows of a window"
             )
-        if seed is not None and not 0 <= seed < 2**63:
-            raise InvalidInputError(f"the seed is {seed}\n  help: it is a number from 0 on, of at most 63 bits")
-        # Not a matter of secrets. JSON keeps such numbers whole everywhere.
-        drawn = random.getrandbits(48) if seed is None else seed
         plan = _sheaf.fingerprint(self._inner)
         dataset: Any = self
-        return Local(dataset, each_epoch), Position(plan, drawn, shuffle_rows)
+        return Local(dataset, each_epoch), Position(plan, drawn(seed), shuffle_rows)
+
+
+def drawn(seed: int | None) -> int:
+    """The seed that was given, or one by chance."""
+    if seed is None:
+        # Not a matter of secrets. JSON keeps such numbers whole everywhere.
+        return random.getrandbits(48)
+    if not 0 <= seed < 2**63:
+        raise InvalidInputError(f"the seed is {seed}\n  help: it is a number from 0 on, of at most 63 bits")
+    return seed
+
+
+def mix(
+    datasets: Sequence[Dataset],
+    weights: Sequence[float] | None = None,
+    stop: Stop = "shortest",
+    seed: int | None = None,
+) -> Dataset:
+    """Rows of several datasets, drawn one by one by the weights of their datasets; see ``Dataset.mix``.
+
+    >>> import sheaf as sf
+    >>> sf.mix([sf.range(2), sf.range(10, 12)], stop="longest", seed=1).count()
+    4
+    """
+    if not datasets:
+        raise InvalidInputError("a mix of no datasets\n  help: give at least one")
+    return datasets[0].mix(*datasets[1:], weights=weights, stop=stop, seed=seed)
