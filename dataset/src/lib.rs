@@ -18,6 +18,10 @@ pub use operators::map_batches::{BatchFunction, BatchPosition, MapBatchesOptions
 pub use run::{Run, RunProgress, Watch};
 pub use session::{MemoryUse, Session};
 pub use spill::remove_spill_folders;
+pub use verbs::counts::ValueCounts;
+pub use verbs::describe::PERCENTILES;
+pub use verbs::explode::ExplodeOptions;
 pub use verbs::groupby::GroupedDataset;
 pub use verbs::join::{JoinOptions, JoinType};
+pub use verbs::nulls::NullFill;
 pub use verbs::write::WriteReport;

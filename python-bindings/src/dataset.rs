@@ -4,6 +4,8 @@ mod columns;
 mod functions;
 mod groups;
 mod joins;
+mod nulls;
+mod reshape;
 mod results;
 mod rows;
 mod sets;

@@ -8,6 +8,7 @@ mod memory;
 #[cfg(feature = "polars")]
 mod polars;
 mod read;
+mod rewrites;
 mod s3;
 mod session;
 mod slt;

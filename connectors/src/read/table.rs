@@ -113,11 +113,22 @@ impl FilesTable {
         folders.filter(|name| self.options.include_file_paths.as_ref() != Some(name)).collect()
     }
 
+    /// The names of the files as they are now.
+    ///
+    /// # Errors
+    /// What goes wrong while they are listed.
+    pub async fn file_names(&self) -> Result<Vec<String>> {
+        Ok(self.list().await?.into_iter().map(|file| file.full).collect())
+    }
+
+    async fn list(&self) -> Result<Vec<Listed>> {
+        let options = &self.options.storage_options;
+        listing::list(&self.stores, &self.locations, options, Some(&self.format), self.hive).await
+    }
+
     /// The files as they are now, with what is known of them.
     async fn candidates(&self, state: &dyn Session) -> Result<Vec<Candidate>> {
-        let files =
-            listing::list(&self.stores, &self.locations, &self.options.storage_options, Some(&self.format), self.hive)
-                .await?;
+        let files = self.list().await?;
         let files = self.reader_needs(state, files).await?;
         let folders = self.columns.table_partition_cols();
         let path_column = usize::from(self.options.include_file_paths.is_some());

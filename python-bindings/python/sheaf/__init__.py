@@ -51,7 +51,7 @@ if _TYPE_CHECKING:
         shutdown,
         wait,
     )
-    from sheaf.dataset import Dataset, GroupedDataset, WriteReport
+    from sheaf.dataset import Dataset, GroupedDataset, WriteReport, concat
     from sheaf.expressions import Expr, SortKey, col, lit, when
     from sheaf.session import Session
     from sheaf.session import default as _default
@@ -76,7 +76,7 @@ if _TYPE_CHECKING:
 # worker of the runtime needs no pandas, Arrow or engine before a function of the user's does.
 _MODULES = frozenset({"actor", "cloudpickle", "exceptions", "functions", "job_submission", "runtime_env", "util"})
 _HOMES = {
-    "sheaf.dataset": {"Dataset", "GroupedDataset", "WriteReport"},
+    "sheaf.dataset": {"Dataset", "GroupedDataset", "WriteReport", "concat"},
     "sheaf.expressions": {"Expr", "SortKey", "col", "lit", "when"},
     "sheaf.session": {"Session"},
     "sheaf._runtime.api": {
@@ -191,6 +191,7 @@ __all__ = [
     "cancel",
     "cluster_resources",
     "col",
+    "concat",
     "default_session",
     "deregister",
     "errors",

@@ -1,12 +1,11 @@
 //! Groups and aggregates.
 
 use pyo3::prelude::*;
-use sheaf::dataset::GroupedDataset;
+use sheaf::dataset::{GroupedDataset, ValueCounts};
 
 use super::PyDataset;
-use crate::columns::{OutputArg, exprs};
+use crate::columns::{OutputArg, exprs, names};
 use crate::errors::IntoPyResult;
-use crate::wait::wait;
 
 #[pymethods]
 impl PyDataset {
@@ -18,9 +17,22 @@ impl PyDataset {
         self.inner.aggregate(exprs(aggregates)).map(Self::from).py(py)
     }
 
-    fn describe(&self, py: Python<'_>) -> PyResult<Self> {
-        let dataset = self.inner.clone();
-        wait(py, self.inner.session(), async move { dataset.describe().await }).map(Self::from)
+    fn describe(&self, py: Python<'_>, percentiles: Option<Vec<f64>>) -> PyResult<Self> {
+        let percentiles = percentiles.as_deref().unwrap_or(&sheaf::dataset::PERCENTILES);
+        self.inner.describe(percentiles).map(Self::from).py(py)
+    }
+
+    fn value_counts(
+        &self,
+        py: Python<'_>,
+        columns: Vec<String>,
+        sort: bool,
+        normalize: bool,
+        dropna: bool,
+        name: String,
+    ) -> PyResult<Self> {
+        let options = ValueCounts { sort, normalize, dropna, name };
+        self.inner.value_counts(&names(&columns), &options).map(Self::from).py(py)
     }
 }
 

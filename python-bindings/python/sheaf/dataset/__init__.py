@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from sheaf import _html
-from sheaf.dataset.columns import Columns
-from sheaf.dataset.functions import Functions
-from sheaf.dataset.groups import GroupedDataset, Groups
+from sheaf.dataset.groups import GroupedDataset
 from sheaf.dataset.joins import How, Joins
-from sheaf.dataset.results import Results
-from sheaf.dataset.rows import Rows
-from sheaf.dataset.sets import Sets
+from sheaf.dataset.nulls import Nulls
+from sheaf.dataset.reshape import Reshape
+from sheaf.dataset.sets import Sets, concat
+from sheaf.dataset.values import Values
 from sheaf.dataset.writers import WriteReport, Writers
 
-__all__ = ["Dataset", "GroupedDataset", "How", "WriteReport"]
+__all__ = ["Dataset", "GroupedDataset", "How", "WriteReport", "concat"]
 
 
-class Dataset(Columns, Sets, Joins, Groups, Functions, Results, Rows, Writers):
+class Dataset(Nulls, Reshape, Sets, Joins, Values, Writers):
     """A lazy, immutable plan over Arrow partitions.
 
     Verbs such as ``filter`` give a new dataset and run nothing. ``collect``, ``count``, ``show``, ``write_*``,
