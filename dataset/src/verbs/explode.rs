@@ -133,18 +133,25 @@ impl Dataset {
     fn as_lists(&self, columns: &[&str], options: &ExplodeOptions) -> Result<Self> {
         let schema = self.schema();
         let fields: Vec<_> = schema.fields().iter().filter(|field| columns.contains(&field.name().as_str())).collect();
-        let maps = fields.iter().filter(|field| is_map(field));
-        let listed = self.with_columns(
-            maps.map(|field| (field.name().clone(), map_entries(col(field.name())))).collect::<Vec<_>>(),
-        )?;
+        let lists = fields.iter().filter_map(|field| {
+            let list = match field.data_type() {
+                DataType::Map(..) => map_entries(col(field.name())),
+                // The engine takes no column without a type apart.
+                DataType::Null => lit(ScalarValue::new_null_list(DataType::Null, true, 1)),
+                _ => return None,
+            };
+            Some((field.name().clone(), list))
+        });
+        let listed = self.with_columns(lists.collect::<Vec<_>>())?;
         let listed = match &options.index {
             Some(index) => {
                 let lengths = fields.iter().filter(|field| !field.data_type().is_null());
                 let lengths: Vec<Expr> =
                     lengths.map(|field| cast(array_length(col(field.name())), DataType::Int64)).collect();
-                let length = if lengths.len() == 1 { lengths.into_iter().next() } else { Some(greatest(lengths)) };
-                let positions = length.map(|length| range(lit(0_i64), length, lit(1_i64)));
-                listed.with_column(index, positions.unwrap_or_else(|| lit(ScalarValue::Null)))?
+                let length = if lengths.len() > 1 { Some(greatest(lengths)) } else { lengths.into_iter().next() };
+                let none = || lit(ScalarValue::new_null_list(DataType::Int64, true, 1));
+                let positions = length.map_or_else(none, |length| range(lit(0_i64), length, lit(1_i64)));
+                listed.with_column(index, positions)?
             }
             None => listed,
         };

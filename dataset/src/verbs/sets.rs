@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use datafusion::common::{Column, NullEquality};
+use datafusion::functions::expr_fn::abs;
 use datafusion::functions_window::expr_fn::row_number;
-use datafusion::logical_expr::{Expr, ExprFunctionExt, JoinType, LogicalPlan, Union, cast};
+use datafusion::logical_expr::{Expr, ExprFunctionExt, JoinType, LogicalPlan, Union, cast, lit, when};
 use sheaf_connectors::error::from_datafusion;
 use sheaf_core::{Error, ErrorKind, Result};
 
@@ -122,10 +123,19 @@ impl Dataset {
         if distinct {
             return renamed.distinct(&[]);
         }
-        let all: Vec<Expr> = names.iter().map(col).collect();
+        let all = columns.iter().zip(names).map(|((_, held), name)| match kinds::is_float(held) {
+            true => one_zero(col(name)),
+            false => Ok(col(name)),
+        });
+        let all = all.collect::<Result<Vec<Expr>>>()?;
         let number = row_number().partition_by(all).build().map_err(from_datafusion)?;
         renamed.with_column(copy, number)
     }
+}
+
+/// Negative zero as zero: the join takes them for equal, and the windows do not.
+fn one_zero(value: Expr) -> Result<Expr> {
+    when(abs(value.clone()).eq(lit(0.0)), lit(0.0)).otherwise(value).map_err(from_datafusion)
 }
 
 fn types(dataset: &Dataset) -> Vec<(String, DataType)> {

@@ -290,6 +290,8 @@ def test_explode_of_several_lists_with_positions() -> None:
         {"n": 4, "a": "z"},
     ]
     assert lists.explode("b", outer=False).count() == 4
+    nothing = sf.from_arrow(pa.table({"n": [1], "a": pa.nulls(1)}))
+    assert nothing.explode("a", index="at").to_pydict() == {"n": [1], "a": [None], "at": [None]}
     with pytest.raises(sf.InvalidInputError, match='there is a column "n" already'):
         lists.explode("a", index="n")
     with pytest.raises(sf.TypeMismatchError, match="explode takes lists"):

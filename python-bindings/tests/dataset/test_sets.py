@@ -39,6 +39,15 @@ def test_rows_are_counted_as_multisets(seed: int) -> None:
     assert left.intersect(right, distinct=False).columns == ["x", "y"]
 
 
+def test_floats_are_equal_as_in_joins() -> None:
+    nan = float("nan")
+    left, right = sf.from_pydict({"x": [nan, nan, 0.0, -0.0, 1.0]}), sf.from_pydict({"x": [nan, -0.0, 2.0]})
+    both, rest = left.intersect(right, distinct=False), left.except_(right, distinct=False)
+    assert sorted(map(str, both.to_pydict()["x"])) in (["-0.0", "nan"], ["0.0", "nan"])
+    assert sorted(map(abs, rest.drop_nan().to_pydict()["x"])) == [0.0, 1.0]
+    assert rest.count() == 3
+
+
 def test_sets_of_several_partitions() -> None:
     numbers = sf.range(100_000)
     thirds = numbers.filter(sf.col("id") % 3 == 0)
