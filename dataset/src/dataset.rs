@@ -149,6 +149,32 @@ impl Dataset {
         repeated
     }
 
+    /// The files that the plan reads, as they are now, each once.
+    ///
+    /// # Errors
+    /// What goes wrong while they are listed.
+    pub async fn input_files(&self) -> Result<Vec<String>> {
+        let mut sources = Vec::new();
+        let _ = self.plan.apply_with_subqueries(|node| {
+            if let LogicalPlan::TableScan(scan) = node
+                && let Ok(provider) = source_as_provider(&scan.source)
+                && provider.downcast_ref::<FilesTable>().is_some()
+            {
+                sources.push(provider);
+            }
+            Ok(TreeNodeRecursion::Continue)
+        });
+        self.session
+            .run(async move {
+                let mut files = std::collections::BTreeSet::new();
+                for table in sources.iter().filter_map(|source| source.downcast_ref::<FilesTable>()) {
+                    files.extend(table.file_names().await?);
+                }
+                Ok(files.into_iter().collect())
+            })
+            .await
+    }
+
     /// How many rows there are.
     ///
     /// # Errors

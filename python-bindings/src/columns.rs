@@ -1,5 +1,6 @@
 //! Arguments of verbs, told to the engine: columns by name or expression, sort keys, kinds of join.
 
+use datafusion::common::ScalarValue;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -8,7 +9,7 @@ use sheaf::dataset::JoinType;
 use sheaf::expr::{Expr, SortExpr, col};
 use sheaf::{Error, Result};
 
-use crate::expr::operand::Operand;
+use crate::expr::operand::{Operand, scalar};
 use crate::expr::text::output_name;
 use crate::expr::types::TypeArgument;
 use crate::expr::{PyExpr, PySortKey};
@@ -64,6 +65,17 @@ impl<'py> FromPyObject<'_, 'py> for ValueArg {
             return value.extract::<ColumnArg>().map(|column| Self(column.0));
         }
         value.extract::<Operand>().map(|value| Self(value.0))
+    }
+}
+
+/// A value, as one of the engine's.
+pub(crate) struct ScalarArg(pub(crate) ScalarValue);
+
+impl<'py> FromPyObject<'_, 'py> for ScalarArg {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        scalar(&value).map(Self)
     }
 }
 

@@ -5,6 +5,8 @@ mod functions;
 mod groups;
 mod joins;
 mod keeping;
+mod nulls;
+mod reshape;
 mod results;
 mod rows;
 mod sets;

@@ -4,15 +4,15 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::parser::{CopyToSource, Statement};
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Join, JoinConstraint, JoinOperator, Query, SetExpr, TableFactor, TableWithJoins,
-    UnaryOperator, Visit, VisitMut, Visitor, VisitorMut,
+    BinaryOperator, Expr, Join, JoinConstraint, JoinOperator, Query, SetExpr, SetOperator, SetQuantifier, TableFactor,
+    TableWithJoins, UnaryOperator, Visit, VisitMut, Visitor, VisitorMut,
 };
 use sheaf_core::{Error, ErrorKind, Result};
 
 /// The statement as it was meant.
 ///
 /// # Errors
-/// [`ErrorKind::Unsupported`] for a `RIGHT` or `FULL` join that names its keys once.
+/// [`ErrorKind::Unsupported`] for a `RIGHT` or `FULL` join that names its keys once, `INTERSECT ALL` and `EXCEPT ALL`.
 pub(crate) fn mend(statement: &mut Statement) -> Result<()> {
     match statement {
         Statement::Statement(statement) => mend_tree(&mut **statement),
@@ -101,7 +101,15 @@ impl Visitor for Joins {
 fn check_set(set: &SetExpr) -> ControlFlow<Error> {
     match set {
         SetExpr::Select(select) => check_joins(&select.from),
-        SetExpr::SetOperation { left, right, .. } => {
+        SetExpr::SetOperation { op, set_quantifier, left, right } => {
+            // DataFusion 55 makes semi and anti joins of them, which forget how often a row is there.
+            if *set_quantifier == SetQuantifier::All && *op != SetOperator::Union {
+                let verb = if *op == SetOperator::Intersect { "intersect" } else { "except_" };
+                return ControlFlow::Break(
+                    Error::new(ErrorKind::Unsupported, format!("{op} ALL"))
+                        .with_hint(format!("leave ALL out, or use the verb: {verb}(other, distinct=False)")),
+                );
+            }
             check_set(left)?;
             check_set(right)
         }

@@ -12,6 +12,7 @@ mod persist;
 #[cfg(feature = "polars")]
 mod polars;
 mod read;
+mod rewrites;
 mod s3;
 mod session;
 mod skew;

@@ -8,7 +8,7 @@ use arrow::datatypes::{DataType, Int64Type};
 use arrow::record_batch::RecordBatch;
 use arrow::util::pretty::pretty_format_batches;
 use sheaf::dataset::operators::map_batches::BatchPosition;
-use sheaf::dataset::{BatchFunction, JoinOptions, JoinType, MapBatchesOptions, Outputs};
+use sheaf::dataset::{BatchFunction, ExplodeOptions, JoinOptions, JoinType, MapBatchesOptions, Outputs};
 use sheaf::expr::functions_aggregate::expr_fn::{count, sum};
 use sheaf::expr::{col, lit};
 use sheaf::{Dataset, Error, ErrorKind, Options, Result, Session};
@@ -87,7 +87,7 @@ fn columns_are_selected_replaced_renamed_dropped_and_cast() {
     assert_eq!(renamed.columns(), ["x", "c"]);
     assert!(all.rename(&BTreeMap::from([("A.b".into(), "c".into())])).is_err());
     assert_eq!(all.drop(&["c"]).unwrap().columns(), ["A.b"]);
-    let cast = all.cast(&BTreeMap::from([("c".into(), DataType::Int64)])).unwrap();
+    let cast = all.cast(&BTreeMap::from([("c".into(), DataType::Int64)]), true).unwrap();
     assert_eq!(cast.schema().field(1).data_type(), &DataType::Int64);
     assert_eq!(all.select_columns(&["a.b"]).unwrap_err().kind(), ErrorKind::UnknownColumn);
     assert_eq!(all.filter(col("nope").gt(lit(1))).unwrap_err().kind(), ErrorKind::UnknownColumn);
@@ -139,9 +139,9 @@ fn lists_explode_and_columns_are_described() {
     let session = session();
     let lists = ListArray::from_iter_primitive::<Int64Type, _, _>([Some(vec![Some(1), Some(2)]), None, Some(vec![])]);
     let all = dataset(&session, vec![("l", Arc::new(lists)), ("k", texts(&["a", "b", "c"]))]);
-    assert_eq!(rows(&all.explode(&["l"]).unwrap()), ["1|a", "2|a", "|b", "|c"]);
+    assert_eq!(rows(&all.explode(&["l"], &ExplodeOptions::default()).unwrap()), ["1|a", "2|a", "|b", "|c"]);
     let floats: ArrayRef = Arc::new(Float64Array::from(vec![1.0, 2.0, 6.0]));
-    let described = session.threads().block_on(dataset(&session, vec![("f", floats)]).describe()).unwrap();
+    let described = dataset(&session, vec![("f", floats)]).describe(&[]).unwrap();
     assert!(rows(&described).iter().any(|row| row == "mean|3.0"), "{:?}", rows(&described));
 }
 

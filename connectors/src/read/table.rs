@@ -125,6 +125,14 @@ impl FilesTable {
         Ok(files.iter().map(|file| format!("{} {:?}", file.full, Version::of(file))).chain([read]).collect())
     }
 
+    /// The names of the files as they are now.
+    ///
+    /// # Errors
+    /// What goes wrong while they are listed.
+    pub async fn file_names(&self) -> Result<Vec<String>> {
+        Ok(self.list().await?.into_iter().map(|file| file.full).collect())
+    }
+
     async fn list(&self) -> Result<Vec<Listed>> {
         listing::list(&self.stores, &self.locations, &self.options, Some(&self.format), self.hive).await
     }

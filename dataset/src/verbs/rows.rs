@@ -1,4 +1,4 @@
-//! Verbs over rows: filter, sort, limit, distinct, union, sample, describe.
+//! Verbs over rows: filter, sort, limit, distinct, sample.
 
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan, SortExpr};
 use sheaf_core::{Error, Result};
@@ -53,29 +53,6 @@ impl Dataset {
         self.with(|frame| frame.distinct_on(on, all, None))
     }
 
-    /// The rows of both. Columns are matched by position, or with `by_name` by name, missing ones as nulls.
-    ///
-    /// # Errors
-    /// [`sheaf_core::ErrorKind::TypeMismatch`] when columns do not fit.
-    pub fn union(&self, other: &Self, by_name: bool) -> Result<Self> {
-        let (left, right) = (self.columns(), other.columns());
-        if !by_name && left.len() != right.len() {
-            return Err(Error::new(
-                sheaf_core::ErrorKind::TypeMismatch,
-                format!(
-                    "union of {} columns ({}) with {} ({})",
-                    left.len(),
-                    left.join(", "),
-                    right.len(),
-                    right.join(", ")
-                ),
-            )
-            .with_hint("select the same columns on both sides, or match them with by_name"));
-        }
-        let other = datafusion::dataframe::DataFrame::new(self.session().state(), other.logical_plan().clone());
-        self.with(|frame| if by_name { frame.union_by_name(other) } else { frame.union(other) })
-    }
-
     /// Each row with probability `fraction`; the same rows for the same seed and partitions.
     ///
     /// # Errors
@@ -87,21 +64,5 @@ impl Dataset {
         let node = Sample::new(self.logical_plan().clone(), fraction, seed);
         let plan = LogicalPlan::Extension(Extension { node: std::sync::Arc::new(node) });
         Ok(Self::new(self.session().clone(), plan))
-    }
-
-    /// One row for each statistic (count, null count, mean, std, min, max, median) of every column.
-    ///
-    /// # Errors
-    /// Whatever goes wrong while the plan runs: the statistics are computed at once.
-    pub async fn describe(&self) -> Result<Self> {
-        let dataset = self.clone();
-        self.session()
-            .run(async move {
-                let frame =
-                    datafusion::dataframe::DataFrame::new(dataset.session().state(), dataset.logical_plan().clone());
-                let frame = frame.describe().await.map_err(sheaf_connectors::error::from_datafusion)?;
-                Ok(Self::new(dataset.session().clone(), frame.into_unoptimized_plan()))
-            })
-            .await
     }
 }

@@ -1,9 +1,9 @@
-//! Verbs over columns: select, with_column(s), rename, drop, cast.
+//! Verbs over columns: select, with_column(s), rename, exclude, cast.
 
 use std::collections::BTreeMap;
 
 use arrow::datatypes::DataType;
-use datafusion::logical_expr::{Expr, cast};
+use datafusion::logical_expr::{Expr, cast, try_cast};
 use sheaf_core::{Error, Result};
 
 use crate::dataset::Dataset;
@@ -75,17 +75,27 @@ impl Dataset {
     ///
     /// # Errors
     /// [`sheaf_core::ErrorKind::UnknownColumn`].
-    pub fn drop(&self, names: &[&str]) -> Result<Self> {
+    pub fn exclude(&self, names: &[&str]) -> Result<Self> {
         self.check_columns(names.iter().copied())?;
         self.select(self.columns().iter().filter(|name| !names.contains(&name.as_str())).map(col))
     }
 
-    /// These columns as other types.
+    /// The same as [`Dataset::exclude`].
+    ///
+    /// # Errors
+    /// [`sheaf_core::ErrorKind::UnknownColumn`].
+    pub fn drop(&self, names: &[&str]) -> Result<Self> {
+        self.exclude(names)
+    }
+
+    /// These columns as other types. A value that does not fit is an error when the plan runs, or null where `strict` is
+    /// false.
     ///
     /// # Errors
     /// [`sheaf_core::ErrorKind::UnknownColumn`], [`sheaf_core::ErrorKind::TypeMismatch`].
-    pub fn cast(&self, types: &BTreeMap<String, DataType>) -> Result<Self> {
+    pub fn cast(&self, types: &BTreeMap<String, DataType>, strict: bool) -> Result<Self> {
         self.check_columns(types.keys().map(String::as_str))?;
+        let cast = if strict { cast } else { try_cast };
         self.with_columns(types.iter().map(|(name, data_type)| (name.clone(), cast(col(name), data_type.clone()))))
     }
 }

@@ -100,7 +100,7 @@ impl Dataset {
             Some((field.name().clone(), DataType::Dictionary(key, Box::new(values))))
         });
         let casts: BTreeMap<_, _> = casts.collect();
-        if casts.is_empty() { Ok(self.clone()) } else { self.cast(&casts) }
+        if casts.is_empty() { Ok(self.clone()) } else { self.cast(&casts, true) }
     }
 }
 

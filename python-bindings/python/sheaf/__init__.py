@@ -54,7 +54,7 @@ if _TYPE_CHECKING:
     )
     from sheaf.aggregates import AggregateFn, AggregateFnV2, Aggregation
     from sheaf.compute import ActorPool, TaskPool
-    from sheaf.dataset import DataIterator, Dataset, FeedStats, GroupedDataset, WriteReport, mix
+    from sheaf.dataset import DataIterator, Dataset, FeedStats, GroupedDataset, WriteReport, concat, mix
     from sheaf.expressions import Expr, SortKey, Window, col, left, lit, right, when
     from sheaf.session import Session
     from sheaf.session import default as _default
@@ -88,7 +88,7 @@ _HOMES = {
     "sheaf.aggregates": {"AggregateFn", "AggregateFnV2", "Aggregation"},
     "sheaf._functions.expressions": {"cls", "func"},
     "sheaf.compute": {"ActorPool", "TaskPool"},
-    "sheaf.dataset": {"DataIterator", "Dataset", "FeedStats", "GroupedDataset", "WriteReport", "mix"},
+    "sheaf.dataset": {"DataIterator", "Dataset", "FeedStats", "GroupedDataset", "WriteReport", "concat", "mix"},
     "sheaf.expressions": {"Expr", "SortKey", "Window", "col", "left", "lit", "right", "when"},
     "sheaf.session": {"Session"},
     "sheaf._runtime.api": {
@@ -212,6 +212,7 @@ __all__ = [
     "cls",
     "cluster_resources",
     "col",
+    "concat",
     "default_session",
     "deregister",
     "errors",

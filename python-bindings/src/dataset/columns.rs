@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use super::PyDataset;
 use crate::columns::{OutputArg, ValueArg, exprs, names};
 use crate::errors::IntoPyResult;
+use crate::expr::types::TypeArgument;
 
 #[pymethods]
 impl PyDataset {
@@ -27,7 +28,12 @@ impl PyDataset {
         self.inner.drop(&names(&columns)).map(Self::from).py(py)
     }
 
-    fn explode(&self, py: Python<'_>, columns: Vec<String>) -> PyResult<Self> {
-        self.inner.explode(&names(&columns)).map(Self::from).py(py)
+    fn exclude(&self, py: Python<'_>, columns: Vec<String>) -> PyResult<Self> {
+        self.inner.exclude(&names(&columns)).map(Self::from).py(py)
+    }
+
+    fn cast(&self, py: Python<'_>, types: Vec<(String, TypeArgument)>, strict: bool) -> PyResult<Self> {
+        let types = types.into_iter().map(|(name, dtype)| (name, dtype.0)).collect();
+        self.inner.cast(&types, strict).map(Self::from).py(py)
     }
 }

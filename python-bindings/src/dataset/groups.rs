@@ -5,10 +5,10 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3_arrow::PySchema;
 use sheaf::dataset::aggregates::UserAggregate;
-use sheaf::dataset::{GroupCalls, GroupedDataset};
+use sheaf::dataset::{GroupCalls, GroupedDataset, ValueCounts};
 
 use super::PyDataset;
-use crate::columns::{OutputArg, exprs};
+use crate::columns::{OutputArg, exprs, names};
 use crate::errors::IntoPyResult;
 use crate::expr::PyExpr;
 use crate::expr::types::TypeArgument;
@@ -34,9 +34,22 @@ impl PyDataset {
         PyGroupedDataset { inner: self.inner.grouping_sets(sets.into_iter().map(exprs).collect()) }
     }
 
-    fn describe(&self, py: Python<'_>) -> PyResult<Self> {
-        let dataset = self.inner.clone();
-        wait(py, self.inner.session(), async move { dataset.describe().await }).map(Self::from)
+    fn describe(&self, py: Python<'_>, percentiles: Option<Vec<f64>>) -> PyResult<Self> {
+        let percentiles = percentiles.as_deref().unwrap_or(&sheaf::dataset::PERCENTILES);
+        self.inner.describe(percentiles).map(Self::from).py(py)
+    }
+
+    fn value_counts(
+        &self,
+        py: Python<'_>,
+        columns: Vec<String>,
+        sort: bool,
+        normalize: bool,
+        dropna: bool,
+        name: String,
+    ) -> PyResult<Self> {
+        let options = ValueCounts { sort, normalize, dropna, name };
+        self.inner.value_counts(&names(&columns), &options).map(Self::from).py(py)
     }
 }
 

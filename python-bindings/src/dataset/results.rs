@@ -32,6 +32,11 @@ impl PyDataset {
         wait(py, self.inner.session(), async move { dataset.count().await })
     }
 
+    fn input_files(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        let dataset = self.inner.clone();
+        wait(py, self.inner.session(), async move { dataset.input_files().await })
+    }
+
     fn preview(&self, py: Python<'_>, rows: usize) -> PyResult<String> {
         self.begin_run(py)?;
         let dataset = self.inner.clone();

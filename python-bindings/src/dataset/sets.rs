@@ -8,9 +8,24 @@ use crate::errors::IntoPyResult;
 
 #[pymethods]
 impl PyDataset {
-    fn union(&self, py: Python<'_>, other: &Self, by_name: bool) -> PyResult<Self> {
+    fn union(&self, py: Python<'_>, others: Vec<PyRef<'_, Self>>, by_name: bool, distinct: bool) -> PyResult<Self> {
+        let mut all = vec![self.inner.clone()];
+        for other in &others {
+            self.check_session(py, other)?;
+            all.push(other.inner.clone());
+        }
+        let union = sheaf::Dataset::concat(&all, by_name);
+        union.and_then(|union| if distinct { union.distinct(&[]) } else { Ok(union) }).map(Self::from).py(py)
+    }
+
+    fn intersect(&self, py: Python<'_>, other: &Self, distinct: bool) -> PyResult<Self> {
         self.check_session(py, other)?;
-        self.inner.union(&other.inner, by_name).map(Self::from).py(py)
+        self.inner.intersect(&other.inner, distinct).map(Self::from).py(py)
+    }
+
+    fn except_(&self, py: Python<'_>, other: &Self, distinct: bool) -> PyResult<Self> {
+        self.check_session(py, other)?;
+        self.inner.except_(&other.inner, distinct).map(Self::from).py(py)
     }
 
     fn mix(

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from sheaf import _html
-from sheaf.dataset.columns import Columns
 from sheaf.dataset.data_iterator import DataIterator, FeedStats
-from sheaf.dataset.functions import Functions
 from sheaf.dataset.grouped import GroupedDataset
-from sheaf.dataset.groups import Groups
-from sheaf.dataset.iteration import Iteration, mix
+from sheaf.dataset.iteration import mix
 from sheaf.dataset.joins import How, Joins
 from sheaf.dataset.keeping import Keeping
+from sheaf.dataset.nulls import Nulls
 from sheaf.dataset.references import References
-from sheaf.dataset.results import Results
-from sheaf.dataset.rows import Rows
-from sheaf.dataset.sets import Sets
+from sheaf.dataset.reshape import Reshape
+from sheaf.dataset.sets import Sets, concat
+from sheaf.dataset.values import Values
 from sheaf.dataset.windows import Windows
 from sheaf.dataset.writers import WriteReport, Writers
 
-__all__ = ["DataIterator", "Dataset", "FeedStats", "GroupedDataset", "How", "WriteReport", "mix"]
+__all__ = ["DataIterator", "Dataset", "FeedStats", "GroupedDataset", "How", "WriteReport", "concat", "mix"]
 
 
-class Dataset(Columns, Sets, Joins, Groups, Windows, Functions, Iteration, Keeping, References, Results, Rows, Writers):
+class Dataset(Nulls, Reshape, Sets, Joins, Windows, Keeping, References, Values, Writers):
     """A lazy, immutable plan over Arrow partitions.
 
     Verbs such as ``filter`` give a new dataset and run nothing. ``collect``, ``count``, ``show``, ``write_*``,

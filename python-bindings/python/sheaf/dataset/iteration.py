@@ -55,15 +55,6 @@ class Iteration(Plan):
         feed = self.iterator(seed=local_shuffle_seed, local_shuffle_buffer_size=local_shuffle_buffer_size)
         return feed.iter_batches(batch_size, batch_format, prefetch_batches=prefetch_batches, drop_last=drop_last)
 
-    def iter_rows(self) -> Iterator[dict[str, Any]]:
-        """The rows as dicts, in order, as they come.
-
-        >>> import sheaf as sf
-        >>> list(sf.range(2).iter_rows())
-        [{'id': 0}, {'id': 1}]
-        """
-        return self.iterator().iter_rows()
-
     def iter_torch_batches(
         self,
         batch_size: int | None = 256,
