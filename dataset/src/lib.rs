@@ -20,4 +20,5 @@ pub use session::{MemoryUse, Session};
 pub use spill::remove_spill_folders;
 pub use verbs::groupby::GroupedDataset;
 pub use verbs::join::{JoinOptions, JoinType};
+pub use verbs::partitions::{PartitionSize, RepartitionOptions, SetIndexOptions};
 pub use verbs::write::WriteReport;

@@ -10,7 +10,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 
-use crate::operators::{map_batches, sample, write};
+use crate::operators::{map_batches, partition, sample, write};
 
 /// DataFusion's planner with the nodes of Sheaf.
 pub struct SheafPlanner {
@@ -19,8 +19,12 @@ pub struct SheafPlanner {
 
 impl Default for SheafPlanner {
     fn default() -> Self {
-        let nodes: Vec<Arc<dyn ExtensionPlanner + Send + Sync>> =
-            vec![Arc::new(map_batches::Planner), Arc::new(sample::Planner), Arc::new(write::Planner)];
+        let nodes: Vec<Arc<dyn ExtensionPlanner + Send + Sync>> = vec![
+            Arc::new(map_batches::Planner),
+            Arc::new(partition::Planner),
+            Arc::new(sample::Planner),
+            Arc::new(write::Planner),
+        ];
         Self { inner: DefaultPhysicalPlanner::with_extension_planners(nodes) }
     }
 }

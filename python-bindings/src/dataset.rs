@@ -4,6 +4,7 @@ mod columns;
 mod functions;
 mod groups;
 mod joins;
+mod partitions;
 mod results;
 mod rows;
 mod sets;

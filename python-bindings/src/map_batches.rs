@@ -23,11 +23,10 @@ pub(crate) fn map_batches(
     dataset: &Dataset,
     call: Py<PyAny>,
     name: String,
-    batch_size: Option<usize>,
+    options: MapBatchesOptions,
     schema: Option<SchemaRef>,
 ) -> PyResult<Dataset> {
     let function: Arc<dyn BatchFunction> = Arc::new(PyBatchFunction { name, call });
-    let options = MapBatchesOptions { batch_size };
     let input = dataset.clone();
     wait(py, dataset.session(), async move { input.map_batches(function, options, schema).await })
 }

@@ -5,11 +5,13 @@ mod clouds;
 mod counts;
 mod dynamic_filters;
 mod memory;
+mod partitions;
 #[cfg(feature = "polars")]
 mod polars;
 mod read;
 mod s3;
 mod session;
+mod shuffle;
 mod slt;
 mod sql;
 mod support;

@@ -185,7 +185,7 @@ impl BatchFunction for Doubled {
 #[test]
 fn map_batches_keeps_sizes_and_stops_at_the_functions_error() {
     let session = session();
-    let options = || MapBatchesOptions { batch_size: Some(1_000) };
+    let options = || MapBatchesOptions { batch_size: Some(1_000), ..MapBatchesOptions::default() };
     let run = |upto| -> Result<Vec<String>> {
         let numbers = session.range(0, upto)?;
         let mapped = session.threads().block_on(numbers.map_batches(Arc::new(Doubled), options(), None))?;

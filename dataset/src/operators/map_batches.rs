@@ -2,6 +2,7 @@
 
 mod calls;
 mod conform;
+mod keys;
 mod rebatch;
 
 use std::cmp::Ordering;
@@ -28,6 +29,7 @@ use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use calls::{Calls, Inline};
 pub(crate) use calls::{abandon, call_blocking};
 pub(crate) use conform::values_of;
+use keys::kept_partitioning;
 use rebatch::{CallRows, auto_batch_rows, memory_of_one, rebatch};
 
 /// Rows of a batch that a scan makes for a function, at the most, whatever the function asks for.
@@ -73,6 +75,9 @@ impl fmt::Display for BatchPosition {
 pub struct MapBatchesOptions {
     /// Rows of each call but a partition's last; `None` lets Sheaf choose.
     pub batch_size: Option<usize>,
+    /// The function leaves the values of the partition keys in each row as they are, so that what is known of the
+    /// partitions stays known. The keys must be among the columns that it returns.
+    pub keeps_partitioning: bool,
 }
 
 /// The logical node.
@@ -185,7 +190,7 @@ impl ExtensionPlanner for Planner {
             return Ok(None);
         };
         let schema = Arc::clone(node.schema.inner());
-        let exec = MapBatchesExec::new(Arc::clone(input), Arc::clone(&node.function), schema, node.options.clone());
+        let exec = MapBatchesExec::new(Arc::clone(input), Arc::clone(&node.function), schema, node.options.clone())?;
         Ok(Some(Arc::new(exec)))
     }
 }
@@ -206,16 +211,20 @@ impl MapBatchesExec {
         function: Arc<dyn BatchFunction>,
         schema: SchemaRef,
         options: MapBatchesOptions,
-    ) -> Self {
-        let partitions = input.properties().partitioning.partition_count();
+    ) -> Result<Self> {
+        let known = &input.properties().partitioning;
+        let partitioning = match options.keeps_partitioning {
+            true => kept_partitioning(known, &schema, function.name())?,
+            false => Partitioning::UnknownPartitioning(known.partition_count()),
+        };
         let properties = PlanProperties::new(
             EquivalenceProperties::new(schema),
-            Partitioning::UnknownPartitioning(partitions),
+            partitioning,
             EmissionType::Incremental,
             input.properties().boundedness,
         );
         let (properties, metrics) = (Arc::new(properties), ExecutionPlanMetricsSet::new());
-        Self { input, function, options, properties, inline: Inline::default(), metrics }
+        Ok(Self { input, function, options, properties, inline: Inline::default(), metrics })
     }
 }
 
@@ -256,7 +265,7 @@ impl ExecutionPlan for MapBatchesExec {
         match (children.pop(), children.is_empty()) {
             (Some(input), true) => {
                 let function = Arc::clone(&self.function);
-                Ok(Arc::new(Self::new(input, function, self.schema(), self.options.clone())))
+                Ok(Arc::new(Self::new(input, function, self.schema(), self.options.clone())?))
             }
             _ => plan_err!("MapBatchesExec has one input"),
         }
@@ -302,7 +311,7 @@ fn streams(plan: &Arc<dyn ExecutionPlan>) -> bool {
         && plan.children().into_iter().all(streams)
 }
 
-fn with_batch_size(context: &TaskContext, rows: usize) -> Arc<TaskContext> {
+pub(crate) fn with_batch_size(context: &TaskContext, rows: usize) -> Arc<TaskContext> {
     Arc::new(TaskContext::new(
         context.task_id(),
         context.session_id(),

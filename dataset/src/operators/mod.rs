@@ -45,8 +45,10 @@ pub mod compact;
 pub mod dynamic_filter;
 pub(crate) mod float_keys;
 pub mod hash_join;
+pub(crate) mod kept;
 pub mod map_batches;
 pub(crate) mod once;
+pub mod partition;
 #[cfg(test)]
 mod random;
 pub mod range;

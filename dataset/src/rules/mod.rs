@@ -1,5 +1,6 @@
 //! The optimizer rules that Sheaf adds to DataFusion's, in the order in which they run.
 
+mod chosen_partitions;
 mod compact_sorts;
 mod dynamic_filters;
 mod equal_names;
@@ -18,6 +19,9 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 /// The rules of DataFusion that hand filters down: those of the query, and dynamic ones.
 const PUSHDOWN: &str = "FilterPushdown";
 const DYNAMIC_PUSHDOWN: &str = "FilterPushdown(Post)";
+
+/// The rule of DataFusion that puts exchanges and sorts where operators need them.
+const REQUIREMENTS: &str = "EnsureRequirements";
 
 /// The rule of DataFusion that merges projections.
 const MERGED_PROJECTIONS: &str = "optimize_projections";
@@ -42,16 +46,17 @@ fn logical() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     Optimizer::new().rules.into_iter().map(guarded).collect()
 }
 
-/// DataFusion's physical rules, and `dynamic_filters` among them.
+/// DataFusion's physical rules, some of them guarded, and `dynamic_filters` among them.
 fn physical() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> = Vec::new();
     for rule in PhysicalOptimizer::new().rules {
         if rule.name() == DYNAMIC_PUSHDOWN {
             rules.push(Arc::new(dynamic_filters::DynamicFilters));
         }
-        match [PUSHDOWN, DYNAMIC_PUSHDOWN].contains(&rule.name()) {
-            true => rules.push(Arc::new(equal_names::GuardedPushdown(rule))),
-            false => rules.push(rule),
+        match rule.name() {
+            PUSHDOWN | DYNAMIC_PUSHDOWN => rules.push(Arc::new(equal_names::GuardedPushdown(rule))),
+            REQUIREMENTS => rules.push(Arc::new(chosen_partitions::ChosenPartitions(rule))),
+            _ => rules.push(rule),
         }
     }
     rules
@@ -65,6 +70,7 @@ mod tests {
     fn the_rules_that_are_guarded_are_there() {
         let guarded = physical().iter().filter(|rule| format!("{rule:?}").starts_with("GuardedPushdown")).count();
         let marked = logical().iter().filter(|rule| format!("{rule:?}").starts_with("MarkedSteps")).count();
-        assert_eq!((guarded, marked), (2, 1), "DataFusion has renamed a rule");
+        let kept = physical().iter().filter(|rule| format!("{rule:?}").starts_with("ChosenPartitions")).count();
+        assert_eq!((guarded, marked, kept), (2, 1, 1), "DataFusion has renamed a rule");
     }
 }

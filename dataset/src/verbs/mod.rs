@@ -6,6 +6,7 @@ pub mod groupby;
 pub mod join;
 pub mod map_batches;
 pub mod materialize;
+pub mod partitions;
 pub mod rows;
 pub mod select;
 pub mod write;

@@ -2,6 +2,7 @@
 
 use pyo3::prelude::*;
 use pyo3_arrow::PySchema;
+use sheaf::dataset::MapBatchesOptions;
 
 use super::PyDataset;
 use crate::map_batches::map_batches;
@@ -15,7 +16,9 @@ impl PyDataset {
         name: String,
         batch_size: Option<usize>,
         schema: Option<PySchema>,
+        keeps_partitioning: bool,
     ) -> PyResult<Self> {
-        map_batches(py, &self.inner, call, name, batch_size, schema.map(PySchema::into_inner)).map(Self::from)
+        let options = MapBatchesOptions { batch_size, keeps_partitioning };
+        map_batches(py, &self.inner, call, name, options, schema.map(PySchema::into_inner)).map(Self::from)
     }
 }

@@ -7,6 +7,7 @@ from sheaf.dataset.columns import Columns
 from sheaf.dataset.functions import Functions
 from sheaf.dataset.groups import GroupedDataset, Groups
 from sheaf.dataset.joins import How, Joins
+from sheaf.dataset.partitions import Partitions
 from sheaf.dataset.results import Results
 from sheaf.dataset.rows import Rows
 from sheaf.dataset.sets import Sets
@@ -15,7 +16,7 @@ from sheaf.dataset.writers import WriteReport, Writers
 __all__ = ["Dataset", "GroupedDataset", "How", "WriteReport"]
 
 
-class Dataset(Columns, Sets, Joins, Groups, Functions, Results, Rows, Writers):
+class Dataset(Columns, Sets, Joins, Groups, Functions, Partitions, Results, Rows, Writers):
     """A lazy, immutable plan over Arrow partitions.
 
     Verbs such as ``filter`` give a new dataset and run nothing. ``collect``, ``count``, ``show``, ``write_*``,

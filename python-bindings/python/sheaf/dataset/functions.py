@@ -25,6 +25,7 @@ class Functions(Plan):
         schema: Schema | None = None,
         fn_args: Sequence[Any] = (),
         fn_kwargs: Mapping[str, Any] | None = None,
+        keeps_partitioning: bool = False,
     ) -> Dataset:
         """What a function makes of each batch.
 
@@ -41,6 +42,8 @@ class Functions(Plan):
                 batch, to see.
             fn_args: More arguments for the function.
             fn_kwargs: More arguments for the function, by name.
+            keeps_partitioning: That the function returns each row's partition keys (of ``repartition(by=…)``,
+                ``set_index``) under their names and as they were, so that what is known of the partitions stays known.
 
         >>> import sheaf as sf
         >>> sf.range(3).map_batches(lambda batch: {"twice": batch["id"] * 2}, batch_format="numpy").to_pydict()
@@ -48,4 +51,5 @@ class Functions(Plan):
         """
         call = _formats.caller(fn, batch_format, fn_args, fn_kwargs or {})
         name = getattr(fn, "__qualname__", type(fn).__name__)
-        return self._next(self._inner.map_batches(call, name, batch_size, _formats.to_schema(schema)))
+        arrow = _formats.to_schema(schema)
+        return self._next(self._inner.map_batches(call, name, batch_size, arrow, keeps_partitioning))

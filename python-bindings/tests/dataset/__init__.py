@@ -1,0 +1,1 @@
+"""Datasets: verbs, functions, feeds."""
