@@ -81,10 +81,9 @@ impl PartitionExec {
         sort: Option<LexOrdering>,
         order: Option<LexOrdering>,
     ) -> Result<Self> {
-        let exchanged = exchanged(Arc::clone(&input), &how)?;
         let inner = match &sort {
-            Some(sort) => sorted(exchanged, sort.clone()),
-            None => exchanged,
+            Some(sort) => sorted(exchanged(small(Arc::clone(&input)), &how)?, sort.clone()),
+            None => exchanged(Arc::clone(&input), &how)?,
         };
         Ok(Self { input, how, sort, order, inner })
     }
@@ -137,7 +136,7 @@ fn exchanged(input: Arc<dyn ExecutionPlan>, how: &How) -> Result<Arc<dyn Executi
             without_last_column(exchange(numbered, range)?)
         }
         How::Shuffled { seed, partitions } => {
-            let keyed: Arc<dyn ExecutionPlan> = Arc::new(StepExec::new(input, Step::Keys { seed }));
+            let keyed: Arc<dyn ExecutionPlan> = Arc::new(StepExec::new(small(input), Step::Keys { seed }));
             let order = by_last_column(&keyed)?;
             // Keys are as likely anywhere, so that even ranges of them have as many rows. Sorted by key, the rows are
             // in the same order whatever the number of ranges.
@@ -146,6 +145,11 @@ fn exchanged(input: Arc<dyn ExecutionPlan>, how: &How) -> Result<Arc<dyn Executi
             without_last_column(sorted(exchange(keyed, range)?, order))
         }
     }
+}
+
+/// What an exchange puts out of a batch shares its memory: a sort that holds a few rows of a large one holds all of it.
+fn small(input: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+    Arc::new(StepExec::new(input, Step::Small))
 }
 
 fn exchange(input: Arc<dyn ExecutionPlan>, partitioning: Partitioning) -> Result<Arc<dyn ExecutionPlan>> {

@@ -30,6 +30,8 @@ const PARTITION_BITS: u32 = 24;
 pub(super) enum Step {
     /// Slices it, so that as many can be dealt to each of these partitions.
     Slices(usize),
+    /// Slices it, so that no slice has more rows than a batch is to have.
+    Small,
     /// Numbers its rows, from 0.
     Numbers,
     /// Gives each row a random number that no other row has.
@@ -49,7 +51,7 @@ pub(super) struct StepExec {
 impl StepExec {
     pub(super) fn new(input: Arc<dyn ExecutionPlan>, step: Step) -> Self {
         let equivalence = match &step {
-            Step::Slices(_) => input.properties().eq_properties.clone(),
+            Step::Slices(_) | Step::Small => input.properties().eq_properties.clone(),
             Step::Numbers | Step::Keys { .. } => {
                 let schema = input.schema();
                 let mut fields = schema.fields().to_vec();
@@ -97,9 +99,15 @@ impl ExecutionPlan for StepExec {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let most = context.session_config().batch_size();
         let input = self.input.execute(partition, context)?;
         let schema = self.schema();
         Ok(match self.step.clone() {
+            Step::Small => {
+                let small = move |batch: RecordBatch| slices(&batch, batch.num_rows().div_ceil(most));
+                let slices = input.map_ok(move |batch| stream::iter(small(batch)).map(Ok)).try_flatten();
+                Box::pin(RecordBatchStreamAdapter::new(schema, slices))
+            }
             Step::Slices(parts) => {
                 let slices = input.map_ok(move |batch| stream::iter(slices(&batch, parts)).map(Ok)).try_flatten();
                 Box::pin(RecordBatchStreamAdapter::new(schema, slices))
