@@ -10,7 +10,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 
-use crate::operators::{asof_join, broadcast, map_batches, map_groups, mix, overlap, sample, write};
+use crate::operators::{asof_join, broadcast, map_batches, map_groups, mix, overlap, partition, sample, write};
 
 /// DataFusion's planner with the nodes of Sheaf.
 pub struct SheafPlanner {
@@ -28,6 +28,7 @@ impl Default for SheafPlanner {
             Arc::new(overlap::Planner),
             Arc::new(map_groups::Planner),
             Arc::new(mix::Planner),
+            Arc::new(partition::Planner),
         ];
         Self { inner: DefaultPhysicalPlanner::with_extension_planners(nodes) }
     }

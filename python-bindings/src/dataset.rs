@@ -6,6 +6,7 @@ mod groups;
 mod joins;
 mod keeping;
 mod nulls;
+mod partitions;
 mod reshape;
 mod results;
 mod rows;

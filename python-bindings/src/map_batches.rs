@@ -41,6 +41,7 @@ pub(crate) struct MapArgs {
     retries_errors: bool,
     dead_letter: Option<String>,
     deterministic: bool,
+    keeps_partitioning: bool,
     /// For coroutine functions: what makes an event loop for a run, and how many calls it runs at once.
     event_loop: Option<(Py<PyAny>, usize)>,
     /// For worker processes.
@@ -66,7 +67,8 @@ impl MapArgs {
         };
         let batch_bytes = self.batch_bytes.as_deref().map(parse_bytes).transpose()?;
         let batch_bytes = batch_bytes.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
-        Ok(MapBatchesOptions { batch_size, batch_bytes, failures, deterministic: self.deterministic })
+        let (deterministic, keeps_partitioning) = (self.deterministic, self.keeps_partitioning);
+        Ok(MapBatchesOptions { batch_size, batch_bytes, failures, deterministic, keeps_partitioning })
     }
 }
 

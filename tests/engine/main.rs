@@ -8,6 +8,7 @@ mod functions;
 mod groups;
 mod jobs;
 mod memory;
+mod partitions;
 mod persist;
 #[cfg(feature = "polars")]
 mod polars;
@@ -15,6 +16,7 @@ mod read;
 mod rewrites;
 mod s3;
 mod session;
+mod shuffle;
 mod skew;
 mod slt;
 mod sql;

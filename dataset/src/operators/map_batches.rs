@@ -6,6 +6,7 @@ mod counts;
 mod dead_letters;
 mod failures;
 mod function;
+mod keys;
 mod pieces;
 pub mod pool;
 mod rebatch;
@@ -43,6 +44,7 @@ use dead_letters::DeadLetters;
 pub(crate) use dead_letters::{dead_letter_options, dead_letter_schema};
 pub use failures::{FailureOptions, OnError};
 pub use function::{BatchFunction, BatchPosition, Failure, FailureKind, Outputs, RunStart};
+use keys::kept_partitioning;
 use rebatch::{CallRows, auto_batch_rows, memory_of_one, rebatch};
 use running::{Partition, Running, Slot};
 
@@ -60,11 +62,20 @@ pub struct MapBatchesOptions {
     pub failures: FailureOptions,
     /// Whether the function gives the same for the same batch each time, so that work may be done again or not at all.
     pub deterministic: bool,
+    /// The function leaves the values of the partition keys in each row as they are, so that what is known of the
+    /// partitions stays known. The keys must be among the columns that it returns.
+    pub keeps_partitioning: bool,
 }
 
 impl Default for MapBatchesOptions {
     fn default() -> Self {
-        Self { batch_size: None, batch_bytes: None, failures: FailureOptions::default(), deterministic: true }
+        Self {
+            batch_size: None,
+            batch_bytes: None,
+            failures: FailureOptions::default(),
+            deterministic: true,
+            keeps_partitioning: false,
+        }
     }
 }
 
@@ -210,7 +221,7 @@ impl ExtensionPlanner for Planner {
         let schema = Arc::clone(node.schema.inner());
         let dead_letters = node.dead_letters(input, session_state).await?;
         let (input, function, options) = (Arc::clone(input), Arc::clone(&node.function), node.options.clone());
-        Ok(Some(Arc::new(MapBatchesExec::new(input, function, schema, options, dead_letters))))
+        Ok(Some(Arc::new(MapBatchesExec::new(input, function, schema, options, dead_letters)?)))
     }
 }
 
@@ -234,18 +245,22 @@ impl MapBatchesExec {
         schema: SchemaRef,
         options: MapBatchesOptions,
         dead_letters: Option<Arc<dyn ExecutionPlan>>,
-    ) -> Self {
-        let partitions = input.properties().partitioning.partition_count();
+    ) -> Result<Self> {
+        let known = &input.properties().partitioning;
+        let partitioning = match options.keeps_partitioning {
+            true => kept_partitioning(known, &schema, function.name())?,
+            false => Partitioning::UnknownPartitioning(known.partition_count()),
+        };
         let properties = PlanProperties::new(
             EquivalenceProperties::new(schema),
-            Partitioning::UnknownPartitioning(partitions),
+            partitioning,
             EmissionType::Incremental,
             input.properties().boundedness,
         );
         let (properties, metrics) = (Arc::new(properties), ExecutionPlanMetricsSet::new());
         let (inline, running) = (Inline::of(&function), Slot::default());
         let counts = ExecutionPlanMetricsSet::new();
-        Self { input, function, options, dead_letters, properties, inline, running, metrics, counts }
+        Ok(Self { input, function, options, dead_letters, properties, inline, running, metrics, counts })
     }
 
     /// The calls that run on the engine's own threads.
@@ -333,7 +348,7 @@ impl ExecutionPlan for MapBatchesExec {
         match (children.pop(), children.is_empty()) {
             (Some(input), true) => {
                 let (function, dead_letters) = (Arc::clone(&self.function), self.dead_letters.clone());
-                Ok(Arc::new(Self::new(input, function, self.schema(), self.options.clone(), dead_letters)))
+                Ok(Arc::new(Self::new(input, function, self.schema(), self.options.clone(), dead_letters)?))
             }
             _ => plan_err!("MapBatchesExec has one input"),
         }
@@ -377,7 +392,7 @@ fn streams(plan: &Arc<dyn ExecutionPlan>) -> bool {
         && plan.children().into_iter().all(streams)
 }
 
-fn with_batch_size(context: &TaskContext, rows: usize) -> Arc<TaskContext> {
+pub(crate) fn with_batch_size(context: &TaskContext, rows: usize) -> Arc<TaskContext> {
     Arc::new(TaskContext::new(
         context.task_id(),
         context.session_id(),

@@ -52,12 +52,14 @@ pub mod compact;
 pub mod dynamic_filter;
 pub(crate) mod float_keys;
 pub mod hash_join;
+pub(crate) mod kept;
 pub(crate) mod later_partitions;
 pub mod map_batches;
 pub mod map_groups;
 pub mod mix;
 pub(crate) mod once;
 pub mod overlap;
+pub mod partition;
 pub(crate) mod persisted;
 #[cfg(test)]
 pub(crate) mod random;

@@ -182,12 +182,14 @@ impl SplitMix {
         mixer
     }
 
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
+    /// The number at this place of the sequence of this seed. Numbers of two places of a sequence differ.
+    pub(crate) fn at(seed: u64, place: u64) -> u64 {
+        mixed(mixed(seed).wrapping_add(place.wrapping_mul(GAMMA)))
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(GAMMA);
+        mixed(self.0)
     }
 
     /// A number below `bound`, which is not zero.
@@ -195,8 +197,22 @@ impl SplitMix {
         ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
     }
 
+    /// A place in a list of this length, which is not empty.
+    pub(crate) fn place(&mut self, length: usize) -> usize {
+        self.below(length as u64) as usize
+    }
+
     /// A number in [0, 1), from the upper 53 bits.
     pub(crate) fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
+}
+
+const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// A permutation of the numbers of 64 bits.
+fn mixed(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
 }

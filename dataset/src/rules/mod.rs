@@ -1,6 +1,7 @@
 //! The optimizer rules that Sheaf adds to DataFusion's, in the order in which they run.
 
 mod broadcast_sides;
+mod chosen_partitions;
 mod compact_sorts;
 mod dynamic_filters;
 mod equal_names;
@@ -22,6 +23,8 @@ const DYNAMIC_PUSHDOWN: &str = "FilterPushdown(Post)";
 
 /// The rule of DataFusion that chooses the sides of joins by their sizes.
 const JOIN_SELECTION: &str = "join_selection";
+/// The rule of DataFusion that puts exchanges and sorts where operators need them.
+const REQUIREMENTS: &str = "EnsureRequirements";
 
 /// The rule of DataFusion that merges projections.
 const MERGED_PROJECTIONS: &str = "optimize_projections";
@@ -46,7 +49,7 @@ fn logical() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     Optimizer::new().rules.into_iter().map(guarded).collect()
 }
 
-/// DataFusion's physical rules, and `broadcast_sides` and `dynamic_filters` among them.
+/// DataFusion's physical rules, some of them guarded, and `broadcast_sides` and `dynamic_filters` among them.
 fn physical() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> = Vec::new();
     for rule in PhysicalOptimizer::new().rules {
@@ -54,9 +57,10 @@ fn physical() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
             rules.push(Arc::new(dynamic_filters::DynamicFilters));
         }
         let chose_sides = rule.name() == JOIN_SELECTION;
-        match [PUSHDOWN, DYNAMIC_PUSHDOWN].contains(&rule.name()) {
-            true => rules.push(Arc::new(equal_names::GuardedPushdown(rule))),
-            false => rules.push(rule),
+        match rule.name() {
+            PUSHDOWN | DYNAMIC_PUSHDOWN => rules.push(Arc::new(equal_names::GuardedPushdown(rule))),
+            REQUIREMENTS => rules.push(Arc::new(chosen_partitions::ChosenPartitions(rule))),
+            _ => rules.push(rule),
         }
         if chose_sides {
             rules.push(Arc::new(broadcast_sides::BroadcastSides));
@@ -74,6 +78,7 @@ mod tests {
         let guarded = physical().iter().filter(|rule| format!("{rule:?}").starts_with("GuardedPushdown")).count();
         let marked = logical().iter().filter(|rule| format!("{rule:?}").starts_with("MarkedSteps")).count();
         let choosing = physical().iter().filter(|rule| rule.name() == "broadcast_sides").count();
-        assert_eq!((guarded, marked, choosing), (2, 1, 1), "DataFusion has renamed a rule");
+        let kept = physical().iter().filter(|rule| format!("{rule:?}").starts_with("ChosenPartitions")).count();
+        assert_eq!((guarded, marked, choosing, kept), (2, 1, 1, 1), "DataFusion has renamed a rule");
     }
 }

@@ -21,7 +21,10 @@ impl Dataset {
     /// the input (an empty one if the input has no rows), and the schema is that of what it returned.
     ///
     /// # Errors
-    /// Without a schema, whatever goes wrong while the first batch is read and mapped.
+    /// Without a schema, whatever goes wrong while the first batch is read and mapped; [`ErrorKind::InvalidInput`] when
+    /// the function is to keep the partitioning and returns no such key.
+    ///
+    /// [`ErrorKind::InvalidInput`]: sheaf_core::ErrorKind::InvalidInput
     pub async fn map_batches(
         &self,
         function: Arc<dyn BatchFunction>,
@@ -33,11 +36,17 @@ impl Dataset {
             Some(schema) => schema,
             None => self.mapped_schema(&function, &options).await?,
         };
+        let keeps_partitioning = options.keeps_partitioning;
         let stores = Arc::clone(self.session().stores());
         let node = MapBatches::new(self.logical_plan().clone(), function, &schema, options, stores);
         let node = node.map_err(from_datafusion)?;
         let plan = LogicalPlan::Extension(Extension { node: Arc::new(node) });
-        Ok(Self::new(self.session().clone(), plan))
+        let mapped = Self::new(self.session().clone(), plan);
+        if keeps_partitioning {
+            // Only the physical plan knows the keys; a function that drops one is told now.
+            mapped.physical_plan().await?;
+        }
+        Ok(mapped)
     }
 
     async fn check_map_batches(&self, options: &MapBatchesOptions) -> Result<()> {

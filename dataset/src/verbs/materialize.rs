@@ -3,17 +3,20 @@
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::catalog::{Session as EngineSession, TableProvider};
 use datafusion::datasource::MemTable;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{Expr, TableType};
-use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use sheaf_connectors::error::from_datafusion;
 use sheaf_core::Result;
 
 use crate::dataset::Dataset;
+use crate::operators::kept::KeptTable;
+use crate::operators::partition::is_chosen;
 use crate::run::in_order;
 
 /// Rows in memory with the reservation that counts them: both go when the last dataset over them goes.
@@ -61,13 +64,18 @@ impl TableProvider for Materialized {
 }
 
 impl Dataset {
-    /// Runs the plan once and keeps its rows in memory for all datasets that go on from the result.
+    /// Runs the plan once and keeps its rows in memory for all datasets that go on from the result. Partitions that
+    /// were chosen, by `repartition` and the like, are kept as they are, with what is known of them.
     ///
     /// # Errors
     /// [`sheaf_core::ErrorKind::MemoryLimit`] when the rows do not fit the session's limit, and whatever goes wrong
     /// in the plan.
     pub async fn materialize(&self) -> Result<Self> {
-        self.session().from_provider(self.materialize_table().await?)
+        let rows = gathered(self).await?;
+        self.session().from_provider(match is_chosen(&rows.plan) {
+            true => Arc::new(rows.kept()),
+            false => Arc::new(rows.spread(self.session().settings().threads)?),
+        })
     }
 
     /// As [`Dataset::materialize`], as a table for catalogs, which takes `INSERT`.
@@ -75,11 +83,18 @@ impl Dataset {
     /// # Errors
     /// As [`Dataset::materialize`].
     pub async fn materialize_table(&self) -> Result<Arc<dyn TableProvider>> {
-        Ok(Arc::new(materialize(self).await?))
+        Ok(Arc::new(gathered(self).await?.spread(self.session().settings().threads)?))
     }
 }
 
-async fn materialize(dataset: &Dataset) -> Result<Materialized> {
+/// The rows of a plan, all of them in memory, with the reservation that counts them.
+struct Gathered {
+    plan: Arc<dyn ExecutionPlan>,
+    batches: Vec<(usize, RecordBatch)>,
+    reservation: MemoryReservation,
+}
+
+async fn gathered(dataset: &Dataset) -> Result<Gathered> {
     let session = dataset.session();
     let reservation = MemoryConsumer::new("materialize").register(&session.context().runtime_env().memory_pool);
     let mut run = dataset.start().await?;
@@ -88,14 +103,32 @@ async fn materialize(dataset: &Dataset) -> Result<Materialized> {
         reservation.try_grow(batch.get_array_memory_size()).map_err(from_datafusion)?;
         batches.push((partition, batch));
     }
-    let batches = in_order(batches);
     dataset.keep_stats(&run);
-    let parts = session.settings().threads.min(batches.len()).max(1);
-    let chunk = batches.len().div_ceil(parts).max(1);
-    let mut partitions: Vec<_> = batches.chunks(chunk).map(<[_]>::to_vec).collect();
-    if partitions.is_empty() {
-        partitions.push(Vec::new());
+    Ok(Gathered { plan: Arc::clone(run.plan()), batches, reservation })
+}
+
+impl Gathered {
+    /// In the partitions of the plan.
+    fn kept(self) -> KeptTable {
+        let mut partitions = vec![Vec::new(); self.plan.output_partitioning().partition_count()];
+        for (partition, batch) in self.batches {
+            if let Some(batches) = partitions.get_mut(partition) {
+                batches.push(batch);
+            }
+        }
+        KeptTable::new(&self.plan, partitions, self.reservation)
     }
-    let table = MemTable::try_new(run.schema(), partitions).map_err(from_datafusion)?;
-    Ok(Materialized { table, _reservation: reservation })
+
+    /// In runs, one for each thread.
+    fn spread(self, threads: usize) -> Result<Materialized> {
+        let batches = in_order(self.batches);
+        let parts = threads.min(batches.len()).max(1);
+        let chunk = batches.len().div_ceil(parts).max(1);
+        let mut partitions: Vec<_> = batches.chunks(chunk).map(<[_]>::to_vec).collect();
+        if partitions.is_empty() {
+            partitions.push(Vec::new());
+        }
+        let table = MemTable::try_new(self.plan.schema(), partitions).map_err(from_datafusion)?;
+        Ok(Materialized { table, _reservation: self.reservation })
+    }
 }

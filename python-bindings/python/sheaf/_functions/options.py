@@ -37,6 +37,7 @@ class Options:
     max_retries: int = 3
     timeout: float | None = None
     deterministic: bool = True
+    keeps_partitioning: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.max_concurrency, int) or self.max_concurrency < 1:
@@ -64,6 +65,7 @@ class Options:
             "retries_errors": bool(spec.retry_on),
             "dead_letter": self.dead_letter,
             "deterministic": self.deterministic,
+            "keeps_partitioning": self.keeps_partitioning,
             "event_loop": None,
             "pool": None,
         }

@@ -9,6 +9,7 @@ from sheaf.dataset.iteration import mix
 from sheaf.dataset.joins import How, Joins
 from sheaf.dataset.keeping import Keeping
 from sheaf.dataset.nulls import Nulls
+from sheaf.dataset.partitions import Partitions
 from sheaf.dataset.references import References
 from sheaf.dataset.reshape import Reshape
 from sheaf.dataset.sets import Sets, concat
@@ -19,7 +20,7 @@ from sheaf.dataset.writers import WriteReport, Writers
 __all__ = ["DataIterator", "Dataset", "FeedStats", "GroupedDataset", "How", "WriteReport", "concat", "mix"]
 
 
-class Dataset(Nulls, Reshape, Sets, Joins, Windows, Keeping, References, Values, Writers):
+class Dataset(Nulls, Reshape, Sets, Joins, Windows, Partitions, Keeping, References, Values, Writers):
     """A lazy, immutable plan over Arrow partitions.
 
     Verbs such as ``filter`` give a new dataset and run nothing. ``collect``, ``count``, ``show``, ``write_*``,

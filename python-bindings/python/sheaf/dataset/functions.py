@@ -45,6 +45,7 @@ class Functions(Plan):
         retry_on: type[Exception] | Sequence[type[Exception]] = (),
         timeout: float | None = None,
         deterministic: bool = True,
+        keeps_partitioning: bool = False,
     ) -> Dataset:
         """What a function makes of each batch. Results keep the order of the batches within each partition.
 
@@ -92,6 +93,8 @@ class Functions(Plan):
                 has ended well.
             timeout: Seconds that a call may take: then its worker is stopped, and the batch tried again.
             deterministic: Whether the function gives the same for the same batch each time.
+            keeps_partitioning: That the function returns each row's partition keys (of ``repartition(by=…)``,
+                ``set_index``) under their names and as they were, so that what is known of the partitions stays known.
 
         >>> import sheaf as sf
         >>> sf.range(3).map_batches(lambda batch: {"twice": batch["id"] * 2}, batch_format="numpy").to_pydict()
@@ -119,6 +122,7 @@ class Functions(Plan):
             max_retries=max_retries,
             timeout=timeout,
             deterministic=deterministic,
+            keeps_partitioning=keeps_partitioning,
         )
         call, how = options.how(spec)
         return self._next(self._inner.map_batches(call, spec.name, options.rows, _formats.to_schema(schema), how))

@@ -1,0 +1,219 @@
+//! `Partition`: partitions as the user wants them. The logical node and its planner.
+//!
+//! DataFusion's optimizer takes every exchange out of a plan and puts in those that it needs itself, so that its own
+//! `Repartition` is lost. Nodes of other types stay: this one becomes a [`PartitionExec`] or a [`GatherExec`], which say
+//! how their rows are partitioned, and `rules/chosen_partitions` sees to it that the plan above keeps that.
+
+mod block_order;
+mod exec;
+mod gather;
+mod steps;
+
+use std::cmp::Ordering;
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::arrow::compute::SortOptions;
+use datafusion::catalog::Session;
+use datafusion::common::{DFSchemaRef, ScalarValue, SplitPoint, plan_err};
+use datafusion::error::Result;
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore};
+use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr, RangePartitioning};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
+
+pub use block_order::BlockOrderExec;
+pub use exec::PartitionExec;
+pub use gather::GatherExec;
+
+use exec::How;
+
+/// How the rows are to be partitioned.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Layout {
+    /// Rows dealt in turn.
+    Dealt { partitions: usize },
+    /// By the hash of the keys.
+    Hashed { partitions: usize },
+    /// By ranges of the one key, which begin at these values; with `in_order` the rows come in the key's order.
+    Ranges { splits: Vec<ScalarValue>, in_order: bool },
+    /// A new partition every so many rows, in the order of the rows.
+    Cut { rows: u64, partitions: usize },
+    /// Every row at a random place.
+    Shuffled { seed: u64 },
+    /// Neighbours put together, in the order of the rows.
+    Joined { partitions: usize },
+    /// The partitions, and near batches in each, in another order.
+    BlockOrder { seed: u64 },
+}
+
+/// The logical node.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Partition {
+    input: LogicalPlan,
+    layout: Layout,
+    /// Of [`Layout::Hashed`] and [`Layout::Ranges`].
+    keys: Vec<Expr>,
+    /// The order of the rows in each partition, ascending with nulls last: whether it is by the keys.
+    sorted: bool,
+}
+
+impl Partition {
+    /// Partitions that need no keys.
+    pub(crate) fn new(input: LogicalPlan, layout: Layout) -> Self {
+        Self { input, layout, keys: Vec::new(), sorted: false }
+    }
+
+    /// Partitions by keys, each sorted by them if `sorted`.
+    pub(crate) fn by(input: LogicalPlan, layout: Layout, keys: Vec<Expr>, sorted: bool) -> Self {
+        Self { input, layout, keys, sorted }
+    }
+
+    /// Whether a filter may stand below as well as above.
+    fn commutes_with_filters(&self) -> bool {
+        // Where rows or batches are counted, those that are left would come in other partitions or another order.
+        !matches!(self.layout, Layout::Cut { .. } | Layout::Shuffled { .. } | Layout::BlockOrder { .. })
+    }
+}
+
+impl PartialOrd for Partition {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        (self == other).then_some(Ordering::Equal)
+    }
+}
+
+impl UserDefinedLogicalNodeCore for Partition {
+    fn name(&self) -> &'static str {
+        "Partition"
+    }
+
+    fn inputs(&self) -> Vec<&LogicalPlan> {
+        vec![&self.input]
+    }
+
+    fn schema(&self) -> &DFSchemaRef {
+        self.input.schema()
+    }
+
+    fn expressions(&self) -> Vec<Expr> {
+        self.keys.clone()
+    }
+
+    fn prevent_predicate_push_down_columns(&self) -> HashSet<String> {
+        match self.commutes_with_filters() {
+            true => HashSet::new(),
+            false => self.input.schema().fields().iter().map(|field| field.name().clone()).collect(),
+        }
+    }
+
+    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys = self.keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        match &self.layout {
+            Layout::Dealt { partitions } => write!(f, "Partition: {partitions} in turn"),
+            Layout::Hashed { partitions } => write!(f, "Partition: {partitions} by hash of {keys}"),
+            Layout::Ranges { splits, .. } => write!(f, "Partition: {} by ranges of {keys}", splits.len() + 1),
+            Layout::Cut { rows, partitions } => write!(f, "Partition: {partitions} of {rows} rows"),
+            Layout::Shuffled { seed } => write!(f, "Shuffle: seed={seed}"),
+            Layout::Joined { partitions } => write!(f, "Partition: {partitions} of neighbours"),
+            Layout::BlockOrder { seed } => write!(f, "BlockOrder: seed={seed}"),
+        }?;
+        if self.sorted { f.write_str(", sorted") } else { Ok(()) }
+    }
+
+    fn with_exprs_and_inputs(&self, keys: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
+        match (inputs.pop(), inputs.is_empty()) {
+            (Some(input), true) => Ok(Self { input, keys, ..self.clone() }),
+            _ => plan_err!("Partition has one input"),
+        }
+    }
+
+    fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
+        // The optimizer adds the columns of the keys.
+        Some(vec![output_columns.to_vec()])
+    }
+}
+
+/// Plans [`Partition`] nodes.
+pub(crate) struct Planner;
+
+#[async_trait]
+impl ExtensionPlanner for Planner {
+    async fn plan_extension(
+        &self,
+        _planner: &dyn PhysicalPlanner,
+        node: &dyn UserDefinedLogicalNode,
+        _logical_inputs: &[&LogicalPlan],
+        physical_inputs: &[Arc<dyn ExecutionPlan>],
+        session: &dyn Session,
+        _context: &PhysicalPlanningContext,
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let (Some(node), [input]) = (node.as_any().downcast_ref::<Partition>(), physical_inputs) else {
+            return Ok(None);
+        };
+        let keys = node.keys.iter().map(|key| session.create_physical_expr(key.clone(), node.input.schema()));
+        let keys = keys.collect::<Result<Vec<_>>>()?;
+        let ordering = LexOrdering::new(keys.iter().map(|key| PhysicalSortExpr::new(Arc::clone(key), ascending())));
+        let how = match &node.layout {
+            Layout::Dealt { partitions } => How::Dealt(*partitions),
+            Layout::Hashed { partitions } => How::Hashed(keys, *partitions),
+            Layout::Cut { rows, partitions } => How::Cut { rows: *rows, partitions: *partitions },
+            Layout::Shuffled { seed } => {
+                How::Shuffled { seed: *seed, partitions: session.config().target_partitions() }
+            }
+            Layout::Ranges { splits, in_order } => {
+                let Some(ordering) = &ordering else { return plan_err!("partitions by ranges have one key") };
+                let splits = splits.iter().map(|split| SplitPoint::new(vec![split.clone()])).collect();
+                How::Ranges { range: RangePartitioning::try_new(ordering.clone(), splits)?, in_order: *in_order }
+            }
+            Layout::Joined { partitions } => return Ok(Some(gathered(input, *partitions))),
+            Layout::BlockOrder { seed } => {
+                return Ok(Some(Arc::new(BlockOrderExec::new(Arc::clone(input), *seed))));
+            }
+        };
+        let sort = ordering.filter(|_| node.sorted);
+        Ok(Some(Arc::new(PartitionExec::try_new(Arc::clone(input), how, sort)?)))
+    }
+}
+
+/// `input` in at most this many partitions.
+fn gathered(input: &Arc<dyn ExecutionPlan>, partitions: usize) -> Arc<dyn ExecutionPlan> {
+    // Also where there are no fewer: that the user chose them is to be kept.
+    Arc::new(GatherExec::new(Arc::clone(input), partitions.min(input.output_partitioning().partition_count())))
+}
+
+/// The order in which keys are sorted and ranged: nulls are in the last partition, at its end.
+pub(crate) fn ascending() -> SortOptions {
+    SortOptions { descending: false, nulls_first: false }
+}
+
+/// Whether the partitions of this plan are those that the user chose, and not the engine's own.
+pub(crate) fn is_chosen(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    if makes_chosen(plan) {
+        return true;
+    }
+    let partitions = plan.output_partitioning().partition_count();
+    let is_exchange = ["RepartitionExec", "CoalescePartitionsExec", "SortPreservingMergeExec"].contains(&plan.name());
+    let children = plan.children();
+    !is_exchange
+        && children
+            .into_iter()
+            .any(|child| child.output_partitioning().partition_count() == partitions && is_chosen(child))
+}
+
+/// Whether this node makes partitions that the user chose.
+pub(crate) fn makes_chosen(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    plan.downcast_ref::<PartitionExec>().is_some()
+        || plan.downcast_ref::<GatherExec>().is_some()
+        || plan.downcast_ref::<super::kept::KeptExec>().is_some()
+        || plan.downcast_ref::<BlockOrderExec>().is_some()
+}
+
+/// Whether what this node makes depends on the order of its input's rows, so that these may not be dealt to threads.
+pub(crate) fn counts_rows(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    plan.downcast_ref::<PartitionExec>().is_some_and(PartitionExec::counts_rows)
+        || plan.downcast_ref::<GatherExec>().is_some()
+        || plan.downcast_ref::<BlockOrderExec>().is_some()
+}
