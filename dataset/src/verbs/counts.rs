@@ -48,7 +48,7 @@ impl Dataset {
         }
         let rows = if options.dropna { self.drop_null(columns)? } else { self.clone() };
         let keys: Vec<Expr> = columns.iter().map(|column| col(*column)).collect();
-        let mut counted = rows.groupby(keys.clone()).agg([count(lit(1_i64)).alias(name)])?;
+        let mut counted = rows.groupby(keys).agg([count(lit(1_i64)).alias(name)])?;
         if options.normalize {
             // Over the groups, not the rows.
             let all = Expr::from(WindowFunction::new(sum_udaf(), vec![col(name)]));
