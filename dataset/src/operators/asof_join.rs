@@ -326,7 +326,7 @@ impl ExecutionPlan for AsofJoinExec {
     }
 }
 
-/// The fields of one side, for tests and for the batch of nulls that rows without a match take.
+/// The last columns of a schema: the right side as the result has it.
 fn tail(schema: &Schema, columns: usize) -> SchemaRef {
     Arc::new(Schema::new(schema.fields().iter().skip(schema.fields().len() - columns).cloned().collect::<Vec<_>>()))
 }
