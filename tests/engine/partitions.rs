@@ -17,7 +17,7 @@ use sheaf::dataset::{
 };
 use sheaf::expr::functions_aggregate::expr_fn::{count, sum};
 use sheaf::expr::{col, lit};
-use sheaf::{Dataset, ErrorKind, Options, Result, Session};
+use sheaf::{Dataset, ErrorKind, Options, Session};
 
 fn session(threads: usize) -> Session {
     Session::new(Options { threads: Some(threads), ..Options::default() }).unwrap()

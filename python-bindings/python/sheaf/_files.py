@@ -80,8 +80,8 @@ class Files:
         """A dataset of the arrays in ``.npy`` files, in one column ``data``: the first axis is the rows.
 
         Further axes become lists of one size, which ``batch_format="numpy"`` gives as matrices again. Numbers and
-        booleans are read, in the order of C. A file's rows keep their order, files come in any. The arguments are those
-        of ``read_parquet``.
+        booleans are read, in the order of C. A file's rows keep their order, files come in any. The arguments are
+        those of ``read_parquet``.
 
         >>> import numpy as np, sheaf as sf, tempfile
         >>> folder = tempfile.TemporaryDirectory()
