@@ -3,14 +3,18 @@
 #   benches/bench.sh [--wheel FILE] [arguments of run.py, see benches/run.py --help]
 # `make bench-runtime`: the same for the runtime, which needs no data.
 #   benches/bench.sh --runtime [--wheel FILE] [arguments of runtime.py, see benches/runtime.py --help]
+# `make bench-dataset`: the same for the verbs of datasets, whose inputs it makes itself.
+#   benches/bench.sh --dataset [--wheel FILE] [arguments of dataset.py, see benches/dataset.py --help]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 script=run.py
-if [ "${1:-}" = "--runtime" ]; then
-    script=runtime.py
-    shift
-fi
+case "${1:-}" in
+    --runtime | --dataset)
+        script=${1#--}.py
+        shift
+        ;;
+esac
 wheel=""
 if [ "${1:-}" = "--wheel" ]; then
     wheel=$2

@@ -38,6 +38,8 @@ class Case:
     sql: str = ""
     rows: int = 0
     output: str = ""
+    # The package of the engines' modules.
+    folder: str = "engines"
 
 
 @dataclass(frozen=True)

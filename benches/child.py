@@ -43,7 +43,7 @@ class Request:
 
 def perform(request: Request) -> dict[str, Any]:
     """Run the case and say what it took."""
-    module = importlib.import_module(f"engines.{request.engine}")
+    module = importlib.import_module(f"{request.case.folder}.{request.engine}")
     try:
         return measure(module, request)
     except Exception as error:
@@ -68,7 +68,7 @@ def measure(module: ModuleType, request: Request) -> dict[str, Any]:
         seconds.append(time.perf_counter() - start)
     peak = peak_bytes()
     if rows is None:
-        rows = importlib.import_module("engines.duckdb").converted(request.case)
+        rows = importlib.import_module(f"{request.case.folder}.duckdb").converted(request.case)
     with pa.OSFile(str(request.rows), "wb") as sink, pa.ipc.new_file(sink, rows.schema) as writer:
         writer.write_table(rows)
     return {"seconds": seconds, "peak_bytes": peak}

@@ -13,6 +13,8 @@ BEGIN = "<!-- speed table: begin, written by `make bench` -->"
 END = "<!-- speed table: end -->"
 RUNTIME_BEGIN = "<!-- runtime table: begin, written by `make bench-runtime` -->"
 RUNTIME_END = "<!-- runtime table: end -->"
+DATASET_BEGIN = "<!-- dataset table: begin, written by `make bench-dataset` -->"
+DATASET_END = "<!-- dataset table: end -->"
 
 
 def as_json(
@@ -45,13 +47,17 @@ def write_json(path: Path, results: dict[str, Any]) -> None:
 
 def summary(host: dict[str, Any], settings: dict[str, Any]) -> str:
     """One paragraph on how the numbers came about."""
-    versions = ", ".join(f"{name} {found}" for name, found in host["versions"].items() if found)
-    memory = host["memory_bytes"] / 1e9
+    scale, runs = settings["scale"], settings["runs"]
+    return versions(host, f"{settings['threads']} threads; TPC-H scale {scale:g}; warm, best of {runs}")
+
+
+def versions(host: dict[str, Any], said: str) -> str:
+    """The machine, what is said of the settings, and what was measured."""
+    found = ", ".join(f"{name} {version}" for name, version in host["versions"].items() if version)
     return (
-        f"Measured on {host['date']}: {host['processor']}, {settings['threads']} threads, {memory:.0f} GB; "
-        f"TPC-H scale {settings['scale']:g}; warm, best of {settings['runs']}, "
+        f"Measured on {host['date']}: {host['processor']}, {host['memory_bytes'] / 1e9:.0f} GB, {said}, "
         "engines in turn, each in a process of its own; "
-        f"every engine's rows compared with DuckDB's. {versions}."
+        f"every engine's rows compared with DuckDB's. {found}."
     )
 
 

@@ -37,9 +37,14 @@ fn make_test_formats_lints_types_and_tests_everything() {
 
 #[test]
 fn tests_build_the_wheel_in_dev_and_users_commands_in_release() {
-    for (target, profile) in
-        [("test", "dev"), ("wheel", "dev"), ("demo", "release"), ("bench", "release"), ("bench-runtime", "release")]
-    {
+    for (target, profile) in [
+        ("test", "dev"),
+        ("wheel", "dev"),
+        ("demo", "release"),
+        ("bench", "release"),
+        ("bench-runtime", "release"),
+        ("bench-dataset", "release"),
+    ] {
         let told = commands(target);
         let lines: Vec<_> = told.lines().filter(|line| line.contains("scripts/wheel")).collect();
         assert_eq!(lines.len(), 1, "{target}: {lines:?}");
