@@ -5,6 +5,7 @@ mod clouds;
 mod counts;
 mod dynamic_filters;
 mod memory;
+mod order;
 #[cfg(feature = "polars")]
 mod polars;
 mod read;

@@ -44,6 +44,7 @@ pub(crate) use without_expressions;
 pub mod compact;
 pub mod dynamic_filter;
 pub(crate) mod float_keys;
+pub mod gather;
 pub mod hash_join;
 pub mod map_batches;
 pub(crate) mod once;
