@@ -8,6 +8,7 @@ mod functions;
 mod groups;
 mod jobs;
 mod memory;
+mod order;
 mod partitions;
 mod persist;
 #[cfg(feature = "polars")]

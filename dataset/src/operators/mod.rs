@@ -51,6 +51,7 @@ pub(crate) mod broadcast;
 pub mod compact;
 pub mod dynamic_filter;
 pub(crate) mod float_keys;
+pub mod gather;
 pub mod hash_join;
 pub(crate) mod kept;
 pub(crate) mod later_partitions;

@@ -7,6 +7,7 @@ mod dynamic_filters;
 mod equal_names;
 mod equal_steps;
 mod light_counts;
+mod ordered_limits;
 mod spill_joins;
 mod whole_builds;
 
@@ -38,6 +39,7 @@ pub(crate) fn install(state: SessionStateBuilder) -> SessionStateBuilder {
         .with_physical_optimizer_rule(Arc::new(spill_joins::SpillJoins))
         .with_physical_optimizer_rule(Arc::new(whole_builds::WholeBuilds))
         .with_physical_optimizer_rule(Arc::new(compact_sorts::CompactSorts))
+        .with_physical_optimizer_rule(Arc::new(ordered_limits::OrderedLimits))
 }
 
 /// DataFusion's logical rules.

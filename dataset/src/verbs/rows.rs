@@ -31,7 +31,8 @@ impl Dataset {
         self.with(|frame| frame.sort(keys))
     }
 
-    /// At most `fetch` rows (all for `None`) after the first `skip`.
+    /// At most `fetch` rows (all for `None`) after the first `skip`, counted in the order of the input's partitions:
+    /// all of the first one, then the second. Keeps that order.
     ///
     /// # Errors
     /// None of its own.
