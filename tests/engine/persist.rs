@@ -112,7 +112,7 @@ fn every_type_comes_back_from_disk() {
     let spill = TempDir::new().unwrap();
     // So little that nothing may stay in memory, where operators have none either.
     let (rows, session) = (20_000, session(64 * MIB, spill.path()));
-    let text = |n: usize| (n % 7 != 0).then(|| format!("a text of more than twelve bytes: {}", n % 100));
+    let text = |n: usize| (!n.is_multiple_of(7)).then(|| format!("a text of more than twelve bytes: {}", n % 100));
     let dictionary: DictionaryArray<Int32Type> = (0..rows).map(|n| ["red", "green"].get(n % 3).copied()).collect();
     let lists = ListArray::from_iter_primitive::<Int64Type, _, _>(
         (0..rows).map(|n| (n % 5 != 0).then(|| (0..n % 4).map(|i| Some(i as i64)))),

@@ -30,9 +30,11 @@ GONE_SECONDS = 20
 def runtime() -> Iterator[None]:
     """Two CPUs, whatever the machine has; no worker is left after it."""
     sf.shutdown()
+    # What other tests have started, such as Python's own tracker of shared memory, is not the runtime's.
+    others = processes.descendants()
     sf.init(num_cpus=2)
     yield
-    workers = processes.descendants()
+    workers = processes.descendants() - others
     sf.shutdown()
     assert processes.becomes_true(lambda: not processes.alive(workers), GONE_SECONDS)
 
@@ -177,7 +179,7 @@ def test_what_no_node_has_is_said_at_once() -> None:
 
 def test_a_pool_that_gets_less_than_it_wants_says_so_and_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     def slow(columns: Columns) -> Columns:
-        time.sleep(0.1)
+        time.sleep(0.25)
         return whoami(columns)
 
     with caplog.at_level(logging.WARNING, logger="sheaf"):

@@ -67,10 +67,8 @@ class Functions(Plan):
                 ``"numpy"`` or ``"torch"`` (dicts of arrays or tensors).
             schema: The columns that the function returns. Without it the function is called once now, on the first
                 batch, to see.
-            fn_args: More arguments for the function.
-            fn_kwargs: More arguments for the function, by name.
-            fn_constructor_args: Arguments of the class.
-            fn_constructor_kwargs: Arguments of the class, by name.
+            fn_args: More arguments for the function; ``fn_kwargs`` by name.
+            fn_constructor_args: Arguments of the class; ``fn_constructor_kwargs`` by name.
             compute: Where the function runs: ``TaskPool(size)``, ``ActorPool(size)``, ``ActorPool(min=, max=)``, or
                 ``"threads"``. A pool starts at its full size when the plan runs, and ends with the run.
             concurrency: So many workers, or the least and the most, instead of ``compute``.
