@@ -16,6 +16,7 @@ use sheaf_connectors::error::from_datafusion;
 use sheaf_connectors::read::FilesTable;
 use sheaf_core::{Error, Result};
 
+use crate::operators::gather::OrderedGatherExec;
 use crate::operators::map_batches::MapBatches;
 use crate::run::Run;
 use crate::session::Session;
@@ -92,6 +93,17 @@ impl Dataset {
         let dataset = self.clone();
         let plan = self.session.run(async move { dataset.physical_plan().await }).await?;
         Ok(Run::start(&self.session, plan))
+    }
+
+    /// Starts an execution that gives its rows in their order, for whoever reads them as they come: partition after
+    /// partition, the later ones a few batches ahead.
+    ///
+    /// # Errors
+    /// As [`Dataset::start`].
+    pub async fn start_in_order(&self) -> Result<Run> {
+        let dataset = self.clone();
+        let plan = self.session.run(async move { dataset.physical_plan().await }).await?;
+        Ok(Run::start(&self.session, OrderedGatherExec::over(plan)))
     }
 
     /// Runs the plan and gathers all rows in memory.

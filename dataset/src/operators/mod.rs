@@ -66,8 +66,10 @@ pub(crate) mod persisted;
 pub(crate) mod random;
 pub mod range;
 pub(crate) mod recorded;
+pub mod row_index;
 pub mod sample;
 pub(crate) mod write;
+pub mod zip;
 
 /// Tells the functions in a plan that nobody waits for the calls which run on the engine's own threads.
 pub(crate) fn abandon(plan: &Arc<dyn ExecutionPlan>) {
