@@ -96,7 +96,7 @@ def test_epochs_go_on_where_they_were(session, tmp_path):
 
 
 def test_a_table_of_chunks_keeps_its_order(session):
-    chunks = [range(0, 3_000), range(3_000, 3_010), range(3_010, 20_000), range(20_000, 20_001), range(20_001, 30_000)]
+    chunks = [range(3_000), range(3_000, 3_010), range(3_010, 20_000), range(20_000, 20_001), range(20_001, 30_000)]
     table = pa.table({"id": pa.chunked_array([pa.array(chunk, pa.int64()) for chunk in chunks])})
     ds = session.from_arrow(table)
     assert ds.filter(sf.col("id") >= 0).to_pydict() == {"id": list(range(30_000))}
@@ -122,7 +122,8 @@ def test_with_row_index(session, tmp_path):
 
 def test_monotonically_increasing_id(session):
     ids = session.range(100_000).monotonically_increasing_id("row").to_pandas()
-    assert ids["row"].is_unique and ids["row"].is_monotonic_increasing
+    assert ids["row"].is_unique
+    assert ids["row"].is_monotonic_increasing
     assert ids["id"].tolist() == list(range(100_000))
     with pytest.raises(InvalidInputError, match='a column "id" already'):
         session.range(3).monotonically_increasing_id()
@@ -134,7 +135,8 @@ def test_zip(session):
     assert zipped.columns == ["id", "id_2", "x"]
     for _ in range(REPEATS):
         frame = zipped.to_pandas()
-        assert frame["id"].equals(frame["id_2"]) and frame["x"].equals(-frame["id"])
+        assert frame["id"].equals(frame["id_2"])
+        assert frame["x"].equals(-frame["id"])
     assert zipped.filter(sf.col("id_2") == 40_000).to_pydict() == {"id": [40_000], "id_2": [40_000], "x": [-40_000]}
     with pytest.raises(InvalidInputError, match="zip of 50000 rows with 49999"):
         left.zip(right.limit(49_999)).to_arrow()
