@@ -94,6 +94,13 @@ impl Dataset {
         Ok(Run::start(&self.session, plan))
     }
 
+    /// Starts an execution in which chance does not decide what rows a partition has; see [`Run::start_repeatable`].
+    pub(crate) async fn start_repeatable(&self) -> Result<Run> {
+        let dataset = self.clone();
+        let plan = self.session.run(async move { dataset.physical_plan().await }).await?;
+        Ok(Run::start_repeatable(&self.session, plan))
+    }
+
     /// Runs the plan and gathers all rows in memory.
     ///
     /// # Errors
