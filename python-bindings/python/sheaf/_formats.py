@@ -151,6 +151,22 @@ def column_from(values: Any) -> pa.Array:
     return pa.array(values)
 
 
+def column_of(values: list[Any], kind: pa.DataType | None) -> pa.Array:
+    """A column of values of Python's, of this type where one is given; what the type does not hold is an error."""
+    try:
+        made = pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        if kind is None:
+            raise
+        return pa.array(values, kind)
+    if kind is None or made.type == kind:
+        return made
+    if "double" in str(made.type) and "int" in str(kind):
+        # PyArrow would cut numbers off without a word.
+        return made.cast(kind)
+    return pa.array(values, kind)
+
+
 def from_pandas(frame: Any) -> pa.Table:
     """A table of a ``pandas.DataFrame``: its index is left out, and so is what pandas says of itself."""
     try:

@@ -4,6 +4,7 @@
 """
 
 import importlib
+import inspect
 import json
 import math
 import pathlib
@@ -633,6 +634,27 @@ def outcome(of: Callable[[Any], Any], data: Any) -> Any:
         return {"error": type(error).__name__}
 
 
+def arguments(data: Any) -> dict[str, list[str]]:
+    """The arguments of the functions of the module, and of the methods of its classes, by name."""
+    classes = {
+        "Dataset": data.Dataset,
+        "DataIterator": data.DataIterator,
+        "GroupedData": type(table(data).groupby("k")),
+    }
+    called = {name: getattr(data, name) for name in dir(data) if name.startswith(("range", "from_", "read_"))}
+    for kind, of in classes.items():
+        called |= {f"{kind}.{name}": member for name, member in inspect.getmembers(of, inspect.isfunction)}
+    for name in dir(data.aggregate):
+        of = getattr(data.aggregate, name)
+        if isinstance(of, type) and of.__module__ == data.aggregate.__name__:
+            called[f"aggregate.{name}"] = of
+    return {
+        name: [each.name for each in inspect.signature(of).parameters.values() if each.kind is not each.VAR_KEYWORD]
+        for name, of in called.items()
+        if callable(of) and not name.split(".")[-1].startswith("_")
+    }
+
+
 def main() -> None:
     module = sys.argv[1]
     if module == "ray":
@@ -642,7 +664,8 @@ def main() -> None:
         ray.data.DataContext.get_current().enable_progress_bars = False
         # Functions of a script's own module reach Ray's workers by value.
         found = {name: outcome(of, ray.data) for name, of in CASES.items()}
-        EXPECTED.write_text(json.dumps({"ray": ray.__version__, "cases": found}, indent=1, sort_keys=True) + "\n")
+        told = {"ray": ray.__version__, "cases": found, "arguments": arguments(ray.data)}
+        EXPECTED.write_text(json.dumps(told, indent=1, sort_keys=True) + "\n")
     else:
         data = importlib.import_module("sheaf.data")
         expected = json.loads(EXPECTED.read_text())["cases"]

@@ -17,6 +17,7 @@ from pyarrow import csv
 
 import sheaf as ray
 from sheaf.data import aggregate as agg
+from sheaf.data import functions, readers, writers
 from sheaf.data.expressions import col
 
 from .ray_cases import CASES, EXPECTED, ordered, outcome, table
@@ -108,6 +109,40 @@ def test_arguments_have_the_names_and_places_of_rays() -> None:
     for name, arguments in places.items():
         has = inspect.signature(getattr(ray.data.Dataset, name)).parameters.values()
         assert [each.name for each in has if each.kind is each.POSITIONAL_OR_KEYWORD][1:] == arguments, name
+
+
+# What Ray takes, changes results, and is refused by name: files and formats of PyArrow's, and what is not there.
+REFUSED = {
+    *("arrow_open_stream_args", "arrow_orc_args_fn", "arrow_parquet_args_fn", "catalog"),
+    *("filename_provider", "filesystem", "include_row_hash", "min_rows_per_file", "skip_paths"),
+    *("tensor_column_schema", "zero_factory", "encode_lists"),
+}
+
+
+def test_arguments_of_ray_are_taken_or_refused() -> None:
+    compared, refused = 0, set()
+    homes = {"Dataset": ray.data.Dataset, "DataIterator": ray.data.DataIterator, "GroupedData": ray.data.GroupedData}
+    for name, theirs in RAY["arguments"].items():
+        owner, _, method = name.rpartition(".")
+        home = homes.get(owner, agg if owner else ray.data)
+        if not hasattr(home, method):
+            continue
+        compared += 1
+        theirs = theirs[1:] if owner in homes else theirs
+        has = inspect.signature(getattr(home, method)).parameters
+        missing = {each for each in theirs if each not in has and each[0] != "_"}
+        if name.startswith("read_"):
+            missing -= {*readers._FILES, *readers._WITHOUT_EFFECT, "shard_keys", "shard_hash_fn"}
+        elif method.startswith("write_"):
+            missing -= {*writers._WITHOUT_EFFECT}
+        elif "options" in has:
+            missing -= {*functions._WORKERS, *functions._WITHOUT_EFFECT}
+        elif "ray_options" in has:
+            missing.clear()
+        assert missing <= REFUSED | {"other", "aggs", "more_exprs"}, name
+        refused |= missing
+    assert compared >= 120
+    assert refused >= REFUSED - {"min_rows_per_file"}
 
 
 def test_everything_public_has_an_example() -> None:
@@ -304,6 +339,7 @@ def test_null_in_the_text_of_a_condition() -> None:
     assert data.filter(expr="y is not None and k == 'a'").count() == 1
 
 
+@pytest.mark.filterwarnings("ignore:this runs")
 def test_rows_of_several_partitions_go_through_functions() -> None:
     numbers = ray.data.range(50_000, override_num_blocks=7)
     made = (
@@ -325,6 +361,38 @@ def test_a_class_filters_rows_in_workers() -> None:
     numbers = ray.data.range(10)
     made = numbers.filter(Scale, fn_constructor_args=[3], compute=ray.data.ActorPoolStrategy(size=1))
     assert ordered(made, "id") == [{"id": 0}, {"id": 3}, {"id": 6}, {"id": 9}]
+
+
+def test_rows_in_workers_have_the_columns_of_the_first_batch() -> None:
+    numbers = ray.data.range(60_000, override_num_blocks=4)
+    made = numbers.flat_map(lambda row: [{"n": row["id"]}] if row["id"] < 5 else [], concurrency=2)
+    assert ordered(made, "n") == [{"n": n} for n in range(5)]
+    made = numbers.map(lambda row: {"n": row["id"] if row["id"] == 0 else None}, num_cpus=1)
+    assert made.filter(expr="n is not None").take_all() == [{"n": 0}]
+
+
+@pytest.mark.parametrize("late", ["x", 1.5, {"n": 1}])
+def test_values_of_another_type_than_the_first_say_what_to_do(late: Any) -> None:
+    rows = ray.data.range(20_000).map(lambda row: {"n": 1 if row["id"] < 10_000 else late})
+    with pytest.raises(ray.errors.UserFunctionError) as caught:
+        rows.take_all()
+    assert "values that are no int64, as its first ones" in str(caught.value.__cause__)
+    assert caught.value.__cause__.hint == "say its type: schema={'n': type}, with the other columns"
+
+
+def test_a_column_without_a_first_value_needs_a_type() -> None:
+    def late(row: dict[str, Any]) -> dict[str, Any]:
+        return {"n": None if row["id"] < 10_000 else row["id"]}
+
+    with pytest.raises(ray.errors.UserFunctionError):
+        ray.data.range(20_000).map(late).take_all()
+    assert ray.data.range(20_000).map(late, schema={"n": int}).max("n") == 19_999
+
+
+def test_items_of_arrays() -> None:
+    made = ray.data.from_items([{"v": np.full((2, 2), n), "n": n} for n in range(3)])
+    assert made.take_batch()["v"].shape == (3, 2, 2)
+    assert ray.data.from_items([np.array([1, 2])]).take_all()[0]["item"].tolist() == [1, 2]
 
 
 def test_rows_that_fail_are_named_and_may_be_skipped() -> None:

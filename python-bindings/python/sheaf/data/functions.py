@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
-from sheaf import _formats
+from sheaf import _formats, dataset
 from sheaf._formats import Schema
 from sheaf._sheaf import Expr
 from sheaf.data import predicates
@@ -194,21 +194,25 @@ class Functions(Plan):
         options: Mapping[str, Any],
     ) -> Dataset:
         args, kwargs, constructor_args, constructor_kwargs = given
-        columns = _formats.to_schema(schema)
-        row_calls = (fn, kind, list(args or ()), kwargs, list(constructor_args or ()), constructor_kwargs, columns)
-        # Instances of a user's class are made in the workers, functions of rows here.
-        calls: dict[str, Any] = {"fn": RowCalls, "fn_constructor_args": row_calls}
-        if not isinstance(fn, type):
-            calls = {"fn": RowCalls(*row_calls)}
-        return self._next(
-            self._ds.map_batches(
+        checked = _options(kind, options)
+
+        def called(columns: pa.Schema | None) -> dataset.Dataset:
+            row_calls = (fn, kind, list(args or ()), kwargs, list(constructor_args or ()), constructor_kwargs, columns)
+            # Instances of a user's class are made in the workers, functions of rows here.
+            calls: dict[str, Any] = {"fn": RowCalls, "fn_constructor_args": row_calls}
+            if not isinstance(fn, type):
+                calls = {"fn": RowCalls(*row_calls)}
+            return self._ds.map_batches(
                 **calls,
                 schema=columns,
                 compute=compute_of(compute),
                 concurrency=_least_and_most(concurrency),
-                **_options(kind, options),
+                **checked,
             )
-        )
+
+        # Each batch is made with the columns of the first, so that one without rows or without a value has them too.
+        columns = _formats.to_schema(schema)
+        return self._next(called(called(None).schema if columns is None else columns))
 
 
 class AddColumn:

@@ -35,9 +35,8 @@ class RowCalls:
         self._kind = kind
         self._args = tuple(args)
         self._kwargs = dict(kwargs or {})
-        self._declared = schema
-        # The columns of the first batch: later ones without a row or without a value know no other.
-        self._known = schema
+        # Of the first batch, from which it is taken, there is none.
+        self._schema = schema
 
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch | pa.Table:
         """What the function makes of the rows of a batch."""
@@ -45,16 +44,14 @@ class RowCalls:
         if self._kind == "filter":
             return batch.filter(pa.array([bool(keep) for keep in made], pa.bool_()))
         rows = list(made) if self._kind == "map" else [row for several in made for row in several]
-        if not rows and self._known is not None:
-            return self._known.empty_table()
-        if not rows:
+        if rows:
+            return self._batch(rows)
+        if self._schema is None:
             raise InvalidInputError(
                 f"{self.__qualname__} gave no row for the first batch, so its columns are not known\n"
                 "  help: say them: schema={'name': type}"
             )
-        columns = self._batch(rows)
-        self._known = self._known or columns.schema
-        return columns
+        return self._schema.empty_table()
 
     def _made(self, batch: pa.RecordBatch) -> Iterator[Any]:
         """What the function makes of each row. What it raises says which row it was given."""
@@ -70,7 +67,8 @@ class RowCalls:
             yield made
 
     def _batch(self, rows: list[Any]) -> pa.RecordBatch:
-        names = dict.fromkeys(self._known.names if self._known is not None else ())
+        schema = self._schema
+        names = dict.fromkeys(() if schema is None else schema.names)
         for row in rows:
             if not isinstance(row, Mapping):
                 raise TypeMismatchError(
@@ -78,24 +76,38 @@ class RowCalls:
                     "  help: a row is a dict of columns and values"
                 )
             names.update(dict.fromkeys(row))
-        if self._declared is not None and (extra := [name for name in names if name not in self._declared.names]):
-            raise TypeMismatchError(f"{self.__qualname__} gave the column {extra[0]!r}, which schema does not have")
-        columns = [self._column(name, [row.get(name) for row in rows]) for name in names]
-        return pa.RecordBatch.from_arrays(columns, names=list(names))
+        if schema is not None and (extra := [name for name in names if name not in schema.names]):
+            error = TypeMismatchError(f"{self.__qualname__} gave the column {extra[0]!r}, and for other rows has not")
+            error.hint = "say all columns: schema={'name': type}"
+            raise error
+        return pa.RecordBatch.from_arrays(
+            [
+                column_of([row.get(name) for row in rows], None if schema is None else schema.field(name).type, name)
+                for name in names
+            ],
+            names=list(names),
+        )
 
-    def _column(self, name: str, values: list[Any]) -> pa.Array:
-        known = self._known
-        kind = known.field(name).type if known is not None and name in known.names else None
-        wanted = kind if self._declared is not None else None
-        try:
-            if all(isinstance(value, np.ndarray) and value.ndim > 0 for value in values):
-                return _of_arrays(values, kind)
-            return pa.array(values, wanted)
-        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-            told = " ".join(map(str, error.args))
-            raise TypeMismatchError(
-                f"{self.__qualname__} gave values of no one type in the column {name!r}: {told}"
-            ) from error
+
+def column_of(values: list[Any], kind: pa.DataType | None, name: str) -> pa.Array:
+    """A column of the values of rows: arrays of NumPy, all of one shape, are lists of one size.
+
+    >>> import numpy as np
+    >>> from sheaf.data.row_calls import column_of
+    >>> column_of([np.array([1, 2]), np.array([3, 4])], None, "x").type
+    FixedSizeListType(fixed_size_list<item: int64>[2])
+    """
+    try:
+        if values and all(isinstance(value, np.ndarray) and value.ndim > 0 for value in values):
+            return _of_arrays(values, kind)
+        return _formats.column_of(values, kind)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        told = " ".join(map(str, error.args))
+        failed = TypeMismatchError(f"the column {name!r} has values of no one type: {told}")
+        if kind is not None:
+            failed = TypeMismatchError(f"the column {name!r} has values that are no {kind}, as its first ones: {told}")
+            failed.hint = f"say its type: schema={{{name!r}: type}}, with the other columns"
+        raise failed from error
 
 
 def _of_arrays(values: list[np.ndarray[Any, Any]], kind: pa.DataType | None) -> pa.Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from sheaf import _formats, dataset
 from sheaf.data.dataset import Dataset, MaterializedDataset
+from sheaf.data.row_calls import column_of
 from sheaf.session import default
 
 if TYPE_CHECKING:
@@ -65,10 +66,11 @@ def from_items(
     [{'item': 1}, {'item': 2}]
     """
     rows = list(items)
-    if rows and all(isinstance(row, np.ndarray) for row in rows) and len({row.shape for row in rows}) == 1:
-        made = default.from_arrow(_formats.take({"item": np.stack(rows)}))
-    else:
-        made = default.from_items(rows)
+    if not all(isinstance(row, Mapping) for row in rows):
+        rows = [{"item": item} for item in rows]
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns = {name: column_of([row.get(name) for row in rows], None, name) for name in names}
+    made = default.from_pydict(columns)
     return MaterializedDataset(_in_blocks(made, len(rows), _blocks(parallelism, override_num_blocks)))
 
 
