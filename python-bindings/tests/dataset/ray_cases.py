@@ -3,6 +3,7 @@
 `ray_expected.json` beside it was written so by Ray 2.60.0. `python ray_cases.py sheaf` says which differ.
 """
 
+import datetime
 import importlib
 import inspect
 import json
@@ -545,8 +546,152 @@ def sql(data):
         return ordered(data.read_sql("SELECT id FROM t", lambda: sqlite3.connect(path)), "id")
 
 
+# --- nulls, nothing, and other types
+
+
+def with_nulls(data):
+    values = [("a", None, "x"), ("a", None, None), ("b", 0, "z"), ("b", None, "z"), ("b", 4, None)]
+    return data.from_items([{"k": k, "y": y, "s": s} for k, y, s in values])
+
+
+@case
+def aggregates_of_groups_with_nulls(data):
+    agg = data.aggregate
+    made = with_nulls(data).groupby("k").aggregate(
+        agg.Count("y"), agg.Count("y", ignore_nulls=True, alias_name="known"), agg.Sum("y"), agg.Mean("y"),
+        agg.Std("y"), agg.Min("y"), agg.Max("s"), agg.AbsMax("y"), agg.CountDistinct("s"), agg.MissingValuePercentage("s"),
+        agg.ZeroPercentage("y"), agg.Quantile("y"),
+    )  # fmt: skip
+    return ordered(made, "k")
+
+
+@case
+def aggregates_where_nulls_count(data):
+    agg = data.aggregate
+    made = with_nulls(data).groupby("k").aggregate(
+        agg.Sum("y", ignore_nulls=False), agg.Mean("y", ignore_nulls=False), agg.Max("y", ignore_nulls=False),
+        agg.Std("y", ignore_nulls=False), agg.CountDistinct("s", ignore_nulls=False),
+        agg.ZeroPercentage("y", ignore_nulls=False),
+    )  # fmt: skip
+    return ordered(made, "k")
+
+
+@case
+def lists_with_nulls(data):
+    agg = data.aggregate
+    made = with_nulls(data).groupby("k").aggregate(
+        agg.AsList("s"), agg.AsList("s", alias_name="known", ignore_nulls=True), agg.Unique("s"),
+        agg.Unique("s", ignore_nulls=True, alias_name="different"),
+    )  # fmt: skip
+    return [{name: sorted(map(str, value)) for name, value in row.items()} for row in ordered(made, "k")]
+
+
+@case
+def aggregates_of_nothing(data):
+    agg = data.aggregate
+    empty = table(data).filter(expr="x > 100")
+    return empty.aggregate(agg.Count(), agg.Sum("x"), agg.Std("y"), agg.Quantile("y"))
+
+
+@case
+def groups_of_nothing(data):
+    return table(data).filter(expr="x > 100").groupby("k").count().take_all()
+
+
+class Span:
+    """The methods of a user's aggregate; its base is the module's."""
+
+    def aggregate_block(self, block):
+        values = block["x"].to_pylist()
+        return [min(values), max(values)]
+
+    def combine(self, current_accumulator, new):
+        return [min(current_accumulator[0], new[0]), max(current_accumulator[1], new[1])]
+
+    def finalize(self, accumulator):
+        return accumulator[1] - accumulator[0]
+
+
+@case
+def user_aggregate_as_a_class(data):
+    made = type("Spread", (Span, data.aggregate.AggregateFnV2), {})
+    spread = made("spread", lambda: [100, -100], on="x", ignore_nulls=True)
+    return ordered(table(data).groupby("k").aggregate(spread), "k")
+
+
+@case
+def join_null_keys(data):
+    left = data.from_items([{"id": None, "v": 1}, {"id": 1, "v": 2}])
+    right = data.from_items([{"id": None, "w": 1}, {"id": 1, "w": 2}])
+    return sorted(left.join(right, "left_outer", 1).take_all(), key=lambda row: row["v"])
+
+
+@case
+def other_types(data):
+    moment = datetime.datetime(2026, 1, 2, 3, 4, 5)
+    rows = [{"at": moment, "day": moment.date(), "raw": b"ab", "nested": {"a": 1, "b": [1, 2]}, "yes": True}]
+    return data.from_items(rows).map(lambda row: row).take_all()
+
+
+@case
+def numpy_of_other_types(data):
+    rows = [
+        {"s": "x", "raw": b"ab", "yes": True, "f": 1.5, "l": [1, 2]},
+        {"s": "y", "raw": b"", "yes": False, "f": 2.5, "l": []},
+    ]
+    batch = data.from_items(rows).take_batch()
+    return {
+        name: [column.dtype.kind.replace("T", "O"), [str(value) for value in column]] for name, column in batch.items()
+    }
+
+
+@case
+def rows_of_pandas_with_nan(data):
+    return data.from_pandas(pd.DataFrame({"a": [1.0, float("nan")], "b": ["x", None]})).take_all()
+
+
+@case
+def sort_several_with_nulls(data):
+    return [row["y"] for row in with_nulls(data).sort(["k", "y"]).take_all()]
+
+
+@case
+def map_groups_class(data):
+    made = table(data).groupby("k").map_groups(Counter, fn_constructor_args=["k"], fn_kwargs={"more": 1}, concurrency=1)
+    return ordered(made, "k")
+
+
+class Counter:
+    def __init__(self, key):
+        self.key = key
+
+    def __call__(self, group, more=0):
+        return {self.key: group[self.key][:1], "n": np.array([len(group["x"]) + more])}
+
+
 # What one expression asks.
 CASES |= {
+    "filter_text_with_nulls": lambda data: table(data).filter(expr="y > 1").take_all(),
+    "filter_text_not_with_nulls": lambda data: table(data).filter(expr="not y > 1").take_all(),
+    "batches_of_pyarrow": lambda data: [
+        type(each).__name__ for each in data.range(3).iter_batches(batch_format="pyarrow")
+    ],
+    "map_to_several_columns_of_some_rows": lambda data: (
+        data.range(2).map(lambda row: {"a": 1} if row["id"] else {"a": 0, "b": 2}).take_all()
+    ),
+    "take_more_than_there_is": lambda data: data.range(2).take(10),
+    "limit_of_nothing": lambda data: data.range(2).limit(0).take_all(),
+    "numbers_of_numpy": lambda data: data.from_items([{"a": np.int32(3), "b": np.float64(0.5)}]).take_all(),
+    "split_more_than_there_is": lambda data: [piece.count() for piece in data.range(2).split(3, equal=True)],
+    "split_behind_the_end": lambda data: [piece.count() for piece in data.range(2).split_at_indices([5])],
+    "split_proportions_of_little": lambda data: [
+        piece.count() for piece in data.range(10).split_proportionately([0.01, 0.5])
+    ],
+    "test_rows_by_number": lambda data: [part.count() for part in data.range(10).train_test_split(test_size=3)],
+    "test_rows_stratified": lambda data: [
+        ordered(part.groupby("k").count(), "k")
+        for part in data.from_items([{"k": n % 2, "n": n} for n in range(20)]).train_test_split(0.2, stratify="k")
+    ],
     "range_take_all": lambda data: data.range(4).take_all(),
     "range_tensor": lambda data: data.range_tensor(3, shape=(2, 2)).take_all(),
     "range_tensor_batch": lambda data: data.range_tensor(3, shape=(2,)).take_batch(3),

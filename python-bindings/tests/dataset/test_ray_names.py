@@ -27,6 +27,8 @@ RAY = json.loads(EXPECTED.read_text())
 # Where the results differ, what they are here: the documentation lists both.
 DIFFERENT = {
     "union_of_other_columns": {"value": [{"a": 1, "b": None}, {"a": 2, "b": "x"}]},
+    "map_to_several_columns_of_some_rows": {"value": [{"a": 0, "b": 2}, {"a": 1, "b": None}]},
+    "aggregates_of_nothing": {"value": {"count()": 0, "sum(x)": None, "std(y)": None, "quantile(y)": None}},
     "to_pandas": {"value": {"k": ["a", "b", "a", "c", "b"], "x": [1, 4, 3, 2, 0], "y": [0.5, 1.5, "NaN", 2.5, 3.5]}},
 }
 # Every public method and property of `ray.data.Dataset` of Ray 2.60.0.
