@@ -76,8 +76,14 @@ def same(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def to_table(batch: pa.RecordBatch) -> pa.Table:
-    """The batch as a ``pyarrow.Table``, which is what Ray gives."""
-    return pa.Table.from_batches([batch])
+    """The batch as a ``pyarrow.Table``, which is what Ray gives, of types that PyArrow computes with."""
+    return pa.Table.from_batches([batch]).cast(without_views(batch.schema))
+
+
+def without_views(schema: pa.Schema) -> pa.Schema:
+    """The columns with plain texts and bytes instead of views of them, for which PyArrow has few functions."""
+    plain = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
+    return pa.schema([field.with_type(plain.get(field.type, field.type)) for field in schema])
 
 
 GIVE: dict[str, Callable[[pa.RecordBatch], Any]] = {

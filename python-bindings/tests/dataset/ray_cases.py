@@ -559,8 +559,8 @@ def aggregates_of_groups_with_nulls(data):
     agg = data.aggregate
     made = with_nulls(data).groupby("k").aggregate(
         agg.Count("y"), agg.Count("y", ignore_nulls=True, alias_name="known"), agg.Sum("y"), agg.Mean("y"),
-        agg.Std("y"), agg.Min("y"), agg.Max("s"), agg.AbsMax("y"), agg.CountDistinct("s"), agg.MissingValuePercentage("s"),
-        agg.ZeroPercentage("y"), agg.Quantile("y"),
+        agg.Std("y"), agg.Min("y"), agg.Max("s"), agg.AbsMax("y"), agg.CountDistinct("s"),
+        agg.MissingValuePercentage("s"), agg.ZeroPercentage("y"), agg.Quantile("y"),
     )  # fmt: skip
     return ordered(made, "k")
 

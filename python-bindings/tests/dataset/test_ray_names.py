@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from pyarrow import compute as pc
 from pyarrow import csv
 
 import sheaf as ray
@@ -535,6 +536,23 @@ def test_columns_of_parquet_with_paths(tmp_path: pathlib.Path) -> None:
     read = ray.data.read_parquet(tmp_path / "out.parquet", columns=["x"], include_paths=True)
     assert read.columns() == ["x", "path"]
     assert read.sum("x") == 10
+
+
+def test_texts_of_files_are_what_pyarrow_computes_with(tmp_path: pathlib.Path) -> None:
+    ray.data.from_items([{"s": "x", "b": b"1"}]).write_parquet(tmp_path)
+    read = ray.data.read_parquet(tmp_path)
+    plain = pa.schema([("s", pa.string()), ("b", pa.binary())])
+    assert read.schema().base_schema.equals(plain)
+    assert read.iterator().schema() == read.schema()
+
+    def upper(batch: pa.Table) -> pa.Table:
+        assert batch.schema.equals(plain)
+        return pa.table({"s": pc.utf8_upper(batch["s"])})
+
+    assert read.map_batches(upper, batch_format="pyarrow").take_all() == [{"s": "X"}]
+    assert read.groupby("s").map_groups(upper, batch_format="pyarrow").take_all() == [{"s": "X"}]
+    assert [batch.schema.equals(plain) for batch in read.iter_batches(batch_format="pyarrow")] == [True]
+    assert ray.get(read.to_arrow_refs())[0].schema.equals(plain)
 
 
 @pytest.mark.parametrize("write", ["write_parquet", "write_csv", "write_json", "write_numpy", "write_orc"])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
 
-from sheaf import dataset, session
+from sheaf import _formats, dataset, session
 from sheaf._formats import BatchFormat
 from sheaf.data.plan import Schema, format_of, rows_of
 from sheaf.data.settings import DataContext
@@ -196,7 +196,8 @@ class DataIterator:
         >>> sf.data.range(3).iterator().schema().names
         ['id']
         """
-        return Schema(self._of.schema if self._of is not None else self._open(None, None).schema)
+        schema = self._of.schema if self._of is not None else self._open(None, None).schema
+        return Schema(_formats.without_views(schema))
 
     def stats(self) -> str:
         """Whether the trainer waits for data, of the last pass.

@@ -138,7 +138,7 @@ class Plan:
         >>> sf.data.range(3).schema().names
         ['id']
         """
-        return Schema(self._ds.schema)
+        return Schema(_formats.without_views(self._ds.schema))
 
     def columns(self, fetch_if_missing: bool = True) -> list[str]:
         """The names of the columns.

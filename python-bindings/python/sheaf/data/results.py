@@ -175,7 +175,9 @@ class Results(Feeds):
         >>> sum(table.num_rows for table in sf.get(sf.data.range(3).to_arrow_refs()))
         3
         """
-        return self._ds.to_arrow_refs()
+        plain = _formats.without_views(self._ds.schema)
+        views = {field.name: field.type for field in plain if field.type != self._ds.schema.field(field.name).type}
+        return (self._ds.cast(views) if views else self._ds).to_arrow_refs()
 
     def to_pandas_refs(self) -> list[ObjectRef]:
         """The partitions as objects of the runtime, each a ``pandas.DataFrame``.
