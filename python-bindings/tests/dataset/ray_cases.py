@@ -175,25 +175,6 @@ def add_column_numpy(data):
 # --- columns
 
 
-@case
-def with_column(data):
-    expressions = importlib.import_module(f"{data.__name__}.expressions")
-    return data.range(3).with_column("next", expressions.col("id") + 1).take_all()
-
-
-@case
-def with_columns(data):
-    expressions = importlib.import_module(f"{data.__name__}.expressions")
-    col, lit = expressions.col, expressions.lit
-    return data.range(2).with_columns({"next": col("id") + 1, "one": lit(1)}).take_all()
-
-
-@case
-def filter_expression(data):
-    expressions = importlib.import_module(f"{data.__name__}.expressions")
-    return data.range(6).filter(expr=expressions.col("id") >= 4).take_all()
-
-
 # --- rows
 
 
@@ -300,7 +281,7 @@ def groupby_sum_min_max_mean(data):
 
 @case
 def groupby_aggregates(data):
-    agg = importlib.import_module(f"{data.__name__}.aggregate")
+    agg = data.aggregate
     made = (
         table(data)
         .groupby("k")
@@ -311,28 +292,22 @@ def groupby_aggregates(data):
 
 @case
 def groupby_lists(data):
-    agg = importlib.import_module(f"{data.__name__}.aggregate")
+    agg = data.aggregate
     made = table(data).groupby("k").aggregate(agg.AsList("x"), agg.Unique("x"), agg.CountDistinct("x"))
     return [{**row, "list(x)": sorted(row["list(x)"]), "unique(x)": sorted(row["unique(x)"])}
             for row in ordered(made, "k")]  # fmt: skip
 
 
 @case
-def groupby_quantile(data):
-    agg = importlib.import_module(f"{data.__name__}.aggregate")
-    return ordered(table(data).groupby("k").aggregate(agg.Quantile("x", q=0.25)), "k")
-
-
-@case
 def groupby_percentages(data):
-    agg = importlib.import_module(f"{data.__name__}.aggregate")
+    agg = data.aggregate
     made = table(data).groupby("k").aggregate(agg.MissingValuePercentage("y"), agg.ZeroPercentage("x"))
     return ordered(made, "k")
 
 
 @case
 def value_counter(data):
-    agg = importlib.import_module(f"{data.__name__}.aggregate")
+    agg = data.aggregate
     [made] = table(data).groupby(None).aggregate(agg.ValueCounter("k")).take_all()
     counted = made["value_counter(k)"]
     return sorted(zip(counted["values"], counted["counts"], strict=True))
@@ -340,7 +315,7 @@ def value_counter(data):
 
 @case
 def user_aggregate(data):
-    agg = importlib.import_module(f"{data.__name__}.aggregate")
+    agg = data.aggregate
     fn = agg.AggregateFn(
         init=lambda key: 0,
         accumulate_row=lambda state, row: state + row["x"],
@@ -365,14 +340,8 @@ def map_groups_pandas(data):
 
 
 @case
-def aggregate_one(data):
-    agg = importlib.import_module(f"{data.__name__}.aggregate")
-    return data.range(4).aggregate(agg.Sum("id"))
-
-
-@case
 def aggregate_several(data):
-    agg = importlib.import_module(f"{data.__name__}.aggregate")
+    agg = data.aggregate
     return table(data).aggregate(agg.Max("x"), agg.Min("k"), agg.Mean("y"), agg.Std("y"), agg.Count())
 
 
@@ -493,6 +462,13 @@ def csv(data):
     with tempfile.TemporaryDirectory() as folder:
         table(data).write_csv(f"{folder}/out")
         return ordered(data.read_csv(f"{folder}/out"), "x")
+
+
+@case
+def csv_nulls(data):
+    with tempfile.TemporaryDirectory() as folder:
+        pathlib.Path(folder, "a.csv").write_text('n,s,t\n1,x,NA\nNA,,"y"\n,NA,\n4,"",z\n')
+        return data.read_csv(f"{folder}/a.csv").take_all()
 
 
 @case
@@ -671,6 +647,15 @@ class Counter:
 
 # What one expression asks.
 CASES |= {
+    "aggregate_one": lambda data: data.range(4).aggregate(data.aggregate.Sum("id")),
+    "groupby_quantile": lambda data: ordered(
+        table(data).groupby("k").aggregate(data.aggregate.Quantile("x", q=0.25)), "k"
+    ),
+    "with_column": lambda data: data.range(3).with_column("next", data.expressions.col("id") + 1).take_all(),
+    "with_columns": lambda data: (
+        data.range(2).with_columns({"next": data.expressions.col("id") + 1, "one": data.expressions.lit(1)}).take_all()
+    ),
+    "filter_expression": lambda data: data.range(6).filter(expr=data.expressions.col("id") >= 4).take_all(),
     "filter_text_with_nulls": lambda data: table(data).filter(expr="y > 1").take_all(),
     "filter_text_not_with_nulls": lambda data: table(data).filter(expr="not y > 1").take_all(),
     "batches_of_pyarrow": lambda data: [
@@ -800,6 +785,15 @@ def arguments(data: Any) -> dict[str, list[str]]:
     }
 
 
+def write(told: dict[str, Any]) -> None:
+    """A line for each call."""
+    parts = []
+    for part in ("cases", "arguments"):
+        lines = [f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in sorted(told[part].items())]
+        parts.append(f'"{part}": {{\n' + ",\n".join(lines) + "\n}")
+    EXPECTED.write_text(f'{{"ray": {json.dumps(told["ray"])},\n' + ",\n".join(parts) + "\n}\n")
+
+
 def main() -> None:
     module = sys.argv[1]
     if module == "ray":
@@ -810,7 +804,7 @@ def main() -> None:
         # Functions of a script's own module reach Ray's workers by value.
         found = {name: outcome(of, ray.data) for name, of in CASES.items()}
         told = {"ray": ray.__version__, "cases": found, "arguments": arguments(ray.data)}
-        EXPECTED.write_text(json.dumps(told, indent=1, sort_keys=True) + "\n")
+        write(told)
     else:
         data = importlib.import_module("sheaf.data")
         expected = json.loads(EXPECTED.read_text())["cases"]

@@ -1,6 +1,7 @@
 """`sheaf.data` gives what Ray Data 2.60 gives, says what it does not, and the documentation tells of every method."""
 
 import contextlib
+import datetime
 import inspect
 import json
 import pathlib
@@ -528,6 +529,19 @@ def test_reads_with_rays_arguments(tmp_path: pathlib.Path) -> None:
     assert (row["n"], row["x"], str(row["year"])) == (26, None, "2026")
     assert row["path"].endswith("year=2026/a.csv")
     assert ray.data.read_csv(str(tmp_path), partitioning=None, include_paths=False).columns() != read.columns()
+
+
+def test_texts_for_null_in_csv(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "a.csv").write_text("n,s,d\n1,NA,2026-01-02\n-,,-\n")
+    given = {"null_values": ["-", ""], "column_types": {"n": pa.float32()}}
+    read = ray.data.read_csv(tmp_path / "a.csv", convert_options=csv.ConvertOptions(**given))
+    assert read.schema().types == [pa.float32(), pa.string(), pa.date32()]
+    assert [list(row.values()) for row in read.take_all()] == [
+        [1.0, "NA", datetime.date(2026, 1, 2)],
+        [None, "", None],
+    ]
+    options = csv.ConvertOptions(null_values=["-", "NA"], strings_can_be_null=True)
+    assert [row["s"] for row in ray.data.read_csv(tmp_path / "a.csv", convert_options=options).take_all()] == [None] * 2
 
 
 def test_columns_of_parquet_with_paths(tmp_path: pathlib.Path) -> None:

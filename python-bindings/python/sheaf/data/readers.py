@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import pyarrow as pa
+from pyarrow import csv
+
 from sheaf import dataset
 from sheaf._files import FileFilter, Paths
-from sheaf._sheaf import col
+from sheaf._sheaf import Expr, col, when
 from sheaf.data.dataset import Dataset
 from sheaf.errors import InvalidInputError, UnsupportedError
 from sheaf.session import default
@@ -61,11 +64,14 @@ def read_csv(
 ) -> Dataset:
     """CSV files, plain or compressed.
 
+    Of numbers and the like, texts such as ``NA`` are null as PyArrow has it; texts are never null, but may be empty.
+
     Args:
         paths: As for ``read_parquet``.
         read_options: PyArrow's: ``skip_rows``, ``column_names``, ``autogenerate_column_names`` and ``encoding`` count.
         parse_options: PyArrow's: ``delimiter``, ``quote_char``, ``escape_char`` and ``newlines_in_values`` count.
-        convert_options: PyArrow's: ``column_types``, ``null_values`` and ``include_columns`` count.
+        convert_options: PyArrow's: ``column_types``, ``null_values``, ``strings_can_be_null`` and ``include_columns``
+            count.
         arguments: As for ``read_parquet``.
 
     >>> import sheaf as sf, tempfile, pathlib
@@ -88,16 +94,48 @@ def read_csv(
     if parse_options is not None:
         given |= {"delimiter": parse_options.delimiter, "newlines_in_values": parse_options.newlines_in_values}
         given |= {"quote": parse_options.quote_char or None, "escape": parse_options.escape_char or None}
-    wanted: list[str] = []
-    if convert_options is not None:
-        wanted = list(convert_options.include_columns or ())
-        read_as = {name: read for read, name in names.items()}
-        types = {read_as.get(name, name): kind for name, kind in dict(convert_options.column_types).items()}
-        given |= {"dtypes": types or None, "null_values": list(convert_options.null_values or ())}
-    made = default.read_csv(paths, **given, **files)
+    options = csv.ConvertOptions() if convert_options is None else convert_options
+    wanted = list(options.include_columns or ())
+    read_as = {name: read for read, name in names.items()}
+    typed: dict[str, Any] = dict(options.column_types)
+    types = {read_as.get(name, name): kind for name, kind in typed.items()}
+    made = _with_nulls(
+        lambda nulls, kinds: default.read_csv(paths, null_values=nulls, dtypes=kinds or None, **given, **files),
+        options.null_values,
+        types,
+        options.strings_can_be_null,
+    )
     if names:
         made = made.rename({name: names[name] for name in made.columns if name in names})
     return finish(made.select(*wanted, *_path_of(files)) if wanted else made)
+
+
+def _with_nulls(
+    read: Callable[[list[str], dict[str, Any]], dataset.Dataset],
+    nulls: list[str],
+    types: dict[str, Any],
+    texts_may_be_null: bool,
+) -> dataset.Dataset:
+    """What PyArrow makes of texts that stand for null: null in columns of numbers and the like, themselves in texts."""
+    nulled = read(nulls, types)
+    if texts_may_be_null or not any(_is_text(field.type) for field in nulled.schema):
+        return nulled
+    plain = read([], {})
+    kinds = {field.name: field.type for field in nulled.schema}
+    # These are not of their type before the texts for null are out of them.
+    later = [name for name in plain.columns if name in types or plain.schema.field(name).type != kinds[name]]
+    made = read([], dict.fromkeys(later, pa.string()))
+    columns: dict[str, Expr] = {
+        name: when(col(name).is_in(nulls)).then(None).otherwise(col(name)).cast(kinds[name])
+        for name in later
+        if not _is_text(kinds[name])
+    }
+    columns |= {name: col(name).fill_null("") for name, kind in kinds.items() if _is_text(kind)}
+    return made.with_columns(columns)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def read_json(paths: Paths, *, lines: bool = False, **arguments: Any) -> Dataset:
