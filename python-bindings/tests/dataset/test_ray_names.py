@@ -388,7 +388,7 @@ def test_a_column_without_a_first_value_needs_a_type() -> None:
     def late(row: dict[str, Any]) -> dict[str, Any]:
         return {"n": None if row["id"] < 10_000 else row["id"]}
 
-    with pytest.raises(ray.errors.UserFunctionError):
+    with pytest.raises(ray.errors.UserFunctionError, match="'n' had no value in the first batch"):
         ray.data.range(20_000).map(late).take_all()
     assert ray.data.range(20_000).map(late, schema={"n": int}).max("n") == 19_999
 

@@ -104,8 +104,11 @@ def column_of(values: list[Any], kind: pa.DataType | None, name: str) -> pa.Arra
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
         told = " ".join(map(str, error.args))
         failed = TypeMismatchError(f"the column {name!r} has values of no one type: {told}")
-        if kind is not None:
+        if kind is not None and pa.types.is_null(kind):
+            failed = TypeMismatchError(f"the column {name!r} had no value in the first batch, so its type is not known")
+        elif kind is not None:
             failed = TypeMismatchError(f"the column {name!r} has values that are no {kind}, as its first ones: {told}")
+        if kind is not None:
             failed.hint = f"say its type: schema={{{name!r}: type}}, with the other columns"
         raise failed from error
 
