@@ -147,7 +147,7 @@ def _batch(rows: list[Any], declared: pa.Schema | None, known: list[str], name: 
     for column in names:
         values = [row.get(column) for row in rows]
         try:
-            columns.append(pa.array(values, None if declared is None else declared.field(column).type))
+            columns.append(_formats.column_of(values, None if declared is None else declared.field(column).type))
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
             told = " ".join(map(str, error.args))
             raise TypeMismatchError(f"{name} gave values of no one type in the column {column!r}: {told}") from error
