@@ -60,6 +60,7 @@ pub mod map_groups;
 pub mod mix;
 pub(crate) mod once;
 pub mod overlap;
+pub(crate) mod own_files;
 pub mod partition;
 pub(crate) mod persisted;
 #[cfg(test)]

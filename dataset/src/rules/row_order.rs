@@ -22,6 +22,7 @@ use datafusion::physical_plan::{ExecutionPlan, Partitioning};
 
 use crate::operators::gather::OrderedGatherExec;
 use crate::operators::map_batches::MapBatchesExec;
+use crate::operators::own_files;
 use crate::operators::partition::counts_rows;
 
 /// The rule.
@@ -60,9 +61,7 @@ fn kept(plan: Arc<dyn ExecutionPlan>, counts: bool) -> Result<Arc<dyn ExecutionP
     let children = children.map(|(at, child)| kept(Arc::clone(child), counts_below(&plan, at, counts)));
     let children = children.collect::<Result<Vec<_>>>()?;
     let plan = replace_children_if_necessary(plan, children)?;
-    // A scan's partitions then read their own files, every row group of them in turn.
-    let in_order = if counts && plan.children().is_empty() { plan.with_preserve_order(true) } else { None };
-    Ok(in_order.unwrap_or(plan))
+    Ok(if counts { own_files::of_scan(plan) } else { plan })
 }
 
 /// Whether the order of the rows of an input can be seen, where that of the node's own `counts` or not.
