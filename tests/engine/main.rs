@@ -3,6 +3,7 @@
 
 mod clouds;
 mod counts;
+mod determined;
 mod dynamic_filters;
 mod functions;
 mod groups;

@@ -49,6 +49,7 @@ pub(crate) use without_expressions;
 pub mod asof_join;
 pub(crate) mod broadcast;
 pub mod compact;
+pub(crate) mod determined;
 pub mod dynamic_filter;
 pub(crate) mod float_keys;
 pub mod gather;
