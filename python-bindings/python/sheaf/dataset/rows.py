@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Unpack
 
 from sheaf import _arguments
 from sheaf._sheaf import SortKey
-from sheaf.dataset.row_functions import RowFunctions
+from sheaf.dataset.row_functions import RowFunctions, RowOptions
 from sheaf.errors import InvalidInputError
 from sheaf.types import Column
 
@@ -22,14 +22,12 @@ class Rows(RowFunctions):
     def filter(
         self,
         predicate: Column | Callable[..., Any],
-        *,
-        fn_args: Sequence[Any] = (),
-        fn_kwargs: Mapping[str, Any] | None = None,
+        **options: Unpack[RowOptions],
     ) -> Dataset:
         """The rows for which the predicate is true (not false, not null), in their order.
 
-        The predicate may be a function that is given each row as a dict, and more arguments by ``fn_args`` and
-        ``fn_kwargs``. An expression is faster by far.
+        The predicate may be a function that is given each row as a dict, or a class whose instances are such functions,
+        with the options of ``map``. An expression is faster by far.
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"a": [1, 2], "ok": [True, None]}).filter("ok").to_pydict()
@@ -38,9 +36,9 @@ class Rows(RowFunctions):
         {'id': [1, 3]}
         """
         if callable(predicate):
-            return self._filter_by(predicate, fn_args, fn_kwargs)
-        if fn_args or fn_kwargs:
-            raise InvalidInputError("fn_args and fn_kwargs are for a function, and the predicate is an expression")
+            return self._filter_by(predicate, options)
+        if options:
+            raise InvalidInputError(f"{next(iter(options))} is for a function, and the predicate is an expression")
         return self._next(self._inner.filter(predicate))
 
     def distinct(self, *on: str | Sequence[str]) -> Dataset:
