@@ -37,3 +37,5 @@ pub use verbs::map_overlap::OverlapOptions;
 pub use verbs::nulls::NullFill;
 pub use verbs::partitions::{PartitionSize, RepartitionOptions, SetIndexOptions};
 pub use verbs::rolling::{Closed, Reach, RollingDataset, RollingOptions};
+pub use verbs::sample::{SampleOptions, SampleSize};
+pub use verbs::splits::SplitOptions;

@@ -49,6 +49,7 @@ pub(crate) use without_expressions;
 pub mod asof_join;
 pub(crate) mod broadcast;
 pub mod compact;
+pub mod draw;
 pub mod dynamic_filter;
 pub(crate) mod float_keys;
 pub mod gather;
@@ -64,6 +65,7 @@ pub mod partition;
 pub(crate) mod persisted;
 #[cfg(test)]
 pub(crate) mod random;
+pub(crate) mod random_key;
 pub mod range;
 pub(crate) mod recorded;
 pub mod sample;

@@ -106,12 +106,40 @@ class Rows(RowFunctions):
         """
         return self._next(self._inner.limit(rows, None))
 
-    def sample(self, fraction: float, *, seed: int | None = None) -> Dataset:
-        """Each row with this probability; the same rows for the same seed.
+    def sample(
+        self,
+        fraction: float | None = None,
+        *,
+        n: int | None = None,
+        seed: int | None = None,
+        replace: bool = False,
+        stratify_by: str | Sequence[str] = (),
+    ) -> Dataset:
+        """Rows drawn at random, in their order: a fraction of them, or exactly so many.
+
+        A row is drawn by the seed, the number of its partition and its number there. So the same seed draws the same
+        rows while the input has the same rows in the same partitions, however many threads run it. Files, ``range`` and
+        rows in memory stay in theirs; after a verb that moves rows between partitions, and where the number of threads
+        decides how many partitions there are, other rows may be drawn: ``persist()`` or ``sort`` first.
+
+        Args:
+            fraction: The probability of each row, from 0 to 1. With ``replace``, how often each row is drawn on
+                average, from 0 to 100.
+            n: How many rows are drawn; all of them where there are no more. They are held in memory.
+            seed: What decides. Without it every call draws other rows.
+            replace: Whether a row may be drawn more than once.
+            stratify_by: Columns by whose values the rows are told apart, null too: of each kind the fraction is drawn,
+                to the nearest row. The rows are sorted for that, spill, and do not keep their order.
 
         >>> import sheaf as sf
         >>> 400 < sf.range(1000).sample(0.5, seed=1).count() < 600
         True
+        >>> sf.range(1000).sample(n=10, seed=1).count()
+        10
+        >>> people = sf.from_pydict({"sex": ["f"] * 40 + ["m"] * 60})
+        >>> people.sample(0.1, seed=1, stratify_by="sex").value_counts("sex").sort("sex").to_pydict()["count"]
+        [4, 6]
         """
         # Not a matter of secrets.
-        return self._next(self._inner.sample(fraction, random.getrandbits(64) if seed is None else seed))
+        seed = random.getrandbits(64) if seed is None else seed
+        return self._next(self._inner.sample(fraction, n, seed, replace, _arguments.names_of(stratify_by)))
