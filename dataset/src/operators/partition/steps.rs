@@ -82,7 +82,10 @@ impl StepExec {
 
 impl DisplayAs for StepExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("StepExec")
+        match self.step {
+            Step::Keys { seed } => write!(f, "StepExec: keys, seed={seed}"),
+            _ => f.write_str("StepExec"),
+        }
     }
 }
 
