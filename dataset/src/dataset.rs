@@ -89,9 +89,18 @@ impl Dataset {
     /// # Errors
     /// As [`Dataset::physical_plan`]; what goes wrong later comes out of the run.
     pub async fn start(&self) -> Result<Run> {
+        Ok(Run::start(&self.session, self.planned().await?))
+    }
+
+    /// Starts an execution in which chance does not decide what rows a partition has; see [`Run::start_repeatable`].
+    pub(crate) async fn start_repeatable(&self) -> Result<Run> {
+        Ok(Run::start_repeatable(&self.session, self.planned().await?))
+    }
+
+    /// The plan, ready to run, made on the session's threads.
+    pub(crate) async fn planned(&self) -> Result<Arc<dyn ExecutionPlan>> {
         let dataset = self.clone();
-        let plan = self.session.run(async move { dataset.physical_plan().await }).await?;
-        Ok(Run::start(&self.session, plan))
+        self.session.run(async move { dataset.physical_plan().await }).await
     }
 
     /// Runs the plan and gathers all rows in memory.

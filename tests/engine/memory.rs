@@ -140,12 +140,19 @@ fn child() {
     drop(session);
 }
 
-/// The most that was resident so far.
+/// The most that was resident so far, but for pages of files: those of a program built for development are many, and
+/// the system takes them back when it wants to.
 fn peak_resident_bytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.split_whitespace().next().unwrap().parse::<u64>().unwrap() * 1024
+    let kilobytes = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.split_whitespace().next().unwrap().parse::<u64>().unwrap()
+    };
+    (kilobytes("VmHWM:") - kilobytes("RssFile:")) * 1024
 }
+
+/// What a process may hold at the most: the limit, and a little for what the allocator has not given back yet.
+const MOST_RESIDENT: u64 = LIMIT / 16 * 17;
 
 /// The query ends within its memory, by spilling.
 fn spills(query: &str, rows: u64) {
@@ -153,7 +160,7 @@ fn spills(query: &str, rows: u64) {
     assert_eq!(told.error, "", "{query}");
     assert_eq!(told.rows, rows, "{query}");
     assert!(told.spilled > LIMIT / 4, "{query} spilled {} bytes", told.spilled);
-    assert!(told.peak <= LIMIT / 4 * 5, "{query} held {} MiB of {} MiB", told.peak >> 20, LIMIT >> 20);
+    assert!(told.peak <= MOST_RESIDENT, "{query} held {} MiB of {} MiB", told.peak >> 20, LIMIT >> 20);
 }
 
 const BOTH: &str = "(SELECT id, v, text FROM l UNION ALL SELECT id + 10000000 AS id, w AS v, note AS text FROM r)";
@@ -224,7 +231,7 @@ fn skewed_build_side_over_the_limit() {
 fn both_sides_skewed_over_the_limit_is_a_memory_error() {
     let told = run("SELECT a.text, b.text FROM skewed a LEFT JOIN skewed b ON a.id = b.id");
     assert_eq!(told.error, format!("{:?}", ErrorKind::MemoryLimit));
-    assert!(told.peak <= LIMIT / 4 * 5, "held {} MiB of {} MiB", told.peak >> 20, LIMIT >> 20);
+    assert!(told.peak <= MOST_RESIDENT, "held {} MiB of {} MiB", told.peak >> 20, LIMIT >> 20);
 }
 
 #[test]

@@ -71,8 +71,7 @@ impl Feed {
     /// Everything that is wrong with the plan and could be known before it runs.
     pub async fn open(dataset: &Dataset, options: FeedOptions) -> Result<Self> {
         let session = dataset.session().clone();
-        let planned = dataset.clone();
-        let plan = session.run(async move { planned.physical_plan().await }).await?;
+        let plan = dataset.planned().await?;
         let first = options.done.first_missing();
         let skip = options.shuffle.map_or(first, |shuffle| shuffle.window(first).1.start);
         let (plan, skipped) = LaterPartitionsExec::skip(plan, skip).map_err(from_datafusion)?;

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
+use arrow::record_batch::RecordBatch;
 use datafusion::common::plan_err;
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -75,15 +76,17 @@ impl ExecutionPlan for OrderedGatherExec {
         if partition != 0 {
             return plan_err!("OrderedGatherExec has one partition");
         }
+        // All start at once: below may be operators whose partitions wait for each other, such as joins that share what
+        // they learn of their build sides.
+        let partitions = 0..self.input.output_partitioning().partition_count();
+        let running = partitions.map(|partition| {
+            let stream = self.input.execute(partition, Arc::clone(&context))?;
+            Ok(spawn_buffered(stream, BATCHES_AHEAD))
+        });
         let gather = Gather {
-            input: Arc::clone(&self.input),
-            next: 0,
-            // A limit is most often met by the first partition: the others start as it turns out that it is not.
-            window: if self.fetch.is_some() { 1 } else { usize::MAX },
-            running: VecDeque::new(),
+            running: running.collect::<Result<_>>()?,
             left: self.fetch.unwrap_or(usize::MAX),
             baseline: BaselineMetrics::new(&self.metrics, 0),
-            context,
         };
         let output =
             try_unfold(gather, |mut gather| async move { Ok(gather.batch().await?.map(|batch| (batch, gather))) });
@@ -108,12 +111,7 @@ impl ExecutionPlan for OrderedGatherExec {
 
 /// A gather that runs.
 struct Gather {
-    input: Arc<dyn ExecutionPlan>,
-    context: Arc<TaskContext>,
-    /// The first partition that has not started.
-    next: usize,
-    /// How many partitions may run at once.
-    window: usize,
+    /// The partitions that have not ended, in order.
     running: VecDeque<SendableRecordBatchStream>,
     /// Rows that are still wanted.
     left: usize,
@@ -121,13 +119,11 @@ struct Gather {
 }
 
 impl Gather {
-    async fn batch(&mut self) -> Result<Option<arrow::record_batch::RecordBatch>> {
+    async fn batch(&mut self) -> Result<Option<RecordBatch>> {
         while self.left > 0 {
-            self.start()?;
             let Some(first) = self.running.front_mut() else { break };
             let Some(batch) = first.next().await else {
                 self.running.pop_front();
-                self.window = self.window.saturating_mul(2);
                 continue;
             };
             let batch = batch?;
@@ -138,16 +134,5 @@ impl Gather {
         }
         self.running.clear();
         Ok(None)
-    }
-
-    fn start(&mut self) -> Result<()> {
-        let partitions = self.input.output_partitioning().partition_count();
-        let window = self.window.min(self.context.session_config().target_partitions().max(1));
-        while self.running.len() < window && self.next < partitions {
-            let stream = self.input.execute(self.next, Arc::clone(&self.context))?;
-            self.running.push_back(spawn_buffered(stream, BATCHES_AHEAD));
-            self.next += 1;
-        }
-        Ok(())
     }
 }

@@ -97,7 +97,7 @@ struct Gathered {
 async fn gathered(dataset: &Dataset) -> Result<Gathered> {
     let session = dataset.session();
     let reservation = MemoryConsumer::new("materialize").register(&session.context().runtime_env().memory_pool);
-    let mut run = dataset.start().await?;
+    let mut run = dataset.start_repeatable().await?;
     let mut batches = Vec::new();
     while let Some((partition, batch)) = run.next_of().await? {
         reservation.try_grow(batch.get_array_memory_size()).map_err(from_datafusion)?;

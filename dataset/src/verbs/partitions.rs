@@ -8,7 +8,7 @@ use datafusion::common::ScalarValue;
 use datafusion::logical_expr::expr_rewriter::normalize_cols;
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan};
 use datafusion::physical_expr::Partitioning;
-use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use datafusion::physical_plan::ExecutionPlanProperties;
 use sheaf_connectors::error::from_datafusion;
 use sheaf_core::{Error, ErrorKind, Result};
 
@@ -225,11 +225,6 @@ impl Dataset {
     /// As many partitions as the session runs at once.
     fn usual_partitions(&self) -> usize {
         self.session().state().config().target_partitions()
-    }
-
-    async fn planned(&self) -> Result<std::sync::Arc<dyn ExecutionPlan>> {
-        let dataset = self.clone();
-        self.session().run(async move { dataset.physical_plan().await }).await
     }
 
     fn cut(&self, rows: u64, all: u64) -> Result<Self> {

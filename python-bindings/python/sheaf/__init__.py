@@ -23,6 +23,7 @@ from sheaf.errors import *  # noqa: E402, F403
 if _TYPE_CHECKING:
     from sheaf import actor as actor
     from sheaf import cloudpickle as cloudpickle
+    from sheaf import data as data
     from sheaf import exceptions, functions
     from sheaf import job_submission as job_submission
     from sheaf import runtime_env as runtime_env
@@ -83,7 +84,9 @@ if _TYPE_CHECKING:
 
 # Modules, and where the names are that are no methods of the default session. All are loaded when they are named: a
 # worker of the runtime needs no pandas, Arrow or engine before a function of the user's does.
-_MODULES = frozenset({"actor", "cloudpickle", "exceptions", "functions", "job_submission", "runtime_env", "util"})
+_MODULES = frozenset(
+    {"actor", "cloudpickle", "data", "exceptions", "functions", "job_submission", "runtime_env", "util"}
+)
 _HOMES = {
     "sheaf.aggregates": {"AggregateFn", "AggregateFnV2", "Aggregation"},
     "sheaf._functions.expressions": {"cls", "func"},
@@ -136,7 +139,6 @@ _NOT_THERE = {
     "java_actor_class": "there are classes of Python alone",
     "cpp_function": "there are functions of Python alone",
     "LoggingConfig": "init(logging_level=..., log_to_driver=...) says what is logged",
-    "data": "datasets are sheaf.Dataset, which sheaf.read_parquet and the like make",
 }
 
 

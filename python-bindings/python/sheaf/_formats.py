@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 Schema: TypeAlias = "pa.Schema | Mapping[str, DataType]"
-BatchFormat: TypeAlias = Literal["pyarrow", "pandas", "polars", "numpy", "torch"]
+BatchFormat: TypeAlias = Literal["pyarrow", "pandas", "polars", "numpy", "torch", "pyarrow.Table"]
 
 
 def to_numpy(batch: pa.RecordBatch) -> dict[str, np.ndarray[Any, Any]]:
@@ -26,11 +26,10 @@ def to_numpy(batch: pa.RecordBatch) -> dict[str, np.ndarray[Any, Any]]:
 
 
 def column_to_numpy(column: pa.Array) -> np.ndarray[Any, Any]:
-    """One column; lists of one fixed size become rows of a matrix."""
+    """One column; lists of one fixed size become rows of a matrix, lists of such lists of an array of more axes."""
     if pa.types.is_fixed_size_list(column.type) and column.null_count == 0:
-        size = column.type.list_size
-        values: np.ndarray[Any, Any] = column.flatten().to_numpy(zero_copy_only=False)
-        return values.reshape(len(column), size)
+        values = column_to_numpy(column.flatten())
+        return values.reshape(len(column), column.type.list_size, *values.shape[1:])
     flat: np.ndarray[Any, Any] = column.to_numpy(zero_copy_only=False)
     return flat
 
@@ -76,12 +75,24 @@ def same(batch: pa.RecordBatch) -> pa.RecordBatch:
     return batch
 
 
+def to_table(batch: pa.RecordBatch) -> pa.Table:
+    """The batch as a ``pyarrow.Table``, which is what Ray gives, of types that PyArrow computes with."""
+    return pa.Table.from_batches([batch]).cast(without_views(batch.schema))
+
+
+def without_views(schema: pa.Schema) -> pa.Schema:
+    """The columns with plain texts and bytes instead of views of them, for which PyArrow has few functions."""
+    plain = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
+    return pa.schema([field.with_type(plain.get(field.type, field.type)) for field in schema])
+
+
 GIVE: dict[str, Callable[[pa.RecordBatch], Any]] = {
     "pyarrow": same,
     "pandas": to_pandas,
     "polars": to_polars,
     "numpy": to_numpy,
     "torch": to_torch,
+    "pyarrow.Table": to_table,
 }
 
 
@@ -135,14 +146,31 @@ def take(result: Any) -> Any:
 
 
 def column_from(values: Any) -> pa.Array:
-    """A column of an array, a matrix (lists of one size), a list, or an Arrow array."""
+    """A column of an array, an array of more axes (lists of one size), a list, or an Arrow array."""
     if isinstance(values, pa.ChunkedArray):
         return values.combine_chunks()
     if type(values).__module__ == "torch":
         values = values.detach().cpu().numpy()
-    if getattr(values, "ndim", 1) == 2:
-        return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
+    if getattr(values, "ndim", 1) > 1:
+        inner = column_from(values.reshape(-1, *values.shape[2:]))
+        return pa.FixedSizeListArray.from_arrays(inner, values.shape[1])
     return pa.array(values)
+
+
+def column_of(values: list[Any], kind: pa.DataType | None) -> pa.Array:
+    """A column of values of Python's, of this type where one is given; what the type does not hold is an error."""
+    try:
+        made = pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        if kind is None:
+            raise
+        return pa.array(values, kind)
+    if kind is None or made.type == kind:
+        return made
+    if "double" in str(made.type) and "int" in str(kind):
+        # PyArrow would cut numbers off without a word.
+        return made.cast(kind)
+    return pa.array(values, kind)
 
 
 def from_pandas(frame: Any) -> pa.Table:

@@ -30,11 +30,9 @@ GONE_SECONDS = 20
 def runtime() -> Iterator[None]:
     """Two CPUs, whatever the machine has; no worker is left after it."""
     sf.shutdown()
-    # What other tests have started, such as Python's own tracker of shared memory, is not the runtime's.
-    others = processes.descendants()
     sf.init(num_cpus=2)
     yield
-    workers = processes.descendants() - others
+    workers = processes.descendants()
     sf.shutdown()
     assert processes.becomes_true(lambda: not processes.alive(workers), GONE_SECONDS)
 

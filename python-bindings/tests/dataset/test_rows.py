@@ -49,6 +49,16 @@ def test_no_rows() -> None:
     assert sf.range(0).filter(lambda row: True).is_empty()
 
 
+def test_numbers_are_not_cut_off_to_fit_a_schema() -> None:
+    for declared, value in ((int, 1.5), (pa.list_(pa.int64()), [1, 1.5])):
+        with pytest.raises(sf.errors.UserFunctionError, match="values of no one type in the column 'x'"):
+            sf.range(2).map(lambda row, value=value: {"x": value}, schema={"x": declared}).collect()
+    whole = sf.range(1).map(
+        lambda row: {"x": 2.0, "y": 1, "z": [2.0]}, schema={"x": int, "y": float, "z": pa.list_(pa.int8())}
+    )
+    assert whole.to_pydict() == {"x": [2], "y": [1.0], "z": [[2]]}
+
+
 def test_errors_say_which_row_and_keep_their_traceback() -> None:
     def fails_at_two(row: dict[str, Any]) -> dict[str, Any]:
         return {"x": 1 // (row["id"] - 2)}

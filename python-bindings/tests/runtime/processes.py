@@ -26,8 +26,18 @@ def becomes_true(condition: Callable[[], bool], seconds: float) -> bool:
 
 
 def descendants(pid: int | None = None) -> set[psutil.Process]:
-    """The processes below this one, or this process; zombies too."""
-    return set(psutil.Process(pid).children(recursive=True))
+    """The processes below this one, or this process; zombies too.
+
+    Not Python's tracker of shared memory: it stays until the end of a program that has once started a process by spawn.
+    """
+    return {child for child in psutil.Process(pid).children(recursive=True) if not is_tracker(child)}
+
+
+def is_tracker(process: psutil.Process) -> bool:
+    try:
+        return any("multiprocessing.resource_tracker" in word for word in process.cmdline())
+    except psutil.Error:
+        return False
 
 
 def alive(processes: set[psutil.Process]) -> set[psutil.Process]:

@@ -95,7 +95,7 @@ class Killer:
 
 def worker_pids() -> list[int]:
     """The workers: what the runtime's only child has forked."""
-    (zygote,) = psutil.Process().children()
+    (zygote,) = (child for child in psutil.Process().children() if not processes.is_tracker(child))
     return [int(pid) for pid in Path(f"/proc/{zygote.pid}/task/{zygote.pid}/children").read_text().split()]
 
 

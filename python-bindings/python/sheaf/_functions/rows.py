@@ -83,7 +83,7 @@ class RowSpec(Spec):
         for column in names:
             values = [row.get(column) for row in rows]
             try:
-                columns.append(pa.array(values, None if declared is None else declared.field(column).type))
+                columns.append(_formats.column_of(values, None if declared is None else declared.field(column).type))
             except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
                 told = " ".join(map(str, error.args))
                 raise TypeMismatchError(
