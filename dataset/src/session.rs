@@ -188,7 +188,8 @@ impl Session {
     /// [`sheaf_core::ErrorKind::NotFound`] when nothing is there; [`sheaf_core::ErrorKind::CorruptFile`] and
     /// [`sheaf_core::ErrorKind::TypeMismatch`] for files whose schemas cannot be read or do not fit together.
     pub async fn read(&self, paths: &[String], options: &ReadOptions) -> Result<Dataset> {
-        self.from_provider(self.open(paths, options).await?)
+        let files = self.from_provider(self.open(paths, options).await?)?;
+        options.parallelism.map_or(Ok(files.clone()), |partitions| files.coalesce(partitions))
     }
 
     /// The table of the files at these paths, for catalogs; see [`Session::read`].

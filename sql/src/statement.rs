@@ -64,7 +64,8 @@ impl SessionSql for Session {
     async fn sql_with(&self, text: &str, bindings: Bindings) -> Result<Dataset> {
         let statement = script::parse_one(text)?;
         let session = self.clone();
-        self.run(async move { Planner::try_new(session, bindings)?.dataset(statement).await }).await
+        // Boxed: a planner is large, and so is the future of whoever holds this one.
+        self.run(Box::pin(async move { Planner::try_new(session, bindings)?.dataset(statement).await })).await
     }
 }
 
