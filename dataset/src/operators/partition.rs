@@ -30,6 +30,9 @@ pub use exec::PartitionExec;
 pub use gather::GatherExec;
 pub(crate) use steps::{ADDED, place, with_random_keys};
 
+use super::gather::OrderedGatherExec;
+use super::mix::MixExec;
+use super::row_index::RowIndexExec;
 use exec::How;
 
 /// How the rows are to be partitioned.
@@ -217,4 +220,7 @@ pub(crate) fn counts_rows(plan: &Arc<dyn ExecutionPlan>) -> bool {
     plan.downcast_ref::<PartitionExec>().is_some_and(PartitionExec::counts_rows)
         || plan.downcast_ref::<GatherExec>().is_some()
         || plan.downcast_ref::<BlockOrderExec>().is_some()
+        || plan.downcast_ref::<OrderedGatherExec>().is_some()
+        || plan.downcast_ref::<RowIndexExec>().is_some()
+        || plan.downcast_ref::<MixExec>().is_some()
 }
