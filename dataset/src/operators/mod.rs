@@ -50,6 +50,7 @@ pub mod asof_join;
 pub(crate) mod broadcast;
 pub mod compact;
 pub(crate) mod determined;
+pub mod draw;
 pub mod dynamic_filter;
 pub(crate) mod float_keys;
 pub mod gather;
@@ -66,6 +67,7 @@ pub mod partition;
 pub(crate) mod persisted;
 #[cfg(test)]
 pub(crate) mod random;
+pub(crate) mod random_key;
 pub mod range;
 pub(crate) mod recorded;
 pub mod row_index;
