@@ -1,5 +1,6 @@
 //! The optimizer rules that Sheaf adds to DataFusion's, in the order in which they run.
 
+mod backward_windows;
 mod broadcast_sides;
 mod chosen_partitions;
 mod compact_sorts;
@@ -10,6 +11,7 @@ mod light_counts;
 mod ordered_limits;
 mod spill_joins;
 mod whole_builds;
+mod whole_windows;
 
 use std::sync::Arc;
 
@@ -38,17 +40,21 @@ pub(crate) fn install(state: SessionStateBuilder) -> SessionStateBuilder {
         .with_physical_optimizer_rule(Arc::new(light_counts::LightCounts))
         .with_physical_optimizer_rule(Arc::new(spill_joins::SpillJoins))
         .with_physical_optimizer_rule(Arc::new(whole_builds::WholeBuilds))
+        .with_physical_optimizer_rule(Arc::new(backward_windows::BackwardWindows))
         .with_physical_optimizer_rule(Arc::new(compact_sorts::CompactSorts))
         .with_physical_optimizer_rule(Arc::new(ordered_limits::OrderedLimits))
 }
 
-/// DataFusion's logical rules.
+/// DataFusion's logical rules, and after them those of Sheaf.
 fn logical() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let guarded = |rule: Arc<dyn OptimizerRule + Send + Sync>| match rule.name() == MERGED_PROJECTIONS {
         true => Arc::new(equal_steps::MarkedSteps(rule)) as _,
         false => rule,
     };
-    Optimizer::new().rules.into_iter().map(guarded).collect()
+    let mut rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> =
+        Optimizer::new().rules.into_iter().map(guarded).collect();
+    rules.push(Arc::new(whole_windows::WholeWindows));
+    rules
 }
 
 /// DataFusion's physical rules, some of them guarded, and `broadcast_sides` and `dynamic_filters` among them.
