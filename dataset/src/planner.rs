@@ -11,7 +11,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 
 use crate::operators::{
-    asof_join, broadcast, map_batches, map_groups, mix, overlap, partition, sample, whole_window, write,
+    asof_join, broadcast, map_batches, map_groups, mix, overlap, partition, row_index, sample, whole_window, write, zip,
 };
 
 /// DataFusion's planner with the nodes of Sheaf.
@@ -32,6 +32,8 @@ impl Default for SheafPlanner {
             Arc::new(mix::Planner),
             Arc::new(partition::Planner),
             Arc::new(whole_window::Planner),
+            Arc::new(row_index::Planner),
+            Arc::new(zip::Planner),
         ];
         Self { inner: DefaultPhysicalPlanner::with_extension_planners(nodes) }
     }
