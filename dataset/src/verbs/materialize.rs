@@ -27,6 +27,10 @@ pub(crate) struct Materialized {
 }
 
 impl Materialized {
+    pub(crate) fn new(table: MemTable, reservation: MemoryReservation) -> Self {
+        Self { table, _reservation: reservation }
+    }
+
     pub(crate) fn table(&self) -> &MemTable {
         &self.table
     }
@@ -129,6 +133,6 @@ impl Gathered {
             partitions.push(Vec::new());
         }
         let table = MemTable::try_new(self.plan.schema(), partitions).map_err(from_datafusion)?;
-        Ok(Materialized { table, _reservation: self.reservation })
+        Ok(Materialized::new(table, self.reservation))
     }
 }
