@@ -402,6 +402,9 @@ fn functions_and_partitions_come_back() {
         ("map overlap", wait(&session, numbers.map_overlap(Arc::new(Doubles), overlap, None))),
         ("shuffle", numbers.random_shuffle(3)),
         ("block order", numbers.randomize_block_order(3)),
+        ("row index", numbers.with_row_index("i", 5).unwrap()),
+        ("ids", numbers.monotonically_increasing_id("i").unwrap()),
+        ("zip", numbers.zip(&numbers, "_too").unwrap()),
         ("coalesce", numbers.coalesce(1).unwrap()),
         ("set index", {
             let divisions = Some(vec![ScalarValue::Int64(Some(100)), ScalarValue::Int64(Some(5_000))]);

@@ -13,9 +13,11 @@ use crate::operators::map_groups::MapGroups;
 use crate::operators::mix::Mix;
 use crate::operators::overlap::Overlap;
 use crate::operators::partition::Partition;
+use crate::operators::row_index::RowIndex;
 use crate::operators::sample::Sample;
+use crate::operators::zip::Zip;
 
-const NODES: [Node; 8] = [
+const NODES: [Node; 10] = [
     Node::of::<AsofJoin>(),
     Node::of::<Broadcast>(),
     Node::of::<MapBatches>(),
@@ -23,7 +25,9 @@ const NODES: [Node; 8] = [
     Node::of::<Mix>(),
     Node::of::<Overlap>(),
     Node::of::<Partition>(),
+    Node::of::<RowIndex>(),
     Node::of::<Sample>(),
+    Node::of::<Zip>(),
 ];
 
 /// How a kind of node is written and read.

@@ -31,6 +31,9 @@ pub use block_order::BlockOrderExec;
 pub use exec::PartitionExec;
 pub use gather::GatherExec;
 
+use super::gather::OrderedGatherExec;
+use super::mix::MixExec;
+use super::row_index::RowIndexExec;
 use crate::encoding::{Decoder, Encoded, Encoder, one_input, read_scalar, scalar};
 use exec::How;
 
@@ -280,4 +283,7 @@ pub(crate) fn counts_rows(plan: &Arc<dyn ExecutionPlan>) -> bool {
     plan.downcast_ref::<PartitionExec>().is_some_and(PartitionExec::counts_rows)
         || plan.downcast_ref::<GatherExec>().is_some()
         || plan.downcast_ref::<BlockOrderExec>().is_some()
+        || plan.downcast_ref::<OrderedGatherExec>().is_some()
+        || plan.downcast_ref::<RowIndexExec>().is_some()
+        || plan.downcast_ref::<MixExec>().is_some()
 }
