@@ -11,6 +11,7 @@ mod dataset;
 mod errors;
 mod expr;
 mod feed;
+mod filesystem;
 mod functions;
 mod interrupt;
 mod map_batches;
@@ -52,6 +53,8 @@ mod _sheaf {
     };
     #[pymodule_export]
     use crate::feed::{PyCut, PyDeal, PyFeed, compact, fingerprint, planned_partitions};
+    #[pymodule_export]
+    use crate::filesystem::await_file_calls;
     #[pymodule_export]
     use crate::functions::{PyFunctionInfo, call_function, lambda_function, lambda_variable, list_functions};
     #[pymodule_export]
