@@ -5,6 +5,7 @@
 use pyo3::prelude::*;
 
 mod cli;
+mod codec;
 mod columns;
 mod convert;
 mod dataset;
@@ -43,6 +44,8 @@ mod _sheaf {
     #[pymodule_export]
     use crate::cli::command_line;
     #[pymodule_export]
+    use crate::codec::expr_from_bytes;
+    #[pymodule_export]
     use crate::columns::{data_type, named};
     #[pymodule_export]
     use crate::dataset::{PyDataset, PyGroupedDataset};
@@ -54,8 +57,6 @@ mod _sheaf {
     use crate::feed::{PyCut, PyDeal, PyFeed, compact, fingerprint};
     #[pymodule_export]
     use crate::functions::{PyFunctionInfo, call_function, lambda_function, lambda_variable, list_functions};
-    #[pymodule_export]
-    use crate::pickles::expr_from_bytes;
     #[pymodule_export]
     use crate::runtime::{
         Blobs, CallOptions, HeadPort, ItemStream, ObjectRef, PyCall, Runtime, RuntimeClient, join_cluster,
