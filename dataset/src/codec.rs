@@ -11,6 +11,7 @@ mod exprs;
 mod functions;
 mod nodes;
 mod plans;
+mod portable;
 mod series;
 mod tables;
 
@@ -30,6 +31,7 @@ use crate::session::Session;
 use crate::verbs::groupby::GroupedDataset;
 
 pub use functions::{FunctionDecoder, NoFunctions};
+pub use portable::PortableTable;
 
 /// The last part of a grouped dataset's bytes.
 const GROUPED: &str = "grouped";

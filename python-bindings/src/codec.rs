@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use datafusion::catalog::TableProvider;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -17,6 +18,7 @@ use crate::dataset::{PyDataset, PyGroupedDataset};
 use crate::errors::IntoPyResult;
 use crate::expr::{PyArrayFunction, PyExpr};
 use crate::map_batches;
+use crate::parts;
 use crate::pickles::unpickled;
 use crate::read::PyFileFilter;
 use crate::session::PySession;
@@ -43,6 +45,10 @@ impl FunctionDecoder for Unpickled {
     fn files(&self, bytes: &[u8]) -> Result<Arc<dyn FileFilter>> {
         let (call,) = unpickled(bytes)?;
         Ok(Arc::new(PyFileFilter(call)))
+    }
+
+    fn table(&self, bytes: &[u8]) -> Result<Arc<dyn TableProvider>> {
+        parts::remade(unpickled(bytes)?)
     }
 }
 

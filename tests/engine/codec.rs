@@ -15,9 +15,9 @@ use sheaf::connectors::read::ReadOptions;
 use sheaf::connectors::write::WriteOptions;
 use sheaf::dataset::codec::{expr_from_bytes, expr_to_bytes};
 use sheaf::dataset::{
-    AsofOptions, AsofStrategy, BatchFunction, BatchPosition, Closed, ExplodeOptions, GroupCalls, JoinOptions, JoinType,
-    MapBatchesOptions, MixStop, NoFunctions, NullFill, Outputs, OverlapOptions, PartitionSize, Reach,
-    RepartitionOptions, RollingOptions, SetIndexOptions, Side, Tolerance, ValueCounts,
+    AsofOptions, AsofStrategy, BatchFunction, BatchPosition, Closed, ExplodeOptions, FunctionDecoder, GroupCalls,
+    JoinOptions, JoinType, MapBatchesOptions, MixStop, NoFunctions, NullFill, Outputs, OverlapOptions, PartitionSize,
+    Reach, RepartitionOptions, RollingOptions, SetIndexOptions, Side, Tolerance, ValueCounts,
 };
 use sheaf::expr::functions_aggregate::expr_fn as f;
 use sheaf::expr::{
@@ -296,8 +296,10 @@ fn sources_come_back() {
         &session,
         numbers.repartition(RepartitionOptions { size: Some(PartitionSize::Count(3)), by: vec![], sort: false }),
     );
+    let kept = wait(&session, kept.materialize());
     let cases = [
         ("range", session.range(-5, 5).unwrap()),
+        ("a table of somebody's", session.from_provider(Named.table(&[7]).unwrap()).unwrap()),
         ("hive parquet", read("parts", ReadOptions::default()).filter(col("k").eq(lit(1))).unwrap()),
         ("csv", read("a.csv", csv)),
         ("paths", read("*.csv", paths)),
@@ -305,13 +307,13 @@ fn sources_come_back() {
         ("text", read("lines.txt", ReadOptions::default())),
         ("binary", read("*.txt", ReadOptions { format: Some(Format::Binary), ..ReadOptions::default() })),
         ("materialized", wait(&session, numbers.materialize())),
-        ("kept", wait(&session, kept.materialize())),
+        ("kept", kept.clone()),
         ("persisted", persisted),
     ];
     for (name, dataset) in &cases {
         comes_back(name, dataset);
     }
-    assert_eq!(wait(&session, sent(&cases[8].1).num_partitions()), 3, "chosen partitions stay");
+    assert_eq!(wait(&session, sent(&kept).num_partitions()), 3, "chosen partitions stay");
     assert_eq!(
         rows(&read("*.csv", ReadOptions { partition_filter: Some(Arc::new(WithA)), ..ReadOptions::default() })).len(),
         6

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, Int64Array};
 use arrow::datatypes::{DataType, Int64Type, UInt64Type};
 use arrow::record_batch::RecordBatch;
+use datafusion::catalog::TableProvider;
 use sheaf::connectors::read::FileFilter;
 use sheaf::dataset::aggregates::{GroupStates, UserAggregate};
+use sheaf::dataset::codec::PortableTable;
+use sheaf::dataset::operators::range::RangeTable;
 use sheaf::dataset::{BatchFunction, BatchPosition, FunctionDecoder, Outputs};
 use sheaf::expr::ArrayFunction;
 use sheaf::{Error, Result};
@@ -166,5 +169,11 @@ impl FunctionDecoder for Named {
     fn files(&self, bytes: &[u8]) -> Result<Arc<dyn FileFilter>> {
         assert_eq!(bytes, b"with a");
         Ok(Arc::new(WithA))
+    }
+
+    fn table(&self, bytes: &[u8]) -> Result<Arc<dyn TableProvider>> {
+        let table = RangeTable::new(0, i64::from(bytes[0]), 1)?;
+        let bytes = bytes.to_vec();
+        Ok(Arc::new(PortableTable::new(Arc::new(table), move || Ok(bytes.clone()))))
     }
 }
