@@ -41,3 +41,5 @@ pub use verbs::nulls::NullFill;
 pub use verbs::numbered::Keep;
 pub use verbs::partitions::{PartitionSize, RepartitionOptions, SetIndexOptions};
 pub use verbs::rolling::{Closed, Reach, RollingDataset, RollingOptions};
+pub use verbs::sample::{SampleOptions, SampleSize};
+pub use verbs::splits::SplitOptions;

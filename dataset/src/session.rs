@@ -21,7 +21,7 @@ use sheaf_core::{Error, ErrorKind, Options, Result, Settings};
 
 use crate::aggregates;
 use crate::dataset::Dataset;
-use crate::expr::UserFunction;
+use crate::expr::{self, UserFunction};
 use crate::memory::SharePool;
 use crate::planner::SheafPlanner;
 use crate::rules;
@@ -126,7 +126,7 @@ impl Session {
             .with_runtime_env(runtime)
             .with_default_features()
             .with_query_planner(Arc::new(SheafPlanner::default()));
-        let state = rules::install(aggregates::install(state)).build();
+        let state = rules::install(expr::install(aggregates::install(state))).build();
         let context = SessionContext::new_with_state(state);
         Ok(Self { inner: Arc::new(Inner { context, threads, spill, settings, stores }) })
     }
@@ -224,7 +224,8 @@ impl Session {
     /// [`sheaf_core::ErrorKind::NotFound`] when nothing is there; [`sheaf_core::ErrorKind::CorruptFile`] and
     /// [`sheaf_core::ErrorKind::TypeMismatch`] for files whose schemas cannot be read or do not fit together.
     pub async fn read(&self, paths: &[String], options: &ReadOptions) -> Result<Dataset> {
-        self.from_provider(self.open(paths, options).await?)
+        let files = self.from_provider(self.open(paths, options).await?)?;
+        options.parallelism.map_or(Ok(files.clone()), |partitions| files.coalesce(partitions))
     }
 
     /// The table of the files at these paths, for catalogs; see [`Session::read`].

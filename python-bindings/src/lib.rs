@@ -54,7 +54,7 @@ mod _sheaf {
         PyExpr, PySortKey, PyThen, PyUserFunction, PyWhen, PyWindow, col, framed, left, like, lit, right, when,
     };
     #[pymodule_export]
-    use crate::feed::{PyCut, PyDeal, PyFeed, compact, fingerprint};
+    use crate::feed::{PyCut, PyDeal, PyFeed, compact, fingerprint, planned_partitions};
     #[pymodule_export]
     use crate::functions::{PyFunctionInfo, call_function, lambda_function, lambda_variable, list_functions};
     #[pymodule_export]

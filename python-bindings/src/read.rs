@@ -29,6 +29,7 @@ pub(crate) struct ReadArgs {
     file_extensions: Vec<String>,
     partition_filter: Option<Py<PyAny>>,
     ignore_missing_paths: bool,
+    parallelism: Option<usize>,
 }
 
 /// The dialect and inference of CSV.
@@ -74,6 +75,7 @@ impl ReadArgs {
             file_extensions: self.file_extensions,
             partition_filter: self.partition_filter.map(|call| Arc::new(PyFileFilter(call)) as _),
             ignore_missing_paths: self.ignore_missing_paths,
+            parallelism: self.parallelism,
         })
     }
 }

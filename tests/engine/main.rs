@@ -4,6 +4,7 @@
 mod clouds;
 mod codec;
 mod counts;
+mod determined;
 mod dynamic_filters;
 mod functions;
 mod groups;

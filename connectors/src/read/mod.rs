@@ -74,6 +74,9 @@ pub struct ReadOptions {
     pub partition_filter: Option<Arc<dyn FileFilter>>,
     /// Whether paths without files are left out instead of being an error.
     pub ignore_missing_paths: bool,
+    /// How many partitions the files are read in. There are fewer where files are few and cannot be read in parts, and
+    /// a scan of [`FilesTable`] may have more: who plans it has to put neighbours together.
+    pub parallelism: Option<usize>,
 }
 
 /// Chooses files before any of them is looked into.

@@ -30,6 +30,7 @@ use serde::{Deserialize, Serialize};
 pub use block_order::BlockOrderExec;
 pub use exec::PartitionExec;
 pub use gather::GatherExec;
+pub(crate) use steps::{ADDED, place, with_random_keys};
 
 use super::gather::OrderedGatherExec;
 use super::mix::MixExec;

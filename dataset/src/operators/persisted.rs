@@ -1,7 +1,7 @@
 //! `PersistedTable`: rows that a session keeps, in memory while nobody else needs it and on disk else, with the
 //! partitions, and the order in them, of the plan that they came from.
 
-mod rows;
+pub(crate) mod rows;
 
 use std::fmt;
 use std::sync::Arc;

@@ -14,6 +14,7 @@ use crate::dataset::Dataset;
 use crate::expr::col;
 use crate::operators::map_groups::{GroupColumns, first_group};
 use crate::verbs::checks;
+use crate::verbs::grouping_sets;
 use crate::verbs::map_groups::first_rows;
 
 /// A dataset and the keys it is grouped by; `agg` gives one row for each group.
@@ -140,6 +141,12 @@ impl GroupedDataset {
         let keys = self.dataset.resolve(self.keys.clone())?;
         let aggregates = self.dataset.resolve(aggregates)?;
         checks::values_of_groups(&aggregates, &keys, self.dataset.logical_plan().schema())?;
+        if let Some(sets) = self.key_sets()?
+            && !keys.is_empty()
+            && grouping_sets::asks_user(&aggregates)?
+        {
+            return grouping_sets::aggregate(&self.dataset, &keys, &sets, &aggregates);
+        }
         let keys = match &self.sets {
             Sets::All => keys,
             _ if keys.is_empty() => return Err(Error::invalid("rollup, cube and grouping_sets need a key")),
@@ -153,8 +160,20 @@ impl GroupedDataset {
         self.dataset.with(|frame| frame.aggregate(keys, aggregates))
     }
 
+    /// The sets of keys, by their places, where there are several.
+    fn key_sets(&self) -> Result<Option<Vec<Vec<usize>>>> {
+        let place = |key: &Expr| self.keys.iter().position(|known| known == key);
+        Ok(match &self.sets {
+            Sets::All => None,
+            Sets::Rollup => Some(grouping_sets::rollup(self.keys.len())),
+            Sets::Cube => Some(grouping_sets::cube(self.keys.len())?),
+            Sets::Listed(sets) => Some(sets.iter().map(|set| set.iter().filter_map(place).collect()).collect()),
+        })
+    }
+
     /// The aggregate that a function of the user's is of these columns, or of all that functions are given, for
-    /// [`GroupedDataset::agg`]. It is given the keys too, after the columns.
+    /// [`GroupedDataset::agg`]. It is given the keys too, after the columns; a key that a group of `rollup`, `cube` or
+    /// `grouping_sets` is not of is null.
     ///
     /// Without the type of its results the function is called once now, on rows of one group that come first.
     ///
@@ -167,7 +186,6 @@ impl GroupedDataset {
         columns: Option<Vec<String>>,
         result: Option<DataType>,
     ) -> Result<Expr> {
-        self.check_one_set("an aggregate of the user's")?;
         let (input, kept) = self.with_keys()?;
         let given = input.columns()[..kept.given].to_vec();
         let columns = columns.unwrap_or(given);

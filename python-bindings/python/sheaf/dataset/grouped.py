@@ -53,7 +53,8 @@ class GroupedDataset:
         are called ``sum(x)``, ``min(y)``, ``max(y)``; ``total=("x", "sum")`` names one.
 
         Aggregates that users write stand where others do: an ``AggregateFn`` by itself, an ``Aggregation`` for columns,
-        ``{"x": weighted}`` or ``{("x", "weight"): weighted}``, or by itself for each column that is no key.
+        ``{"x": weighted}`` or ``{("x", "weight"): weighted}``, or by itself for each column that is no key. In
+        ``rollup``, ``cube`` and ``grouping_sets`` they are given null for a key that a group is not of.
 
         >>> import sheaf as sf
         >>> grouped = sf.from_pydict({"k": ["a", "b", "a"], "x": [1, 2, 3]}).groupby("k")
@@ -63,7 +64,7 @@ class GroupedDataset:
         {'k': ['a', 'b'], 'min(x)': [1, 2], 'mean(x)': [2.0, 2.0]}
         """
         columns = [name for name in self._of.columns if name not in self._hidden]
-        bound = Bound(self._inner, columns, self._keys)
+        bound = Bound(self._inner.user_aggregate, columns, self._keys)
         return self._of._next(self._inner.agg(bound.listed(aggregates, named)))
 
     def count(self, *columns: Column) -> Dataset:
