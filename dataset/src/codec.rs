@@ -27,6 +27,7 @@ use sheaf_core::Result;
 use crate::aggregates;
 use crate::dataset::Dataset;
 use crate::encoding::{Decoder, Encoder, Made, Part, Sheet, damaged, json, read_json, stays};
+use crate::expr;
 use crate::session::Session;
 use crate::verbs::groupby::GroupedDataset;
 
@@ -38,7 +39,7 @@ const GROUPED: &str = "grouped";
 
 /// Everything that this engine has by its name, for expressions that are of no session.
 static ENGINE: LazyLock<Arc<TaskContext>> = LazyLock::new(|| {
-    let state = aggregates::install(SessionStateBuilder::new().with_default_features()).build();
+    let state = expr::install(aggregates::install(SessionStateBuilder::new().with_default_features())).build();
     SessionContext::new_with_state(state).task_ctx()
 });
 
