@@ -5,6 +5,7 @@
 use pyo3::prelude::*;
 
 mod cli;
+mod codec;
 mod columns;
 mod convert;
 mod dataset;
@@ -44,6 +45,8 @@ mod _sheaf {
     #[pymodule_export]
     use crate::cli::command_line;
     #[pymodule_export]
+    use crate::codec::expr_from_bytes;
+    #[pymodule_export]
     use crate::columns::{data_type, named};
     #[pymodule_export]
     use crate::dataset::{PyDataset, PyGroupedDataset};
@@ -57,8 +60,6 @@ mod _sheaf {
     use crate::filesystem::await_file_calls;
     #[pymodule_export]
     use crate::functions::{PyFunctionInfo, call_function, lambda_function, lambda_variable, list_functions};
-    #[pymodule_export]
-    use crate::pickles::expr_from_bytes;
     #[pymodule_export]
     use crate::runtime::{
         Blobs, CallOptions, HeadPort, ItemStream, ObjectRef, PyCall, Runtime, RuntimeClient, join_cluster,
