@@ -25,6 +25,7 @@ use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use sheaf_connectors::error::to_datafusion;
 
 use super::all_values;
+use crate::encoding::no_bytes;
 
 /// The column that says which group a row is of: the last one of the batches that states are given.
 const GROUP: &str = "__group";
@@ -42,6 +43,14 @@ pub trait UserAggregate: Send + Sync + 'static {
 
     /// Nobody waits any more for the calls that run now; a function that can be interrupted may be.
     fn abandoned(&self) {}
+
+    /// The function as bytes for another process, of which a `FunctionDecoder` makes it again.
+    ///
+    /// # Errors
+    /// For a function that cannot leave its process, as those of Rust unless they say otherwise.
+    fn to_bytes(&self) -> sheaf_core::Result<Vec<u8>> {
+        Err(no_bytes(self.name()))
+    }
 }
 
 /// The states of groups, which are numbered from 0. A group without rows has no state.
@@ -87,12 +96,22 @@ pub(crate) fn call(
     names: Vec<String>,
     result: DataType,
 ) -> Expr {
+    self::function(function, names, result).call(columns.into_iter().chain(keys).collect())
+}
+
+/// The engine's function that calls the user's with arguments of these names.
+pub(crate) fn function(function: &Arc<dyn UserAggregate>, names: Vec<String>, result: DataType) -> AggregateUDF {
     let signature = match names.len() {
         0 => Signature::nullary(Volatility::Volatile),
         given => Signature::any(given, Volatility::Volatile),
     };
-    let call = UserCall { function: Arc::clone(function), names, result, signature };
-    AggregateUDF::new_from_impl(call).call(columns.into_iter().chain(keys).collect())
+    AggregateUDF::new_from_impl(UserCall { function: Arc::clone(function), names, result, signature })
+}
+
+/// The user's function that one of the engine's calls, if it does, with what [`function`] made it of.
+pub(crate) fn of(function: &AggregateUDF) -> Option<(&Arc<dyn UserAggregate>, &[String], &DataType)> {
+    let call = function.inner().downcast_ref::<UserCall>()?;
+    Some((&call.function, &call.names, &call.result))
 }
 
 /// What the function makes of these rows of one group.

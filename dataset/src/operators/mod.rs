@@ -49,6 +49,8 @@ pub(crate) use without_expressions;
 pub mod asof_join;
 pub(crate) mod broadcast;
 pub mod compact;
+pub(crate) mod determined;
+pub mod draw;
 pub mod dynamic_filter;
 pub(crate) mod equal_rows;
 pub(crate) mod float_keys;
@@ -66,6 +68,7 @@ pub mod partition;
 pub(crate) mod persisted;
 #[cfg(test)]
 pub(crate) mod random;
+pub(crate) mod random_key;
 pub mod range;
 pub(crate) mod recorded;
 #[cfg(test)]

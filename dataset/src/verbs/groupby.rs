@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::array::Array;
 use arrow::datatypes::DataType;
 use datafusion::logical_expr::{Expr, expr_fn};
+use serde::{Deserialize, Serialize};
 use sheaf_connectors::error::from_datafusion;
 use sheaf_core::{Error, ErrorKind, Result};
 
@@ -34,6 +35,15 @@ enum Sets {
     Rollup,
     Cube,
     Listed(Vec<Vec<Expr>>),
+}
+
+/// Which combinations of keys make groups, without the keys.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum Shape {
+    All,
+    Rollup,
+    Cube,
+    Listed { keys: usize, sets: Vec<usize> },
 }
 
 impl Dataset {
@@ -86,6 +96,41 @@ impl GroupedDataset {
     #[must_use]
     pub fn dataset(&self) -> &Dataset {
         &self.dataset
+    }
+
+    /// Its keys, and then those of its sets.
+    pub(crate) fn exprs(&self) -> impl Iterator<Item = &Expr> {
+        let sets = if let Sets::Listed(sets) = &self.sets { sets.as_slice() } else { &[] };
+        self.keys.iter().chain(sets.iter().flatten())
+    }
+
+    /// How [`Self::exprs`] make groups.
+    pub(crate) fn shape(&self) -> Shape {
+        match &self.sets {
+            Sets::All => Shape::All,
+            Sets::Rollup => Shape::Rollup,
+            Sets::Cube => Shape::Cube,
+            Sets::Listed(sets) => Shape::Listed { keys: self.keys.len(), sets: sets.iter().map(Vec::len).collect() },
+        }
+    }
+
+    /// The groups of these; `None` where they do not fit together.
+    pub(crate) fn of_parts(dataset: Dataset, shape: Shape, exprs: Vec<Expr>, hidden: Vec<String>) -> Option<Self> {
+        let (keys, sets) = match shape {
+            Shape::All => (exprs, Sets::All),
+            Shape::Rollup => (exprs, Sets::Rollup),
+            Shape::Cube => (exprs, Sets::Cube),
+            Shape::Listed { keys, sets } => {
+                let mut rest = exprs.into_iter();
+                let mut some = |count| {
+                    let some: Vec<Expr> = rest.by_ref().take(count).collect();
+                    (some.len() == count).then_some(some)
+                };
+                let keys = some(keys)?;
+                (keys, Sets::Listed(sets.into_iter().map(some).collect::<Option<_>>()?))
+            }
+        };
+        Some(Self { dataset, keys, sets, hidden })
     }
 
     /// The keys and these aggregates, one row for each group.

@@ -56,7 +56,13 @@ impl PyDataset {
 /// A dataset and the keys it is grouped by.
 #[pyclass(name = "GroupedDataset", frozen, module = "sheaf._sheaf")]
 pub(crate) struct PyGroupedDataset {
-    inner: GroupedDataset,
+    pub(crate) inner: GroupedDataset,
+}
+
+impl From<GroupedDataset> for PyGroupedDataset {
+    fn from(inner: GroupedDataset) -> Self {
+        Self { inner }
+    }
 }
 
 #[pymethods]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from sheaf import _formats, _sheaf, functions
 from sheaf._formats import BatchFormat, Schema
@@ -34,6 +34,17 @@ class GroupedDataset:
         self._of = of
         self._keys = [key if isinstance(key, str) else key.name for key in keys]
         self._hidden = list(hidden)
+
+    def __reduce__(self) -> Any:
+        from sheaf import _pickles
+
+        return _pickles.grouped, (type(self), self._inner.to_bytes(), self._of, self._keys, self._hidden)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _memo: Any) -> Self:
+        return self
 
     def agg(self, *aggregates: Aggregate | Sequence[Aggregate], **named: Named) -> Dataset:
         """The keys and these aggregates, one row for each group; named ones under their names.
