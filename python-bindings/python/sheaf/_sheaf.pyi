@@ -365,7 +365,7 @@ class Dataset:
         name: str,
         before: int | str | datetime.timedelta,
         after: int | str | datetime.timedelta,
-        on: str,
+        on: str | None,
         batch_size: int | None,
         schema: pa.Schema | None,
     ) -> Dataset: ...
