@@ -39,6 +39,7 @@ pub use table::FilesTable;
 
 use crate::format::{Compression, Format};
 use crate::location::Location;
+use crate::objects::without_objects;
 use crate::stores::{StorageOptions, Stores};
 use guard::is_broken_file;
 use inspect::{Inspected, Reader, check_dtypes};
@@ -138,7 +139,7 @@ pub async fn open(
             unify(&reader, &inspected, options.union_by_name)?
         }
     };
-    let columns = columns(&files, file_schema, options, hive)?;
+    let columns = columns(&files, without_objects(&file_schema), options, hive)?;
     let fingerprint = Arc::new(SchemaFingerprint::from_schema(columns.file_schema()));
     Ok(Arc::new(FilesTable {
         stores: Arc::clone(stores),

@@ -13,7 +13,7 @@ from typing import Any, overload
 
 import pyarrow as pa
 
-from sheaf import _formats, _sheaf
+from sheaf import _formats, _objects
 from sheaf._sheaf import Expr, UserFunction
 from sheaf.errors import InvalidInputError, TypeMismatchError
 from sheaf.types import DataType
@@ -57,7 +57,7 @@ class Function:
         """The function as the engine calls it: all of its arguments are columns, or those that stand for one."""
         call = _Call(self, arguments)
         name = getattr(self.function, "__name__", type(self.function).__name__)
-        return UserFunction(name, call, self.return_dtype, self.deterministic)
+        return UserFunction(name, call, pa.field(name, self.return_dtype), self.deterministic)
 
     @contextmanager
     def _callable(self) -> Iterator[Callable[..., Any]]:
@@ -113,6 +113,8 @@ class _Call:
     def _array(self, made: Any) -> pa.Array:
         """What was returned as an array of the type that was declared."""
         wanted = self.of.return_dtype
+        if _objects.is_object(wanted) and getattr(made, "type", None) != wanted:
+            return _objects.column(list(made))
         if isinstance(made, list):
             return pa.array(made, type=wanted)
         if hasattr(made, "__arrow_c_stream__") or hasattr(made, "__arrow_c_array__"):
@@ -210,7 +212,7 @@ def _made(function: Any, return_dtype: DataType | None, deterministic: bool, *, 
 
 def _type_of(function: Callable[..., Any], given: DataType | None) -> pa.DataType:
     if given is not None:
-        return _sheaf.data_type(given)
+        return _formats.to_type(given)
     name = getattr(function, "__name__", repr(function))
     missing = InvalidInputError(f"the type that {name}() returns is not known")
     missing.hint = "give return_dtype=, or an annotation such as -> int"
@@ -221,7 +223,7 @@ def _type_of(function: Callable[..., Any], given: DataType | None) -> pa.DataTyp
     if annotation is inspect.Signature.empty:
         raise missing
     try:
-        return _sheaf.data_type(annotation)
+        return _formats.to_type(annotation)
     except Exception:
         raise missing from None
 

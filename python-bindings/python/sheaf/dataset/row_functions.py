@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from sheaf import _formats
+from sheaf import _formats, _objects
 from sheaf._formats import Schema
 from sheaf.dataset.functions import Functions
 from sheaf.errors import InvalidInputError, TypeMismatchError
@@ -101,7 +101,7 @@ class RowFunctions(Functions):
                     f"{name} gave no row for the first batch, so its columns are not known\n"
                     "  help: say them: schema={'name': type}"
                 )
-            made = _batch(rows, declared, first[0].names if first else [], name)
+            made = _batch(rows, declared, first[0] if first else pa.schema([]), name)
             first[:] = first or [made.schema]
             return made
 
@@ -132,9 +132,11 @@ def _each(
     return call
 
 
-def _batch(rows: list[Any], declared: pa.Schema | None, known: list[str], name: str) -> pa.RecordBatch:
+def _batch(rows: list[Any], declared: pa.Schema | None, known: pa.Schema, name: str) -> pa.RecordBatch:
     """Rows as a batch. Columns are those of any row: a row that has not a value has null."""
-    names = dict.fromkeys(known)
+    names = dict.fromkeys(known.names)
+    # A column of objects stays one, whatever Arrow could hold of later values.
+    objects = _objects.names(known)
     for row in rows:
         if not isinstance(row, Mapping):
             raise TypeMismatchError(
@@ -147,7 +149,8 @@ def _batch(rows: list[Any], declared: pa.Schema | None, known: list[str], name: 
     for column in names:
         values = [row.get(column) for row in rows]
         try:
-            columns.append(_formats.column_of(values, None if declared is None else declared.field(column).type))
+            kind = _objects.object_() if column in objects else None
+            columns.append(_formats.column_of(values, kind if declared is None else declared.field(column).type))
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
             told = " ".join(map(str, error.args))
             raise TypeMismatchError(f"{name} gave values of no one type in the column {column!r}: {told}") from error
