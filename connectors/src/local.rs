@@ -3,11 +3,14 @@
 //! A scan reads column chunks of megabytes. `object_store` fills the memory for them with zeros before it reads, which
 //! takes about a third of the time of a read that the page cache answers. Here the memory is read into as it is, and
 //! what the page cache has is read at once: to hand such a read to another thread and wait for it takes two wakes.
+//!
+//! A file that must not be there before is given its name when it is whole, and has none until then: `object_store`
+//! writes it under another name first, which stays when the process is killed at that moment.
 
 use std::fmt;
 use std::fs::File;
 #[cfg(target_os = "linux")]
-use std::io::IoSliceMut;
+use std::io::{IoSliceMut, Write};
 use std::ops::Range;
 use std::path::Path as FilePath;
 
@@ -17,8 +20,8 @@ use futures::stream::BoxStream;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
-    PutOptions, PutPayload, PutResult, RenameOptions, Result,
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
 };
 
 /// The files of this machine, by their absolute paths.
@@ -117,6 +120,50 @@ fn refuse_proc(_: &FilePath) -> Result<()> {
     Ok(())
 }
 
+/// Creates a file with this content that nobody sees before it is whole; a kill at any moment leaves all of it or
+/// nothing. False when there is one. Fails where the file system has no files without names.
+#[cfg(target_os = "linux")]
+fn create_whole(path: &FilePath, payload: &PutPayload) -> std::io::Result<bool> {
+    use std::os::fd::AsRawFd;
+
+    use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, openat};
+
+    let folder = path.parent().ok_or(std::io::ErrorKind::InvalidInput)?;
+    std::fs::create_dir_all(folder)?;
+    let mode = Mode::from_raw_mode(0o666);
+    let mut file = File::from(openat(CWD, folder, OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC, mode)?);
+    payload.iter().try_for_each(|bytes| file.write_all(bytes))?;
+    let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
+    match linkat(CWD, unnamed, CWD, path, AtFlags::SYMLINK_FOLLOW) {
+        Err(rustix::io::Errno::EXIST) => Ok(false),
+        linked => linked.map(|()| true).map_err(Into::into),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn create_whole(_: &FilePath, _: &PutPayload) -> std::io::Result<bool> {
+    Err(std::io::ErrorKind::Unsupported.into())
+}
+
+impl LocalStore {
+    /// What cannot be created here is created again as `object_store` does it: the errors are its own.
+    async fn create(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+        let path = self.inner.path_to_filesystem(location)?;
+        let (place, content) = (path.clone(), payload.clone());
+        match tokio::task::spawn_blocking(move || create_whole(&place, &content)).await {
+            Ok(Ok(true)) => {
+                let e_tag = self.inner.head(location).await.ok().and_then(|meta| meta.e_tag);
+                Ok(PutResult { e_tag, version: None })
+            }
+            Ok(Ok(false)) => {
+                let source = std::io::Error::from(std::io::ErrorKind::AlreadyExists).into();
+                Err(object_store::Error::AlreadyExists { path: path.display().to_string(), source })
+            }
+            _ => self.inner.put_opts(location, payload, options).await,
+        }
+    }
+}
+
 #[async_trait]
 impl ObjectStore for LocalStore {
     /// What cannot be read here is read again as `object_store` does it: the errors are its own.
@@ -138,7 +185,10 @@ impl ObjectStore for LocalStore {
 
     async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
         refuse_proc(&self.inner.path_to_filesystem(location)?)?;
-        self.inner.put_opts(location, payload, options).await
+        match options.mode == PutMode::Create && options.attributes.is_empty() {
+            true => self.create(location, payload, options).await,
+            false => self.inner.put_opts(location, payload, options).await,
+        }
     }
 
     async fn put_multipart_opts(
@@ -221,6 +271,41 @@ mod tests {
         assert!(!has_disk || read(1 << 20).is_some(), "in it since the last read");
         file.as_file().set_len(2 * AT_ONCE_BYTES).unwrap();
         assert_eq!(read(2 * AT_ONCE_BYTES), None, "long");
+    }
+
+    #[tokio::test]
+    async fn a_file_is_created_whole_once_and_in_a_new_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = LocalStore::default();
+        let path = Path::from_absolute_path(folder.path()).unwrap().join("new").join("1.json");
+        let create = |text: &'static str| store.put_opts(&path, text.into(), PutMode::Create.into());
+        let created = create("first").await.unwrap();
+        assert_eq!(created.e_tag, store.head(&path).await.unwrap().e_tag);
+        assert!(matches!(create("second").await, Err(object_store::Error::AlreadyExists { .. })));
+        assert_eq!(store.get(&path).await.unwrap().bytes().await.unwrap(), "first");
+        let names: Vec<_> = std::fs::read_dir(folder.path().join("new")).unwrap().map(|entry| entry.unwrap()).collect();
+        assert_eq!(names.len(), 1, "{names:?}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_file_has_no_name_before_it_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("1.json");
+        // A payload of many pieces: the folder is looked at between two of them.
+        let bytes = Bytes::from(vec![7; 1 << 20]);
+        let payload: PutPayload = (0..64).map(|_| bytes.clone()).collect();
+        let writer = {
+            let path = path.clone();
+            tokio::task::spawn_blocking(move || create_whole(&path, &payload))
+        };
+        while !writer.is_finished() {
+            for entry in std::fs::read_dir(folder.path()).unwrap() {
+                assert_eq!(entry.unwrap().metadata().unwrap().len(), 64 << 20, "a part of the file has a name");
+            }
+        }
+        assert!(writer.await.unwrap().unwrap());
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), 64 << 20);
     }
 
     #[cfg(target_os = "linux")]

@@ -16,6 +16,7 @@ use sheaf_connectors::error::{from_datafusion, to_datafusion};
 use sheaf_connectors::read::FilesTable;
 use sheaf_core::{Error, Result};
 
+use crate::operators::gather::OrderedGatherExec;
 use crate::operators::map_batches::MapBatches;
 use crate::rules::object_columns;
 use crate::run::Run;
@@ -93,15 +94,19 @@ impl Dataset {
         Ok(Run::start(&self.session, self.planned().await?))
     }
 
-    /// Starts an execution in which chance does not decide what rows a partition has; see [`Run::start_repeatable`].
-    pub(crate) async fn start_repeatable(&self) -> Result<Run> {
-        Ok(Run::start_repeatable(&self.session, self.planned().await?))
-    }
-
     /// The plan, ready to run, made on the session's threads.
     pub(crate) async fn planned(&self) -> Result<Arc<dyn ExecutionPlan>> {
         let dataset = self.clone();
         self.session.run(async move { dataset.physical_plan().await }).await
+    }
+
+    /// Starts an execution that gives its rows in their order, for whoever reads them as they come: partition after
+    /// partition, the later ones a few batches ahead.
+    ///
+    /// # Errors
+    /// As [`Dataset::start`].
+    pub async fn start_in_order(&self) -> Result<Run> {
+        Ok(Run::start(&self.session, OrderedGatherExec::over(self.planned().await?)))
     }
 
     /// Runs the plan and gathers all rows in memory.

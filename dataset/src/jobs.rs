@@ -13,6 +13,7 @@ use sheaf_connectors::write::{Attempt, WriteOptions};
 use sheaf_core::{Error, Result, ResultExt};
 
 use crate::dataset::Dataset;
+use crate::operators::own_files;
 use crate::operators::write::WriteReport;
 use crate::run::Run;
 use folder::{Begun, JobFolder};
@@ -33,7 +34,8 @@ pub(crate) async fn write(dataset: &Dataset, target: &str, options: WriteOptions
     let attempt = Attempt { write_id, id: attempt.id };
     let options = WriteOptions { attempt: Some(attempt.clone()), job: None, ..options };
     let written = dataset.write_plan(target, options)?;
-    let plan = session.state.create_physical_plan(written.logical_plan()).await.map_err(from_datafusion)?;
+    let plan = session.state.create_physical_plan(written.logical_plan()).await;
+    let plan = plan.and_then(own_files::everywhere).map_err(from_datafusion)?;
     let identity = identity::of(&plan)?;
     let begun = match begun {
         Some(begun) => begun,
@@ -75,7 +77,6 @@ fn planning(dataset: &Dataset, partitions: Option<usize>) -> Planning {
     let partitions = partitions.unwrap_or_else(|| config.target_partitions());
     let options = config.options_mut();
     options.execution.target_partitions = partitions;
-    options.execution.enable_file_stream_work_stealing = false;
     options.optimizer.enable_dynamic_filter_pushdown = false;
     options.optimizer.enable_join_dynamic_filter_pushdown = false;
     options.optimizer.enable_topk_dynamic_filter_pushdown = false;

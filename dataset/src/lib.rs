@@ -35,5 +35,6 @@ pub use verbs::groupby::GroupedDataset;
 pub use verbs::join::{JoinOptions, JoinType, Side};
 pub use verbs::map_overlap::OverlapOptions;
 pub use verbs::nulls::NullFill;
+pub use verbs::numbered::Keep;
 pub use verbs::partitions::{PartitionSize, RepartitionOptions, SetIndexOptions};
 pub use verbs::rolling::{Closed, Reach, RollingDataset, RollingOptions};

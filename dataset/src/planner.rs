@@ -10,7 +10,9 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 
-use crate::operators::{asof_join, broadcast, map_batches, map_groups, mix, overlap, partition, sample, write};
+use crate::operators::{
+    asof_join, broadcast, map_batches, map_groups, mix, overlap, partition, row_index, sample, write, zip,
+};
 
 /// DataFusion's planner with the nodes of Sheaf.
 pub struct SheafPlanner {
@@ -29,6 +31,8 @@ impl Default for SheafPlanner {
             Arc::new(map_groups::Planner),
             Arc::new(mix::Planner),
             Arc::new(partition::Planner),
+            Arc::new(row_index::Planner),
+            Arc::new(zip::Planner),
         ];
         Self { inner: DefaultPhysicalPlanner::with_extension_planners(nodes) }
     }

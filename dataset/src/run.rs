@@ -62,14 +62,6 @@ impl Run {
         Self::start_with(session, plan, session.context().task_ctx())
     }
 
-    /// As [`Run::start`], with each partition reading its own files: else one that is done reads those of another, and
-    /// which rows a partition has is decided by chance.
-    pub(crate) fn start_repeatable(session: &Session, plan: Arc<dyn ExecutionPlan>) -> Self {
-        let mut state = session.state();
-        state.config_mut().options_mut().execution.enable_file_stream_work_stealing = false;
-        Self::start_with(session, plan, state.task_ctx())
-    }
-
     /// As [`Run::start`], with settings of its own.
     pub(crate) fn start_with(session: &Session, plan: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>) -> Self {
         let (sender, batches) = mpsc::channel(WAITING_BATCHES);

@@ -26,10 +26,17 @@ pub(crate) struct Batches {
 }
 
 impl Batches {
-    /// Starts an execution of the dataset.
+    /// Starts an execution of the dataset, whose partitions take turns.
     pub(crate) fn start(py: Python<'_>, dataset: &Dataset) -> PyResult<Self> {
         let started = dataset.clone();
         let run = wait(py, dataset.session(), async move { started.start().await })?;
+        Ok(Self { dataset: dataset.clone(), schema: run.schema(), run: Some(run) })
+    }
+
+    /// Starts an execution of the dataset that gives its rows in their order.
+    pub(crate) fn start_in_order(py: Python<'_>, dataset: &Dataset) -> PyResult<Self> {
+        let started = dataset.clone();
+        let run = wait(py, dataset.session(), async move { started.start_in_order().await })?;
         Ok(Self { dataset: dataset.clone(), schema: run.schema(), run: Some(run) })
     }
 

@@ -212,7 +212,7 @@ impl FilesTable {
         }
     }
 
-    /// The files with their statistics, by store; and whether a limit left some out.
+    /// The files with their statistics, in runs of one store; and whether a limit left some out.
     async fn gather(
         &self,
         state: &dyn Session,
@@ -229,9 +229,9 @@ impl FilesTable {
             let Some((listed, file)) = found? else { continue };
             let count = file.statistics.as_ref().map_or(Precision::Absent, |statistics| statistics.num_rows);
             rows = rows.add(&count);
-            match stores.iter_mut().find(|files| files[0].0.url == listed.url) {
-                Some(files) => files.push((listed, file)),
-                None => stores.push(vec![(listed, file)]),
+            match stores.last_mut() {
+                Some(files) if files[0].0.url == listed.url => files.push((listed, file)),
+                _ => stores.push(vec![(listed, file)]),
             }
             if let (Some(limit), Precision::Exact(rows)) = (limit, rows)
                 && rows > limit
@@ -293,7 +293,7 @@ impl FilesTable {
         Ok(statistics)
     }
 
-    /// The scan of all files of one store.
+    /// The scan of files of one store, in their order.
     fn scan_store(
         &self,
         state: &dyn Session,
@@ -309,8 +309,10 @@ impl FilesTable {
         let url = first.url.clone();
         let source = self.source(state, first);
         let guard = Guard { base, skipped: self.options.ignore_errors.then(|| Arc::clone(&self.skipped)) };
-        let files = FileGroup::new(files.into_iter().map(|(_, file)| file).collect());
-        let groups = files.split_files(state.config().target_partitions());
+        // Not by DataFusion's `split_files`, which sorts them by their paths first.
+        let run = files.len().div_ceil(state.config().target_partitions()).max(1);
+        let files: Vec<PartitionedFile> = files.into_iter().map(|(_, file)| file).collect();
+        let groups = files.chunks(run).map(|files| FileGroup::new(files.to_vec())).collect();
         // A file that is skipped has no rows, whatever its statistics say.
         let inexact = inexact || self.options.ignore_errors;
         let (groups, statistics) = compute_all_files_statistics(groups, self.schema(), true, inexact)?;

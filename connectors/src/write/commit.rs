@@ -81,6 +81,11 @@ impl ExecutionPlan for CommitExec {
         vec![false]
     }
 
+    fn maintains_input_order(&self) -> Vec<bool> {
+        // What is below writes rows in the order they come in.
+        vec![true]
+    }
+
     fn apply_expressions(
         &self,
         _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> EngineResult<TreeNodeRecursion>,

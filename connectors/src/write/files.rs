@@ -98,6 +98,11 @@ impl ExecutionPlan for WriteFilesExec {
         vec![false]
     }
 
+    fn maintains_input_order(&self) -> Vec<bool> {
+        // Rows are written in the order they come in.
+        vec![true]
+    }
+
     /// One file has one writer, and the optimizer may neither spread its rows nor drop their sort.
     fn input_distribution_requirements(&self) -> InputDistributionRequirements {
         InputDistributionRequirements::new(vec![match self.job.target.single_file {

@@ -22,6 +22,7 @@ use super::order::LocalShuffle;
 use super::rows::RowSet;
 use crate::dataset::Dataset;
 use crate::operators;
+use crate::operators::gather::OrderedGatherExec;
 use crate::operators::later_partitions::LaterPartitionsExec;
 use crate::run::Run;
 use crate::session::Session;
@@ -78,7 +79,7 @@ impl Feed {
         let buffer = MemoryConsumer::new("local shuffle").register(&session.context().runtime_env().memory_pool);
         let (sender, batches) = mpsc::channel(options.prefetch.max(1));
         let full = Arc::<AtomicU64>::default();
-        let run = Run::start_repeatable(&session, Arc::clone(&plan));
+        let run = Run::start(&session, OrderedGatherExec::over(Arc::clone(&plan)));
         let schema = run.schema();
         let mut source = Source { run, position: skipped };
         let (dataset, waits) = (dataset.clone(), Arc::clone(&full));

@@ -13,6 +13,7 @@ use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMerge
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use sheaf_connectors::write::CommitExec;
 
+use crate::operators::gather::OrderedGatherExec;
 use crate::operators::recorded::{RecordedExec, Records};
 
 /// Operators each of whose partitions is made from its inputs' partitions of the same number and from nothing that it
@@ -72,6 +73,7 @@ pub(crate) fn cut(plan: Arc<dyn ExecutionPlan>, records: &Records) -> Result<Arc
 /// Whether a node reads other partitions of its input than the one that it makes.
 fn gathers(node: &Arc<dyn ExecutionPlan>) -> bool {
     node.downcast_ref::<CoalescePartitionsExec>().is_some()
+        || node.downcast_ref::<OrderedGatherExec>().is_some()
         || node.downcast_ref::<SortPreservingMergeExec>().is_some()
         || node.downcast_ref::<RepartitionExec>().is_some()
         || node.downcast_ref::<CommitExec>().is_some()

@@ -1,4 +1,4 @@
-//! `OrderedGather`: all partitions as one, the first one first. Where a limit or an offset counts rows, this decides which.
+//! `OrderedGather`: all partitions as one, the first one first. Wherever rows are counted, this decides which.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -8,6 +8,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion::common::plan_err;
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::{LexOrdering, OrderingRequirements};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::common::spawn_buffered;
 use datafusion::physical_plan::execution_plan::CardinalityEffect;
@@ -24,6 +25,8 @@ const BATCHES_AHEAD: usize = 2;
 pub struct OrderedGatherExec {
     input: Arc<dyn ExecutionPlan>,
     fetch: Option<usize>,
+    /// The order that each partition is to have: the optimizer takes away a sort that nobody asks for.
+    order: Option<LexOrdering>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
@@ -33,7 +36,21 @@ impl OrderedGatherExec {
     pub(crate) fn new(input: Arc<dyn ExecutionPlan>, fetch: Option<usize>) -> Self {
         // One partition of which nothing else is known, as after DataFusion's own gather.
         let properties = Arc::clone(CoalescePartitionsExec::new(Arc::clone(&input)).properties());
-        Self { input, fetch, properties, metrics: ExecutionPlanMetricsSet::new() }
+        Self { input, fetch, order: None, properties, metrics: ExecutionPlanMetricsSet::new() }
+    }
+
+    /// Gathers all rows of `input` for an operator that counts them, in the order that each partition has as planned.
+    pub(crate) fn counted(input: Arc<dyn ExecutionPlan>) -> Self {
+        let order = input.output_ordering().cloned();
+        Self { order, ..Self::new(input, None) }
+    }
+
+    /// The plan as one partition, for whoever reads it from its first row on.
+    pub(crate) fn over(plan: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+        match plan.output_partitioning().partition_count() {
+            1 => plan,
+            _ => Arc::new(Self::new(plan, None)),
+        }
     }
 }
 
@@ -63,11 +80,15 @@ impl ExecutionPlan for OrderedGatherExec {
         vec![false]
     }
 
+    fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
+        vec![self.order.clone().map(OrderingRequirements::from)]
+    }
+
     super::without_expressions!();
 
     fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         match (children.pop(), children.is_empty()) {
-            (Some(input), true) => Ok(Arc::new(Self::new(input, self.fetch))),
+            (Some(input), true) => Ok(Arc::new(Self { order: self.order.clone(), ..Self::new(input, self.fetch) })),
             _ => plan_err!("OrderedGatherExec has one input"),
         }
     }

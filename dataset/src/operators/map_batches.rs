@@ -27,7 +27,7 @@ use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore};
-use datafusion::physical_expr::{EquivalenceProperties, Partitioning};
+use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, OrderingRequirements, Partitioning};
 use datafusion::physical_plan::execution_plan::{CardinalityEffect, EmissionType};
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
@@ -231,6 +231,8 @@ pub struct MapBatchesExec {
     function: Arc<dyn BatchFunction>,
     options: MapBatchesOptions,
     dead_letters: Option<Arc<dyn ExecutionPlan>>,
+    /// The order of the input when this was planned: the function is to see the rows in it, whoever asks for it above.
+    order: Option<LexOrdering>,
     properties: Arc<PlanProperties>,
     inline: Inline,
     running: Slot,
@@ -260,7 +262,8 @@ impl MapBatchesExec {
         let (properties, metrics) = (Arc::new(properties), ExecutionPlanMetricsSet::new());
         let (inline, running) = (Inline::of(&function), Slot::default());
         let counts = ExecutionPlanMetricsSet::new();
-        Ok(Self { input, function, options, dead_letters, properties, inline, running, metrics, counts })
+        let order = input.properties().output_ordering().cloned();
+        Ok(Self { input, function, options, dead_letters, order, properties, inline, running, metrics, counts })
     }
 
     /// The calls that run on the engine's own threads.
@@ -342,13 +345,18 @@ impl ExecutionPlan for MapBatchesExec {
         vec![false]
     }
 
+    fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
+        vec![self.order.clone().map(OrderingRequirements::from)]
+    }
+
     super::without_expressions!();
 
     fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         match (children.pop(), children.is_empty()) {
             (Some(input), true) => {
                 let (function, dead_letters) = (Arc::clone(&self.function), self.dead_letters.clone());
-                Ok(Arc::new(Self::new(input, function, self.schema(), self.options.clone(), dead_letters)?))
+                let planned = Self::new(input, function, self.schema(), self.options.clone(), dead_letters)?;
+                Ok(Arc::new(Self { order: self.order.clone(), ..planned }))
             }
             _ => plan_err!("MapBatchesExec has one input"),
         }

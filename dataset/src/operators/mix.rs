@@ -202,7 +202,6 @@ impl ExecutionPlan for MixExec {
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let rows = context.session_config().batch_size();
-        let context = Arc::new(each_its_own_files(&context));
         let inputs = self.inputs.iter().map(|plan| Input::new(Arc::clone(plan), Arc::clone(&context)));
         let mixed = Mixed {
             schema: self.schema(),
@@ -227,23 +226,6 @@ impl ExecutionPlan for MixExec {
     fn metrics(&self) -> Option<MetricsSet> {
         Some(self.metrics.clone_inner())
     }
-}
-
-/// The context with each partition reading its own files: else one that is done reads those of another, and the order
-/// of rows is decided by chance.
-fn each_its_own_files(context: &TaskContext) -> TaskContext {
-    let mut config = context.session_config().clone();
-    config.options_mut().execution.enable_file_stream_work_stealing = false;
-    TaskContext::new(
-        context.task_id(),
-        context.session_id(),
-        config,
-        context.scalar_functions().clone(),
-        context.higher_order_functions().clone(),
-        context.aggregate_functions().clone(),
-        context.window_functions().clone(),
-        context.runtime_env(),
-    )
 }
 
 /// The rows of an input, partition after partition; all are read ahead, a little each.

@@ -60,14 +60,17 @@ pub mod map_groups;
 pub mod mix;
 pub(crate) mod once;
 pub mod overlap;
+pub(crate) mod own_files;
 pub mod partition;
 pub(crate) mod persisted;
 #[cfg(test)]
 pub(crate) mod random;
 pub mod range;
 pub(crate) mod recorded;
+pub mod row_index;
 pub mod sample;
 pub(crate) mod write;
+pub mod zip;
 
 /// Tells the functions in a plan that nobody waits for the calls which run on the engine's own threads.
 pub(crate) fn abandon(plan: &Arc<dyn ExecutionPlan>) {

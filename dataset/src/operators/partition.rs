@@ -29,6 +29,9 @@ pub use block_order::BlockOrderExec;
 pub use exec::PartitionExec;
 pub use gather::GatherExec;
 
+use super::gather::OrderedGatherExec;
+use super::mix::MixExec;
+use super::row_index::RowIndexExec;
 use exec::How;
 
 /// How the rows are to be partitioned.
@@ -216,4 +219,7 @@ pub(crate) fn counts_rows(plan: &Arc<dyn ExecutionPlan>) -> bool {
     plan.downcast_ref::<PartitionExec>().is_some_and(PartitionExec::counts_rows)
         || plan.downcast_ref::<GatherExec>().is_some()
         || plan.downcast_ref::<BlockOrderExec>().is_some()
+        || plan.downcast_ref::<OrderedGatherExec>().is_some()
+        || plan.downcast_ref::<RowIndexExec>().is_some()
+        || plan.downcast_ref::<MixExec>().is_some()
 }

@@ -2,9 +2,9 @@
 //!
 //! By itself it spreads over all threads what has fewer partitions than there are threads, and hashes anew what is hashed
 //! into fewer: then one file would become several, and known partitioning would save nothing. So it runs piece by piece.
-//! What is below all chosen partitions is spread as ever, unless the order of its rows counts there. Above them the rule has settings under which partitions that
-//! will do stay as they are, and a join whose two sides are partitioned alike by its keys joins partition by partition,
-//! however small a side is.
+//! What is below all chosen partitions is spread as ever, unless the order of its rows counts there. Above them the rule
+//! has settings under which partitions that will do stay as they are, and a join whose two sides are partitioned alike by
+//! its keys joins partition by partition, however small a side is.
 
 use std::fmt;
 use std::sync::Arc;

@@ -6,9 +6,10 @@ mod compact_sorts;
 mod dynamic_filters;
 mod equal_names;
 mod equal_steps;
+mod kept_filters;
 mod light_counts;
 pub(crate) mod object_columns;
-mod ordered_limits;
+mod row_order;
 mod spill_joins;
 mod whole_builds;
 
@@ -41,14 +42,18 @@ pub(crate) fn install(state: SessionStateBuilder) -> SessionStateBuilder {
         .with_physical_optimizer_rule(Arc::new(spill_joins::SpillJoins))
         .with_physical_optimizer_rule(Arc::new(whole_builds::WholeBuilds))
         .with_physical_optimizer_rule(Arc::new(compact_sorts::CompactSorts))
-        .with_physical_optimizer_rule(Arc::new(ordered_limits::OrderedLimits))
+        .with_physical_optimizer_rule(Arc::new(row_order::RowOrder))
 }
 
-/// DataFusion's logical rules.
+/// The rule of DataFusion that hands filters down in the logical plan.
+const FILTERS_DOWN: &str = "push_down_filter";
+
+/// DataFusion's logical rules, some of them guarded.
 fn logical() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
-    let guarded = |rule: Arc<dyn OptimizerRule + Send + Sync>| match rule.name() == MERGED_PROJECTIONS {
-        true => Arc::new(equal_steps::MarkedSteps(rule)) as _,
-        false => rule,
+    let guarded = |rule: Arc<dyn OptimizerRule + Send + Sync>| match rule.name() {
+        MERGED_PROJECTIONS => Arc::new(equal_steps::MarkedSteps(rule)) as _,
+        FILTERS_DOWN => Arc::new(kept_filters::KeptFilters(rule)) as _,
+        _ => rule,
     };
     Optimizer::new().rules.into_iter().map(guarded).collect()
 }
@@ -81,8 +86,9 @@ mod tests {
     fn the_rules_that_are_guarded_are_there() {
         let guarded = physical().iter().filter(|rule| format!("{rule:?}").starts_with("GuardedPushdown")).count();
         let marked = logical().iter().filter(|rule| format!("{rule:?}").starts_with("MarkedSteps")).count();
+        let filters = logical().iter().filter(|rule| format!("{rule:?}").starts_with("KeptFilters")).count();
         let choosing = physical().iter().filter(|rule| rule.name() == "broadcast_sides").count();
         let kept = physical().iter().filter(|rule| format!("{rule:?}").starts_with("ChosenPartitions")).count();
-        assert_eq!((guarded, marked, choosing, kept), (2, 1, 1, 1), "DataFusion has renamed a rule");
+        assert_eq!((guarded, marked, filters, choosing, kept), (2, 1, 1, 1, 1), "DataFusion has renamed a rule");
     }
 }

@@ -97,7 +97,7 @@ struct Gathered {
 async fn gathered(dataset: &Dataset) -> Result<Gathered> {
     let session = dataset.session();
     let reservation = MemoryConsumer::new("materialize").register(&session.context().runtime_env().memory_pool);
-    let mut run = dataset.start_repeatable().await?;
+    let mut run = dataset.start().await?;
     let mut batches = Vec::new();
     while let Some((partition, batch)) = run.next_of().await? {
         reservation.try_grow(batch.get_array_memory_size()).map_err(from_datafusion)?;
@@ -125,9 +125,8 @@ impl Gathered {
         let parts = threads.min(batches.len()).max(1);
         let chunk = batches.len().div_ceil(parts).max(1);
         let mut partitions: Vec<_> = batches.chunks(chunk).map(<[_]>::to_vec).collect();
-        if partitions.is_empty() {
-            partitions.push(Vec::new());
-        }
+        // With fewer partitions, and batches enough, the engine would deal these anew, the largest first.
+        partitions.resize_with(parts, Vec::new);
         let table = MemTable::try_new(self.plan.schema(), partitions).map_err(from_datafusion)?;
         Ok(Materialized { table, _reservation: self.reservation })
     }

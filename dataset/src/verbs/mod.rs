@@ -17,6 +17,7 @@ pub mod map_overlap;
 pub mod materialize;
 pub mod mix;
 pub mod nulls;
+pub mod numbered;
 pub mod partitions;
 pub mod persist;
 pub mod reshape;

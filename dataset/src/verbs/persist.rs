@@ -22,7 +22,7 @@ impl Dataset {
     /// in the plan.
     pub async fn persist(&self) -> Result<Self> {
         let session = self.session();
-        let mut run = self.start_repeatable().await?;
+        let mut run = self.start().await?;
         let table = PersistedTable::of(run.plan().as_ref(), &session.context().runtime_env());
         let rows = table.rows();
         let writers: Vec<Arc<Mutex<Option<Writer>>>> = (0..rows.partitions()).map(|_| Arc::default()).collect();

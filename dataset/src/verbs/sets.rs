@@ -136,7 +136,7 @@ impl Dataset {
 }
 
 /// Negative zero as zero: the join takes them for equal, and the windows do not.
-fn one_zero(value: Expr) -> Result<Expr> {
+pub(crate) fn one_zero(value: Expr) -> Result<Expr> {
     when(abs(value.clone()).eq(lit(0.0)), lit(0.0)).otherwise(value).map_err(from_datafusion)
 }
 

@@ -35,7 +35,8 @@ class Files:
     ) -> Dataset:
         """A dataset of one row for each file: its contents in the column ``bytes``, as they are.
 
-        Files come in any order. Empty ones are left out, as by all readers.
+        Files come in the order of the paths, those of a folder by their names. Empty ones are left out, as by all
+        readers.
 
         Args:
             paths: As for ``read_parquet``. Whole folders are read, whatever the names of the files in them.
@@ -80,8 +81,8 @@ class Files:
         """A dataset of the arrays in ``.npy`` files, in one column ``data``: the first axis is the rows.
 
         Further axes become lists of one size, which ``batch_format="numpy"`` gives as matrices again. Numbers and
-        booleans are read, in the order of C. A file's rows keep their order, files come in any. The arguments are
-        those of ``read_parquet``.
+        booleans are read, in the order of C. Files come in the order of the
+        paths, and their rows in that of each file. The arguments are those of ``read_parquet``.
 
         >>> import numpy as np, sheaf as sf, tempfile
         >>> folder = tempfile.TemporaryDirectory()

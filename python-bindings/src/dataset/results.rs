@@ -55,7 +55,7 @@ impl PyDataset {
         requested_schema: Option<Bound<'py, PyCapsule>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         self.begin_run(py)?;
-        let reader = PyRecordBatchReader::new(Box::new(Batches::start(py, &self.inner)?)).into_pyobject(py)?;
+        let reader = PyRecordBatchReader::new(Box::new(Batches::start_in_order(py, &self.inner)?)).into_pyobject(py)?;
         reader.call_method1(intern!(py, "__arrow_c_stream__"), (requested_schema,))
     }
 

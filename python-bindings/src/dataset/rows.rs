@@ -24,6 +24,26 @@ impl PyDataset {
         self.inner.limit(skip, fetch).map(Self::from).py(py)
     }
 
+    fn drop_duplicates(
+        &self,
+        py: Python<'_>,
+        subset: Vec<String>,
+        keep: &str,
+        order_by: Vec<SortArg>,
+    ) -> PyResult<Self> {
+        let order = order_by.into_iter().map(|key| key.0).collect();
+        let dropped = keep.parse().and_then(|keep| self.inner.drop_duplicates(&names(&subset), keep, order));
+        dropped.map(Self::from).py(py)
+    }
+
+    fn with_row_index(&self, py: Python<'_>, name: &str, offset: i64) -> PyResult<Self> {
+        self.inner.with_row_index(name, offset).map(Self::from).py(py)
+    }
+
+    fn monotonically_increasing_id(&self, py: Python<'_>, name: &str) -> PyResult<Self> {
+        self.inner.monotonically_increasing_id(name).map(Self::from).py(py)
+    }
+
     fn sample(&self, py: Python<'_>, fraction: f64, seed: u64) -> PyResult<Self> {
         self.inner.sample(fraction, seed).map(Self::from).py(py)
     }

@@ -28,6 +28,11 @@ impl PyDataset {
         self.inner.except_(&other.inner, distinct).map(Self::from).py(py)
     }
 
+    fn zip(&self, py: Python<'_>, other: &Self, suffix: &str) -> PyResult<Self> {
+        self.check_session(py, other)?;
+        self.inner.zip(&other.inner, suffix).map(Self::from).py(py)
+    }
+
     fn mix(
         &self,
         py: Python<'_>,

@@ -71,10 +71,6 @@ def no_runtime_left() -> Iterator[None]:
 @pytest.mark.filterwarnings("ignore:this runs")
 @pytest.mark.parametrize("name", CASES)
 def test_as_ray(name: str) -> None:
-    if name == "zip_datasets" and not hasattr(ray.Dataset, "zip"):
-        with pytest.raises(ray.errors.UnsupportedError, match="join them by a column"):
-            CASES[name](ray.data)
-        return
     made, expected = outcome(CASES[name], ray.data), DIFFERENT.get(name, RAY["cases"][name])
     assert made == expected or (made.keys() == expected.keys() == {"error"})
 

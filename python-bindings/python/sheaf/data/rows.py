@@ -9,7 +9,6 @@ from sheaf.data.grouped import GroupedData
 from sheaf.data.plan import Plan
 from sheaf.data.settings import MixStoppingCondition
 from sheaf.dataset import How
-from sheaf.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from sheaf.data.dataset import Dataset
@@ -144,12 +143,10 @@ class Rows(Plan):
         """The columns of datasets of the same length side by side; a name that is there already gets ``_1``, ``_2``, ….
 
         >>> import sheaf as sf
-        >>> sf.data.range(2).zip(sf.data.range(2)).take_all()  # doctest: +SKIP
+        >>> sf.data.range(2).zip(sf.data.range(2)).take_all()
         [{'id': 0, 'id_1': 0}, {'id': 1, 'id_1': 1}]
         """
-        made: Any = self._ds
-        if not hasattr(made, "zip"):
-            raise UnsupportedError("this version of Sheaf does not put datasets side by side: join them by a column")
+        made = self._ds
         for each in other:
             taken = made.columns
             renamed: dict[str, str] = {}

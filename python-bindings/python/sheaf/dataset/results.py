@@ -70,7 +70,7 @@ class Results(Rows):
         return taken
 
     def to_arrow(self) -> pa.Table:
-        """All rows as a ``pyarrow.Table`` over the engine's buffers, not copied.
+        """All rows in their order as a ``pyarrow.Table`` over the engine's buffers, not copied.
 
         >>> import sheaf as sf
         >>> sf.range(3).to_arrow().column("id").to_pylist()
@@ -109,5 +109,5 @@ class Results(Rows):
         return columns
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        """The rows as an Arrow stream, which runs as it is read."""
+        """The rows in their order as an Arrow stream, which runs as it is read."""
         return self._inner.__arrow_c_stream__(requested_schema)

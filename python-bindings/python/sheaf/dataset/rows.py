@@ -44,13 +44,65 @@ class Rows(RowFunctions):
         return self._next(self._inner.filter(predicate))
 
     def distinct(self, *on: str | Sequence[str]) -> Dataset:
-        """Each row once. With columns given, one row for each of their values; which one is not said.
+        """Each row once, in no order. With columns given, one row for each of their values; which one is not said.
+
+        ``drop_duplicates`` says which one, and knows other ways to choose.
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"a": [1, 1, 2]}).distinct().count()
         2
         """
         return self._next(self._inner.distinct(_arguments.flat(on)))
+
+    def drop_duplicates(
+        self,
+        subset: str | Sequence[str] | None = None,
+        *,
+        keep: str = "any",
+        order_by: Column | SortKey | Sequence[Column | SortKey] | None = None,
+    ) -> Dataset:
+        """One of the rows that are alike in these columns, or in all. Nulls are alike. Rows come in no order.
+
+        Args:
+            subset: The columns that are compared; all by default.
+            keep: ``"any"`` of them, the ``"first"`` or ``"last"`` one, or with ``"none"`` only rows that no other is
+                like. Any is the fastest: it looks at no order.
+            order_by: Keys as for ``sort`` that say which row is the first and the last. Where they do not tell, and
+                without them, it is the order of the rows.
+
+        >>> import sheaf as sf
+        >>> ds = sf.from_pydict({"k": ["a", "b", "a"], "v": [1, 2, 3]})
+        >>> ds.drop_duplicates("k", keep="last").sort("k").to_pydict()
+        {'k': ['a', 'b'], 'v': [3, 2]}
+        >>> ds.drop_duplicates("k", keep="none").to_pydict()
+        {'k': ['b'], 'v': [2]}
+        """
+        keys = [(key, False, False) for key in _arguments.flat(() if order_by is None else (order_by,))]
+        return self._next(self._inner.drop_duplicates(_arguments.names_of(subset), keep, keys))
+
+    def with_row_index(self, name: str = "index", offset: int = 0) -> Dataset:
+        """Number the rows in their order, in a first column of 64-bit integers. Keeps the order of rows.
+
+        The numbers are exact over all partitions, which become one; rows stream by and none is held. Filters and
+        limits that follow do not change them.
+
+        >>> import sheaf as sf
+        >>> sf.from_pydict({"a": ["x", "y"]}).with_row_index(offset=1).to_pydict()
+        {'index': [1, 2], 'a': ['x', 'y']}
+        """
+        return self._next(self._inner.with_row_index(name, offset))
+
+    def monotonically_increasing_id(self, name: str = "id") -> Dataset:
+        """Give each row a number of its own, in a first column of 64-bit integers. Keeps the order of rows.
+
+        It grows with the rows and has gaps: the number of the partition times 2**33, and the row's place in it.
+        Partitions stay as they are and run at once, which those of ``with_row_index`` cannot.
+
+        >>> import sheaf as sf
+        >>> sf.from_pydict({"a": ["x", "y"]}).repartition(rows=1).monotonically_increasing_id().to_pydict()
+        {'id': [0, 8589934592], 'a': ['x', 'y']}
+        """
+        return self._next(self._inner.monotonically_increasing_id(name))
 
     def sort(
         self,
@@ -73,7 +125,7 @@ class Rows(RowFunctions):
         return self._next(self._inner.sort(list(zip(listed, down, first, strict=True))))
 
     def limit(self, rows: int) -> Dataset:
-        """At most this many rows.
+        """At most this many rows, the first ones. Keeps the order of rows.
 
         >>> import sheaf as sf
         >>> sf.range(10).limit(2).to_pydict()
@@ -100,7 +152,7 @@ class Rows(RowFunctions):
         return self.sort(by).limit(rows)
 
     def offset(self, rows: int) -> Dataset:
-        """The rows after the first ones.
+        """The rows after the first ones. Keeps the order of rows.
 
         >>> import sheaf as sf
         >>> sf.range(5).offset(3).to_pydict()
