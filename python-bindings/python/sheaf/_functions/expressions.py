@@ -9,11 +9,12 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 import pyarrow as pa
 
 from sheaf import _formats, _objects
+from sheaf._functions.failures import RAISED, Failures
 from sheaf._sheaf import Expr, UserFunction
 from sheaf.errors import InvalidInputError, TypeMismatchError
 from sheaf.types import DataType
@@ -30,6 +31,7 @@ class Function:
     return_dtype: pa.DataType
     is_batch: bool
     deterministic: bool
+    failures: Failures = RAISED
     instances: Instances | None = None
     """Where the function is a method, the instances that it is called on."""
 
@@ -100,15 +102,23 @@ class _Call:
 
     def __call__(self, columns: list[pa.Array], rows: int) -> pa.Array:
         arguments = self.arguments or _Arguments([_Column(index) for index in range(len(columns))], {})
+        failures, wanted = self.of.failures, self.of.return_dtype
         with self.of._callable() as function:
             if self.of.is_batch:
-                listed, named = arguments.of(columns)
-                return self._array(function(*listed, **named))
+
+                def made(columns: list[pa.Array]) -> pa.Array:
+                    listed, named = arguments.of(columns)
+                    return self._array(function(*listed, **named))
+
+                return failures.of_batch(made, columns, rows, wanted)
             values = [column.to_pylist() for column in columns]
             calls = (arguments.of(row) for row in (zip(*values, strict=True) if values else [()] * rows))
             if inspect.iscoroutinefunction(self.of.function):
-                return self._array(asyncio.run(_all_of(function, calls)))
-            return self._array([function(*listed, **named) for listed, named in calls])
+                results = asyncio.run(_all_of(failures.of_coroutine(function), calls))
+            else:
+                called = failures.of_row(function)
+                results = [called(*listed, **named) for listed, named in calls]
+            return failures.of_values(self._array, results)
 
     def _array(self, made: Any) -> pa.Array:
         """What was returned as an array of the type that was declared."""
@@ -154,6 +164,9 @@ class _Func:
         *,
         return_dtype: DataType | None = None,
         deterministic: bool = True,
+        on_error: Literal["raise", "null"] = "raise",
+        max_retries: int = 3,
+        retry_on: type[Exception] | Sequence[type[Exception]] = (),
     ) -> Any:
         """Let the calls of a function of values be expressions: it is called for each row, with ``None`` for null.
 
@@ -161,6 +174,9 @@ class _Func:
             function: The function, where the decorator has no arguments; it may be a coroutine function.
             return_dtype: The type that it returns; by default what its annotation says.
             deterministic: Whether it returns the same for the same values, so that it need not be called again.
+            on_error: What becomes of rows at which it fails: ``"raise"`` ends the run, ``"null"`` makes a null of each.
+            max_retries: How often a call is tried again that raised one of ``retry_on``.
+            retry_on: Types of exceptions that are worth another try.
 
         >>> import sheaf as sf
         >>> @sf.func
@@ -170,8 +186,14 @@ class _Func:
         {'s': ['A!!', 'B!!']}
         >>> shout("c")
         'C!'
+        >>> @sf.func(on_error="null")
+        ... def inverse(number: int) -> float:
+        ...     return 1 / number
+        >>> sf.range(3).select(inverse(sf.col("id")).alias("i")).to_pydict()
+        {'i': [None, 1.0, 0.5]}
         """
-        return _made(function, return_dtype, deterministic, is_batch=False)
+        failures = Failures.of(on_error, max_retries, retry_on)
+        return _made(function, return_dtype, deterministic, failures, is_batch=False)
 
     def batch(
         self,
@@ -180,6 +202,9 @@ class _Func:
         *,
         return_dtype: DataType | None = None,
         deterministic: bool = True,
+        on_error: Literal["raise", "null"] = "raise",
+        max_retries: int = 3,
+        retry_on: type[Exception] | Sequence[type[Exception]] = (),
     ) -> Any:
         """Let the calls of a function of ``pyarrow.Array``s be expressions: it returns an array, of PyArrow, NumPy or
         pandas, or a list, of as many values.
@@ -188,6 +213,10 @@ class _Func:
             function: The function, where the decorator has no arguments.
             return_dtype: The type of the values that it returns.
             deterministic: Whether it returns the same for the same values, so that it need not be called again.
+            on_error: As of ``func``: with ``"null"``, arrays at which it fails are halved until the rows are found, so
+                that it has to do the same for a row in whatever array it is.
+            max_retries: As of ``func``.
+            retry_on: As of ``func``.
 
         >>> import pyarrow.compute as pc
         >>> import sheaf as sf
@@ -197,15 +226,18 @@ class _Func:
         >>> sf.range(4).filter(doubled(sf.col("id")) > 3).to_pydict()
         {'id': [2, 3]}
         """
-        return _made(function, return_dtype, deterministic, is_batch=True)
+        failures = Failures.of(on_error, max_retries, retry_on)
+        return _made(function, return_dtype, deterministic, failures, is_batch=True)
 
 
 func = _Func()
 
 
-def _made(function: Any, return_dtype: DataType | None, deterministic: bool, *, is_batch: bool) -> Any:
+def _made(
+    function: Any, return_dtype: DataType | None, deterministic: bool, failures: Failures, *, is_batch: bool
+) -> Any:
     def make(decorated: Callable[..., Any]) -> Function:
-        return Function(decorated, _type_of(decorated, return_dtype), is_batch, deterministic)
+        return Function(decorated, _type_of(decorated, return_dtype), is_batch, deterministic, failures)
 
     return make if function is None else make(function)
 
@@ -278,9 +310,23 @@ class Instance:
 def cls(made: type, /) -> Callable[..., Instance]: ...
 @overload
 def cls(
-    *, return_dtype: DataType | None = None, deterministic: bool = True
+    *,
+    return_dtype: DataType | None = None,
+    deterministic: bool = True,
+    on_error: Literal["raise", "null"] = "raise",
+    max_retries: int = 3,
+    retry_on: type[Exception] | Sequence[type[Exception]] = (),
 ) -> Callable[[type], Callable[..., Instance]]: ...
-def cls(made: type | None = None, /, *, return_dtype: DataType | None = None, deterministic: bool = True) -> Any:
+def cls(
+    made: type | None = None,
+    /,
+    *,
+    return_dtype: DataType | None = None,
+    deterministic: bool = True,
+    on_error: Literal["raise", "null"] = "raise",
+    max_retries: int = 3,
+    retry_on: type[Exception] | Sequence[type[Exception]] = (),
+) -> Any:
     """Let the methods of a class that ``func`` decorates make expressions. An instance is made when it is first needed,
     and one for each thread that needs one at the same time.
 
@@ -288,6 +334,9 @@ def cls(made: type | None = None, /, *, return_dtype: DataType | None = None, de
         made: The class, where the decorator has no arguments.
         return_dtype: What ``__call__`` returns for the values of a row, where it is not decorated itself.
         deterministic: Whether ``__call__`` returns the same for the same values.
+        on_error: What becomes of rows at which ``__call__`` fails, as of ``func``.
+        max_retries: As of ``func``.
+        retry_on: As of ``func``.
 
     >>> import sheaf as sf
     >>> @sf.cls(return_dtype="int64")
@@ -304,11 +353,13 @@ def cls(made: type | None = None, /, *, return_dtype: DataType | None = None, de
     {'n': [10, 11], 't': ['0 and 10', '1 and 10']}
     """
 
+    failures = Failures.of(on_error, max_retries, retry_on)
+
     def decorate(decorated: type) -> Callable[..., Instance]:
         called = inspect.getattr_static(decorated, "__call__", None)
         call = called if isinstance(called, Function) else None
         if call is None and return_dtype is not None and callable(called):
-            call = Function(called, _type_of(called, return_dtype), False, deterministic)
+            call = Function(called, _type_of(called, return_dtype), False, deterministic, failures)
 
         @functools.wraps(decorated, updated=())
         def make(*args: Any, **kwargs: Any) -> Instance:
