@@ -8,14 +8,16 @@ import inspect
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, overload
 
 import pyarrow as pa
 
 from sheaf import _formats, _objects
+from sheaf._functions.expression_workers import CallLost, Place, Workers
 from sheaf._functions.failures import RAISED, Failures
 from sheaf._sheaf import Expr, UserFunction
+from sheaf.compute import Compute
 from sheaf.errors import InvalidInputError, TypeMismatchError
 from sheaf.types import DataType
 
@@ -34,6 +36,8 @@ class Function:
     failures: Failures = RAISED
     instances: Instances | None = None
     """Where the function is a method, the instances that it is called on."""
+    workers: Workers | None = field(default=None, compare=False)
+    """Where its calls on columns run, unless on the engine's threads."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The expression of the call, where an argument is one; otherwise what the function returns."""
@@ -51,6 +55,16 @@ class Function:
                 return function(*args, **kwargs)
         return self.of_columns(placed)(columns)
 
+    def placed(self, place: Place | None) -> Function:
+        """The same, whose calls run there."""
+        workers = None if place is None else Workers(place, replace(self, workers=None))
+        return replace(self, workers=workers)
+
+    def bound(self, instances: Instances) -> Function:
+        """The method of these instances; workers make their own."""
+        method = replace(self, instances=instances)
+        return method if self.workers is None else method.placed(self.workers.place)
+
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """The method of an instance, which other methods of it may call."""
         return self if instance is None else functools.partial(self.function, instance)
@@ -60,6 +74,41 @@ class Function:
         call = _Call(self, arguments)
         name = getattr(self.function, "__name__", type(self.function).__name__)
         return UserFunction(name, call, pa.field(name, self.return_dtype), self.deterministic)
+
+    def of_arrays(self, arguments: _Arguments, columns: list[pa.Array], rows: int) -> pa.Array:
+        """What the function makes of columns, in this process."""
+        failures, wanted = self.failures, self.return_dtype
+        with self._callable() as function:
+            if self.is_batch:
+
+                def made(columns: list[pa.Array]) -> pa.Array:
+                    listed, named = arguments.of(columns)
+                    return self._array(function(*listed, **named))
+
+                return failures.of_batch(made, columns, rows, wanted)
+            values = [column.to_pylist() for column in columns]
+            calls = (arguments.of(row) for row in (zip(*values, strict=True) if values else [()] * rows))
+            if inspect.iscoroutinefunction(self.function):
+                results = asyncio.run(_all_of(failures.of_coroutine(function), calls))
+            else:
+                called = failures.of_row(function)
+                results = [called(*listed, **named) for listed, named in calls]
+            return failures.of_values(self._array, results)
+
+    def _array(self, made: Any) -> pa.Array:
+        """What was returned as an array of the type that was declared."""
+        wanted = self.return_dtype
+        if _objects.is_object(wanted) and getattr(made, "type", None) != wanted:
+            return _objects.column(list(made))
+        if isinstance(made, list):
+            return pa.array(made, type=wanted)
+        if hasattr(made, "__arrow_c_stream__") or hasattr(made, "__arrow_c_array__"):
+            column = pa.chunked_array(made) if hasattr(made, "__arrow_c_stream__") else pa.array(made)
+        else:
+            column = _formats.column_from(made)
+        if isinstance(column, pa.ChunkedArray):
+            column = column.combine_chunks()
+        return column if column.type == wanted else column.cast(wanted)
 
     @contextmanager
     def _callable(self) -> Iterator[Callable[..., Any]]:
@@ -102,38 +151,16 @@ class _Call:
 
     def __call__(self, columns: list[pa.Array], rows: int) -> pa.Array:
         arguments = self.arguments or _Arguments([_Column(index) for index in range(len(columns))], {})
-        failures, wanted = self.of.failures, self.of.return_dtype
-        with self.of._callable() as function:
-            if self.of.is_batch:
+        workers = self.of.workers
+        if workers is None:
+            return self.of.of_arrays(arguments, columns, rows)
 
-                def made(columns: list[pa.Array]) -> pa.Array:
-                    listed, named = arguments.of(columns)
-                    return self._array(function(*listed, **named))
+        def made(columns: list[pa.Array]) -> pa.Array:
+            return workers.call(arguments, columns, len(columns[0]) if columns else rows)
 
-                return failures.of_batch(made, columns, rows, wanted)
-            values = [column.to_pylist() for column in columns]
-            calls = (arguments.of(row) for row in (zip(*values, strict=True) if values else [()] * rows))
-            if inspect.iscoroutinefunction(self.of.function):
-                results = asyncio.run(_all_of(failures.of_coroutine(function), calls))
-            else:
-                called = failures.of_row(function)
-                results = [called(*listed, **named) for listed, named in calls]
-            return failures.of_values(self._array, results)
-
-    def _array(self, made: Any) -> pa.Array:
-        """What was returned as an array of the type that was declared."""
-        wanted = self.of.return_dtype
-        if _objects.is_object(wanted) and getattr(made, "type", None) != wanted:
-            return _objects.column(list(made))
-        if isinstance(made, list):
-            return pa.array(made, type=wanted)
-        if hasattr(made, "__arrow_c_stream__") or hasattr(made, "__arrow_c_array__"):
-            column = pa.chunked_array(made) if hasattr(made, "__arrow_c_stream__") else pa.array(made)
-        else:
-            column = _formats.column_from(made)
-        if isinstance(column, pa.ChunkedArray):
-            column = column.combine_chunks()
-        return column if column.type == wanted else column.cast(wanted)
+        # Only calls that are lost fail here: what the function raised was seen to in the worker.
+        lost = replace(self.of.failures, retry_on=(CallLost,), nulls=(CallLost,))
+        return lost.of_batch(made, columns, rows, self.of.return_dtype)
 
 
 async def _all_of(function: Callable[..., Any], calls: Iterator[tuple[list[Any], dict[str, Any]]]) -> list[Any]:
@@ -167,6 +194,12 @@ class _Func:
         on_error: Literal["raise", "null"] = "raise",
         max_retries: int = 3,
         retry_on: type[Exception] | Sequence[type[Exception]] = (),
+        compute: Compute | None = None,
+        timeout: float | None = None,
+        num_cpus: float | None = None,
+        num_gpus: float | None = None,
+        resources: Mapping[str, float] | None = None,
+        runtime_env: Mapping[str, Any] | None = None,
     ) -> Any:
         """Let the calls of a function of values be expressions: it is called for each row, with ``None`` for null.
 
@@ -175,8 +208,16 @@ class _Func:
             return_dtype: The type that it returns; by default what its annotation says.
             deterministic: Whether it returns the same for the same values, so that it need not be called again.
             on_error: What becomes of rows at which it fails: ``"raise"`` ends the run, ``"null"`` makes a null of each.
-            max_retries: How often a call is tried again that raised one of ``retry_on``.
+            max_retries: How often a call is tried again that raised one of ``retry_on``, or whose worker was lost.
             retry_on: Types of exceptions that are worth another try.
+            compute: ``TaskPool(size)`` or ``ActorPool(size)``, to run in worker processes, as many calls at once as the
+                engine has threads. They start with the first call, and end ten seconds after the last.
+            timeout: Seconds that a call of a worker for a batch may take: then the worker is stopped, and the batch
+                tried again; with ``on_error="null"`` it is halved then, until the rows are found.
+            num_cpus: CPUs that each worker reserves; with any of these the function runs in workers.
+            num_gpus: GPUs, or parts of one, that each worker reserves.
+            resources: Other resources that each worker reserves.
+            runtime_env: The environment of the workers.
 
         >>> import sheaf as sf
         >>> @sf.func
@@ -193,7 +234,9 @@ class _Func:
         {'i': [None, 1.0, 0.5]}
         """
         failures = Failures.of(on_error, max_retries, retry_on)
-        return _made(function, return_dtype, deterministic, failures, is_batch=False)
+        asked = {"num_cpus": num_cpus, "num_gpus": num_gpus, "resources": resources, "runtime_env": runtime_env}
+        place = Place.of(compute, timeout, **asked)
+        return _made(function, return_dtype, deterministic, failures, place, is_batch=False)
 
     def batch(
         self,
@@ -205,6 +248,12 @@ class _Func:
         on_error: Literal["raise", "null"] = "raise",
         max_retries: int = 3,
         retry_on: type[Exception] | Sequence[type[Exception]] = (),
+        compute: Compute | None = None,
+        timeout: float | None = None,
+        num_cpus: float | None = None,
+        num_gpus: float | None = None,
+        resources: Mapping[str, float] | None = None,
+        runtime_env: Mapping[str, Any] | None = None,
     ) -> Any:
         """Let the calls of a function of ``pyarrow.Array``s be expressions: it returns an array, of PyArrow, NumPy or
         pandas, or a list, of as many values.
@@ -217,6 +266,12 @@ class _Func:
                 that it has to do the same for a row in whatever array it is.
             max_retries: As of ``func``.
             retry_on: As of ``func``.
+            compute: As of ``func``.
+            timeout: As of ``func``.
+            num_cpus: As of ``func``.
+            num_gpus: As of ``func``.
+            resources: As of ``func``.
+            runtime_env: As of ``func``.
 
         >>> import pyarrow.compute as pc
         >>> import sheaf as sf
@@ -227,17 +282,26 @@ class _Func:
         {'id': [2, 3]}
         """
         failures = Failures.of(on_error, max_retries, retry_on)
-        return _made(function, return_dtype, deterministic, failures, is_batch=True)
+        asked = {"num_cpus": num_cpus, "num_gpus": num_gpus, "resources": resources, "runtime_env": runtime_env}
+        place = Place.of(compute, timeout, **asked)
+        return _made(function, return_dtype, deterministic, failures, place, is_batch=True)
 
 
 func = _Func()
 
 
 def _made(
-    function: Any, return_dtype: DataType | None, deterministic: bool, failures: Failures, *, is_batch: bool
+    function: Any,
+    return_dtype: DataType | None,
+    deterministic: bool,
+    failures: Failures,
+    place: Place | None,
+    *,
+    is_batch: bool,
 ) -> Any:
     def make(decorated: Callable[..., Any]) -> Function:
-        return Function(decorated, _type_of(decorated, return_dtype), is_batch, deterministic, failures)
+        made = Function(decorated, _type_of(decorated, return_dtype), is_batch, deterministic, failures)
+        return made.placed(place)
 
     return make if function is None else make(function)
 
@@ -268,6 +332,9 @@ class Instances:
         self._idle: list[Any] = []
         self._lock = threading.Lock()
 
+    def __reduce__(self) -> tuple[type[Instances], tuple[Callable[[], Any]]]:
+        return Instances, (self._make,)
+
     @contextmanager
     def one(self) -> Iterator[Any]:
         """An instance that nobody else uses meanwhile."""
@@ -289,6 +356,7 @@ class Instance:
         self._class = made
         self._instances = instances
         self._call = call
+        self._methods: dict[str, Function] = {}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The expression of the instance's own call."""
@@ -297,13 +365,17 @@ class Instance:
                 f"instances of {self._class.__name__} are not called\n"
                 "  help: decorate __call__ with func, or give cls the return_dtype of it"
             )
-        return replace(self._call, instances=self._instances)(*args, **kwargs)
+        return self._bound("__call__", self._call)(*args, **kwargs)
 
     def __getattr__(self, name: str) -> Function:
         method = inspect.getattr_static(self._class, name, None)
         if not isinstance(method, Function):
             raise AttributeError(f"{self._class.__name__} has no method {name!r} that func decorates")
-        return replace(method, instances=self._instances)
+        return self._bound(name, method)
+
+    def _bound(self, name: str, method: Function) -> Function:
+        # One for all of its calls, which share its workers.
+        return self._methods.setdefault(name, method.bound(self._instances))
 
 
 @overload
@@ -316,6 +388,12 @@ def cls(
     on_error: Literal["raise", "null"] = "raise",
     max_retries: int = 3,
     retry_on: type[Exception] | Sequence[type[Exception]] = (),
+    compute: Compute | None = None,
+    timeout: float | None = None,
+    num_cpus: float | None = None,
+    num_gpus: float | None = None,
+    resources: Mapping[str, float] | None = None,
+    runtime_env: Mapping[str, Any] | None = None,
 ) -> Callable[[type], Callable[..., Instance]]: ...
 def cls(
     made: type | None = None,
@@ -326,6 +404,12 @@ def cls(
     on_error: Literal["raise", "null"] = "raise",
     max_retries: int = 3,
     retry_on: type[Exception] | Sequence[type[Exception]] = (),
+    compute: Compute | None = None,
+    timeout: float | None = None,
+    num_cpus: float | None = None,
+    num_gpus: float | None = None,
+    resources: Mapping[str, float] | None = None,
+    runtime_env: Mapping[str, Any] | None = None,
 ) -> Any:
     """Let the methods of a class that ``func`` decorates make expressions. An instance is made when it is first needed,
     and one for each thread that needs one at the same time.
@@ -337,6 +421,12 @@ def cls(
         on_error: What becomes of rows at which ``__call__`` fails, as of ``func``.
         max_retries: As of ``func``.
         retry_on: As of ``func``.
+        compute: As of ``func``: an instance is made in each worker.
+        timeout: As of ``func``.
+        num_cpus: As of ``func``.
+        num_gpus: As of ``func``.
+        resources: As of ``func``.
+        runtime_env: As of ``func``.
 
     >>> import sheaf as sf
     >>> @sf.cls(return_dtype="int64")
@@ -354,12 +444,14 @@ def cls(
     """
 
     failures = Failures.of(on_error, max_retries, retry_on)
+    asked = {"num_cpus": num_cpus, "num_gpus": num_gpus, "resources": resources, "runtime_env": runtime_env}
+    place = Place.of(compute, timeout, **asked)
 
     def decorate(decorated: type) -> Callable[..., Instance]:
         called = inspect.getattr_static(decorated, "__call__", None)
         call = called if isinstance(called, Function) else None
         if call is None and return_dtype is not None and callable(called):
-            call = Function(called, _type_of(called, return_dtype), False, deterministic, failures)
+            call = Function(called, _type_of(called, return_dtype), False, deterministic, failures).placed(place)
 
         @functools.wraps(decorated, updated=())
         def make(*args: Any, **kwargs: Any) -> Instance:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -19,6 +19,8 @@ class Failures:
     on_error: Literal["raise", "null"] = "raise"
     max_retries: int = 3
     retry_on: tuple[type[Exception], ...] = ()
+    nulls: tuple[type[Exception], ...] = (Exception,)
+    """What makes nulls of rows, where errors do."""
 
     @classmethod
     def of(cls, on_error: str, max_retries: int, retry_on: type[Exception] | Sequence[type[Exception]]) -> Failures:
@@ -80,8 +82,8 @@ class Failures:
         """What a function makes of arrays: where it fails they are halved, until the rows are found that are null."""
         try:
             array = Failures("raise", self.max_retries, self.retry_on).of_row(made)(columns)
-        except Exception:
-            if self.on_error == "raise":
+        except Exception as error:
+            if self.on_error == "raise" or not isinstance(error, self.nulls):
                 raise
             if rows <= 1 or not columns:
                 return _nulls(rows, kind)
@@ -90,8 +92,10 @@ class Failures:
                 raise TypeMismatchError(f"the function returned {len(array)} values for {rows} rows")
             return array
         halves = [(0, rows // 2), (rows // 2, rows - rows // 2)]
+        # They are tried once: the doubt is about their rows.
+        once = replace(self, max_retries=0)
         parts = [
-            self.of_batch(made, [column.slice(start, count) for column in columns], count, kind)
+            once.of_batch(made, [column.slice(start, count) for column in columns], count, kind)
             for start, count in halves
         ]
         return pa.concat_arrays(parts)
