@@ -16,6 +16,7 @@ use sheaf_connectors::error::{from_datafusion, to_datafusion};
 use sheaf_connectors::read::FilesTable;
 use sheaf_core::{Error, Result};
 
+use crate::operators::determined;
 use crate::operators::gather::OrderedGatherExec;
 use crate::operators::map_batches::MapBatches;
 use crate::rules::object_columns;
@@ -98,6 +99,20 @@ impl Dataset {
     pub(crate) async fn planned(&self) -> Result<Arc<dyn ExecutionPlan>> {
         let dataset = self.clone();
         self.session.run(async move { dataset.physical_plan().await }).await
+    }
+
+    /// The plan for as many partitions, in which chance decides nothing: made and run again, from the same rows, it gives
+    /// the same rows in the same order. Where operators run out of memory this holds only for the rows.
+    pub(crate) async fn determined_plan(&self, partitions: Option<usize>) -> Result<Arc<dyn ExecutionPlan>> {
+        let (mut state, plan) = (self.session.state(), self.plan.clone());
+        let options = state.config_mut().options_mut();
+        options.execution.target_partitions = partitions.unwrap_or(options.execution.target_partitions);
+        determined::settle(options);
+        let planned = async move {
+            let planned = state.create_physical_plan(&plan).await;
+            planned.and_then(determined::determined).map_err(from_datafusion)
+        };
+        self.session.run(planned).await
     }
 
     /// Starts an execution that gives its rows in their order, for whoever reads them as they come: partition after

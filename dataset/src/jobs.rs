@@ -13,6 +13,7 @@ use sheaf_connectors::write::{Attempt, WriteOptions};
 use sheaf_core::{Error, Result, ResultExt};
 
 use crate::dataset::Dataset;
+use crate::operators::determined;
 use crate::operators::own_files;
 use crate::operators::write::WriteReport;
 use crate::run::Run;
@@ -70,18 +71,15 @@ struct Planning {
     partitions: usize,
 }
 
-/// What makes tasks depend on each other while they run is off: a task alone must do what it does among all.
+/// What makes tasks depend on each other while they run is off: a task alone must do what it does among all. So are
+/// exchanges that only spread rows over threads: they would put on disk what nobody has computed yet.
 fn planning(dataset: &Dataset, partitions: Option<usize>) -> Planning {
     let mut state = dataset.session().state();
     let config = state.config_mut();
     let partitions = partitions.unwrap_or_else(|| config.target_partitions());
     let options = config.options_mut();
     options.execution.target_partitions = partitions;
-    options.optimizer.enable_dynamic_filter_pushdown = false;
-    options.optimizer.enable_join_dynamic_filter_pushdown = false;
-    options.optimizer.enable_topk_dynamic_filter_pushdown = false;
-    options.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
-    // An exchange that only spreads rows over threads would put on disk what nobody has computed yet.
+    determined::settle(options);
     options.optimizer.enable_round_robin_repartition = false;
     options.optimizer.prefer_existing_sort = false;
     Planning { state, partitions }

@@ -11,6 +11,7 @@ mod reshape;
 mod results;
 mod rows;
 mod sets;
+mod splits;
 mod windows;
 
 use std::sync::Arc;

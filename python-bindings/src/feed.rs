@@ -44,18 +44,20 @@ pub(crate) struct PyFeed {
 impl PyFeed {
     /// `shuffle` is the seed, the epoch and the rows of a window.
     #[new]
-    #[pyo3(signature = (dataset, *, shuffle, done, batch_size, prefetch, drop_last))]
+    #[expect(clippy::too_many_arguments, reason = "each is an option of its own, by keyword")]
+    #[pyo3(signature = (dataset, *, shuffle, done, partitions, batch_size, prefetch, drop_last))]
     fn new(
         py: Python<'_>,
         dataset: &PyDataset,
         shuffle: Option<(u64, u64, usize)>,
         done: Ranges,
+        partitions: Option<usize>,
         batch_size: Option<usize>,
         prefetch: usize,
         drop_last: bool,
     ) -> PyResult<Self> {
         let shuffle = shuffle.map(|(seed, epoch, rows)| LocalShuffle::new(seed, epoch, rows));
-        let options = FeedOptions { shuffle, done: row_set(done), batch_size, prefetch, drop_last };
+        let options = FeedOptions { shuffle, done: row_set(done), partitions, batch_size, prefetch, drop_last };
         let dataset = dataset.inner.clone();
         let session = dataset.session().clone();
         let feed = wait(py, &session, async move { Feed::open(&dataset, options).await })?;
@@ -187,4 +189,10 @@ pub(crate) fn compact(py: Python<'_>, batch: PyRecordBatch) -> PyResult<Bound<'_
 #[pyfunction]
 pub(crate) fn fingerprint(dataset: &PyDataset) -> String {
     feed::fingerprint(&dataset.inner)
+}
+
+/// How many partitions the plan of a dataset is made for, unless another number is asked for.
+#[pyfunction]
+pub(crate) fn planned_partitions(dataset: &PyDataset) -> usize {
+    dataset.inner.session().settings().threads
 }

@@ -24,7 +24,8 @@ enum Function {
 /// Every function under its name and under each of its other names. An aggregate comes before a window function of its
 /// name: `over` makes the one into the other.
 static FUNCTIONS: LazyLock<BTreeMap<String, Function>> = LazyLock::new(|| {
-    let state = sheaf::dataset::aggregates::install(SessionStateBuilder::new().with_default_features()).build();
+    let state = SessionStateBuilder::new().with_default_features();
+    let state = sheaf::expr::install(sheaf::dataset::aggregates::install(state)).build();
     let mut functions = BTreeMap::new();
     for (name, function) in state.window_functions() {
         functions.insert(name.clone(), Function::Window(Arc::clone(function)));

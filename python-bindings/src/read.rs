@@ -10,6 +10,8 @@ use sheaf::connectors::format::{CsvOptions, Format, JsonOptions};
 use sheaf::connectors::read::{FileFilter, ReadOptions};
 use sheaf::{Error, ErrorKind, Result};
 
+use crate::pickles::pickled;
+
 /// The arguments, by name, of a dict that `sheaf.session` fills.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
@@ -27,6 +29,7 @@ pub(crate) struct ReadArgs {
     file_extensions: Vec<String>,
     partition_filter: Option<Py<PyAny>>,
     ignore_missing_paths: bool,
+    parallelism: Option<usize>,
 }
 
 /// The dialect and inference of CSV.
@@ -73,13 +76,14 @@ impl ReadArgs {
             file_extensions: self.file_extensions,
             partition_filter: self.partition_filter.map(|call| Arc::new(PyFileFilter(call)) as _),
             ignore_missing_paths: self.ignore_missing_paths,
+            parallelism: self.parallelism,
         })
     }
 }
 
 /// A callable that chooses files by path, and by a dict of what the names of their folders say.
 #[derive(Debug)]
-struct PyFileFilter(Py<PyAny>);
+pub(crate) struct PyFileFilter(pub(crate) Py<PyAny>);
 
 impl FileFilter for PyFileFilter {
     fn keeps(&self, path: &str, folders: &[(String, Option<String>)]) -> Result<bool> {
@@ -94,6 +98,10 @@ impl FileFilter for PyFileFilter {
             Error::new(ErrorKind::UserFunction, format!("partition_filter raised {raised} ({path})"))
                 .with_source(raised)
         })
+    }
+
+    fn to_bytes(&self) -> Result<Vec<u8>> {
+        Python::attach(|py| pickled(py, "partition_filter", (self.0.bind(py),)))
     }
 }
 

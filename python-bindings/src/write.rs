@@ -53,6 +53,7 @@ impl WriteArgs {
             "ipc" => WriteFormat::Ipc(IpcWriteOptions {
                 compression: compression.map(str::parse).transpose()?.unwrap_or_default(),
             }),
+            "numpy" => WriteFormat::Numpy,
             "json" => WriteFormat::Json(JsonWriteOptions { compression: compression.map(str::parse).transpose()? }),
             "csv" => {
                 let csv = self.csv.ok_or_else(|| Error::internal("a CSV write without its dialect"))?;

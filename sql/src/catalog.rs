@@ -18,8 +18,11 @@ use sheaf_connectors::objects;
 use sheaf_connectors::read::ReadOptions;
 use sheaf_dataset::{Dataset, Session};
 
-/// The session's catalog for one query: first the datasets bound to it, then registered tables, then files.
-pub(crate) fn state_for(session: &Session, datasets: &BTreeMap<String, Dataset>) -> SessionState {
+use crate::sample::Samples;
+
+/// The session's state for one query. Its catalog has first the datasets bound to the query, then registered tables, then
+/// files.
+pub(crate) fn state_for(session: &Session, datasets: &BTreeMap<String, Dataset>) -> Result<SessionState> {
     let mut state = session.state();
     let files = Arc::new(FileTables { session: session.clone() });
     let bound = datasets
@@ -30,7 +33,8 @@ pub(crate) fn state_for(session: &Session, datasets: &BTreeMap<String, Dataset>)
     let options = &state.config_options().catalog;
     let default = (options.default_catalog.clone(), options.default_schema.clone());
     state.register_catalog_list(Arc::new(BoundCatalogs { inner: Arc::new(files), default, bound: Arc::new(bound) }));
-    state
+    state.register_relation_planner(Arc::new(Samples { session: session.clone() }))?;
+    Ok(state)
 }
 
 /// Opens `FROM 'path'` with the reader that its extension names.

@@ -3,6 +3,7 @@
 mod catalog;
 mod mend;
 mod options;
+mod sample;
 mod script;
 mod statement;
 

@@ -127,10 +127,11 @@ fn named_format(name: &str, path: &str) -> Result<Format> {
         "tsv" => Format::Csv(CsvOptions { delimiter: b'\t', ..CsvOptions::default() }),
         "json" | "ndjson" | "jsonl" => Format::Json(JsonOptions::default()),
         "arrow" | "ipc" | "feather" => Format::Ipc,
+        "numpy" | "npy" => Format::Numpy,
         "text" => Format::Text,
         _ => {
             return Err(Error::invalid(format!("{name:?} is not a file format"))
-                .with_hint("the formats are PARQUET, CSV, JSON, ARROW and TEXT"));
+                .with_hint("the formats are PARQUET, CSV, JSON, ARROW, NUMPY and TEXT"));
         }
     };
     match Format::from_path(path) {
@@ -147,7 +148,8 @@ fn write_format(format: Format) -> Result<WriteFormat> {
         }
         Format::Json(_) => WriteFormat::Json(JsonWriteOptions::default()),
         Format::Ipc => WriteFormat::Ipc(IpcWriteOptions::default()),
-        Format::Text | Format::Binary | Format::Numpy => {
+        Format::Numpy => WriteFormat::Numpy,
+        Format::Text | Format::Binary => {
             let name = format.name();
             return Err(Error::invalid(format!("{name} files cannot be written")).with_hint("write CSV or JSON"));
         }

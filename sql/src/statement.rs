@@ -64,7 +64,8 @@ impl SessionSql for Session {
     async fn sql_with(&self, text: &str, bindings: Bindings) -> Result<Dataset> {
         let statement = script::parse_one(text)?;
         let session = self.clone();
-        self.run(async move { Planner::new(session, bindings).dataset(statement).await }).await
+        // Boxed: a planner is large, and so is the future of whoever holds this one.
+        self.run(Box::pin(async move { Planner::try_new(session, bindings)?.dataset(statement).await })).await
     }
 }
 
@@ -75,9 +76,9 @@ struct Planner {
 }
 
 impl Planner {
-    fn new(session: Session, bindings: Bindings) -> Self {
-        let state = state_for(&session, &bindings.datasets);
-        Self { session, state, params: bindings.params }
+    fn try_new(session: Session, bindings: Bindings) -> Result<Self> {
+        let state = state_for(&session, &bindings.datasets).map_err(from_datafusion)?;
+        Ok(Self { session, state, params: bindings.params })
     }
 
     async fn dataset(&self, statement: Statement) -> Result<Dataset> {

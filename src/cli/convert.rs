@@ -76,6 +76,7 @@ fn compress(format: &mut WriteFormat, name: &str) -> Result<()> {
         WriteFormat::Csv(CsvWriteOptions { compression, .. }) | WriteFormat::Json(JsonWriteOptions { compression }) => {
             *compression = Some(name.parse::<Compression>()?);
         }
+        WriteFormat::Numpy => return Err(Error::invalid("arrays of NumPy are not compressed")),
     }
     Ok(())
 }
@@ -83,7 +84,7 @@ fn compress(format: &mut WriteFormat, name: &str) -> Result<()> {
 /// The error for a target whose format cannot be guessed.
 pub(super) fn unknown_format(target: &str) -> Error {
     Error::invalid(format!("the extension of {target} names no format that Sheaf writes"))
-        .with_hint("use .parquet, .csv, .tsv, .jsonl or .arrow, or name the format")
+        .with_hint("use .parquet, .csv, .tsv, .jsonl, .arrow or .npy, or name the format")
 }
 
 #[cfg(test)]

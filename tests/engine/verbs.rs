@@ -8,7 +8,9 @@ use arrow::datatypes::{DataType, Int64Type};
 use arrow::record_batch::RecordBatch;
 use arrow::util::pretty::pretty_format_batches;
 use sheaf::dataset::operators::map_batches::BatchPosition;
-use sheaf::dataset::{BatchFunction, ExplodeOptions, JoinOptions, JoinType, MapBatchesOptions, Outputs};
+use sheaf::dataset::{
+    BatchFunction, ExplodeOptions, JoinOptions, JoinType, MapBatchesOptions, Outputs, SampleOptions, SampleSize,
+};
 use sheaf::expr::functions_aggregate::expr_fn::{count, sum};
 use sheaf::expr::{col, lit};
 use sheaf::{Dataset, Error, ErrorKind, Options, Result, Session};
@@ -125,13 +127,16 @@ fn unions_match_by_position_or_by_name() {
 #[test]
 fn a_sample_is_repeatable_and_about_as_large_as_asked() {
     let numbers = session().range(0, 50_000).unwrap();
-    let (first, again) = (numbers.sample(0.1, 7).unwrap(), numbers.sample(0.1, 7).unwrap());
+    let sample = |fraction: f64, seed: u64| {
+        numbers.sample(SampleSize::Fraction(fraction), &SampleOptions { seed, ..SampleOptions::default() })
+    };
+    let (first, again) = (sample(0.1, 7).unwrap(), sample(0.1, 7).unwrap());
     let rows_of = rows(&first);
     assert!((4_500..5_500).contains(&rows_of.len()), "{}", rows_of.len());
     assert_eq!(rows_of, rows(&again));
-    assert_ne!(rows_of, rows(&numbers.sample(0.1, 8).unwrap()));
-    assert_eq!(rows(&numbers.sample(1.0, 1).unwrap()).len(), 50_000);
-    assert!(numbers.sample(1.5, 0).is_err());
+    assert_ne!(rows_of, rows(&sample(0.1, 8).unwrap()));
+    assert_eq!(rows(&sample(1.0, 1).unwrap()).len(), 50_000);
+    assert!(sample(1.5, 0).is_err());
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod json;
 mod listing;
 mod numbers;
 mod numpy;
+mod parts;
 mod prune;
 mod rows;
 mod scan;
@@ -36,6 +37,7 @@ use parking_lot::Mutex;
 use sheaf_core::{Error, ErrorKind, Result};
 
 pub use guard::Skipped;
+pub use parts::{FilesParts, FilesSchemas};
 pub use table::FilesTable;
 
 use crate::format::{Compression, Format};
@@ -77,6 +79,9 @@ pub struct ReadOptions {
     pub partition_filter: Option<Arc<dyn FileFilter>>,
     /// Whether paths without files are left out instead of being an error.
     pub ignore_missing_paths: bool,
+    /// How many partitions the files are read in. There are fewer where files are few and cannot be read in parts, and
+    /// a scan of [`FilesTable`] may have more: who plans it has to put neighbours together.
+    pub parallelism: Option<usize>,
 }
 
 /// Chooses files before any of them is looked into.
@@ -86,6 +91,15 @@ pub trait FileFilter: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// Whatever the filter meets; nothing is read then.
     fn keeps(&self, path: &str, folders: &[(String, Option<String>)]) -> Result<bool>;
+
+    /// The filter as bytes for another process.
+    ///
+    /// # Errors
+    /// For a filter that cannot leave its process, as those of Rust unless they say otherwise.
+    fn to_bytes(&self) -> Result<Vec<u8>> {
+        Err(Error::new(ErrorKind::Unsupported, "the dataset cannot be pickled: its filter of files is of this process")
+            .with_hint("let its FileFilter have to_bytes, and a FunctionDecoder make it again"))
+    }
 }
 
 /// Opens files as one table: lists them, looks into them, and brings their schemas together.

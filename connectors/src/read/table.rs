@@ -14,7 +14,7 @@ use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, FileSource, ParquetSource};
-use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::source::{DataSource, DataSourceExec};
 use datafusion::datasource::table_schema::{TableSchema, TableSchemaBuilder};
 use datafusion::error::Result as EngineResult;
 use datafusion::execution::cache::TableScopedPath;
@@ -352,9 +352,11 @@ impl FilesTable {
         let source = self.source(state, first);
         let guard = Guard { base, skipped: self.options.ignore_errors.then(|| Arc::clone(&self.skipped)) };
         // Not by DataFusion's `split_files`, which sorts them by their paths first.
-        let run = files.len().div_ceil(state.config().target_partitions()).max(1);
+        let wanted = self.options.parallelism.unwrap_or_else(|| state.config().target_partitions());
         let files: Vec<PartitionedFile> = files.into_iter().map(|(_, file)| file).collect();
-        let groups = files.chunks(run).map(|files| FileGroup::new(files.to_vec())).collect();
+        let runs = files.len().min(wanted.max(1));
+        let bound = |run: usize| run * files.len() / runs;
+        let groups = (0..runs).map(|run| FileGroup::new(files[bound(run)..bound(run + 1)].to_vec())).collect();
         // A file that is skipped has no rows, whatever its statistics say.
         let inexact = inexact || self.options.ignore_errors;
         let (groups, statistics) = compute_all_files_statistics(groups, self.schema(), true, inexact)?;
@@ -364,6 +366,12 @@ impl FilesTable {
             .with_projection_indices(projection.cloned())?
             .with_limit(limit)
             .build();
+        // Files that are fewer are read in parts, however small: that is what was asked for.
+        if self.options.parallelism.is_some_and(|wanted| wanted > config.file_groups.len())
+            && let Some(parts) = config.repartitioned(wanted, 0, None)?
+        {
+            return Ok(Arc::new(DataSourceExec::new(parts)));
+        }
         Ok(DataSourceExec::from_data_source(config))
     }
 

@@ -1,5 +1,5 @@
 //! Batches in, bytes of a file out, for each format. An encoder holds no more than what its format needs to hold: a
-//! row group of Parquet, nothing of the others.
+//! row group of Parquet, a file of NumPy, nothing of the others.
 
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
@@ -13,6 +13,7 @@ use sheaf_core::{Error, ErrorKind, Result};
 use tokio::io::AsyncWriteExt;
 
 use crate::format::Compression;
+use crate::write::numpy::NumpyEncoder;
 use crate::write::options::{CsvWriteOptions, IpcCompression, IpcWriteOptions, WriteFormat};
 use crate::write::parquet::ParquetEncoder;
 
@@ -35,6 +36,11 @@ pub(crate) trait Encoder: Send {
         0
     }
 
+    /// Whether nothing of a file can be given before its last row has come. Such a file ends early where memory is short.
+    fn holds_all(&self) -> bool {
+        false
+    }
+
     /// Gives up memory at the cost of a worse layout.
     async fn shrink(&mut self) -> Result<()> {
         Ok(())
@@ -51,6 +57,7 @@ pub(crate) fn encoder(format: &WriteFormat, schema: &SchemaRef, lanes: usize) ->
         WriteFormat::Csv(options) => Box::new(TextEncoder::csv(options, schema)?),
         WriteFormat::Json(options) => Box::new(TextEncoder::json(options.compression.unwrap_or_default())),
         WriteFormat::Ipc(options) => Box::new(IpcEncoder::new(options, schema)?),
+        WriteFormat::Numpy => Box::new(NumpyEncoder::new(schema)?),
     })
 }
 

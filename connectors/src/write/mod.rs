@@ -22,6 +22,7 @@ mod encode;
 mod files;
 mod job;
 mod leftovers;
+mod numpy;
 mod open_files;
 mod options;
 mod parquet;
@@ -50,7 +51,7 @@ pub use files::WriteFilesExec;
 pub use leftovers::{remove_leftovers, remove_unfinished};
 pub use options::{
     Attempt, CsvWriteOptions, IpcCompression, IpcWriteOptions, JsonWriteOptions, ParquetCompression,
-    ParquetWriteOptions, TARGET_FILE_BYTES, WriteFormat, WriteMode, WriteOptions,
+    ParquetWriteOptions, TARGET_FILE_BYTES, TARGET_HELD_BYTES, WriteFormat, WriteMode, WriteOptions,
 };
 
 use job::{Job, Target};
@@ -79,6 +80,9 @@ pub async fn plan(
     }
     let location = Location::parse(target)?;
     let file_schema = partition::file_schema(&schema, &options.partition_by).map_err(wrap)?;
+    if options.format == WriteFormat::Numpy {
+        numpy::check_schema(&file_schema).map_err(wrap)?;
+    }
     let target = resolve(stores, &location, &mut options).map_err(wrap)?;
     let input = if target.single_file { into_one(input) } else { input };
     let alone = input.output_partitioning().partition_count() == 1 && options.partition_by.is_empty();

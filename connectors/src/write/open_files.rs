@@ -9,10 +9,11 @@ use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricB
 use object_store::{ObjectStoreExt, PutMode};
 use sheaf_core::{ErrorKind, Result};
 
+use crate::error::from_datafusion;
 use crate::manifest::ManifestFile;
 use crate::write::encode::{Encoder, encoder};
 use crate::write::job::Job;
-use crate::write::options::{TARGET_FILE_BYTES, WriteMode};
+use crate::write::options::{TARGET_FILE_BYTES, TARGET_HELD_BYTES, WriteMode};
 use crate::write::upload::Upload;
 
 /// Files that a partition has open at once. A writer of more folders closes the one that it used longest ago, and
@@ -68,8 +69,10 @@ impl OpenFiles {
             self.begin(folder).await?;
         }
         self.uses += 1;
-        let target = self.job.options.target_file_bytes.unwrap_or(TARGET_FILE_BYTES).max(1);
+        let given = self.job.options.target_file_bytes;
         if let Some(file) = self.open.get_mut(folder) {
+            let usual = if file.encoder.holds_all() { TARGET_HELD_BYTES } else { TARGET_FILE_BYTES };
+            let target = given.unwrap_or(usual).max(1);
             file.encoder.write(batch).await?;
             file.upload.write(file.encoder.take()).await?;
             file.rows += batch.num_rows() as u64;
@@ -150,11 +153,25 @@ impl OpenFiles {
         if self.reservation.try_resize(self.held()).is_ok() {
             return Ok(());
         }
-        for file in self.open.values_mut() {
-            if file.encoder.memory() >= WORTH_SHRINKING {
-                file.encoder.shrink().await?;
-                file.upload.write(file.encoder.take()).await?;
+        let mut whole = Vec::new();
+        for (folder, file) in &mut self.open {
+            if file.encoder.memory() < WORTH_SHRINKING {
+                continue;
             }
+            if file.encoder.holds_all() {
+                whole.push(folder.clone());
+                continue;
+            }
+            file.encoder.shrink().await?;
+            file.upload.write(file.encoder.take()).await?;
+        }
+        if self.job.target.single_file && !whole.is_empty() {
+            return self.reservation.try_resize(self.held()).map_err(|error| {
+                from_datafusion(error).with_hint("a single file of NumPy is held in memory: write a folder of files")
+            });
+        }
+        for folder in whole {
+            self.finish_one(&folder).await?;
         }
         self.reservation.resize(self.held());
         Ok(())

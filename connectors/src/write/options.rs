@@ -13,6 +13,9 @@ use crate::stores::StorageOptions;
 /// small enough that many readers find work.
 pub const TARGET_FILE_BYTES: u64 = 512 << 20;
 
+/// The same for formats of which a file is held in memory until it is whole.
+pub const TARGET_HELD_BYTES: u64 = 128 << 20;
+
 /// What to do about data that is at the target already.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum WriteMode {
@@ -63,7 +66,8 @@ pub struct WriteOptions {
     pub mode: WriteMode,
     /// Columns that become folders `name=value` instead of being in the files.
     pub partition_by: Vec<String>,
-    /// How large a folder's files grow, about; [`TARGET_FILE_BYTES`] when not given.
+    /// How large a folder's files grow, about; when not given [`TARGET_FILE_BYTES`], and
+    /// [`TARGET_HELD_BYTES`] of NumPy.
     pub target_file_bytes: Option<u64>,
     /// Whether the target is one file. When not given it is one if its name ends as a data file's does, unless
     /// `partition_by` or `append` need a folder, or there is a folder already.
@@ -109,6 +113,8 @@ pub enum WriteFormat {
     Json(JsonWriteOptions),
     /// Arrow IPC files.
     Ipc(IpcWriteOptions),
+    /// Arrays of NumPy's, of the one column that is written.
+    Numpy,
 }
 
 impl Default for WriteFormat {
@@ -126,6 +132,7 @@ impl WriteFormat {
             Self::Csv(_) => "csv",
             Self::Json(_) => "json",
             Self::Ipc(_) => "ipc",
+            Self::Numpy => "numpy",
         }
     }
 
@@ -146,7 +153,8 @@ impl WriteFormat {
             }
             Format::Json(_) => Some(Self::Json(JsonWriteOptions::default())),
             Format::Ipc => Some(Self::Ipc(IpcWriteOptions::default())),
-            Format::Text | Format::Binary | Format::Numpy => None,
+            Format::Numpy => Some(Self::Numpy),
+            Format::Text | Format::Binary => None,
         }
     }
 
@@ -158,6 +166,7 @@ impl WriteFormat {
             Self::Csv(csv) => ("csv", csv.compression),
             Self::Json(json) => ("jsonl", json.compression),
             Self::Ipc(_) => ("arrow", None),
+            Self::Numpy => ("npy", None),
         };
         match compression.unwrap_or_default() {
             Compression::None => plain.to_string(),
@@ -175,7 +184,7 @@ impl WriteFormat {
             Self::Csv(CsvWriteOptions { compression, .. }) | Self::Json(JsonWriteOptions { compression }) => {
                 compression.get_or_insert(named);
             }
-            Self::Parquet(_) | Self::Ipc(_) => {}
+            Self::Parquet(_) | Self::Ipc(_) | Self::Numpy => {}
         }
     }
 }
@@ -186,6 +195,7 @@ impl fmt::Display for WriteFormat {
         match self {
             Self::Parquet(parquet) => write!(f, ", compression={}", parquet.compression),
             Self::Ipc(ipc) => write!(f, ", compression={}", ipc.compression),
+            Self::Numpy => Ok(()),
             Self::Csv(CsvWriteOptions { compression, .. }) | Self::Json(JsonWriteOptions { compression }) => {
                 match compression.unwrap_or_default() {
                     Compression::None => Ok(()),

@@ -34,6 +34,9 @@ pub struct FeedOptions {
     pub shuffle: Option<LocalShuffle>,
     /// Positions, in the order of the epoch, of rows that are left out.
     pub done: RowSet,
+    /// How many partitions the plan is made for, by default one for each thread: the order of rows without a said one,
+    /// such as those of a group or a join, depends on it.
+    pub partitions: Option<usize>,
     /// Rows of each batch but the last; by default what the engine makes.
     pub batch_size: Option<usize>,
     /// Batches that are made ahead of the reader: at least one.
@@ -72,7 +75,7 @@ impl Feed {
     /// Everything that is wrong with the plan and could be known before it runs.
     pub async fn open(dataset: &Dataset, options: FeedOptions) -> Result<Self> {
         let session = dataset.session().clone();
-        let plan = dataset.planned().await?;
+        let plan = dataset.determined_plan(options.partitions).await?;
         let first = options.done.first_missing();
         let skip = options.shuffle.map_or(first, |shuffle| shuffle.window(first).1.start);
         let (plan, skipped) = LaterPartitionsExec::skip(plan, skip).map_err(from_datafusion)?;

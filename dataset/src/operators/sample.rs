@@ -1,12 +1,14 @@
-//! `Sample`: each row with a given probability, the same rows for the same seed and partitions.
+//! `Sample`: each row with a given probability, or as often as chance has it; the same rows for the same seed and
+//! partitions.
 
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::BooleanArray;
-use arrow::compute::filter_record_batch;
+use arrow::array::{BooleanArray, UInt32Array};
+use arrow::compute::{filter_record_batch, take_arrays};
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::{DFSchemaRef, plan_err};
@@ -19,7 +21,9 @@ use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSe
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
-use futures::stream::StreamExt;
+use futures::stream::{self, StreamExt, TryStreamExt};
+
+use crate::encoding::{Decoder, Encoded, Encoder, one_input};
 
 /// The logical node.
 #[derive(Debug, Clone)]
@@ -27,15 +31,17 @@ pub(crate) struct Sample {
     input: LogicalPlan,
     fraction: f64,
     seed: u64,
+    replace: bool,
 }
 
 impl Sample {
-    pub(crate) fn new(input: LogicalPlan, fraction: f64, seed: u64) -> Self {
-        Self { input, fraction, seed }
+    /// Each row with probability `fraction`; with `replace`, each row `fraction` times on average.
+    pub(crate) fn new(input: LogicalPlan, fraction: f64, seed: u64, replace: bool) -> Self {
+        Self { input, fraction, seed, replace }
     }
 
-    fn key(&self) -> (u64, u64) {
-        (self.fraction.to_bits(), self.seed)
+    fn key(&self) -> (u64, u64, bool) {
+        (self.fraction.to_bits(), self.seed, self.replace)
     }
 }
 
@@ -78,7 +84,8 @@ impl UserDefinedLogicalNodeCore for Sample {
     }
 
     fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Sample: fraction={}, seed={}", self.fraction, self.seed)
+        write!(f, "Sample: fraction={}, seed={}", self.fraction, self.seed)?;
+        if self.replace { f.write_str(", replace") } else { Ok(()) }
     }
 
     fn with_exprs_and_inputs(&self, _exprs: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
@@ -90,6 +97,26 @@ impl UserDefinedLogicalNodeCore for Sample {
 
     fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
         Some(vec![output_columns.to_vec()])
+    }
+}
+
+impl Encoded for Sample {
+    const KIND: &'static str = "sample";
+
+    /// The bits of the fraction, and the seed.
+    type Detail = (u64, u64);
+
+    fn encode(&self, _to: &mut Encoder) -> sheaf_core::Result<Self::Detail> {
+        Ok(self.key())
+    }
+
+    fn decode(
+        (fraction, seed): Self::Detail,
+        _exprs: Vec<Expr>,
+        inputs: Vec<LogicalPlan>,
+        _from: &mut Decoder<'_>,
+    ) -> sheaf_core::Result<Self> {
+        Ok(Self::new(one_input(inputs)?, f64::from_bits(fraction), seed))
     }
 }
 
@@ -110,7 +137,7 @@ impl ExtensionPlanner for Planner {
         let (Some(node), [input]) = (node.as_any().downcast_ref::<Sample>(), physical_inputs) else {
             return Ok(None);
         };
-        Ok(Some(Arc::new(SampleExec::new(Arc::clone(input), node.fraction, node.seed))))
+        Ok(Some(Arc::new(SampleExec::new(Arc::clone(input), node.fraction, node.seed, node.replace))))
     }
 }
 
@@ -120,18 +147,20 @@ pub struct SampleExec {
     input: Arc<dyn ExecutionPlan>,
     fraction: f64,
     seed: u64,
+    replace: bool,
     metrics: ExecutionPlanMetricsSet,
 }
 
 impl SampleExec {
-    fn new(input: Arc<dyn ExecutionPlan>, fraction: f64, seed: u64) -> Self {
-        Self { input, fraction, seed, metrics: ExecutionPlanMetricsSet::new() }
+    fn new(input: Arc<dyn ExecutionPlan>, fraction: f64, seed: u64, replace: bool) -> Self {
+        Self { input, fraction, seed, replace, metrics: ExecutionPlanMetricsSet::new() }
     }
 }
 
 impl DisplayAs for SampleExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SampleExec: fraction={}, seed={}", self.fraction, self.seed)
+        write!(f, "SampleExec: fraction={}, seed={}", self.fraction, self.seed)?;
+        if self.replace { f.write_str(", replace") } else { Ok(()) }
     }
 }
 
@@ -142,16 +171,28 @@ impl ExecutionPlan for SampleExec {
 
     fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         match (children.pop(), children.is_empty()) {
-            (Some(input), true) => Ok(Arc::new(Self::new(input, self.fraction, self.seed))),
+            (Some(input), true) => Ok(Arc::new(Self::new(input, self.fraction, self.seed, self.replace))),
             _ => plan_err!("SampleExec has one input"),
         }
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let most = context.session_config().batch_size();
         let input = self.input.execute(partition, context)?;
         let baseline = BaselineMetrics::new(&self.metrics, partition);
         let mut dice = SplitMix::new(self.seed, partition as u64);
         let fraction = self.fraction;
+        if self.replace {
+            let output = input
+                .map_ok(move |batch| {
+                    let baseline = baseline.clone();
+                    let repeated = repeated(&mut dice, fraction, batch.num_rows());
+                    let pieces: Vec<UInt32Array> = repeated.chunks(most).map(|rows| rows.to_vec().into()).collect();
+                    stream::iter(pieces).map(move |rows| taken(&batch, &rows, &baseline))
+                })
+                .try_flatten();
+            return Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), output)));
+        }
         let output = input.map(move |batch| {
             let batch = batch?;
             let keep: BooleanArray = (0..batch.num_rows()).map(|_| Some(dice.unit() < fraction)).collect();
@@ -167,8 +208,30 @@ impl ExecutionPlan for SampleExec {
     }
 
     fn cardinality_effect(&self) -> CardinalityEffect {
-        CardinalityEffect::LowerEqual
+        if self.replace { CardinalityEffect::Unknown } else { CardinalityEffect::LowerEqual }
     }
+}
+
+/// The rows of a batch, each as often as it is drawn.
+fn repeated(dice: &mut SplitMix, fraction: f64, rows: usize) -> Vec<u32> {
+    let mut repeated = Vec::with_capacity((rows as f64 * fraction) as usize);
+    for row in 0..rows as u32 {
+        repeated.extend(std::iter::repeat_n(row, dice.poisson(fraction)));
+    }
+    repeated
+}
+
+fn taken(batch: &RecordBatch, rows: &UInt32Array, baseline: &BaselineMetrics) -> Result<RecordBatch> {
+    baseline.record_output(rows.len());
+    rows_at(batch, rows)
+}
+
+/// The rows at these indices, as often as they are there. Unlike arrow's `take_record_batch`, also of batches that have
+/// rows and no columns.
+pub(crate) fn rows_at(batch: &RecordBatch, rows: &UInt32Array) -> Result<RecordBatch> {
+    let columns = take_arrays(batch.columns(), rows, None)?;
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+    RecordBatch::try_new_with_options(batch.schema(), columns, &options).map_err(DataFusionError::from)
 }
 
 /// `SplitMix64` (Steele, Lea and Flood, «Fast splittable pseudorandom number generators», OOPSLA 2014).
@@ -205,6 +268,22 @@ impl SplitMix {
     /// A number in [0, 1), from the upper 53 bits.
     pub(crate) fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// The time until the next of events that come one in a unit of time on average.
+    pub(crate) fn wait(&mut self) -> f64 {
+        -(1.0 - self.unit()).ln()
+    }
+
+    /// How many of such events come before `time`.
+    fn poisson(&mut self, time: f64) -> usize {
+        let mut now = self.wait();
+        let mut events = 0;
+        while now < time {
+            now += self.wait();
+            events += 1;
+        }
+        events
     }
 }
 

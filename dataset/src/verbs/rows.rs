@@ -1,11 +1,10 @@
-//! Verbs over rows: filter, sort, limit, distinct, sample.
+//! Verbs over rows: filter, sort, limit, distinct.
 
-use datafusion::logical_expr::{Expr, Extension, LogicalPlan, SortExpr};
+use datafusion::logical_expr::{Expr, SortExpr};
 use sheaf_core::{Error, Result};
 
 use crate::dataset::Dataset;
 use crate::expr::col;
-use crate::operators::sample::Sample;
 use crate::verbs::checks;
 
 impl Dataset {
@@ -52,18 +51,5 @@ impl Dataset {
         let on: Vec<Expr> = on.iter().map(|name| col(*name)).collect();
         let all: Vec<Expr> = self.columns().iter().map(col).collect();
         self.with(|frame| frame.distinct_on(on, all, None))
-    }
-
-    /// Each row with probability `fraction`; the same rows for the same seed and partitions.
-    ///
-    /// # Errors
-    /// [`sheaf_core::ErrorKind::InvalidInput`] for a fraction outside 0..=1.
-    pub fn sample(&self, fraction: f64, seed: u64) -> Result<Self> {
-        if !(0.0..=1.0).contains(&fraction) {
-            return Err(Error::invalid(format!("the fraction of a sample lies between 0 and 1, not at {fraction}")));
-        }
-        let node = Sample::new(self.logical_plan().clone(), fraction, seed);
-        let plan = LogicalPlan::Extension(Extension { node: std::sync::Arc::new(node) });
-        Ok(Self::new(self.session().clone(), plan))
     }
 }

@@ -62,17 +62,25 @@ impl Dataset {
             WriteFormat::Ipc(_) => Format::Ipc,
             WriteFormat::Csv(_) => Format::Csv(CsvOptions::default()),
             WriteFormat::Json(_) => Format::Json(JsonOptions::default()),
+            WriteFormat::Numpy => Format::Numpy,
         };
         let storage_options = options.storage_options.clone();
         let read = ReadOptions { format: Some(format), storage_options, ..ReadOptions::default() };
         // What cannot be read now is for the write itself to find out.
         let Ok(there) = self.session().open(&[target.to_string()], &read).await else { return Ok(()) };
         check_folders(target, &there.partition_columns(), &options.partition_by)?;
-        if !matches!(options.format, WriteFormat::Parquet(_) | WriteFormat::Ipc(_)) {
+        if matches!(options.format, WriteFormat::Csv(_) | WriteFormat::Json(_)) {
             return Ok(());
         }
-        let (there, ours) =
-            (described(&there.schema(), &options.partition_by), described(&self.schema(), &options.partition_by));
+        let there = described(&there.schema(), &options.partition_by);
+        let mut ours = described(&self.schema(), &options.partition_by);
+        if options.format == WriteFormat::Numpy {
+            // Arrays have no names, and readers give them this one.
+            ours = ours
+                .into_iter()
+                .map(|(name, kind)| if kind.is_some() { ("data".into(), kind) } else { (name, kind) })
+                .collect();
+        }
         match there == ours {
             true => Ok(()),
             false => {

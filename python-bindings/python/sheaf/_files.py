@@ -31,6 +31,7 @@ class Files:
         file_extensions: str | Sequence[str] = (),
         partition_filter: FileFilter | None = None,
         ignore_missing_paths: bool = False,
+        parallelism: int | None = None,
         storage_options: Mapping[str, str] | None = None,
     ) -> Dataset:
         """A dataset of one row for each file: its contents in the column ``bytes``, as they are.
@@ -46,6 +47,7 @@ class Files:
             file_extensions: As for ``read_parquet``.
             partition_filter: As for ``read_parquet``.
             ignore_missing_paths: As for ``read_parquet``.
+            parallelism: As for ``read_parquet``.
             storage_options: As for ``read_parquet``.
 
         >>> import sheaf as sf, tempfile, pathlib
@@ -63,6 +65,7 @@ class Files:
             file_extensions=file_extensions,
             partition_filter=partition_filter,
             ignore_missing_paths=ignore_missing_paths,
+            parallelism=parallelism,
             storage_options=storage_options,
         )
 
@@ -76,6 +79,7 @@ class Files:
         file_extensions: str | Sequence[str] = (),
         partition_filter: FileFilter | None = None,
         ignore_missing_paths: bool = False,
+        parallelism: int | None = None,
         storage_options: Mapping[str, str] | None = None,
     ) -> Dataset:
         """A dataset of the arrays in ``.npy`` files, in one column ``data``: the first axis is the rows.
@@ -99,5 +103,6 @@ class Files:
             file_extensions=file_extensions,
             partition_filter=partition_filter,
             ignore_missing_paths=ignore_missing_paths,
+            parallelism=parallelism,
             storage_options=storage_options,
         )

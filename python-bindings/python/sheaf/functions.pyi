@@ -7150,6 +7150,16 @@ def sqrt(*args: Value) -> Expr:
         numeric_expression: Numeric expression to operate on. Can be a constant, column, or function, and any combination of operators.
     """
 
+def stable_hash(*args: Value) -> Expr:
+    """XXH64 of a value: the same in every run, process and version. Text and binary values are hashed as their bytes; whole numbers and booleans as 8 bytes, little-endian, whatever their width; floating-point numbers as those of a double, with one zero and one NaN; dates as their days, timestamps as their nanoseconds since 1970 in 16 bytes. Null has no hash.
+
+    In SQL: `stable_hash(expression[, seed])`
+
+    Arguments:
+        expression: The value.
+        seed: The seed of XXH64, a constant; 0 by default.
+    """
+
 def starts_with(*args: Value) -> Expr:
     """Tests if a string starts with a substring.
 

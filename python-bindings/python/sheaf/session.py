@@ -148,6 +148,7 @@ class Session(Files, References):
         file_extensions: str | Sequence[str] = (),
         partition_filter: FileFilter | None = None,
         ignore_missing_paths: bool = False,
+        parallelism: int | None = None,
         storage_options: Mapping[str, str] | None = None,
     ) -> Dataset:
         """A dataset of Parquet files: only the columns, row groups and pages that a query needs are read.
@@ -163,6 +164,9 @@ class Session(Files, References):
             partition_filter: Read only files for which this is true. It is called, before any file is opened, with a
                 file's path and a dict of what its folders named ``key=value`` say, as text.
             ignore_missing_paths: Whether paths where no file is are left out.
+            parallelism: How many partitions the files are read in, at the most at once: by default as many as there
+                are threads, or fewer. Small files are read in parts for it. Fewer partitions come of fewer files
+                that cannot be read in parts: compressed ones, and those of a few row groups.
             storage_options: Credentials, region and endpoint of the store, before what the environment says.
 
         >>> import sheaf as sf, tempfile
@@ -198,6 +202,7 @@ class Session(Files, References):
         file_extensions: str | Sequence[str] = (),
         partition_filter: FileFilter | None = None,
         ignore_missing_paths: bool = False,
+        parallelism: int | None = None,
         storage_options: Mapping[str, str] | None = None,
     ) -> Dataset:
         """A dataset of CSV files, plain or compressed (gzip, zstd, bzip2, xz).
@@ -225,6 +230,7 @@ class Session(Files, References):
             file_extensions: As for ``read_parquet``.
             partition_filter: As for ``read_parquet``.
             ignore_missing_paths: As for ``read_parquet``.
+            parallelism: As for ``read_parquet``.
             storage_options: As for ``read_parquet``.
 
         >>> import sheaf as sf, tempfile, pathlib
@@ -256,6 +262,7 @@ class Session(Files, References):
         file_extensions: str | Sequence[str] = (),
         partition_filter: FileFilter | None = None,
         ignore_missing_paths: bool = False,
+        parallelism: int | None = None,
         storage_options: Mapping[str, str] | None = None,
     ) -> Dataset:
         """A dataset of JSON lines: one object per line.
@@ -272,6 +279,7 @@ class Session(Files, References):
             file_extensions: As for ``read_parquet``.
             partition_filter: As for ``read_parquet``.
             ignore_missing_paths: As for ``read_parquet``.
+            parallelism: As for ``read_parquet``.
             storage_options: As for ``read_parquet``.
 
         >>> import sheaf as sf, tempfile, pathlib
@@ -295,6 +303,7 @@ class Session(Files, References):
         file_extensions: str | Sequence[str] = (),
         partition_filter: FileFilter | None = None,
         ignore_missing_paths: bool = False,
+        parallelism: int | None = None,
         storage_options: Mapping[str, str] | None = None,
     ) -> Dataset:
         """A dataset of Arrow IPC files (Feather) or streams. The arguments are those of ``read_parquet``.
@@ -318,6 +327,7 @@ class Session(Files, References):
         file_extensions: str | Sequence[str] = (),
         partition_filter: FileFilter | None = None,
         ignore_missing_paths: bool = False,
+        parallelism: int | None = None,
         storage_options: Mapping[str, str] | None = None,
     ) -> Dataset:
         """A dataset of the lines of text files, in one column ``text``. The arguments are those of ``read_json``.

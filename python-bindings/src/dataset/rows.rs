@@ -1,6 +1,8 @@
 //! Verbs over rows.
 
 use pyo3::prelude::*;
+use sheaf::Error;
+use sheaf::dataset::{SampleOptions, SampleSize};
 
 use super::PyDataset;
 use crate::columns::{ColumnArg, SortArg, names};
@@ -44,7 +46,25 @@ impl PyDataset {
         self.inner.monotonically_increasing_id(name).map(Self::from).py(py)
     }
 
-    fn sample(&self, py: Python<'_>, fraction: f64, seed: u64) -> PyResult<Self> {
-        self.inner.sample(fraction, seed).map(Self::from).py(py)
+    fn sample(
+        &self,
+        py: Python<'_>,
+        fraction: Option<f64>,
+        n: Option<usize>,
+        seed: u64,
+        replace: bool,
+        stratify_by: Vec<String>,
+    ) -> PyResult<Self> {
+        let size = match (fraction, n) {
+            (Some(fraction), None) => SampleSize::Fraction(fraction),
+            (None, Some(rows)) => SampleSize::Rows(rows),
+            _ => {
+                return Err(Error::invalid("a sample has either a fraction or a number of rows")
+                    .with_hint("sample(0.1) is about a tenth of the rows, sample(n=10) are ten of them"))
+                .py(py);
+            }
+        };
+        let options = SampleOptions { seed, replace, stratify_by };
+        self.inner.sample(size, &options).map(Self::from).py(py)
     }
 }

@@ -20,10 +20,20 @@ use sheaf_core::Error;
 use crate::operators::sample::SplitMix;
 
 /// The column that [`Step::Numbers`] and [`Step::Keys`] add after the others.
-const ADDED: &str = "__sheaf_place";
+pub(crate) const ADDED: &str = "__sheaf_place";
 
 /// Rows of one partition that are told apart from those of another: keys of different partitions differ.
 const PARTITION_BITS: u32 = 24;
+
+/// The place of a row that no other row has, by the number of its partition and its number there.
+pub(crate) fn place(partition: usize, row: u64) -> u64 {
+    ((partition as u64) << (u64::BITS - PARTITION_BITS)) + row
+}
+
+/// `input` with a column more, [`ADDED`]: a random number for each row that no other row has.
+pub(crate) fn with_random_keys(input: &Arc<dyn ExecutionPlan>, seed: u64) -> Arc<dyn ExecutionPlan> {
+    Arc::new(StepExec::new(Arc::clone(input), Step::Keys { seed }))
+}
 
 /// What is done with each batch.
 #[derive(Debug, Clone)]
@@ -72,7 +82,10 @@ impl StepExec {
 
 impl DisplayAs for StepExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("StepExec")
+        match self.step {
+            Step::Keys { seed } => write!(f, "StepExec: keys, seed={seed}"),
+            _ => f.write_str("StepExec"),
+        }
     }
 }
 
@@ -124,7 +137,7 @@ impl ExecutionPlan for StepExec {
                 Box::pin(RecordBatchStreamAdapter::new(schema, numbered))
             }
             Step::Keys { seed } => {
-                let mut places = (partition as u64) << (u64::BITS - PARTITION_BITS)..;
+                let mut places = place(partition, 0)..;
                 let target = Arc::clone(&schema);
                 let keyed = input.map(move |batch| {
                     let batch = batch?;

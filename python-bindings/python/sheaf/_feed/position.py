@@ -25,6 +25,8 @@ class Position:
     plan: str
     seed: int
     shuffle_rows: int | None
+    # What the plan is made for: an order that nobody said (groups, joins) depends on it. None is the session's threads.
+    partitions: int | None = None
     epoch: int = 0
     done: Ranges = ()
     trainers: int = 1
@@ -128,7 +130,7 @@ def _behind(mine: Position, saved: Sequence[Position]) -> Position:
 
 def _dealt_anew(own: Position, saved: Sequence[Position]) -> Position:
     first = saved[0]
-    same = {(one.seed, one.done, one.trainers, one.block, one.equal) for one in saved}
+    same = {(one.seed, one.partitions, one.done, one.trainers, one.block, one.equal) for one in saved}
     if len(same) > 1 or len({one.epoch for one in saved}) > 1:
         raise unfit("is of trainers that were not fed together", "pass the states that the trainers of one run saved")
     if len({one.trainer for one in saved}) != len(saved) or len(saved) != first.trainers:
@@ -136,7 +138,7 @@ def _dealt_anew(own: Position, saved: Sequence[Position]) -> Position:
             f"is that of {len(saved)} of {first.trainers} trainers",
             "pass a list with the state of every trainer: what they have taken together decides what is left",
         )
-    anew = dataclasses.replace(own, seed=first.seed, epoch=first.epoch)
+    anew = dataclasses.replace(own, seed=first.seed, epoch=first.epoch, partitions=first.partitions)
     if all(one.ended for one in saved):
         return anew.at_epoch(first.epoch + 1)
     taken = [one.taken for one in sorted(saved, key=lambda one: one.trainer)]
@@ -150,7 +152,10 @@ def together(members: Sequence[Position]) -> list[Position]:
     if not all(one.fresh for one in starts):
         # Who has ended the epoch that others are in has nothing left of it.
         starts = [dataclasses.replace(one, ended=False) for one in members]
-    alike = {(one.plan, one.seed, one.shuffle_rows, one.epoch, one.done, one.block, one.equal) for one in starts}
+    alike = {
+        (one.plan, one.seed, one.shuffle_rows, one.partitions, one.epoch, one.done, one.block, one.equal)
+        for one in starts
+    }
     if len(alike) > 1:
         where = ", ".join(f"trainer {one.trainer} at epoch {one.epoch}, seed {one.seed}" for one in starts)
         raise FeedError(

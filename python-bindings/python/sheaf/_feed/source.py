@@ -74,6 +74,7 @@ class Local:
             dataset._inner,
             shuffle=at.shuffle,
             done=done,
+            partitions=at.partitions,
             batch_size=batch_size,
             prefetch=prefetch,
             drop_last=drop_last,

@@ -96,6 +96,10 @@ class Workers:
         self._calls = 0
         self._count = 0
 
+    def __reduce__(self) -> tuple[type[Workers], tuple[Place, Any]]:
+        # They stay, and others start where the function goes.
+        return Workers, (self.place, self._function)
+
     def call(self, arguments: Any, columns: Sequence[pa.Array], rows: int) -> pa.Array:
         """One call, in a worker.
 

@@ -332,7 +332,8 @@ class Instances:
         self._idle: list[Any] = []
         self._lock = threading.Lock()
 
-    def __reduce__(self) -> tuple[type[Instances], tuple[Callable[[], Any]]]:
+    def __reduce__(self) -> Any:
+        # Instances stay, and are made anew where the class goes.
         return Instances, (self._make,)
 
     @contextmanager

@@ -1,8 +1,8 @@
 """Datasets over files and queries: ``read_*``, with Ray's arguments.
 
-What says where and how Ray runs its tasks (``parallelism``, ``concurrency``, ``override_num_blocks``, ``num_cpus``,
-``num_gpus``, ``memory``, ``resources``, ``runtime_env``, ``ray_remote_args`` and the like) is taken and has no effect:
-partitions are of the sizes that the session has. What would change the rows and is not there is refused.
+``override_num_blocks``, or ``parallelism``, says how many partitions files are read in. What says where and how Ray
+runs its tasks (``concurrency``, ``num_cpus``, ``num_gpus``, ``memory``, ``resources``, ``runtime_env``,
+``ray_remote_args`` and the like) is taken and has no effect. What would change the rows and is not there is refused.
 """
 
 from __future__ import annotations
@@ -243,6 +243,9 @@ def _files(verb: str, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], Cal
         made["ignore_missing_paths"] = True
     if given["file_extensions"]:
         made["file_extensions"] = given["file_extensions"]
+    wished = arguments.get("override_num_blocks") or arguments.get("parallelism") or -1
+    if wished > 0:
+        made["parallelism"] = wished
     if given["storage_options"]:
         made["storage_options"] = given["storage_options"]
     compression = dict(given["arrow_open_stream_args"] or {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from sheaf._sheaf import col
@@ -27,11 +27,7 @@ class Splits(Rows):
         """
         if n < 1:
             raise ValueError(f"n is {n}: there is one piece at least")
-        kept = self._ds.persist()
-        rows = kept.count()
-        sizes = [rows // n + (not equal and piece < rows % n) for piece in range(n)]
-        ends = [0, *accumulate(sizes)]
-        return [self._kept(kept.offset(start).limit(end - start)) for start, end in pairwise(ends)]
+        return [self._kept(piece) for piece in self._ds.persist().split(n, equal=equal)]
 
     def split_at_indices(self, indices: Sequence[int]) -> list[MaterializedDataset]:
         """Pieces that begin at these rows, the first one at row 0.
@@ -44,10 +40,7 @@ class Splits(Rows):
             raise ValueError("there is no index to split at")
         if any(index < 0 for index in indices) or list(indices) != sorted(indices):
             raise ValueError(f"indices are from 0 on, in their order: {list(indices)}")
-        kept = self._ds.persist()
-        starts = [0, *indices]
-        pieces = [kept.offset(start).limit(end - start) for start, end in pairwise(starts)]
-        return [self._kept(piece) for piece in (*pieces, kept.offset(starts[-1]))]
+        return [self._kept(piece) for piece in self._ds.persist().split_at_indices(indices)]
 
     def split_proportionately(self, proportions: Sequence[float]) -> list[MaterializedDataset]:
         """Pieces of these shares of the rows, and one of the rest.

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from sheaf import _formats, dataset
+from sheaf import dataset
 from sheaf.data.plan import Plan
 from sheaf.data.settings import SaveMode
 from sheaf.dataset.writers import WriteMode
@@ -24,8 +24,6 @@ _MODES: dict[SaveMode, WriteMode] = {
 }
 # What says where and how tasks of Ray's write, and changes no row and no name.
 _WITHOUT_EFFECT = ("concurrency", "ray_remote_args", "try_create_dir", "min_bytes_per_file")
-# Rows of a file of NumPy: Ray writes one for each block.
-_NUMPY_ROWS = 1 << 20
 
 
 class Writers(Plan):
@@ -154,9 +152,10 @@ class Writers(Plan):
         min_rows_per_file: int | None = None,
         num_rows_per_file: int | None = None,
         mode: SaveMode | str = SaveMode.APPEND,
+        storage_options: Mapping[str, str] | None = None,
         **arguments: Any,
     ) -> None:
-        """Write a column as ``.npy`` files into a folder of this machine, each as soon as it is full.
+        """Write a column as ``.npy`` files into a folder; see ``write_parquet``. Numbers, and arrays of one shape.
 
         >>> import sheaf as sf, tempfile
         >>> folder = tempfile.TemporaryDirectory()
@@ -164,15 +163,10 @@ class Writers(Plan):
         >>> sf.data.read_numpy(folder.name).count()
         3
         """
-        import numpy as np
-
         _check("write_numpy", arguments)
-        if not _prepare(os.fspath(path), _mode(mode), ".npy"):
-            return
-        write = uuid.uuid4().hex
-        rows = min_rows_per_file or num_rows_per_file or _NUMPY_ROWS
-        for at, batch in enumerate(self._ds.select(column).iter_batches(rows)):
-            np.save(os.path.join(path, f"{write}_{at:06}.npy"), _formats.column_to_numpy(batch.column(0)))
+        self._of_rows(min_rows_per_file or num_rows_per_file).write_numpy(
+            path, column=column, mode=_mode(mode), single_file=False, storage_options=storage_options
+        )
 
     def write_sql(
         self, sql: str, connection_factory: Callable[[], Any], ray_remote_args: Any = None, concurrency: Any = None

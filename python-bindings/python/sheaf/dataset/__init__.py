@@ -13,6 +13,7 @@ from sheaf.dataset.partitions import Partitions
 from sheaf.dataset.references import References
 from sheaf.dataset.reshape import Reshape
 from sheaf.dataset.sets import Sets, concat
+from sheaf.dataset.splits import Splits
 from sheaf.dataset.values import Values
 from sheaf.dataset.windows import Windows
 from sheaf.dataset.writers import WriteReport, Writers
@@ -20,7 +21,7 @@ from sheaf.dataset.writers import WriteReport, Writers
 __all__ = ["DataIterator", "Dataset", "FeedStats", "GroupedDataset", "How", "WriteReport", "concat", "mix"]
 
 
-class Dataset(Nulls, Reshape, Sets, Joins, Windows, Partitions, Keeping, References, Values, Writers):
+class Dataset(Nulls, Reshape, Sets, Joins, Windows, Partitions, Splits, Keeping, References, Values, Writers):
     """A lazy, immutable plan over Arrow partitions.
 
     Verbs such as ``filter`` give a new dataset and run nothing. ``collect``, ``count``, ``show``, ``write_*``,

@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+import pyarrow as pa
+
 from sheaf import _formats
 from sheaf._formats import BatchFormat, Schema
 from sheaf._functions.options import BatchSize, OnError, Options
@@ -122,5 +124,8 @@ class Functions(Plan):
             deterministic=deterministic,
             keeps_partitioning=keeps_partitioning,
         )
+        return self._call(spec, options, _formats.to_schema(schema))
+
+    def _call(self, spec: Spec, options: Options, schema: pa.Schema | None) -> Dataset:
         call, how = options.how(spec)
-        return self._next(self._inner.map_batches(call, spec.name, options.rows, _formats.to_schema(schema), how))
+        return self._next(self._inner.map_batches(call, spec.name, options.rows, schema, how))

@@ -281,9 +281,9 @@ class Iteration(Plan):
             raise InvalidInputError(
                 f"local_shuffle_buffer_size is {shuffle_rows}\n  help: it is the number of rows of a window"
             )
-        plan = _sheaf.fingerprint(self._inner)
+        plan, partitions = _sheaf.fingerprint(self._inner), _sheaf.planned_partitions(self._inner)
         dataset: Any = self
-        return Local(dataset, each_epoch), Position(plan, drawn(seed), shuffle_rows)
+        return Local(dataset, each_epoch), Position(plan, drawn(seed), shuffle_rows, partitions)
 
 
 def drawn(seed: int | None) -> int:

@@ -2,20 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
-
-import pyarrow as pa
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from sheaf import _formats, _objects
 from sheaf._formats import Schema
+from sheaf._functions.options import OnError, Options
+from sheaf._functions.rows import RowSpec
+from sheaf.compute import Compute
 from sheaf.dataset.functions import Functions
-from sheaf.errors import InvalidInputError, TypeMismatchError
+from sheaf.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from sheaf.dataset import Dataset
 
 Row = dict[str, Any]
+
+
+class RowOptions(TypedDict, total=False):
+    """What ``map``, ``flat_map`` and ``filter`` take as ``map_batches`` does, with the same meaning."""
+
+    batch_size: int | None
+    fn_args: Sequence[Any]
+    fn_kwargs: Mapping[str, Any] | None
+    fn_constructor_args: Sequence[Any]
+    fn_constructor_kwargs: Mapping[str, Any] | None
+    compute: Compute | Literal["threads"] | None
+    concurrency: int | tuple[int, int] | None
+    num_cpus: float | None
+    num_gpus: float | None
+    memory: int | None
+    resources: Mapping[str, float] | None
+    runtime_env: Mapping[str, Any] | None
+    on_error: OnError | None
+    dead_letter: str | os.PathLike[str] | None
+    max_retries: int
+    retry_on: type[Exception] | Sequence[type[Exception]]
+    timeout: float | None
+    deterministic: bool
 
 
 class RowFunctions(Functions):
@@ -26,35 +52,35 @@ class RowFunctions(Functions):
         fn: Callable[..., Mapping[str, Any]],
         *,
         schema: Schema | None = None,
-        batch_size: int | None = None,
-        fn_args: Sequence[Any] = (),
-        fn_kwargs: Mapping[str, Any] | None = None,
+        **options: Unpack[RowOptions],
     ) -> Dataset:
         """What a function makes of each row: it is given a dict and returns one. Rows keep their order.
 
         Expressions and ``map_batches`` are faster by far: here each value becomes an object of Python's.
 
         Args:
-            fn: The function; its first argument is the row.
+            fn: The function, or a class whose instances are functions; its first argument is the row.
             schema: The columns that it returns. Without it the function is called now, on the first batch, to see.
-            batch_size: How many rows go through Python at a time; by default what suits the engine.
-            fn_args: More arguments for the function.
-            fn_kwargs: More arguments for the function, by name.
+            options: As of ``map_batches``. How many rows go through Python at a time: ``batch_size``. More arguments:
+                ``fn_args``, ``fn_kwargs``, and of a class ``fn_constructor_args``, ``fn_constructor_kwargs``. Where it
+                runs: ``compute``, ``concurrency``, ``num_cpus``, ``num_gpus``, ``memory``, ``resources``,
+                ``runtime_env``. What becomes of rows at which it fails: ``on_error``, ``dead_letter``, ``max_retries``,
+                ``retry_on``, ``timeout`` (of a batch). Whether it does the same each time: ``deterministic``.
 
         >>> import sheaf as sf
         >>> sf.range(3).map(lambda row: {"twice": row["id"] * 2}).to_pydict()
         {'twice': [0, 2, 4]}
+        >>> sf.range(3).map(lambda row: {"inverse": 1 / row["id"]}, on_error="skip").to_pydict()
+        {'inverse': [1.0, 0.5]}
         """
-        return self._over_rows(fn, lambda made: [made], schema, batch_size, fn_args, fn_kwargs)
+        return self._over_rows(fn, "row", schema, options)
 
     def flat_map(
         self,
         fn: Callable[..., Iterable[Mapping[str, Any]]],
         *,
         schema: Schema | None = None,
-        batch_size: int | None = None,
-        fn_args: Sequence[Any] = (),
-        fn_kwargs: Mapping[str, Any] | None = None,
+        **options: Unpack[RowOptions],
     ) -> Dataset:
         """The rows that a function makes of each row: it is given a dict and returns or yields any number of them.
 
@@ -64,98 +90,44 @@ class RowFunctions(Functions):
         >>> sf.range(3).flat_map(lambda row: [row] * row["id"]).to_pydict()
         {'id': [1, 2, 2]}
         """
-        return self._over_rows(fn, iter, schema, batch_size, fn_args, fn_kwargs)
+        return self._over_rows(fn, "rows", schema, options)
 
-    def _filter_by(
-        self, fn: Callable[..., Any], fn_args: Sequence[Any] = (), fn_kwargs: Mapping[str, Any] | None = None
-    ) -> Dataset:
-        call = _each(fn, fn_args, fn_kwargs or {})
-
-        def kept(batch: pa.RecordBatch) -> pa.RecordBatch:
-            return batch.filter(pa.array([bool(keep) for keep in call(batch)], pa.bool_()))
-
-        kept.__qualname__ = _name_of(fn)
-        return self.map_batches(kept, schema=self.schema)
+    def _filter_by(self, fn: Callable[..., Any], options: RowOptions) -> Dataset:
+        if options.get("on_error") == "null":
+            raise InvalidInputError('a filter makes no rows of nulls: on_error is "raise" or "skip"')
+        spec, how = _given(fn, "whether", options)
+        return self._call(spec, how, self.schema)
 
     def _over_rows(
-        self,
-        fn: Callable[..., Any],
-        rows_of: Callable[[Any], Iterable[Any]],
-        schema: Schema | None,
-        batch_size: int | None,
-        fn_args: Sequence[Any],
-        fn_kwargs: Mapping[str, Any] | None,
+        self, fn: Callable[..., Any], makes: Literal["row", "rows"], schema: Schema | None, options: RowOptions
     ) -> Dataset:
+        spec, how = _given(fn, makes, options)
         declared = _formats.to_schema(schema)
-        call = _each(fn, fn_args, fn_kwargs or {}, rows_of)
-        name = _name_of(fn)
-        # The columns that the first batch has given: later ones without a row or without a value know no other.
-        first: list[pa.Schema] = [] if declared is None else [declared]
-
-        def mapped(batch: pa.RecordBatch) -> pa.RecordBatch:
-            rows = [row for made in call(batch) for row in made]
-            if not rows and first:
-                return first[0].empty_table()
-            if not rows:
-                raise InvalidInputError(
-                    f"{name} gave no row for the first batch, so its columns are not known\n"
-                    "  help: say them: schema={'name': type}"
-                )
-            made = _batch(rows, declared, first[0] if first else pa.schema([]), name)
-            first[:] = first or [made.schema]
-            return made
-
-        mapped.__qualname__ = name
-        return self.map_batches(mapped, batch_size, schema=declared)
+        if declared is None:
+            # Its calls, here or in a worker, are to know the columns that the first batch has.
+            declared = self._call(spec, how, None).schema
+            known = replace(spec, columns=tuple(declared.names), objects=tuple(_objects.names(declared)))
+            return self._call(known, how, declared)
+        return self._call(replace(spec, schema=declared), how, declared)
 
 
-def _each(
-    fn: Callable[..., Any],
-    args: Sequence[Any],
-    kwargs: Mapping[str, Any],
-    rows_of: Callable[[Any], Iterable[Any]] | None = None,
-) -> Callable[[pa.RecordBatch], Iterator[Any]]:
-    """The function over the rows of a batch. What it raises says which row it was given."""
-
-    def call(batch: pa.RecordBatch) -> Iterator[Any]:
-        for at, row in enumerate(batch.to_pylist()):
-            told = f"in row {at} of its batch: {row!r:.500}"
-            try:
-                made = fn(row, *args, **kwargs)
-                # A generator runs only here.
-                made = made if rows_of is None else list(rows_of(made))
-            except Exception as error:
-                error.add_note(told)
-                raise
-            yield made
-
-    return call
-
-
-def _batch(rows: list[Any], declared: pa.Schema | None, known: pa.Schema, name: str) -> pa.RecordBatch:
-    """Rows as a batch. Columns are those of any row: a row that has not a value has null."""
-    names = dict.fromkeys(known.names)
-    # A column of objects stays one, whatever Arrow could hold of later values.
-    objects = _objects.names(known)
-    for row in rows:
-        if not isinstance(row, Mapping):
-            raise TypeMismatchError(
-                f"{name} gave {type(row).__name__} for a row\n  help: a row is a dict of columns and values"
-            )
-        names.update(dict.fromkeys(row))
-    if declared is not None and (extra := [column for column in names if column not in declared.names]):
-        raise TypeMismatchError(f"{name} gave the column {extra[0]!r}, which schema does not have")
-    columns = []
-    for column in names:
-        values = [row.get(column) for row in rows]
-        try:
-            kind = _objects.object_() if column in objects else None
-            columns.append(_formats.column_of(values, kind if declared is None else declared.field(column).type))
-        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-            told = " ".join(map(str, error.args))
-            raise TypeMismatchError(f"{name} gave values of no one type in the column {column!r}: {told}") from error
-    return pa.RecordBatch.from_arrays(columns, names=list(names))
-
-
-def _name_of(fn: Callable[..., Any]) -> str:
-    return str(getattr(fn, "__qualname__", type(fn).__name__))
+def _given(
+    fn: Callable[..., Any], makes: Literal["row", "rows", "whether"], options: RowOptions
+) -> tuple[RowSpec, Options]:
+    """The function and the options apart, which are checked."""
+    rest: dict[str, Any] = dict(options)
+    retry_on = rest.pop("retry_on", ())
+    spec = RowSpec(
+        fn,
+        args=rest.pop("fn_args", ()),
+        kwargs=rest.pop("fn_kwargs", None) or {},
+        constructor_args=rest.pop("fn_constructor_args", ()),
+        constructor_kwargs=rest.pop("fn_constructor_kwargs", None) or {},
+        retry_on=(retry_on,) if isinstance(retry_on, type) else tuple(retry_on),
+        makes=makes,
+    )
+    if unknown := [name for name in rest if name not in RowOptions.__annotations__]:
+        raise TypeError(f"there is no argument {unknown[0]!r}")
+    if rest.get("dead_letter") is not None:
+        rest["dead_letter"] = os.fspath(rest["dead_letter"])
+    return spec, Options(**rest)

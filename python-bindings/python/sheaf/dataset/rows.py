@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Unpack
 
 from sheaf import _arguments
 from sheaf._sheaf import SortKey
-from sheaf.dataset.row_functions import RowFunctions
+from sheaf.dataset.row_functions import RowFunctions, RowOptions
 from sheaf.errors import InvalidInputError
 from sheaf.types import Column
 
@@ -22,14 +22,12 @@ class Rows(RowFunctions):
     def filter(
         self,
         predicate: Column | Callable[..., Any],
-        *,
-        fn_args: Sequence[Any] = (),
-        fn_kwargs: Mapping[str, Any] | None = None,
+        **options: Unpack[RowOptions],
     ) -> Dataset:
         """The rows for which the predicate is true (not false, not null), in their order.
 
-        The predicate may be a function that is given each row as a dict, and more arguments by ``fn_args`` and
-        ``fn_kwargs``. An expression is faster by far.
+        The predicate may be a function that is given each row as a dict, or a class whose instances are such functions,
+        with the options of ``map``. An expression is faster by far.
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"a": [1, 2], "ok": [True, None]}).filter("ok").to_pydict()
@@ -38,9 +36,9 @@ class Rows(RowFunctions):
         {'id': [1, 3]}
         """
         if callable(predicate):
-            return self._filter_by(predicate, fn_args, fn_kwargs)
-        if fn_args or fn_kwargs:
-            raise InvalidInputError("fn_args and fn_kwargs are for a function, and the predicate is an expression")
+            return self._filter_by(predicate, options)
+        if options:
+            raise InvalidInputError(f"{next(iter(options))} is for a function, and the predicate is an expression")
         return self._next(self._inner.filter(predicate))
 
     def distinct(self, *on: str | Sequence[str]) -> Dataset:
@@ -160,12 +158,40 @@ class Rows(RowFunctions):
         """
         return self._next(self._inner.limit(rows, None))
 
-    def sample(self, fraction: float, *, seed: int | None = None) -> Dataset:
-        """Each row with this probability; the same rows for the same seed.
+    def sample(
+        self,
+        fraction: float | None = None,
+        *,
+        n: int | None = None,
+        seed: int | None = None,
+        replace: bool = False,
+        stratify_by: str | Sequence[str] = (),
+    ) -> Dataset:
+        """Rows drawn at random, in their order: a fraction of them, or exactly so many.
+
+        A row is drawn by the seed, the number of its partition and its number there. So the same seed draws the same
+        rows while the input has the same rows in the same partitions, however many threads run it. Files, ``range`` and
+        rows in memory stay in theirs; after a verb that moves rows between partitions, and where the number of threads
+        decides how many partitions there are, other rows may be drawn: ``persist()`` or ``sort`` first.
+
+        Args:
+            fraction: The probability of each row, from 0 to 1. With ``replace``, how often each row is drawn on
+                average, from 0 to 100.
+            n: How many rows are drawn; all of them where there are no more. They are held in memory.
+            seed: What decides. Without it every call draws other rows.
+            replace: Whether a row may be drawn more than once.
+            stratify_by: Columns by whose values the rows are told apart, null too: of each kind the fraction is drawn,
+                to the nearest row. The rows are sorted for that, spill, and do not keep their order.
 
         >>> import sheaf as sf
         >>> 400 < sf.range(1000).sample(0.5, seed=1).count() < 600
         True
+        >>> sf.range(1000).sample(n=10, seed=1).count()
+        10
+        >>> people = sf.from_pydict({"sex": ["f"] * 40 + ["m"] * 60})
+        >>> people.sample(0.1, seed=1, stratify_by="sex").value_counts("sex").sort("sex").to_pydict()["count"]
+        [4, 6]
         """
         # Not a matter of secrets.
-        return self._next(self._inner.sample(fraction, random.getrandbits(64) if seed is None else seed))
+        seed = random.getrandbits(64) if seed is None else seed
+        return self._next(self._inner.sample(fraction, n, seed, replace, _arguments.names_of(stratify_by)))

@@ -157,7 +157,36 @@ class Writers(Plan):
         """
         return self._write("ipc", **_common(locals()))
 
-    def _write(self, writer: str, *, target: str | os.PathLike[str], **given: Any) -> WriteReport:
+    def write_numpy(
+        self,
+        target: str | os.PathLike[str],
+        *,
+        column: str,
+        mode: WriteMode = "error",
+        partition_by: str | Sequence[str] = (),
+        target_file_size: int | str | None = None,
+        single_file: bool | None = None,
+        storage_options: Mapping[str, str] | None = None,
+        job: str | None = None,
+    ) -> WriteReport:
+        """Write a column as arrays of NumPy, in ``.npy`` files. See ``write_parquet`` for the other arguments.
+
+        Numbers and booleans are written, and lists of one size of them, which become further axes; nulls are an error.
+        Each partition makes files of its own, with its rows in their order. A file is held in memory until it is whole:
+        those of a folder end at ``target_file_size``, 128 MiB by default, or where the memory limit is near.
+
+        >>> import numpy as np, sheaf as sf, tempfile
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> _ = sf.range(3).write_numpy(f"{folder.name}/ids.npy", column="id")
+        >>> np.load(f"{folder.name}/ids.npy")
+        array([0, 1, 2])
+        """
+        given = _common({**locals(), "compression": None})
+        return self._write("numpy", only=column, **given)
+
+    def _write(
+        self, writer: str, *, target: str | os.PathLike[str], only: str | None = None, **given: Any
+    ) -> WriteReport:
         size = given["target_file_size"]
         options = {
             "csv": None,
@@ -165,10 +194,11 @@ class Writers(Plan):
             **given,
             "target_file_size": None if size is None else str(size),
             "format": writer,
-            "partition_by": _arguments.names_of(given["partition_by"]),
+            "partition_by": (folders := _arguments.names_of(given["partition_by"])),
             "storage_options": {key: str(value) for key, value in (given["storage_options"] or {}).items()},
         }
-        return WriteReport(*self._inner.write(os.fspath(target), options))
+        inner = self._inner if only is None else self._inner.select([*folders, only])
+        return WriteReport(*inner.write(os.fspath(target), options))
 
 
 _WRITE = ("target", "mode", "partition_by", "target_file_size", "single_file", "compression", "storage_options", "job")
