@@ -19,7 +19,8 @@ use sheaf::dataset::codec::{expr_from_bytes, expr_to_bytes};
 use sheaf::dataset::{
     AsofOptions, AsofStrategy, BatchFunction, BatchPosition, Closed, ExplodeOptions, FunctionDecoder, GroupCalls,
     JoinOptions, JoinType, MapBatchesOptions, MixStop, NoFunctions, NullFill, Outputs, OverlapOptions, PartitionSize,
-    Reach, RepartitionOptions, RollingOptions, SetIndexOptions, Side, Tolerance, ValueCounts,
+    Reach, RepartitionOptions, RollingOptions, SampleOptions, SampleSize, SetIndexOptions, Side, Tolerance,
+    ValueCounts,
 };
 use sheaf::expr::functions_aggregate::expr_fn as f;
 use sheaf::expr::{
@@ -43,6 +44,10 @@ fn rows(dataset: &Dataset) -> Vec<String> {
         pretty_format_batches(&batches).unwrap().to_string().lines().map(ToString::to_string).collect();
     rows.sort();
     rows
+}
+
+fn drawn(strata: &[&str]) -> SampleOptions {
+    SampleOptions { seed: 7, replace: false, stratify_by: strata.iter().map(ToString::to_string).collect() }
 }
 
 fn plan(dataset: &Dataset) -> String {
@@ -277,7 +282,9 @@ fn columns_and_rows_come_back() {
         ("offset", t.sort([col("x").sort(true, true)]).unwrap().limit(4, None).unwrap()),
         ("distinct", t.select([col("k")]).unwrap().distinct(&[]).unwrap()),
         ("distinct on", t.select([col("k")]).unwrap().distinct(&["k"]).unwrap()),
-        ("sample", session.range(0, 1000).unwrap().sample(0.3, 7).unwrap()),
+        ("sample", session.range(0, 1000).unwrap().sample(SampleSize::Fraction(0.3), &drawn(&[])).unwrap()),
+        ("sample of rows", session.range(0, 1000).unwrap().sample(SampleSize::Rows(30), &drawn(&[])).unwrap()),
+        ("sample by stratum", t.sample(SampleSize::Fraction(0.5), &drawn(&["k"])).unwrap()),
         ("explode", t.explode(&["l"], &ExplodeOptions { outer: true, index: Some("i".into()) }).unwrap()),
         ("drop null", t.drop_null(&["x"]).unwrap()),
         ("fill null", t.fill_null(&NullFill::Value(ScalarValue::Int64(Some(0))), &["x"]).unwrap()),

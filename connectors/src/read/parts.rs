@@ -38,6 +38,7 @@ pub struct FilesParts {
     compression: Option<Compression>,
     file_extensions: Vec<String>,
     ignore_missing_paths: bool,
+    parallelism: Option<usize>,
 }
 
 /// The schemas of a [`FilesTable`].
@@ -83,6 +84,7 @@ impl FilesTable {
             compression: options.compression,
             file_extensions: options.file_extensions,
             ignore_missing_paths: options.ignore_missing_paths,
+            parallelism: options.parallelism,
         };
         (parts, schemas, options.partition_filter)
     }
@@ -124,6 +126,7 @@ impl FilesTable {
             file_extensions: parts.file_extensions,
             partition_filter: filter,
             ignore_missing_paths: parts.ignore_missing_paths,
+            parallelism: parts.parallelism,
         };
         let fingerprint = Arc::new(SchemaFingerprint::from_schema(columns.file_schema()));
         Ok(Self {

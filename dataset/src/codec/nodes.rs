@@ -8,23 +8,27 @@ use sheaf_core::Result;
 use crate::encoding::{Decoder, Encoded, Encoder, damaged, json, read_json, stays};
 use crate::operators::asof_join::AsofJoin;
 use crate::operators::broadcast::Broadcast;
+use crate::operators::draw::Draw;
 use crate::operators::map_batches::MapBatches;
 use crate::operators::map_groups::MapGroups;
 use crate::operators::mix::Mix;
 use crate::operators::overlap::Overlap;
 use crate::operators::partition::Partition;
+use crate::operators::random_key::RandomKey;
 use crate::operators::row_index::RowIndex;
 use crate::operators::sample::Sample;
 use crate::operators::zip::Zip;
 
-const NODES: [Node; 10] = [
+const NODES: [Node; 12] = [
     Node::of::<AsofJoin>(),
     Node::of::<Broadcast>(),
+    Node::of::<Draw>(),
     Node::of::<MapBatches>(),
     Node::of::<MapGroups>(),
     Node::of::<Mix>(),
     Node::of::<Overlap>(),
     Node::of::<Partition>(),
+    Node::of::<RandomKey>(),
     Node::of::<RowIndex>(),
     Node::of::<Sample>(),
     Node::of::<Zip>(),

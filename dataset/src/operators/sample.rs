@@ -103,20 +103,20 @@ impl UserDefinedLogicalNodeCore for Sample {
 impl Encoded for Sample {
     const KIND: &'static str = "sample";
 
-    /// The bits of the fraction, and the seed.
-    type Detail = (u64, u64);
+    /// The bits of the fraction, the seed, and whether rows are drawn more than once.
+    type Detail = (u64, u64, bool);
 
     fn encode(&self, _to: &mut Encoder) -> sheaf_core::Result<Self::Detail> {
         Ok(self.key())
     }
 
     fn decode(
-        (fraction, seed): Self::Detail,
+        (fraction, seed, replace): Self::Detail,
         _exprs: Vec<Expr>,
         inputs: Vec<LogicalPlan>,
         _from: &mut Decoder<'_>,
     ) -> sheaf_core::Result<Self> {
-        Ok(Self::new(one_input(inputs)?, f64::from_bits(fraction), seed))
+        Ok(Self::new(one_input(inputs)?, f64::from_bits(fraction), seed, replace))
     }
 }
 
