@@ -6,7 +6,7 @@ use arrow::array::{Array, UInt64Array};
 use arrow::array::{
     ArrayRef, AsArray, BinaryArray, Float64Array, Int64Array, ListArray, StringArray, TimestampSecondArray,
 };
-use arrow::datatypes::{DataType, Field, Int64Type, Schema, UInt64Type};
+use arrow::datatypes::{DataType, Field, FieldRef, Int64Type, Schema, UInt64Type};
 use arrow::record_batch::RecordBatch;
 use arrow::util::pretty::pretty_format_batches;
 use datafusion::common::ScalarValue;
@@ -121,7 +121,7 @@ impl BatchFunction for Counts {
 struct Next;
 
 impl ArrayFunction for Next {
-    fn call(&self, arguments: Vec<ArrayRef>, _rows: usize) -> Result<ArrayRef> {
+    fn call(&self, arguments: Vec<ArrayRef>, _fields: &[FieldRef], _rows: usize) -> Result<ArrayRef> {
         let x = arguments[0].as_primitive::<Int64Type>();
         Ok(Arc::new(x.iter().map(|x| x.map(|x| x + 1)).collect::<Int64Array>()))
     }
@@ -260,7 +260,7 @@ fn window() -> Window {
 fn columns_and_rows_come_back() {
     let session = session();
     let t = table(&session);
-    let next = UserFunction::new(Arc::new(Next), DataType::Int64, true);
+    let next = UserFunction::new(Arc::new(Next), Arc::new(Field::new("next", DataType::Int64, true)), true);
     let cases = [
         ("select", t.select([col("x"), col("v.w").alias("a.b"), add(col("k"), lit("!"))]).unwrap()),
         ("arithmetic", {
@@ -551,7 +551,7 @@ fn deep_plans_and_expressions_come_back() {
 
 #[test]
 fn expressions_and_groups_come_back() {
-    let next = UserFunction::new(Arc::new(Next), DataType::Int64, false);
+    let next = UserFunction::new(Arc::new(Next), Arc::new(Field::new("next", DataType::Int64, true)), false);
     let exprs = [
         add(col("a.b"), lit(1)).alias("c"),
         col("\u{1}7"),

@@ -111,7 +111,7 @@ pub(crate) fn check_key(expr: &Expr, schemas: &[&DFSchema], cannot: &str) -> she
         let is_carried = |inner: &Expr| matches!(inner, Expr::Column(_));
         let jumps = match inner {
             Expr::IsNull(of) | Expr::IsNotNull(of) => is_carried(of),
-            Expr::ScalarFunction(call) => UserFunction::is(&call.func) && call.args.iter().all(is_carried),
+            Expr::ScalarFunction(call) => UserFunction::of(&call.func).is_some() && call.args.iter().all(is_carried),
             Expr::AggregateFunction(call) => {
                 let params = &call.params;
                 CARRYING.contains(&call.func.name())
