@@ -10,6 +10,7 @@ pub mod glob;
 mod local;
 pub mod location;
 pub mod manifest;
+pub mod objects;
 pub mod read;
 pub mod stores;
 pub mod write;

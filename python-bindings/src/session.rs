@@ -7,9 +7,10 @@ use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3_arrow::PySchema;
 use pyo3_arrow::input::AnyRecordBatch;
+use sheaf::connectors::objects::without_objects;
 use sheaf::{Error, Options, Session, SessionSql};
 
-use crate::convert::gather;
+use crate::convert::{gather, with_schema};
 use crate::dataset::PyDataset;
 use crate::errors::IntoPyResult;
 use crate::expr::PyUserFunction;
@@ -80,9 +81,15 @@ impl PySession {
         Ok(self.open(py)?.spill_folder().display().to_string())
     }
 
-    fn from_arrow(&self, py: Python<'_>, data: AnyRecordBatch) -> PyResult<PyDataset> {
+    /// Whether columns that say that they are Python objects are to be taken for such.
+    fn from_arrow(&self, py: Python<'_>, data: AnyRecordBatch, objects: bool) -> PyResult<PyDataset> {
         let session = self.open(py)?;
-        let (schema, batches) = gather(py, data)?;
+        let (mut schema, mut batches) = gather(py, data)?;
+        if !objects {
+            schema = without_objects(&schema);
+            let plain = batches.into_iter().map(|batch| with_schema(batch, &schema));
+            batches = plain.collect::<Result<_, _>>().map_err(|error| Error::internal(error.to_string())).py(py)?;
+        }
         session.from_batches(schema, batches).map(PyDataset::from).py(py)
     }
 

@@ -102,7 +102,7 @@ fn window() -> Window {
 fn columns_and_rows_come_back() {
     let session = session();
     let t = table(&session);
-    let next = UserFunction::new(Arc::new(Next), DataType::Int64, true);
+    let next = UserFunction::new(Arc::new(Next), Arc::new(Field::new("next", DataType::Int64, true)), true);
     let cases = [
         ("select", t.select([col("x"), col("v.w").alias("a.b"), add(col("k"), lit("!"))]).unwrap()),
         ("arithmetic", {
@@ -395,7 +395,7 @@ fn deep_plans_and_expressions_come_back() {
 
 #[test]
 fn expressions_and_groups_come_back() {
-    let next = UserFunction::new(Arc::new(Next), DataType::Int64, false);
+    let next = UserFunction::new(Arc::new(Next), Arc::new(Field::new("next", DataType::Int64, true)), false);
     let exprs = [
         add(col("a.b"), lit(1)).alias("c"),
         col("\u{1}7"),

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::common::{TableReference, not_impl_err};
 use datafusion::error::Result as EngineResult;
@@ -179,7 +179,7 @@ fn scalar(function: &ScalarUDF, to: &mut Encoder) -> Result<Option<Written>> {
     }
     let Some(user) = UserFunction::of(function) else { return Ok(None) };
     let (array, returns, deterministic) = user.parts();
-    let returns = typed(returns, to)?;
+    let returns = to.schema(&Schema::new(vec![Arc::clone(returns)]))?;
     let function = to.function(ARRAY, array, |array| array.to_bytes(function.name()))?;
     Ok(Some(Written::User { function, returns, deterministic }))
 }
@@ -188,7 +188,7 @@ fn read_scalar(name: &str, written: &Written, from: &mut Decoder<'_>) -> Result<
     match written {
         Written::Arithmetic => expr::arithmetic_named(name).ok_or_else(|| unknown(name)),
         Written::User { function, returns, deterministic } => {
-            let returns = type_of(&from.schema(*returns)?)?;
+            let returns = field_of(&from.schema(*returns)?)?;
             let function = UserFunction::new(from.function::<dyn ArrayFunction>(*function)?, returns, *deterministic);
             Ok(Arc::new(function.named(name)))
         }
@@ -226,8 +226,11 @@ fn typed(dtype: &DataType, to: &mut Encoder) -> Result<u32> {
 }
 
 fn type_of(schema: &SchemaRef) -> Result<DataType> {
-    let field = schema.fields().first().ok_or_else(|| damaged("a function has no type"))?;
-    Ok(field.data_type().clone())
+    Ok(field_of(schema)?.data_type().clone())
+}
+
+fn field_of(schema: &SchemaRef) -> Result<FieldRef> {
+    schema.fields().first().cloned().ok_or_else(|| damaged("a function has no type"))
 }
 
 fn unknown(name: &str) -> Error {

@@ -9,6 +9,7 @@ mod equal_names;
 mod equal_steps;
 mod kept_filters;
 mod light_counts;
+pub(crate) mod object_columns;
 mod row_order;
 mod spill_joins;
 mod whole_builds;
@@ -37,6 +38,7 @@ const MERGED_PROJECTIONS: &str = "optimize_projections";
 /// Adds Sheaf's rules to DataFusion's own: `broadcast_sides` and `dynamic_filters` among them, the others after them.
 pub(crate) fn install(state: SessionStateBuilder) -> SessionStateBuilder {
     state
+        .with_analyzer_rules(object_columns::analyzer())
         .with_optimizer_rules(logical())
         .with_physical_optimizer_rules(physical())
         .with_physical_optimizer_rule(Arc::new(light_counts::LightCounts))

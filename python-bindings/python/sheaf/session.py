@@ -9,9 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-import pyarrow as pa
-
-from sheaf import _formats, _sheaf
+from sheaf import _formats, _objects, _sheaf
 from sheaf._arguments import names_of
 from sheaf._files import FileFilter, Files, Path, Paths
 from sheaf._filesystem import paths_of
@@ -378,7 +376,9 @@ class Session(Files, References):
         >>> sf.from_arrow(pa.table({"a": [1, 2]})).to_pydict()
         {'a': [1, 2]}
         """
-        return self._dataset(self._inner.from_arrow(data), in_memory=True)
+        # Of anything else, bytes that claim to be pickled objects stay bytes.
+        objects = isinstance(data, Dataset) or _objects.are_in(data)
+        return self._dataset(self._inner.from_arrow(data, objects), in_memory=True)
 
     def from_pandas(self, frame: pd.DataFrame) -> Dataset:
         """A dataset over a ``pandas.DataFrame``; its index is left out.
@@ -416,13 +416,14 @@ class Session(Files, References):
         return self.from_pydict({name: [row.get(name) for row in rows] for name in names})
 
     def from_pydict(self, columns: Mapping[str, Any], *, schema: Schema | None = None) -> Dataset:
-        """A dataset of columns by name: lists, NumPy arrays or Arrow arrays.
+        """A dataset of columns by name: lists, NumPy arrays or Arrow arrays. Lists that Arrow has no one type for, or
+        whose type in the schema is ``object``, are columns of Python objects.
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"a": [1, 2]}, schema={"a": "int16"}).schema.field("a").type
         DataType(int16)
         """
-        return self.from_arrow(pa.table(dict(columns), schema=_formats.to_schema(schema)))
+        return self.from_arrow(_formats.to_columns(columns, _formats.to_schema(schema)))
 
     def range(self, start: int, end: int | None = None) -> Dataset:
         """One column ``id``: the integers from ``start`` (0 when one number is given) to before ``end``.

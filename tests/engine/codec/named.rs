@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, Int64Array};
-use arrow::datatypes::{DataType, Int64Type, UInt64Type};
+use arrow::datatypes::{DataType, FieldRef, Int64Type, UInt64Type};
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::TableProvider;
 use sheaf::connectors::read::FileFilter;
@@ -65,7 +65,7 @@ impl BatchFunction for Counts {
 pub(super) struct Next;
 
 impl ArrayFunction for Next {
-    fn call(&self, arguments: Vec<ArrayRef>, _rows: usize) -> Result<ArrayRef> {
+    fn call(&self, arguments: Vec<ArrayRef>, _fields: &[FieldRef], _rows: usize) -> Result<ArrayRef> {
         let x = arguments[0].as_primitive::<Int64Type>();
         Ok(Arc::new(x.iter().map(|x| x.map(|x| x + 1)).collect::<Int64Array>()))
     }
