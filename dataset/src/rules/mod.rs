@@ -9,6 +9,7 @@ mod equal_steps;
 mod kept_filters;
 mod light_counts;
 mod row_order;
+mod shown_inputs;
 mod spill_joins;
 mod whole_builds;
 
@@ -41,6 +42,7 @@ pub(crate) fn install(state: SessionStateBuilder) -> SessionStateBuilder {
         .with_physical_optimizer_rule(Arc::new(whole_builds::WholeBuilds))
         .with_physical_optimizer_rule(Arc::new(compact_sorts::CompactSorts))
         .with_physical_optimizer_rule(Arc::new(row_order::RowOrder))
+        .with_physical_optimizer_rule(Arc::new(shown_inputs::ShownInputs))
 }
 
 /// The rule of DataFusion that hands filters down in the logical plan.
