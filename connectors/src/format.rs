@@ -5,10 +5,11 @@ use std::str::FromStr;
 
 use arrow::datatypes::DataType;
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
+use serde::{Deserialize, Serialize};
 use sheaf_core::{Error, Result};
 
 /// A file format that can be read.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Format {
     /// Apache Parquet.
     Parquet,
@@ -76,7 +77,7 @@ impl Format {
 }
 
 /// How the bytes of a text file are compressed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Compression {
     /// Not at all.
     #[default]
@@ -126,7 +127,7 @@ impl FromStr for Compression {
 }
 
 /// The dialect of a CSV file and what is inferred from it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CsvOptions {
     /// Between the fields of a row.
     pub delimiter: u8,
@@ -139,6 +140,7 @@ pub struct CsvOptions {
     /// The name of the text's encoding, as in web pages; a byte-order mark goes before it.
     pub encoding: Option<String>,
     /// Types of single columns, which are then not inferred.
+    #[serde(skip)]
     pub dtypes: BTreeMap<String, DataType>,
     /// Rows at the start of each file from which types are inferred; 0 makes every column text.
     pub infer_rows: usize,
@@ -179,7 +181,7 @@ impl CsvOptions {
 }
 
 /// Options of JSON lines.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JsonOptions {
     /// Lines at the start of each file from which the schema is inferred.
     pub infer_rows: usize,

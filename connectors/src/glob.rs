@@ -6,6 +6,7 @@ use sheaf_core::{Error, Result};
 /// A compiled glob.
 #[derive(Debug, Clone)]
 pub struct Glob {
+    pattern: String,
     files: Regex,
     folders: Regex,
 }
@@ -21,8 +22,14 @@ impl Glob {
         let pattern = translate(path.trim_end_matches('/'))?;
         let compile =
             |text: String| Regex::new(&text).map_err(|error| Error::invalid(format!("{path} is not a glob: {error}")));
-        let glob = Self { files: compile(format!("^{pattern}$"))?, folders: compile(format!("^{pattern}/"))? };
+        let (files, folders) = (compile(format!("^{pattern}$"))?, compile(format!("^{pattern}/"))?);
+        let glob = Self { pattern: path.to_string(), files, folders };
         Ok(Some((stem.to_string(), glob)))
+    }
+
+    /// The text that it was compiled from.
+    pub(crate) fn pattern(&self) -> &str {
+        &self.pattern
     }
 
     /// Whether the glob matches the whole path of a file.

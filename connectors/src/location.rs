@@ -4,13 +4,14 @@ use std::fmt;
 use std::path::{Component, PathBuf};
 
 use object_store::path::Path;
+use serde::{Deserialize, Serialize};
 use sheaf_core::{Error, ErrorKind, Result};
 use url::Url;
 
 use crate::glob::Glob;
 
 /// The kind of store that a location is in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Scheme {
     /// This machine's file system.
     Local,
@@ -50,7 +51,8 @@ const SCHEMES: [(&str, Scheme); 12] = [
 /// assert_eq!(glob.to_string(), "s3://bucket/year=*/part-?.parquet");
 /// assert!(Location::parse("ftp://host/file").is_err());
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(into = "Written", try_from = "Written")]
 pub struct Location {
     text: String,
     scheme: Scheme,
@@ -58,6 +60,38 @@ pub struct Location {
     path: Path,
     glob: Option<Glob>,
     folder: bool,
+}
+
+/// A location for another process, which may have another working folder: it looks at no file.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    text: String,
+    scheme: Scheme,
+    base: String,
+    path: String,
+    glob: Option<String>,
+    folder: bool,
+}
+
+impl From<Location> for Written {
+    fn from(location: Location) -> Self {
+        let Location { text, scheme, base, path, glob, folder } = location;
+        let glob = glob.map(|glob| glob.pattern().to_string());
+        Self { text, scheme, base: base.into(), path: path.into(), glob, folder }
+    }
+}
+
+impl TryFrom<Written> for Location {
+    type Error = Error;
+
+    fn try_from(written: Written) -> Result<Self> {
+        let Written { text, scheme, base, path, glob, folder } = written;
+        let bad = |error: &dyn fmt::Display| Error::invalid(format!("{text} is not a location: {error}"));
+        let base = Url::parse(&base).map_err(|error| bad(&error))?;
+        let path = Path::parse(&path).map_err(|error| bad(&error))?;
+        let glob = glob.map(|pattern| Glob::parse(&pattern)).transpose()?.flatten().map(|(_, glob)| glob);
+        Ok(Self { text, scheme, base, path, glob, folder })
+    }
 }
 
 impl Location {

@@ -10,12 +10,14 @@ mod stable_hash;
 mod user_function;
 mod window;
 
+pub(crate) use arithmetic::arithmetic_named;
 pub use arithmetic::{add, floor_divide, modulo, subtract, true_divide};
 pub(crate) use axis::Axis;
 pub use datafusion::logical_expr::{Expr, ExprFunctionExt, ExprSchemable, SortExpr, lit, when};
 pub use datafusion::{functions, functions_aggregate, functions_nested, functions_window};
+pub(crate) use running::running_product;
 pub use running::{Running, diff, pct_change, running, shift};
-pub(crate) use sliding::exact;
+pub(crate) use sliding::{exact, sliding_named};
 pub(crate) use span::DAY;
 pub use span::Span;
 pub use stable_hash::stable_hash;

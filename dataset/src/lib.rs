@@ -2,7 +2,9 @@
 //! operators and rules that Sheaf adds to DataFusion's.
 
 pub mod aggregates;
+pub mod codec;
 pub mod dataset;
+mod encoding;
 pub mod expr;
 pub mod feed;
 pub mod jobs;
@@ -16,6 +18,7 @@ mod spill;
 pub mod tables;
 pub mod verbs;
 
+pub use codec::{FunctionDecoder, NoFunctions};
 pub use dataset::Dataset;
 pub use operators::asof_join::AsofStrategy;
 pub use operators::map_batches::{BatchFunction, BatchPosition, FailureOptions, MapBatchesOptions, OnError, Outputs};

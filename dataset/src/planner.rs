@@ -11,8 +11,8 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 
 use crate::operators::{
-    asof_join, broadcast, draw, map_batches, map_groups, mix, overlap, partition, random_key, row_index, sample, write,
-    zip,
+    asof_join, broadcast, draw, map_batches, map_groups, mix, overlap, partition, random_key, row_index, sample,
+    whole_window, write, zip,
 };
 
 /// DataFusion's planner with the nodes of Sheaf.
@@ -34,6 +34,7 @@ impl Default for SheafPlanner {
             Arc::new(partition::Planner),
             Arc::new(draw::Planner),
             Arc::new(random_key::Planner),
+            Arc::new(whole_window::Planner),
             Arc::new(row_index::Planner),
             Arc::new(zip::Planner),
         ];

@@ -1,5 +1,6 @@
 //! `Session`: settings, threads, memory, spill folder and catalog of one user of the engine.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -61,6 +62,10 @@ const SORT_MERGE_SHARE: u64 = 32;
 /// No sort merge needs more than this.
 const SORT_MERGE_BYTES: u64 = 10 << 20;
 
+/// Settings of the engine that decide what a plan means: times without a zone are what the session's zone makes of them,
+/// and ANSI mode makes errors of what is null without it.
+const MEANING: [&str; 2] = ["datafusion.execution.time_zone", "datafusion.execution.enable_ansi_mode"];
+
 /// What an exchange spills goes to a file of its own batch by batch: with files of several batches, two that are open
 /// at once, and all outputs waiting, DataFusion 55 reads one to its end while what it waits for is in the other.
 const SPILLED_BATCH_FILE_BYTES: usize = 1;
@@ -88,7 +93,7 @@ struct Inner {
     // Dropped in this order: plans and their spill files first, then the threads, then the folder.
     context: SessionContext,
     threads: Arc<Threads>,
-    spill: SpillFolder,
+    spill: Arc<SpillFolder>,
     settings: Settings,
     stores: Arc<Stores>,
 }
@@ -113,7 +118,7 @@ impl Session {
     pub fn new(options: Options) -> Result<Self> {
         let settings = options.validate()?;
         let threads = Threads::start(settings.threads)?;
-        let spill = SpillFolder::create(&settings.spill_dir, &spill_name())?;
+        let spill = Arc::new(SpillFolder::create(&settings.spill_dir, &spill_name())?);
         let stores = Stores::new();
         let runtime = runtime(&settings, &spill, &stores)?;
         let state = SessionStateBuilder::new()
@@ -148,6 +153,37 @@ impl Session {
     #[must_use]
     pub fn state(&self) -> SessionState {
         self.inner.context.state()
+    }
+
+    /// The settings of the engine that decide what plans mean, and not how they run.
+    pub(crate) fn meaning(&self) -> Vec<(&'static str, String)> {
+        let state = self.state();
+        let told = state.config_options().entries();
+        let told = |key: &'static str| {
+            let entry = told.iter().find(|entry| entry.key == key)?;
+            Some((key, entry.value.clone()?))
+        };
+        MEANING.into_iter().filter_map(told).collect()
+    }
+
+    /// This session where plans mean what they do under these settings: another handle on its threads, memory, stores
+    /// and catalog.
+    pub(crate) fn meaning_as(&self, settings: &BTreeMap<String, String>) -> Result<Self> {
+        let own: BTreeMap<String, String> =
+            self.meaning().into_iter().map(|(key, value)| (key.to_string(), value)).collect();
+        if own == *settings {
+            return Ok(self.clone());
+        }
+        let mut state = self.state();
+        let options = state.config_mut().options_mut();
+        (options.execution.time_zone, options.execution.enable_ansi_mode) = (None, false);
+        for (key, value) in settings.iter().filter(|(key, _)| MEANING.contains(&key.as_str())) {
+            options.set(key, value).map_err(from_datafusion)?;
+        }
+        let Inner { threads, spill, settings, stores, .. } = self.inner.as_ref();
+        let (threads, spill, stores) = (Arc::clone(threads), Arc::clone(spill), Arc::clone(stores));
+        let context = SessionContext::new_with_state(state);
+        Ok(Self { inner: Arc::new(Inner { context, threads, spill, settings: settings.clone(), stores }) })
     }
 
     /// What operators hold in memory and on disk now.
@@ -263,7 +299,7 @@ impl Session {
     /// [`sheaf_core::ErrorKind::AlreadyExists`] where a function of the engine's has the name.
     pub fn register_function(&self, name: &str, function: &UserFunction) -> Result<()> {
         let context = &self.inner.context;
-        let taken = context.state().scalar_functions().get(name).is_some_and(|known| !UserFunction::is(known));
+        let taken = context.state().scalar_functions().get(name).is_some_and(|known| UserFunction::of(known).is_none());
         if taken {
             let message = format!("the engine has a function {name:?} of its own");
             return Err(Error::new(ErrorKind::AlreadyExists, message).with_hint("give yours another name"));

@@ -23,7 +23,7 @@ use pyo3::types::{PyDict, PyString};
 use sheaf::expr::Expr;
 
 pub(crate) use conditional::{PyThen, PyWhen, when};
-pub(crate) use user_function::PyUserFunction;
+pub(crate) use user_function::{PyArrayFunction, PyUserFunction};
 pub(crate) use window::{PyWindow, framed};
 
 use crate::functions;

@@ -15,6 +15,7 @@ mod functions;
 mod interrupt;
 mod map_batches;
 mod parts;
+mod pickles;
 mod read;
 mod runtime;
 mod session;
@@ -53,6 +54,8 @@ mod _sheaf {
     use crate::feed::{PyCut, PyDeal, PyFeed, compact, fingerprint, planned_partitions};
     #[pymodule_export]
     use crate::functions::{PyFunctionInfo, call_function, lambda_function, lambda_variable, list_functions};
+    #[pymodule_export]
+    use crate::pickles::expr_from_bytes;
     #[pymodule_export]
     use crate::runtime::{
         Blobs, CallOptions, HeadPort, ItemStream, ObjectRef, PyCall, Runtime, RuntimeClient, join_cluster,

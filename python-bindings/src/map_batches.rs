@@ -25,6 +25,7 @@ use sheaf::{Dataset, Error, ErrorKind, Result};
 
 use crate::convert::{batch_to_pyarrow, kept};
 use crate::interrupt::{Running, abandon};
+use crate::pickles::pickled;
 use crate::wait::wait;
 use event_loop::LoopFunction;
 use workers::{PoolArgs, PoolFunction};
@@ -129,13 +130,34 @@ pub(crate) fn map_groups(
     wait(py, groups.dataset().session(), async move { input.map_groups(function, calls, schema).await })
 }
 
-/// A function and its arguments as cloudpickle writes them: what `__main__` defines is part of that by value.
-fn pickled(call: &Py<PyAny>) -> Option<Vec<u8>> {
-    let pickled = |py: Python<'_>| -> PyResult<Vec<u8>> {
-        let module = py.import(intern!(py, "sheaf.cloudpickle"))?;
-        module.call_method1(intern!(py, "dumps"), (call.bind(py),))?.extract()
-    };
-    Python::attach(|py| pickled(py).ok())
+/// What is the same for the same function and arguments: the bytes of both.
+fn fingerprint(call: &Py<PyAny>) -> Option<Vec<u8>> {
+    Python::attach(|py| pickled(py, "", (call.bind(py),)).ok())
+}
+
+/// How a function over batches is called, in its pickle.
+type Kind = String;
+
+/// What functions over batches are made of: the kind, the name, the callable, and what else the kind has.
+pub(crate) type Pickled = (Kind, String, Py<PyAny>, Py<PyAny>);
+
+const HERE: &str = "here";
+const LOOP: &str = "loop";
+const POOL: &str = "pool";
+
+/// The function that is made of these.
+pub(crate) fn remade((kind, name, call, rest): Pickled) -> Result<Arc<dyn BatchFunction>> {
+    let made = Python::attach(|py| -> PyResult<Arc<dyn BatchFunction>> {
+        Ok(match &kind[..] {
+            LOOP => {
+                let (open, at_once, retry_on) = rest.extract(py)?;
+                Arc::new(LoopFunction::new(name, call, open, at_once, retry_on))
+            }
+            POOL => Arc::new(PoolFunction::unpickled(name, call, rest.extract(py)?)),
+            _ => Arc::new(PyBatchFunction { name, call, retry_on: rest.extract(py)? }),
+        })
+    });
+    made.map_err(|raised| Error::internal(format!("a pickled function is not what it says: {raised}")))
 }
 
 /// A callable that is called on the engine's threads.
@@ -250,7 +272,11 @@ impl BatchFunction for PyBatchFunction {
     }
 
     fn fingerprint(&self) -> Option<Vec<u8>> {
-        pickled(&self.call)
+        fingerprint(&self.call)
+    }
+
+    fn to_bytes(&self) -> Result<Vec<u8>> {
+        Python::attach(|py| pickled(py, &self.name, (HERE, &self.name, self.call.bind(py), &self.retry_on)))
     }
 
     fn abandoned(&self, at: BatchPosition) {

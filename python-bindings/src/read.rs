@@ -10,6 +10,8 @@ use sheaf::connectors::format::{CsvOptions, Format, JsonOptions};
 use sheaf::connectors::read::{FileFilter, ReadOptions};
 use sheaf::{Error, ErrorKind, Result};
 
+use crate::pickles::pickled;
+
 /// The arguments, by name, of a dict that `sheaf.session` fills.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
@@ -80,7 +82,7 @@ impl ReadArgs {
 
 /// A callable that chooses files by path, and by a dict of what the names of their folders say.
 #[derive(Debug)]
-struct PyFileFilter(Py<PyAny>);
+pub(crate) struct PyFileFilter(pub(crate) Py<PyAny>);
 
 impl FileFilter for PyFileFilter {
     fn keeps(&self, path: &str, folders: &[(String, Option<String>)]) -> Result<bool> {
@@ -95,6 +97,10 @@ impl FileFilter for PyFileFilter {
             Error::new(ErrorKind::UserFunction, format!("partition_filter raised {raised} ({path})"))
                 .with_source(raised)
         })
+    }
+
+    fn to_bytes(&self) -> Result<Vec<u8>> {
+        Python::attach(|py| pickled(py, "partition_filter", (self.0.bind(py),)))
     }
 }
 

@@ -13,6 +13,7 @@ use sheaf::{Error, ErrorKind, Result};
 
 use crate::convert::batch_to_pyarrow;
 use crate::interrupt::{Running, abandon};
+use crate::pickles::pickled;
 
 /// A function of Python that starts the states of groups, given the type of their results or `None`.
 pub(crate) struct PyUserAggregate {
@@ -42,6 +43,10 @@ impl UserAggregate for PyUserAggregate {
 
     fn abandoned(&self) {
         abandon(self.address(), ANYWHERE);
+    }
+
+    fn to_bytes(&self) -> Result<Vec<u8>> {
+        Python::attach(|py| pickled(py, &self.name, (&self.name, self.start.bind(py))))
     }
 }
 

@@ -9,7 +9,9 @@ use arrow::record_batch::RecordBatch;
 use sheaf::connectors::read::ReadOptions;
 use sheaf::connectors::write::WriteOptions;
 use sheaf::dataset::feed::{Feed, FeedOptions};
-use sheaf::dataset::{ExplodeOptions, JoinOptions, JoinType, PartitionSize, RepartitionOptions};
+use sheaf::dataset::{
+    ExplodeOptions, JoinOptions, JoinType, PartitionSize, RepartitionOptions, SampleOptions, SampleSize,
+};
 use sheaf::expr::functions_aggregate::expr_fn::{array_agg, sum};
 use sheaf::expr::{col, lit};
 use sheaf::{Dataset, Options, Session};
@@ -70,7 +72,8 @@ fn plans(all: &Dataset) -> Vec<(&'static str, Dataset)> {
     let keys = |how| JoinOptions { left_on: vec![col("k")], right_on: vec![col("j")], ..JoinOptions::on(&[], how) };
     let join = |how| all.join(&renamed, &keys(how)).unwrap();
     // Of a sample nothing is known, so that no side is taken to be small.
-    let sampled = |how| all.sample(1.0, 1).unwrap().join(&renamed.sample(1.0, 1).unwrap(), &keys(how)).unwrap();
+    let sample = |of: &Dataset| of.sample(SampleSize::Fraction(1.0), &SampleOptions::default()).unwrap();
+    let sampled = |how| sample(&all).join(&sample(&renamed), &keys(how)).unwrap();
     let grouped = |input: &Dataset| input.groupby([col("k")]).agg([sum(col("id")).alias("id")]).unwrap();
     let ties = all.sort([col("k").sort(true, false)]).unwrap();
     // What a group lists comes in the order of its input.

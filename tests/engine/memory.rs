@@ -241,6 +241,20 @@ fn not_in_over_the_limit_is_a_memory_error() {
 }
 
 #[test]
+fn windows_of_all_rows_over_the_limit() {
+    // One partition of all rows, in the order in which they come.
+    spills(&format!("SELECT *, sum(v) OVER (), count(*) OVER () FROM {BOTH}"), 2 * ROWS);
+}
+
+#[test]
+fn windows_of_a_large_partition_over_the_limit() {
+    // Nine of ten rows are of one partition.
+    let windows =
+        "sum(v) OVER w, ntile(4) OVER w, last_value(v) OVER (w ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING)";
+    spills(&format!("SELECT *, {windows} FROM skewed WINDOW w AS (PARTITION BY id ORDER BY v)"), ROWS);
+}
+
+#[test]
 fn cross_join_over_the_limit_is_a_memory_error() {
     let told = run("SELECT count(*) FROM l, r WHERE l.text || 'x' < r.note");
     assert_eq!(told.error, format!("{:?}", ErrorKind::MemoryLimit));

@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
-use sheaf::{Options, Session, SessionSql};
+use sheaf::dataset::NoFunctions;
+use sheaf::{Dataset, Options, Session, SessionSql};
 use sqllogictest::{
     AsyncDB, ColumnType, DBOutput, DefaultColumnType, Runner, TestError, default_column_validator, default_normalizer,
     default_validator,
@@ -23,11 +24,15 @@ enum Kind {
     Plain,
     /// Many partitions and batches of a few rows: operators that forget what crosses a batch are found.
     Torn,
+    /// Each plan is written down and read by another session, which runs it.
+    Sent,
 }
 
 struct Engine {
     kind: Kind,
     session: Session,
+    /// Where plans are sent.
+    other: Option<Session>,
 }
 
 impl Engine {
@@ -35,9 +40,26 @@ impl Engine {
         let (threads, batch_size) = match kind {
             Kind::Plain => (1, 8192),
             Kind::Torn => (4, 3),
+            Kind::Sent => (2, 8192),
         };
         let options = Options { threads: Some(threads), batch_size: Some(batch_size), ..Options::default() };
-        Ok(Self { kind, session: Session::new(options)? })
+        let other = matches!(kind, Kind::Sent).then(|| Session::new(options.clone())).transpose()?;
+        Ok(Self { kind, session: Session::new(options)?, other })
+    }
+
+    /// The dataset as the session has it that it is sent to.
+    fn sent(&self, dataset: Dataset) -> sheaf::Result<Dataset> {
+        let Some(other) = &self.other else { return Ok(dataset) };
+        let bytes = match dataset.to_bytes() {
+            Ok(bytes) => bytes,
+            // Tables that tell of the session itself.
+            Err(error) if error.to_string().contains("can be read in this process alone") => return Ok(dataset),
+            Err(error) => return Err(error),
+        };
+        let sent = other.dataset_from_bytes(&bytes, &NoFunctions)?;
+        let plan = |dataset: &Dataset| dataset.logical_plan().display_indent_schema().to_string();
+        assert_eq!(plan(&sent), plan(&dataset));
+        Ok(sent)
     }
 }
 
@@ -47,7 +69,7 @@ impl AsyncDB for Engine {
     type ColumnType = DefaultColumnType;
 
     async fn run(&mut self, sql: &str) -> sheaf::Result<DBOutput<DefaultColumnType>> {
-        let dataset = self.session.sql(sql).await?;
+        let dataset = self.sent(self.session.sql(sql).await?)?;
         let schema = dataset.schema();
         let batches = dataset.collect().await?;
         if schema.fields().is_empty() {
@@ -63,6 +85,7 @@ impl AsyncDB for Engine {
         match self.kind {
             Kind::Plain => "plain",
             Kind::Torn => "torn",
+            Kind::Sent => "sent",
         }
     }
 }
@@ -130,7 +153,7 @@ async fn the_corpus_passes() {
             update(&file).await;
         }
         let name = file.file_name().unwrap().to_str().unwrap();
-        for kind in [Kind::Plain, Kind::Torn] {
+        for kind in [Kind::Plain, Kind::Torn, Kind::Sent] {
             if let Err(error) = run(kind, name, &fs::read_to_string(&file).unwrap()).await {
                 failed.push(error.to_string());
             }

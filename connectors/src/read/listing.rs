@@ -9,6 +9,7 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use serde::{Deserialize, Serialize};
 use sheaf_core::{Error, ErrorKind, Result};
 use std::sync::Arc;
 
@@ -36,7 +37,7 @@ pub(crate) struct Listed {
 }
 
 /// Which folders' names make columns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Hive {
     /// None.
     Off,

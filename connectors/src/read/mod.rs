@@ -14,6 +14,7 @@ mod ipc;
 mod json;
 mod listing;
 mod numpy;
+mod parts;
 mod prune;
 mod rows;
 mod scan;
@@ -35,6 +36,7 @@ use parking_lot::Mutex;
 use sheaf_core::{Error, ErrorKind, Result};
 
 pub use guard::Skipped;
+pub use parts::{FilesParts, FilesSchemas};
 pub use table::FilesTable;
 
 use crate::format::{Compression, Format};
@@ -84,6 +86,15 @@ pub trait FileFilter: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// Whatever the filter meets; nothing is read then.
     fn keeps(&self, path: &str, folders: &[(String, Option<String>)]) -> Result<bool>;
+
+    /// The filter as bytes for another process.
+    ///
+    /// # Errors
+    /// For a filter that cannot leave its process, as those of Rust unless they say otherwise.
+    fn to_bytes(&self) -> Result<Vec<u8>> {
+        Err(Error::new(ErrorKind::Unsupported, "the dataset cannot be pickled: its filter of files is of this process")
+            .with_hint("let its FileFilter have to_bytes, and a FunctionDecoder make it again"))
+    }
 }
 
 /// Opens files as one table: lists them, looks into them, and brings their schemas together.

@@ -4,6 +4,7 @@
 //! states become bytes, and can be read again. A function is called once for the rows of all groups that came together,
 //! not for each row.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -12,16 +13,19 @@ use arrow::array::{Array, ArrayRef, BooleanArray, UInt64Array};
 use arrow::compute::{prep_null_mask_filter, take_record_batch};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Result, ScalarValue, internal_err};
+use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::format_state_name;
 use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, Expr, GroupsAccumulator, Signature, Volatility,
 };
-use datafusion::physical_plan::aggregates::AggregateExec;
+use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use sheaf_connectors::error::to_datafusion;
 
 use super::all_values;
+use crate::encoding::no_bytes;
 
 /// The column that says which group a row is of: the last one of the batches that states are given.
 const GROUP: &str = "__group";
@@ -39,6 +43,14 @@ pub trait UserAggregate: Send + Sync + 'static {
 
     /// Nobody waits any more for the calls that run now; a function that can be interrupted may be.
     fn abandoned(&self) {}
+
+    /// The function as bytes for another process, of which a `FunctionDecoder` makes it again.
+    ///
+    /// # Errors
+    /// For a function that cannot leave its process, as those of Rust unless they say otherwise.
+    fn to_bytes(&self) -> sheaf_core::Result<Vec<u8>> {
+        Err(no_bytes(self.name()))
+    }
 }
 
 /// The states of groups, which are numbered from 0. A group without rows has no state.
@@ -84,12 +96,22 @@ pub(crate) fn call(
     names: Vec<String>,
     result: DataType,
 ) -> Expr {
+    self::function(function, names, result).call(columns.into_iter().chain(keys).collect())
+}
+
+/// The engine's function that calls the user's with arguments of these names.
+pub(crate) fn function(function: &Arc<dyn UserAggregate>, names: Vec<String>, result: DataType) -> AggregateUDF {
     let signature = match names.len() {
         0 => Signature::nullary(Volatility::Volatile),
         given => Signature::any(given, Volatility::Volatile),
     };
-    let call = UserCall { function: Arc::clone(function), names, result, signature };
-    AggregateUDF::new_from_impl(call).call(columns.into_iter().chain(keys).collect())
+    AggregateUDF::new_from_impl(UserCall { function: Arc::clone(function), names, result, signature })
+}
+
+/// The user's function that one of the engine's calls, if it does, with what [`function`] made it of.
+pub(crate) fn of(function: &AggregateUDF) -> Option<(&Arc<dyn UserAggregate>, &[String], &DataType)> {
+    let call = function.inner().downcast_ref::<UserCall>()?;
+    Some((&call.function, &call.names, &call.result))
 }
 
 /// What the function makes of these rows of one group.
@@ -109,12 +131,26 @@ pub(crate) fn of_one_group(
     states.results(1)
 }
 
-/// Tells the user's functions among these aggregates that nobody waits for the calls which run now.
-pub(crate) fn abandon(aggregates: &AggregateExec) {
-    for aggregate in aggregates.aggr_expr() {
-        if let Some(call) = aggregate.fun().inner().downcast_ref::<UserCall>() {
-            call.function.abandoned();
-        }
+/// Whether a function is the user's.
+pub(crate) fn is_call(function: &AggregateUDF) -> bool {
+    function.inner().downcast_ref::<UserCall>().is_some()
+}
+
+/// The aggregate with other keys, if it is the user's.
+pub(crate) fn with_keys(mut aggregate: AggregateFunction, keys: &[Expr]) -> Transformed<Expr> {
+    let is_users = is_call(&aggregate.func);
+    if is_users {
+        let columns = aggregate.params.args.len().saturating_sub(keys.len());
+        aggregate.params.args.truncate(columns);
+        aggregate.params.args.extend_from_slice(keys);
+    }
+    Transformed::new_transformed(Expr::AggregateFunction(aggregate), is_users)
+}
+
+/// Tells an aggregate, if it is the user's, that nobody waits for the calls which run now.
+pub(crate) fn abandon(aggregate: &AggregateFunctionExpr) {
+    if let Some(call) = aggregate.fun().inner().downcast_ref::<UserCall>() {
+        call.function.abandoned();
     }
 }
 
@@ -168,6 +204,10 @@ impl AggregateUDFImpl for UserCall {
         Ok(Box::new(Whole(self.groups(&args)?)))
     }
 
+    fn create_sliding_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+        Ok(Box::new(Sliding { whole: Whole(self.groups(&args)?), frame: VecDeque::new() }))
+    }
+
     fn groups_accumulator_supported(&self, args: AccumulatorArgs<'_>) -> bool {
         !args.is_distinct
     }
@@ -208,7 +248,7 @@ fn in_groups(
     filter: Option<&BooleanArray>,
 ) -> Result<RecordBatch> {
     if let Some(filter) = filter {
-        let kept = prep_null_mask_filter(filter);
+        let kept = if filter.null_count() > 0 { prep_null_mask_filter(filter) } else { filter.clone() };
         columns = columns.iter().map(|column| arrow::compute::filter(column, &kept)).collect::<Result<_, _>>()?;
         let groups: Vec<usize> = kept.values().set_indices().filter_map(|row| groups.get(row).copied()).collect();
         return in_groups(schema, columns, &groups, None);
@@ -337,5 +377,61 @@ impl Accumulator for Whole {
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
         let rows = states.first().map_or(0, Array::len);
         self.0.merge_batch(states, &vec![0; rows], 1)
+    }
+}
+
+/// The frame of a window whose start moves: no function can forget rows, so that it is called again with those that are
+/// left.
+#[derive(Debug)]
+struct Sliding {
+    whole: Whole,
+    /// The rows of the frame, in the pieces in which they came.
+    frame: VecDeque<Vec<ArrayRef>>,
+}
+
+impl Accumulator for Sliding {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        self.frame.push_back(values.to_vec());
+        Ok(())
+    }
+
+    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        let mut gone = values.first().map_or(0, Array::len);
+        while gone > 0
+            && let Some(piece) = self.frame.pop_front()
+        {
+            let rows = piece.first().map_or(0, Array::len);
+            if rows > gone {
+                self.frame.push_front(piece.iter().map(|column| column.slice(gone, rows - gone)).collect());
+            }
+            gone -= rows.min(gone);
+        }
+        Ok(())
+    }
+
+    fn supports_retract_batch(&self) -> bool {
+        true
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        for piece in &self.frame {
+            self.whole.update_batch(piece)?;
+        }
+        let groups = &mut self.whole.0;
+        let result = groups.emitted(EmitTo::All, |states, _| states.results(1))?;
+        ScalarValue::try_from_array(&result, 0)
+    }
+
+    fn size(&self) -> usize {
+        let columns = self.frame.iter().flatten();
+        self.whole.size() + columns.map(|column| column.get_array_memory_size()).sum::<usize>()
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        internal_err!("a frame of a window is not merged")
+    }
+
+    fn merge_batch(&mut self, _states: &[ArrayRef]) -> Result<()> {
+        internal_err!("a frame of a window is not merged")
     }
 }

@@ -88,6 +88,12 @@ pub fn modulo(left: Expr, right: Expr) -> Expr {
     MODULO.call(vec![left, right])
 }
 
+/// The function of these that has the name.
+pub(crate) fn arithmetic_named(name: &str) -> Option<Arc<ScalarUDF>> {
+    let all = [&ADD, &SUBTRACT, &TRUE_DIVIDE, &FLOOR_DIVIDE, &MODULO];
+    all.into_iter().find(|function| function.name() == name).map(|function| Arc::clone(function))
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Kind {
     Add,

@@ -14,6 +14,11 @@ use super::{subtract, true_divide, window};
 static PRODUCT: LazyLock<Arc<AggregateUDF>> =
     LazyLock::new(|| Arc::new(AggregateUDF::new_from_impl(Product::default())));
 
+/// The function of running products.
+pub(crate) fn running_product() -> Arc<AggregateUDF> {
+    Arc::clone(&PRODUCT)
+}
+
 /// What a running total does with the values so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Running {

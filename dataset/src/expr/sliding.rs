@@ -56,6 +56,11 @@ pub(crate) fn exact(expr: Expr, schema: &DFSchema) -> sheaf_core::Result<Expr> {
     Ok(replaced.map_err(from_datafusion)?.data)
 }
 
+/// The function of these that has the name.
+pub(crate) fn sliding_named(name: &str) -> Option<Arc<AggregateUDF>> {
+    FUNCTIONS.iter().find(|function| function.name() == name).map(Arc::clone)
+}
+
 fn replacement(call: &WindowFunction, schema: &DFSchema) -> Option<Arc<AggregateUDF>> {
     let slides = match &call.params.window_frame.start_bound {
         WindowFrameBound::Preceding(distance) => !distance.is_null(),

@@ -13,6 +13,8 @@ use datafusion::logical_expr::{
 use sheaf_connectors::error::to_datafusion;
 use sheaf_core::{Error, ErrorKind};
 
+use crate::encoding::no_bytes;
+
 /// A function of the user's from columns to a column. It is called on the engine's threads, and may block.
 pub trait ArrayFunction: Send + Sync + 'static {
     /// The column for these columns, with as many rows.
@@ -20,6 +22,15 @@ pub trait ArrayFunction: Send + Sync + 'static {
     /// # Errors
     /// Whatever the function meets; it ends the run.
     fn call(&self, arguments: Vec<ArrayRef>, rows: usize) -> sheaf_core::Result<ArrayRef>;
+
+    /// The function as bytes for another process, of which a `FunctionDecoder` makes it again. `name` is what it is
+    /// called here.
+    ///
+    /// # Errors
+    /// For a function that cannot leave its process, as those of Rust unless they say otherwise.
+    fn to_bytes(&self, name: &str) -> sheaf_core::Result<Vec<u8>> {
+        Err(no_bytes(name))
+    }
 }
 
 /// A function as expressions call it.
@@ -51,9 +62,14 @@ impl UserFunction {
         ScalarUDF::new_from_impl(Named { name: name.to_string(), function: self.clone(), signature })
     }
 
-    /// Whether a function of the engine's is one of the user's.
-    pub(crate) fn is(function: &ScalarUDF) -> bool {
-        function.inner().is::<Named>()
+    /// The user's function that a function of the engine's is, if it is one.
+    pub(crate) fn of(function: &ScalarUDF) -> Option<&Self> {
+        function.inner().downcast_ref::<Named>().map(|named| &named.function)
+    }
+
+    /// What it calls, what that returns, and whether it is deterministic.
+    pub(crate) fn parts(&self) -> (&Arc<dyn ArrayFunction>, &DataType, bool) {
+        (&self.function, &self.returns, self.volatility == Volatility::Immutable)
     }
 }
 

@@ -83,6 +83,12 @@ impl Window {
         Ok(Self { frame: Some(WindowFrame::new_bounds(units, start, end)), ..self })
     }
 
+    /// Which rows are by themselves: those of each value of these.
+    #[must_use]
+    pub fn partitions(&self) -> &[Expr] {
+        &self.partition_by
+    }
+
     /// Whether the rows have an order.
     #[must_use]
     pub fn is_ordered(&self) -> bool {

@@ -18,7 +18,7 @@ use crate::operators::recorded::{RecordedExec, Records};
 
 /// Operators each of whose partitions is made from its inputs' partitions of the same number and from nothing that it
 /// shares with the others. Whatever is not among them makes its stage count as a whole.
-const ALONE: [&str; 22] = [
+const ALONE: [&str; 23] = [
     "AggregateExec",
     "BoundedWindowAggExec",
     "CoalesceBatchesExec",
@@ -40,6 +40,7 @@ const ALONE: [&str; 22] = [
     "SortMergeJoinExec",
     "UnionExec",
     "UnnestExec",
+    "WholeWindowExec",
     "WriteFilesExec",
 ];
 

@@ -33,9 +33,13 @@ use datafusion::physical_plan::{
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 
 pub use keys::Distance;
+use serde::{Deserialize, Serialize};
+use sheaf_connectors::error::from_datafusion;
+
+use crate::encoding::{Decoder, Encoded, Encoder, Name, columns, damaged, names};
 
 /// Which right row is the one for a left row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum AsofStrategy {
     /// The last one that is not after it.
     Backward,
@@ -166,6 +170,55 @@ impl UserDefinedLogicalNodeCore for AsofJoin {
             columns
         };
         Some(vec![with_keys(left, &self.left, &self.left_keys), with_keys(right, &self.right, &self.right_keys)])
+    }
+}
+
+/// What an [`AsofJoin`] is besides its inputs.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Written {
+    left: Vec<Name>,
+    right: Vec<Name>,
+    strategy: AsofStrategy,
+    tolerance: Option<WrittenDistance>,
+    allow_exact_matches: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+enum WrittenDistance {
+    Whole(i128),
+    /// The bits: text of a float may be another.
+    Float(u64),
+}
+
+impl Encoded for AsofJoin {
+    const KIND: &'static str = "asof_join";
+
+    type Detail = Written;
+
+    fn encode(&self, _to: &mut Encoder) -> sheaf_core::Result<Written> {
+        let Matching { strategy, tolerance, allow_exact_matches } = self.matching;
+        let tolerance = tolerance.map(|tolerance| match tolerance {
+            Distance::Whole(steps) => WrittenDistance::Whole(steps),
+            Distance::Float(distance) => WrittenDistance::Float(distance.to_bits()),
+        });
+        let (left, right) = (names(&self.left_keys), names(&self.right_keys));
+        Ok(Written { left, right, strategy, tolerance, allow_exact_matches })
+    }
+
+    fn decode(
+        written: Written,
+        _exprs: Vec<Expr>,
+        inputs: Vec<LogicalPlan>,
+        _from: &mut Decoder<'_>,
+    ) -> sheaf_core::Result<Self> {
+        let tolerance = written.tolerance.map(|tolerance| match tolerance {
+            WrittenDistance::Whole(steps) => Distance::Whole(steps),
+            WrittenDistance::Float(bits) => Distance::Float(f64::from_bits(bits)),
+        });
+        let Written { strategy, allow_exact_matches, .. } = written;
+        let matching = Matching { strategy, tolerance, allow_exact_matches };
+        let [left, right] = <[LogicalPlan; 2]>::try_from(inputs).map_err(|_| damaged("a join has two inputs"))?;
+        Self::new(left, right, columns(written.left)?, columns(written.right)?, matching).map_err(from_datafusion)
     }
 }
 

@@ -14,6 +14,8 @@ use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNode, UserDe
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 
+use crate::encoding::{Decoder, Encoded, Encoder, one_input};
+
 /// The logical node.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Hash)]
 pub(crate) struct Broadcast {
@@ -60,6 +62,25 @@ impl UserDefinedLogicalNodeCore for Broadcast {
 
     fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
         Some(vec![output_columns.to_vec()])
+    }
+}
+
+impl Encoded for Broadcast {
+    const KIND: &'static str = "broadcast";
+
+    type Detail = ();
+
+    fn encode(&self, _to: &mut Encoder) -> sheaf_core::Result<()> {
+        Ok(())
+    }
+
+    fn decode(
+        (): (),
+        _exprs: Vec<Expr>,
+        inputs: Vec<LogicalPlan>,
+        _from: &mut Decoder<'_>,
+    ) -> sheaf_core::Result<Self> {
+        Ok(Self::new(one_input(inputs)?))
     }
 }
 

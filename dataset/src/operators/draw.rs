@@ -27,9 +27,12 @@ use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use drawing::Drawing;
+use serde::{Deserialize, Serialize};
+
+use crate::encoding::{Decoder, Encoded, Encoder, one_input};
 
 /// What is drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Lot {
     pub(crate) rows: usize,
     pub(crate) seed: u64,
@@ -93,6 +96,25 @@ impl UserDefinedLogicalNodeCore for Draw {
 
     fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
         Some(vec![output_columns.to_vec()])
+    }
+}
+
+impl Encoded for Draw {
+    const KIND: &'static str = "draw";
+
+    type Detail = Lot;
+
+    fn encode(&self, _to: &mut Encoder) -> sheaf_core::Result<Self::Detail> {
+        Ok(self.lot)
+    }
+
+    fn decode(
+        lot: Self::Detail,
+        _exprs: Vec<Expr>,
+        inputs: Vec<LogicalPlan>,
+        _from: &mut Decoder<'_>,
+    ) -> sheaf_core::Result<Self> {
+        Ok(Self::new(one_input(inputs)?, lot))
     }
 }
 

@@ -58,6 +58,26 @@ impl KeptTable {
         }
     }
 
+    /// Rows of which no more is known than their partitions.
+    pub(crate) fn with_rows(
+        schema: SchemaRef,
+        partitions: Vec<Vec<RecordBatch>>,
+        reservation: MemoryReservation,
+    ) -> Self {
+        Self {
+            partitioning: Partitioning::UnknownPartitioning(partitions.len()),
+            equivalence: EquivalenceProperties::new(Arc::clone(&schema)),
+            schema,
+            partitions: Arc::new(partitions),
+            _reservation: reservation,
+        }
+    }
+
+    /// The batches of each partition.
+    pub(crate) fn partitions(&self) -> &[Vec<RecordBatch>] {
+        &self.partitions
+    }
+
     /// Which partitions can have rows that the filters leave.
     fn left(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<bool>> {
         let all = vec![true; self.partitions.len()];

@@ -32,9 +32,12 @@ use datafusion::physical_plan::execution_plan::{CardinalityEffect, EmissionType}
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
-use sheaf_connectors::error::to_datafusion;
+use serde::{Deserialize, Serialize};
+use sheaf_connectors::error::{from_datafusion, to_datafusion};
 use sheaf_connectors::stores::Stores;
 use sheaf_connectors::write;
+
+use crate::encoding::{Decoder, Encoded, Encoder, one_input};
 
 pub(crate) use calls::{Calls, Inline, call_blocking, first_output};
 pub(crate) use conform::{conform, values_of};
@@ -43,6 +46,7 @@ pub(crate) use counts::failed_rows;
 use dead_letters::DeadLetters;
 pub(crate) use dead_letters::{dead_letter_options, dead_letter_schema};
 pub use failures::{FailureOptions, OnError};
+pub(crate) use function::BATCHES;
 pub use function::{BatchFunction, BatchPosition, Failure, FailureKind, Outputs, RunStart};
 use keys::kept_partitioning;
 use rebatch::{CallRows, auto_batch_rows, memory_of_one, rebatch};
@@ -52,7 +56,7 @@ use running::{Partition, Running, Slot};
 const MOST_SCANNED_ROWS: usize = 1 << 20;
 
 /// How batches are handed to the function, and what is done about those that fail.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct MapBatchesOptions {
     /// Rows of each call but a partition's last; `None` lets Sheaf choose.
     pub batch_size: Option<usize>,
@@ -198,6 +202,29 @@ impl UserDefinedLogicalNodeCore for MapBatches {
     fn necessary_children_exprs(&self, _output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
         // The function sees every column of its input, whatever of its output is used.
         Some(vec![(0..self.input.schema().fields().len()).collect()])
+    }
+}
+
+impl Encoded for MapBatches {
+    const KIND: &'static str = "map_batches";
+
+    /// The function, what it returns, and how it is called.
+    type Detail = (u32, u32, MapBatchesOptions);
+
+    fn encode(&self, to: &mut Encoder) -> sheaf_core::Result<Self::Detail> {
+        let function = to.function(BATCHES, &self.function, BatchFunction::to_bytes)?;
+        Ok((function, to.schema(self.schema.as_arrow())?, self.options.clone()))
+    }
+
+    fn decode(
+        (function, schema, options): Self::Detail,
+        _exprs: Vec<Expr>,
+        inputs: Vec<LogicalPlan>,
+        from: &mut Decoder<'_>,
+    ) -> sheaf_core::Result<Self> {
+        let (function, schema) = (from.function::<dyn BatchFunction>(function)?, from.schema(schema)?);
+        let stores = Arc::clone(from.stores());
+        Self::new(one_input(inputs)?, function, &schema, options, stores).map_err(from_datafusion)
     }
 }
 

@@ -31,12 +31,16 @@ use datafusion::physical_plan::{
 };
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 
-use crate::operators::map_batches::{BatchFunction, Calls, Inline};
+use serde::{Deserialize, Serialize};
+use sheaf_connectors::error::from_datafusion;
+
+use crate::encoding::{Decoder, Encoded, Encoder, damaged, one_input};
+use crate::operators::map_batches::{BATCHES, BatchFunction, Calls, Inline};
 pub(crate) use cut::first_group;
 use cut::{Cut, Cutter};
 
 /// How groups are handed to the function.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum GroupCalls {
     /// Each group whole, in one call.
     Whole,
@@ -55,7 +59,7 @@ impl fmt::Display for GroupCalls {
 
 /// Which columns of the input are keys, and how many of the first the function is given. Keys have one zero and one
 /// NaN, so that their sort, their hashes and their comparison agree.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct GroupColumns {
     pub(crate) keys: Vec<usize>,
     pub(crate) given: usize,
@@ -154,6 +158,33 @@ impl UserDefinedLogicalNodeCore for MapGroups {
     fn necessary_children_exprs(&self, _output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
         // The function sees every column of its input, whatever of its output is used.
         Some(vec![(0..self.input.schema().fields().len()).collect()])
+    }
+}
+
+impl Encoded for MapGroups {
+    const KIND: &'static str = "map_groups";
+
+    /// The function, what it returns, and what it is called for.
+    type Detail = (u32, u32, GroupColumns, GroupCalls);
+
+    fn encode(&self, to: &mut Encoder) -> sheaf_core::Result<Self::Detail> {
+        let function = to.function(BATCHES, &self.function, BatchFunction::to_bytes)?;
+        Ok((function, to.schema(self.schema.as_arrow())?, self.columns.clone(), self.calls))
+    }
+
+    fn decode(
+        (function, schema, columns, calls): Self::Detail,
+        _exprs: Vec<Expr>,
+        inputs: Vec<LogicalPlan>,
+        from: &mut Decoder<'_>,
+    ) -> sheaf_core::Result<Self> {
+        let input = one_input(inputs)?;
+        let width = input.schema().fields().len();
+        if columns.given > width || columns.keys.iter().any(|key| *key >= width) {
+            return Err(damaged("groups have a key that is no column"));
+        }
+        let (function, schema) = (from.function::<dyn BatchFunction>(function)?, from.schema(schema)?);
+        Self::new(input, columns, function, &schema, calls).map_err(from_datafusion)
     }
 }
 

@@ -28,8 +28,11 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Exe
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use futures::stream::{self, StreamExt};
 
+use sheaf_connectors::error::from_datafusion;
+
 pub use self::draws::MixStop;
 use self::draws::{Draws, Next};
+use crate::encoding::{Decoder, Encoded, Encoder, damaged};
 
 /// Batches of each partition of an input that wait for their turn: enough to hide its latency.
 const WAITING_BATCHES: usize = 2;
@@ -127,6 +130,32 @@ impl UserDefinedLogicalNodeCore for Mix {
 
     fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
         Some(vec![output_columns.to_vec(); self.inputs.len()])
+    }
+}
+
+impl Encoded for Mix {
+    const KIND: &'static str = "mix";
+
+    /// The bits of the weights, when it ends, and the seed.
+    type Detail = (Vec<u64>, MixStop, u64);
+
+    fn encode(&self, _to: &mut Encoder) -> sheaf_core::Result<Self::Detail> {
+        Ok(self.how.key())
+    }
+
+    fn decode(
+        (weights, stop, seed): Self::Detail,
+        _exprs: Vec<Expr>,
+        inputs: Vec<LogicalPlan>,
+        _from: &mut Decoder<'_>,
+    ) -> sheaf_core::Result<Self> {
+        let width = inputs.first().map(|input| input.schema().fields().len());
+        let is_alike = inputs.iter().all(|input| Some(input.schema().fields().len()) == width);
+        if weights.len() != inputs.len() || !is_alike {
+            return Err(damaged("a mix has inputs of the same columns, each with a weight"));
+        }
+        let weights = weights.into_iter().map(f64::from_bits).collect();
+        Self::new(inputs, How { weights, stop, seed }).map_err(from_datafusion)
     }
 }
 

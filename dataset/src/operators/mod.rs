@@ -53,6 +53,7 @@ pub(crate) mod determined;
 pub mod draw;
 pub mod dynamic_filter;
 pub(crate) mod epochs;
+pub(crate) mod equal_rows;
 pub(crate) mod float_keys;
 pub mod gather;
 pub mod hash_join;
@@ -71,8 +72,11 @@ pub(crate) mod random;
 pub(crate) mod random_key;
 pub mod range;
 pub(crate) mod recorded;
+#[cfg(test)]
+pub(crate) mod refusing;
 pub mod row_index;
 pub mod sample;
+pub(crate) mod whole_window;
 pub(crate) mod write;
 pub mod zip;
 
@@ -81,6 +85,9 @@ pub(crate) fn abandon(plan: &Arc<dyn ExecutionPlan>) {
     let batches = plan.downcast_ref::<map_batches::MapBatchesExec>().map(map_batches::MapBatchesExec::inline);
     let groups = plan.downcast_ref::<map_groups::MapGroupsExec>().map(map_groups::MapGroupsExec::inline);
     batches.into_iter().chain(groups).for_each(map_batches::Inline::abandon);
-    plan.downcast_ref::<AggregateExec>().into_iter().for_each(crate::aggregates::user::abandon);
+    let grouped = plan.downcast_ref::<AggregateExec>().into_iter().flat_map(AggregateExec::aggr_expr);
+    let windowed = plan.downcast_ref::<whole_window::WholeWindowExec>();
+    let windowed = windowed.into_iter().flat_map(whole_window::WholeWindowExec::aggregates);
+    grouped.map(AsRef::as_ref).chain(windowed).for_each(crate::aggregates::user::abandon);
     plan.children().into_iter().for_each(abandon);
 }

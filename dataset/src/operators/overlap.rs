@@ -32,14 +32,16 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use futures::stream::{self, TryStreamExt};
-use sheaf_connectors::error::to_datafusion;
+use serde::{Deserialize, Serialize};
+use sheaf_connectors::error::{from_datafusion, to_datafusion};
 use sheaf_core::{Error, ErrorKind};
 
-use super::map_batches::{BatchFunction, call_blocking, conform};
+use super::map_batches::{BATCHES, BatchFunction, call_blocking, conform};
+use crate::encoding::{Decoder, Encoded, Encoder, one_input};
 use rows::{Rows, Run};
 
 /// How far a run of rows looks back or ahead.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum Margin {
     /// So many rows.
     Rows(usize),
@@ -57,7 +59,7 @@ impl fmt::Display for Margin {
 }
 
 /// How rows are cut into runs.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Cut {
     pub(crate) on: String,
     pub(crate) before: Margin,
@@ -155,6 +157,28 @@ impl UserDefinedLogicalNodeCore for Overlap {
     fn necessary_children_exprs(&self, _output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
         // The function sees every column of its input, whatever of its output is used.
         Some(vec![(0..self.input.schema().fields().len()).collect()])
+    }
+}
+
+impl Encoded for Overlap {
+    const KIND: &'static str = "overlap";
+
+    /// The function, what it returns, and the runs that it is called for.
+    type Detail = (u32, u32, Cut);
+
+    fn encode(&self, to: &mut Encoder) -> sheaf_core::Result<Self::Detail> {
+        let function = to.function(BATCHES, &self.function, BatchFunction::to_bytes)?;
+        Ok((function, to.schema(self.schema.as_arrow())?, self.cut.clone()))
+    }
+
+    fn decode(
+        (function, schema, cut): Self::Detail,
+        _exprs: Vec<Expr>,
+        inputs: Vec<LogicalPlan>,
+        from: &mut Decoder<'_>,
+    ) -> sheaf_core::Result<Self> {
+        let (function, schema) = (from.function::<dyn BatchFunction>(function)?, from.schema(schema)?);
+        Self::new(one_input(inputs)?, function, &schema, cut).map_err(from_datafusion)
     }
 }
 

@@ -25,6 +25,8 @@ use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr, RangePartitioning
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 
+use serde::{Deserialize, Serialize};
+
 pub use block_order::BlockOrderExec;
 pub use exec::PartitionExec;
 pub use gather::GatherExec;
@@ -35,6 +37,7 @@ use super::gather::OrderedGatherExec;
 use super::mix::MixExec;
 use super::row_index::RowIndexExec;
 use super::sample::SampleExec;
+use crate::encoding::{Decoder, Encoded, Encoder, one_input, read_scalar, scalar};
 use exec::How;
 use steps::StepExec;
 
@@ -140,6 +143,67 @@ impl UserDefinedLogicalNodeCore for Partition {
     fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
         // The optimizer adds the columns of the keys.
         Some(vec![output_columns.to_vec()])
+    }
+}
+
+/// What a [`Partition`] is besides its input and its keys.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Written {
+    layout: WrittenLayout,
+    sorted: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+enum WrittenLayout {
+    Dealt { partitions: usize },
+    Hashed { partitions: usize },
+    Ranges { splits: Vec<Vec<u8>>, in_order: bool },
+    Cut { rows: u64, partitions: usize },
+    Shuffled { seed: u64 },
+    Joined { partitions: usize },
+    BlockOrder { seed: u64 },
+}
+
+impl Encoded for Partition {
+    const KIND: &'static str = "partition";
+
+    type Detail = Written;
+
+    fn encode(&self, _to: &mut Encoder) -> sheaf_core::Result<Written> {
+        let layout = match &self.layout {
+            Layout::Dealt { partitions } => WrittenLayout::Dealt { partitions: *partitions },
+            Layout::Hashed { partitions } => WrittenLayout::Hashed { partitions: *partitions },
+            Layout::Ranges { splits, in_order } => {
+                let splits = splits.iter().map(scalar).collect::<sheaf_core::Result<_>>()?;
+                WrittenLayout::Ranges { splits, in_order: *in_order }
+            }
+            Layout::Cut { rows, partitions } => WrittenLayout::Cut { rows: *rows, partitions: *partitions },
+            Layout::Shuffled { seed } => WrittenLayout::Shuffled { seed: *seed },
+            Layout::Joined { partitions } => WrittenLayout::Joined { partitions: *partitions },
+            Layout::BlockOrder { seed } => WrittenLayout::BlockOrder { seed: *seed },
+        };
+        Ok(Written { layout, sorted: self.sorted })
+    }
+
+    fn decode(
+        Written { layout, sorted }: Written,
+        keys: Vec<Expr>,
+        inputs: Vec<LogicalPlan>,
+        _from: &mut Decoder<'_>,
+    ) -> sheaf_core::Result<Self> {
+        let layout = match layout {
+            WrittenLayout::Dealt { partitions } => Layout::Dealt { partitions },
+            WrittenLayout::Hashed { partitions } => Layout::Hashed { partitions },
+            WrittenLayout::Ranges { splits, in_order } => {
+                let splits = splits.iter().map(|split| read_scalar(split)).collect::<sheaf_core::Result<_>>()?;
+                Layout::Ranges { splits, in_order }
+            }
+            WrittenLayout::Cut { rows, partitions } => Layout::Cut { rows, partitions },
+            WrittenLayout::Shuffled { seed } => Layout::Shuffled { seed },
+            WrittenLayout::Joined { partitions } => Layout::Joined { partitions },
+            WrittenLayout::BlockOrder { seed } => Layout::BlockOrder { seed },
+        };
+        Ok(Self { input: one_input(inputs)?, layout, keys, sorted })
     }
 }
 

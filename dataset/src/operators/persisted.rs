@@ -1,7 +1,7 @@
 //! `PersistedTable`: rows that a session keeps, in memory while nobody else needs it and on disk else, with the
 //! partitions, and the order in them, of the plan that they came from.
 
-mod rows;
+pub(crate) mod rows;
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,8 +18,9 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_expr::projection::ProjectionExprs;
+use datafusion::physical_expr::{EquivalenceProperties, Partitioning};
 use datafusion::physical_plan::coop::cooperative;
-use datafusion::physical_plan::execution_plan::{EmissionType, SchedulingType};
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, SchedulingType};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::statistics::StatisticsArgs;
@@ -52,14 +53,39 @@ impl PersistedTable {
         Self { rows, properties: Arc::new(properties) }
     }
 
+    /// A table of rows that are there, of which no more is known than their partitions.
+    pub(crate) fn with_rows(schema: SchemaRef, partitions: &[Vec<RecordBatch>], runtime: &RuntimeEnv) -> Result<Self> {
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(Arc::clone(&schema)),
+            Partitioning::UnknownPartitioning(partitions.len().max(1)),
+            EmissionType::Incremental,
+            Boundedness::Bounded,
+        )
+        .with_scheduling_type(SchedulingType::Cooperative);
+        let rows = Rows::new(schema, partitions.len(), runtime);
+        for (partition, batches) in partitions.iter().enumerate() {
+            let mut writer = None;
+            for batch in batches {
+                if let Some(batch) = rows.keep(partition, batch)? {
+                    rows.store(partition, &batch, &mut writer)?;
+                }
+            }
+        }
+        Ok(Self { rows, properties: Arc::new(properties) })
+    }
+
     pub(crate) fn rows(&self) -> &Arc<Rows> {
         &self.rows
     }
 
     /// All batches, partition after partition; it may wait for a disk.
     pub(crate) fn batches(&self) -> impl Iterator<Item = Result<RecordBatch>> {
-        let of = move |partition| (0..).map_while(move |number| self.rows.find(partition, number));
-        (0..self.rows.partitions()).flat_map(of).map(|found| match found {
+        (0..self.rows.partitions()).flat_map(|partition| self.batches_of(partition))
+    }
+
+    /// The batches of one partition; it may wait for a disk.
+    pub(crate) fn batches_of(&self, partition: usize) -> impl Iterator<Item = Result<RecordBatch>> {
+        (0..).map_while(move |number| self.rows.find(partition, number)).map(|found| match found {
             Found::Batch(batch) => Ok(batch),
             Found::OnDisk(stored) => stored.read(),
         })

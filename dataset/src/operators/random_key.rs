@@ -14,6 +14,9 @@ use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
+use sheaf_connectors::error::from_datafusion;
+
+use crate::encoding::{Decoder, Encoded, Encoder, one_input};
 
 use super::partition::{ADDED, with_random_keys};
 
@@ -90,6 +93,25 @@ impl UserDefinedLogicalNodeCore for RandomKey {
     fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
         let added = self.input.schema().fields().len();
         Some(vec![output_columns.iter().copied().filter(|column| *column != added).collect()])
+    }
+}
+
+impl Encoded for RandomKey {
+    const KIND: &'static str = "random_key";
+
+    type Detail = u64;
+
+    fn encode(&self, _to: &mut Encoder) -> sheaf_core::Result<Self::Detail> {
+        Ok(self.seed)
+    }
+
+    fn decode(
+        seed: Self::Detail,
+        _exprs: Vec<Expr>,
+        inputs: Vec<LogicalPlan>,
+        _from: &mut Decoder<'_>,
+    ) -> sheaf_core::Result<Self> {
+        Self::try_new(one_input(inputs)?, seed).map_err(from_datafusion)
     }
 }
 

@@ -39,6 +39,11 @@ impl RangeTable {
         Ok(Self { schema, start, end, step })
     }
 
+    /// Where it starts, before what it ends, and its step.
+    pub(crate) fn bounds(&self) -> (i64, i64, i64) {
+        (self.start, self.end, self.step)
+    }
+
     fn count(&self) -> i128 {
         (i128::from(self.end) - i128::from(self.start) + i128::from(self.step) - 1) / i128::from(self.step)
     }

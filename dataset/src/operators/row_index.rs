@@ -25,16 +25,18 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties};
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use futures::stream::StreamExt;
-use sheaf_connectors::error::to_datafusion;
+use serde::{Deserialize, Serialize};
+use sheaf_connectors::error::{from_datafusion, to_datafusion};
 use sheaf_core::Error;
 
 use super::gather::OrderedGatherExec;
+use crate::encoding::{Decoder, Encoded, Encoder, one_input};
 
 /// The bits of an id that number the rows of a partition: the number of the partition is above them.
 const ROW_BITS: u32 = 33;
 
 /// How rows are numbered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum Numbering {
     /// All of them, from this number on.
     From(i64),
@@ -133,6 +135,25 @@ impl UserDefinedLogicalNodeCore for RowIndex {
 
     fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
         Some(vec![output_columns.iter().filter_map(|column| column.checked_sub(1)).collect()])
+    }
+}
+
+impl Encoded for RowIndex {
+    const KIND: &'static str = "row_index";
+
+    type Detail = (String, Numbering);
+
+    fn encode(&self, _to: &mut Encoder) -> sheaf_core::Result<Self::Detail> {
+        Ok((self.name.clone(), self.numbering))
+    }
+
+    fn decode(
+        (name, numbering): Self::Detail,
+        _exprs: Vec<Expr>,
+        inputs: Vec<LogicalPlan>,
+        _from: &mut Decoder<'_>,
+    ) -> sheaf_core::Result<Self> {
+        Self::new(one_input(inputs)?, &name, numbering).map_err(from_datafusion)
     }
 }
 

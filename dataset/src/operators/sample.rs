@@ -23,6 +23,8 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Pla
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use futures::stream::{self, StreamExt, TryStreamExt};
 
+use crate::encoding::{Decoder, Encoded, Encoder, one_input};
+
 /// The logical node.
 #[derive(Debug, Clone)]
 pub(crate) struct Sample {
@@ -95,6 +97,26 @@ impl UserDefinedLogicalNodeCore for Sample {
 
     fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
         Some(vec![output_columns.to_vec()])
+    }
+}
+
+impl Encoded for Sample {
+    const KIND: &'static str = "sample";
+
+    /// The bits of the fraction, the seed, and whether rows are drawn more than once.
+    type Detail = (u64, u64, bool);
+
+    fn encode(&self, _to: &mut Encoder) -> sheaf_core::Result<Self::Detail> {
+        Ok(self.key())
+    }
+
+    fn decode(
+        (fraction, seed, replace): Self::Detail,
+        _exprs: Vec<Expr>,
+        inputs: Vec<LogicalPlan>,
+        _from: &mut Decoder<'_>,
+    ) -> sheaf_core::Result<Self> {
+        Ok(Self::new(one_input(inputs)?, f64::from_bits(fraction), seed, replace))
     }
 }
 

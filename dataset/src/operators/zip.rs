@@ -22,10 +22,11 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use futures::stream::{Fuse, StreamExt, try_unfold};
-use sheaf_connectors::error::to_datafusion;
+use sheaf_connectors::error::{from_datafusion, to_datafusion};
 use sheaf_core::Error;
 
 use super::gather::OrderedGatherExec;
+use crate::encoding::{Decoder, Encoded, Encoder, damaged};
 
 /// Batches that a side may be ahead of the other: enough that both work at once.
 const BATCHES_AHEAD: usize = 2;
@@ -89,6 +90,26 @@ impl UserDefinedLogicalNodeCore for Zip {
         let columns = self.left.schema().fields().len();
         let (left, right): (Vec<usize>, Vec<usize>) = output_columns.iter().partition(|column| **column < columns);
         Some(vec![left, right.into_iter().map(|column| column - columns).collect()])
+    }
+}
+
+impl Encoded for Zip {
+    const KIND: &'static str = "zip";
+
+    type Detail = ();
+
+    fn encode(&self, _to: &mut Encoder) -> sheaf_core::Result<()> {
+        Ok(())
+    }
+
+    fn decode(
+        (): (),
+        _exprs: Vec<Expr>,
+        inputs: Vec<LogicalPlan>,
+        _from: &mut Decoder<'_>,
+    ) -> sheaf_core::Result<Self> {
+        let [left, right] = <[LogicalPlan; 2]>::try_from(inputs).map_err(|_| damaged("Zip has two inputs"))?;
+        Self::new(left, right).map_err(from_datafusion)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The optimizer rules that Sheaf adds to DataFusion's, in the order in which they run.
 
+mod backward_windows;
 mod broadcast_sides;
 mod chosen_partitions;
 mod compact_sorts;
@@ -12,6 +13,7 @@ mod row_order;
 mod shown_inputs;
 mod spill_joins;
 mod whole_builds;
+mod whole_windows;
 
 use std::sync::Arc;
 
@@ -40,6 +42,7 @@ pub(crate) fn install(state: SessionStateBuilder) -> SessionStateBuilder {
         .with_physical_optimizer_rule(Arc::new(light_counts::LightCounts))
         .with_physical_optimizer_rule(Arc::new(spill_joins::SpillJoins))
         .with_physical_optimizer_rule(Arc::new(whole_builds::WholeBuilds))
+        .with_physical_optimizer_rule(Arc::new(backward_windows::BackwardWindows))
         .with_physical_optimizer_rule(Arc::new(compact_sorts::CompactSorts))
         .with_physical_optimizer_rule(Arc::new(row_order::RowOrder))
         .with_physical_optimizer_rule(Arc::new(shown_inputs::ShownInputs))
@@ -48,14 +51,17 @@ pub(crate) fn install(state: SessionStateBuilder) -> SessionStateBuilder {
 /// The rule of DataFusion that hands filters down in the logical plan.
 const FILTERS_DOWN: &str = "push_down_filter";
 
-/// DataFusion's logical rules, some of them guarded.
+/// DataFusion's logical rules, some of them guarded, and after them those of Sheaf.
 fn logical() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let guarded = |rule: Arc<dyn OptimizerRule + Send + Sync>| match rule.name() {
         MERGED_PROJECTIONS => Arc::new(equal_steps::MarkedSteps(rule)) as _,
         FILTERS_DOWN => Arc::new(kept_filters::KeptFilters(rule)) as _,
         _ => rule,
     };
-    Optimizer::new().rules.into_iter().map(guarded).collect()
+    let mut rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> =
+        Optimizer::new().rules.into_iter().map(guarded).collect();
+    rules.push(Arc::new(whole_windows::WholeWindows));
+    rules
 }
 
 /// DataFusion's physical rules, some of them guarded, and `broadcast_sides` and `dynamic_filters` among them.

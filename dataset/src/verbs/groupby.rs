@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::array::Array;
 use arrow::datatypes::DataType;
 use datafusion::logical_expr::{Expr, expr_fn};
+use serde::{Deserialize, Serialize};
 use sheaf_connectors::error::from_datafusion;
 use sheaf_core::{Error, ErrorKind, Result};
 
@@ -13,6 +14,7 @@ use crate::dataset::Dataset;
 use crate::expr::col;
 use crate::operators::map_groups::{GroupColumns, first_group};
 use crate::verbs::checks;
+use crate::verbs::grouping_sets;
 use crate::verbs::map_groups::first_rows;
 
 /// A dataset and the keys it is grouped by; `agg` gives one row for each group.
@@ -33,6 +35,15 @@ enum Sets {
     Rollup,
     Cube,
     Listed(Vec<Vec<Expr>>),
+}
+
+/// Which combinations of keys make groups, without the keys.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum Shape {
+    All,
+    Rollup,
+    Cube,
+    Listed { keys: usize, sets: Vec<usize> },
 }
 
 impl Dataset {
@@ -87,6 +98,41 @@ impl GroupedDataset {
         &self.dataset
     }
 
+    /// Its keys, and then those of its sets.
+    pub(crate) fn exprs(&self) -> impl Iterator<Item = &Expr> {
+        let sets = if let Sets::Listed(sets) = &self.sets { sets.as_slice() } else { &[] };
+        self.keys.iter().chain(sets.iter().flatten())
+    }
+
+    /// How [`Self::exprs`] make groups.
+    pub(crate) fn shape(&self) -> Shape {
+        match &self.sets {
+            Sets::All => Shape::All,
+            Sets::Rollup => Shape::Rollup,
+            Sets::Cube => Shape::Cube,
+            Sets::Listed(sets) => Shape::Listed { keys: self.keys.len(), sets: sets.iter().map(Vec::len).collect() },
+        }
+    }
+
+    /// The groups of these; `None` where they do not fit together.
+    pub(crate) fn of_parts(dataset: Dataset, shape: Shape, exprs: Vec<Expr>, hidden: Vec<String>) -> Option<Self> {
+        let (keys, sets) = match shape {
+            Shape::All => (exprs, Sets::All),
+            Shape::Rollup => (exprs, Sets::Rollup),
+            Shape::Cube => (exprs, Sets::Cube),
+            Shape::Listed { keys, sets } => {
+                let mut rest = exprs.into_iter();
+                let mut some = |count| {
+                    let some: Vec<Expr> = rest.by_ref().take(count).collect();
+                    (some.len() == count).then_some(some)
+                };
+                let keys = some(keys)?;
+                (keys, Sets::Listed(sets.into_iter().map(some).collect::<Option<_>>()?))
+            }
+        };
+        Some(Self { dataset, keys, sets, hidden })
+    }
+
     /// The keys and these aggregates, one row for each group.
     ///
     /// # Errors
@@ -95,6 +141,12 @@ impl GroupedDataset {
         let keys = self.dataset.resolve(self.keys.clone())?;
         let aggregates = self.dataset.resolve(aggregates)?;
         checks::values_of_groups(&aggregates, &keys, self.dataset.logical_plan().schema())?;
+        if let Some(sets) = self.key_sets()?
+            && !keys.is_empty()
+            && grouping_sets::asks_user(&aggregates)?
+        {
+            return grouping_sets::aggregate(&self.dataset, &keys, &sets, &aggregates);
+        }
         let keys = match &self.sets {
             Sets::All => keys,
             _ if keys.is_empty() => return Err(Error::invalid("rollup, cube and grouping_sets need a key")),
@@ -108,8 +160,20 @@ impl GroupedDataset {
         self.dataset.with(|frame| frame.aggregate(keys, aggregates))
     }
 
+    /// The sets of keys, by their places, where there are several.
+    fn key_sets(&self) -> Result<Option<Vec<Vec<usize>>>> {
+        let place = |key: &Expr| self.keys.iter().position(|known| known == key);
+        Ok(match &self.sets {
+            Sets::All => None,
+            Sets::Rollup => Some(grouping_sets::rollup(self.keys.len())),
+            Sets::Cube => Some(grouping_sets::cube(self.keys.len())?),
+            Sets::Listed(sets) => Some(sets.iter().map(|set| set.iter().filter_map(place).collect()).collect()),
+        })
+    }
+
     /// The aggregate that a function of the user's is of these columns, or of all that functions are given, for
-    /// [`GroupedDataset::agg`]. It is given the keys too, after the columns.
+    /// [`GroupedDataset::agg`]. It is given the keys too, after the columns; a key that a group of `rollup`, `cube` or
+    /// `grouping_sets` is not of is null.
     ///
     /// Without the type of its results the function is called once now, on rows of one group that come first.
     ///
@@ -122,7 +186,6 @@ impl GroupedDataset {
         columns: Option<Vec<String>>,
         result: Option<DataType>,
     ) -> Result<Expr> {
-        self.check_one_set("an aggregate of the user's")?;
         let (input, kept) = self.with_keys()?;
         let given = input.columns()[..kept.given].to_vec();
         let columns = columns.unwrap_or(given);

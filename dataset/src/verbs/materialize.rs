@@ -27,6 +27,10 @@ pub(crate) struct Materialized {
 }
 
 impl Materialized {
+    pub(crate) fn new(table: MemTable, reservation: MemoryReservation) -> Self {
+        Self { table, _reservation: reservation }
+    }
+
     pub(crate) fn table(&self) -> &MemTable {
         &self.table
     }
@@ -128,6 +132,6 @@ impl Gathered {
         // With fewer partitions, and batches enough, the engine would deal these anew, the largest first.
         partitions.resize_with(parts, Vec::new);
         let table = MemTable::try_new(self.plan.schema(), partitions).map_err(from_datafusion)?;
-        Ok(Materialized { table, _reservation: self.reservation })
+        Ok(Materialized::new(table, self.reservation))
     }
 }

@@ -10,6 +10,7 @@ pub mod dynamic_groups;
 pub mod explode;
 mod fingerprint;
 pub mod groupby;
+mod grouping_sets;
 pub mod join;
 pub(crate) mod kinds;
 pub mod map_batches;

@@ -56,7 +56,13 @@ impl PyDataset {
 /// A dataset and the keys it is grouped by.
 #[pyclass(name = "GroupedDataset", frozen, module = "sheaf._sheaf")]
 pub(crate) struct PyGroupedDataset {
-    inner: GroupedDataset,
+    pub(crate) inner: GroupedDataset,
+}
+
+impl From<GroupedDataset> for PyGroupedDataset {
+    fn from(inner: GroupedDataset) -> Self {
+        Self { inner }
+    }
 }
 
 #[pymethods]
@@ -78,10 +84,7 @@ impl PyGroupedDataset {
         columns: Option<Vec<String>>,
         return_type: Option<TypeArgument>,
     ) -> PyResult<PyExpr> {
-        let function: Arc<dyn UserAggregate> = Arc::new(PyUserAggregate { name, start });
-        let (groups, result) = (self.inner.clone(), return_type.map(|dtype| dtype.0));
-        let session = self.inner.dataset().session();
-        wait(py, session, async move { groups.user_aggregate(function, columns, result).await }).map(PyExpr::from)
+        expr_of(py, self.inner.clone(), PyUserAggregate { name, start }, columns, return_type)
     }
 
     fn map_groups(
@@ -97,4 +100,17 @@ impl PyGroupedDataset {
         let calls = if whole { GroupCalls::Whole } else { GroupCalls::Rows(batch_size.unwrap_or(usual)) };
         map_groups(py, &self.inner, call, name, calls, schema.map(PySchema::into_inner)).map(PyDataset::from)
     }
+}
+
+/// The expression of an aggregate of the user's in these groups.
+pub(super) fn expr_of(
+    py: Python<'_>,
+    groups: GroupedDataset,
+    function: PyUserAggregate,
+    columns: Option<Vec<String>>,
+    return_type: Option<TypeArgument>,
+) -> PyResult<PyExpr> {
+    let function: Arc<dyn UserAggregate> = Arc::new(function);
+    let (session, result) = (groups.dataset().session().clone(), return_type.map(|dtype| dtype.0));
+    wait(py, &session, async move { groups.user_aggregate(function, columns, result).await }).map(PyExpr::from)
 }

@@ -8,17 +8,34 @@ use sheaf::expr::{Running, Span};
 use sheaf::{Error, Result};
 
 use super::PyDataset;
+use super::groups::expr_of;
 use crate::columns::{OutputArg, ValueArg, exprs, names};
 use crate::errors::IntoPyResult;
-use crate::expr::PyWindow;
+use crate::expr::types::TypeArgument;
+use crate::expr::{PyExpr, PyWindow};
 use crate::map_batches::map_overlap;
 use crate::span::{SpanArg, closed, label};
+use crate::user_aggregate::PyUserAggregate;
 
 #[pymethods]
 impl PyDataset {
     fn window(&self, py: Python<'_>, window: PyRef<'_, PyWindow>, columns: Vec<(String, ValueArg)>) -> PyResult<Self> {
         let columns = columns.into_iter().map(|(name, column)| (name, column.0));
         self.inner.window(&window.inner, columns).map(Self::from).py(py)
+    }
+
+    /// The expression of an aggregate of the user's in groups of the window's partitions, for `window` to compute.
+    fn window_aggregate(
+        &self,
+        py: Python<'_>,
+        window: PyRef<'_, PyWindow>,
+        start: Py<PyAny>,
+        name: String,
+        columns: Option<Vec<String>>,
+        return_type: Option<TypeArgument>,
+    ) -> PyResult<PyExpr> {
+        let groups = self.inner.groupby(window.inner.partitions().iter().cloned());
+        expr_of(py, groups, PyUserAggregate { name, start }, columns, return_type)
     }
 
     fn shift(

@@ -12,6 +12,7 @@ use sheaf::{Error, ErrorKind, Result};
 
 use super::PyExpr;
 use super::types::TypeArgument;
+use crate::pickles::pickled;
 
 /// A Python callable over arrays, as expressions and SQL call it.
 #[pyclass(name = "UserFunction", module = "sheaf._sheaf", frozen)]
@@ -34,10 +35,10 @@ impl PyUserFunction {
     }
 }
 
-struct PyArrayFunction {
-    name: String,
+pub(crate) struct PyArrayFunction {
+    pub(crate) name: String,
     // From a list of `pyarrow.Array` and the number of rows to a `pyarrow.Array`.
-    call: Py<PyAny>,
+    pub(crate) call: Py<PyAny>,
 }
 
 impl ArrayFunction for PyArrayFunction {
@@ -52,6 +53,10 @@ impl ArrayFunction for PyArrayFunction {
             };
             made().map_err(|exception| self.failed(py, exception))
         })
+    }
+
+    fn to_bytes(&self, _name: &str) -> Result<Vec<u8>> {
+        Python::attach(|py| pickled(py, &self.name, (&self.name, self.call.bind(py))))
     }
 }
 

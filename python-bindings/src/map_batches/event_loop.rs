@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 
 use super::{failed, failure, to_batch};
 use crate::convert::batch_to_pyarrow;
+use crate::pickles::pickled;
 
 /// The function; each run has a [`Loop`].
 pub(super) struct LoopFunction {
@@ -56,7 +57,14 @@ impl BatchFunction for LoopFunction {
     }
 
     fn fingerprint(&self) -> Option<Vec<u8>> {
-        super::pickled(&self.call)
+        super::fingerprint(&self.call)
+    }
+
+    fn to_bytes(&self) -> Result<Vec<u8>> {
+        Python::attach(|py| {
+            let rest = (self.open.bind(py), self.at_once, self.retry_on.bind(py));
+            pickled(py, &self.name, (super::LOOP, &self.name, self.call.bind(py), rest))
+        })
     }
 
     fn begin(&self, _run: RunStart) -> Result<Option<Arc<dyn BatchFunction>>> {

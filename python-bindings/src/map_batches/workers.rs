@@ -22,6 +22,7 @@ use sheaf::dataset::{BatchFunction, BatchPosition, Outputs};
 use sheaf::{Error, Result};
 use tokio::sync::oneshot;
 
+use crate::pickles::pickled;
 use driver::{Driver, Told};
 
 /// What a pool is to be, of a dict that `sheaf._functions` fills.
@@ -42,6 +43,9 @@ pub(crate) struct PoolArgs {
 const AHEAD: usize = 1;
 /// The same of quick calls: the way there and back takes as long as several of them.
 const AHEAD_OF_QUICK: usize = 4;
+
+/// What a pickled function has besides its name and itself, as [`PoolArgs`] and [`PoolOptions`] name it.
+type Unpickled = (Py<PyAny>, usize, usize, usize, Option<u64>, Option<u64>, u64);
 
 /// The function; each run has a [`PoolRun`].
 pub(super) struct PoolFunction {
@@ -67,6 +71,22 @@ impl PoolFunction {
         };
         Self { name, call, open: args.open, options }
     }
+
+    /// The function of what [`BatchFunction::to_bytes`] wrote.
+    pub(super) fn unpickled(name: String, call: Py<PyAny>, rest: Unpickled) -> Self {
+        let (open, min_workers, max_workers, concurrency, timeout_millis, memory, stall_millis) = rest;
+        let options = PoolOptions {
+            min_workers,
+            max_workers,
+            concurrency,
+            ahead: AHEAD,
+            ahead_of_quick: AHEAD_OF_QUICK,
+            timeout_millis,
+            memory,
+            stall_millis,
+        };
+        Self { name, call, open, options }
+    }
 }
 
 impl BatchFunction for PoolFunction {
@@ -84,7 +104,17 @@ impl BatchFunction for PoolFunction {
     }
 
     fn fingerprint(&self) -> Option<Vec<u8>> {
-        super::pickled(&self.call)
+        super::fingerprint(&self.call)
+    }
+
+    fn to_bytes(&self) -> Result<Vec<u8>> {
+        let PoolOptions { min_workers, max_workers, concurrency, timeout_millis, memory, stall_millis, .. } =
+            self.options;
+        Python::attach(|py| {
+            let rest =
+                (self.open.bind(py), min_workers, max_workers, concurrency, timeout_millis, memory, stall_millis);
+            pickled(py, &self.name, (super::POOL, &self.name, self.call.bind(py), rest))
+        })
     }
 
     fn begin(&self, run: RunStart) -> Result<Option<Arc<dyn BatchFunction>>> {

@@ -293,12 +293,139 @@ def test_errors_are_the_aggregates_own(dataset: sf.Dataset) -> None:
 def test_what_makes_no_sense_is_refused(dataset: sf.Dataset) -> None:
     with pytest.raises(sf.InvalidInputError, match="needs one of accumulate_row and accumulate_block"):
         sf.AggregateFn(init=lambda key: 0, merge=max, name="n")
-    mean = weighted_mean(accumulate_row=by_row)
-    with pytest.raises(sf.InvalidInputError, match="an aggregate of the user's is of the groups of groupby"):
-        dataset.rollup("k").agg(mean)
     with pytest.raises(sf.InvalidInputError, match="total is an aggregate of which column"):
         dataset.groupby("k").agg(t=sf.Aggregation("total", lambda s: s.sum(), lambda s: s.sum()))
     with pytest.raises(sf.UnknownColumnError, match="nope"):
         dataset.groupby("k").agg({"nope": sf.Aggregation("total", lambda s: s.sum(), lambda s: s.sum())})
     with pytest.raises(sf.InvalidInputError, match=r"sum is an aggregate of one column, not of \['x', 'w'\]"):
         dataset.groupby("k").agg({("x", "w"): "sum"})
+
+
+def listed(**more: Any) -> sf.AggregateFn:
+    """The key and the sorted values of a group, as text."""
+    return sf.AggregateFn(
+        init=lambda key: (key, []),
+        accumulate_row=lambda state, row: (state[0], [*state[1], row["x"]]),
+        merge=lambda state, other: (state[0], state[1] + other[1]),
+        finalize=lambda state: f"{state[0]}: {sorted(state[1], key=str)}",
+        name="listed",
+        columns=["x"],
+        return_type="string",
+        **more,
+    )
+
+
+ROWS = {
+    "k": ["a", "b", None, "a", None, "b", "b"],
+    "y": [1, 1, 1, 2, 2, None, 2],
+    "t": [3, 1, 2, 5, 4, 7, 6],
+    "x": [3, None, 4, 5, 6, 7, 8],
+}
+
+
+def in_two() -> sf.Dataset:
+    """The rows in two partitions."""
+    table = pa.table(ROWS)
+    return sf.from_arrow(table.slice(0, 4)).union(sf.from_arrow(table.slice(4)))
+
+
+def by_sets(sets: list[list[str]]) -> list[tuple[Any, ...]]:
+    """What `listed` and a sum make of each set of keys, by hand."""
+    rows = [dict(zip(ROWS, values, strict=True)) for values in zip(*ROWS.values(), strict=True)]
+    told = []
+    for keys in sets:
+        groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+        for row in rows:
+            groups.setdefault(tuple(row[key] if key in keys else None for key in ("k", "y")), []).append(row)
+        for key, members in groups.items():
+            xs = [row["x"] for row in members]
+            bits = 2 * ("k" not in keys) + ("y" not in keys)
+            known = [x for x in xs if x is not None]
+            told.append((*key, f"{key}: {sorted(xs, key=str)}", sum(known) if known else None, bits))
+    return sorted(told, key=str)
+
+
+@pytest.mark.parametrize(
+    ("sets", "grouped"),
+    [
+        ([["k", "y"], ["k"], []], lambda ds: ds.rollup("k", "y")),
+        ([["k", "y"], ["k"], ["y"], []], lambda ds: ds.cube("k", "y")),
+        ([["y"], ["k"], ["y"]], lambda ds: ds.grouping_sets([["y"], ["k"], ["y"]])),
+    ],
+)
+def test_several_sets_of_keys(sets: list[list[str]], grouped: Any) -> None:
+    columns = {"s": sf.col("x").sum(), "g": sf.functions.grouping(sf.col("k"), sf.col("y"))}
+    got = grouped(in_two()).agg(listed(), **columns)
+    keys = ("k", "y") if got.columns[0] == "k" else ("y", "k")
+    assert got.columns == [*keys, "listed", "s", "g"]
+    if keys == ("k", "y"):
+        found = [tuple(row[name] for name in ("k", "y", "listed", "s", "g")) for row in got.to_pylist()]
+        assert sorted(found, key=str) == by_sets(sets)
+    # What the engine's own aggregates give beside it.
+    alone = grouped(in_two()).agg(**columns).to_pylist()
+    beside = [{name: value for name, value in row.items() if name != "listed"} for row in got.to_pylist()]
+    assert sorted(beside, key=str) == sorted(alone, key=str)
+
+
+def test_sets_of_keys_of_no_rows() -> None:
+    empty = in_two().filter(sf.col("t") < 0)
+    assert empty.rollup("k").agg(listed()).to_pylist() == []
+    assert empty.window("k", listed=listed()).to_pylist() == []
+
+
+def test_sets_of_keys_in_dasks_form() -> None:
+    spread = sf.Aggregation("spread", lambda s: (s.min(), s.max()), lambda a, b: (a.min(), b.max()), lambda a, b: b - a)
+    got = in_two().rollup("k").agg({"x": spread}).sort("k").to_pylist()
+    assert [(row["k"], row["spread(x)"]) for row in got[:2]] == [("a", 2.0), ("b", 1.0)]
+    assert sorted(row["spread(x)"] for row in got[2:]) == [2.0, 5.0]
+
+
+def test_windows_are_those_of_each_frame() -> None:
+    rows = sorted(zip(ROWS["t"], ROWS["k"], ROWS["x"], strict=True))
+    frames: dict[str, tuple[Any, Any]] = {
+        "whole": (("rows", None, None), lambda xs, at: xs),
+        "running": (("rows", None, 0), lambda xs, at: xs[: at + 1]),
+        "moving": (("rows", -1, 1), lambda xs, at: xs[max(at - 1, 0) : at + 2]),
+        "rest": (("rows", 0, None), lambda xs, at: xs[at:]),
+        "before": (("rows", -2, -1), lambda xs, at: xs[max(at - 2, 0) : at]),
+    }
+    for name, (frame, inside) in frames.items():
+        got = in_two().window("k", order_by="t", frame=frame, listed=listed()).sort("t").to_pylist()
+        expected = []
+        for t, k, _ in rows:
+            mine = [(time, x) for time, key, x in rows if key == k]
+            xs = inside([x for _, x in mine], [time for time, _ in mine].index(t))
+            expected.append(f"{k}: {sorted(xs, key=str)}" if xs else None)
+        assert [row["listed"] for row in got] == expected, name
+
+
+def test_windows_in_both_forms(dataset: sf.Dataset, expected: pd.Series) -> None:
+    in_ray = sf.AggregateFn(
+        init=lambda key: (0.0, 0.0),
+        accumulate_block=by_block,
+        merge=lambda state, other: (state[0] + other[0], state[1] + other[1]),
+        finalize=lambda state: state[0] / state[1],
+        name="mean",
+    )
+    spread = sf.Aggregation("spread", lambda s: (s.min(), s.max()), lambda a, b: (a.min(), b.max()), lambda a, b: b - a)
+    got = dataset.window("k", mean=in_ray, spread=("x", spread)).to_pandas()
+    assert len(got) == 20_000
+    means = {"none" if pd.isna(key) else int(key): mean for key, mean in expected.items()}
+    for key, group in got.groupby("k", dropna=False):
+        assert group["mean"].nunique() == 1
+        assert group["mean"].iloc[0] == pytest.approx(means["none" if pd.isna(key) else int(key)])
+        assert group["spread"].to_list() == pytest.approx([group["x"].max() - group["x"].min()] * len(group))
+
+
+def test_errors_in_windows_are_the_aggregates_own() -> None:
+    def fails(state: Any, row: dict[str, Any]) -> Any:
+        raise RuntimeError("no such luck")
+
+    broken = sf.AggregateFn(
+        init=lambda key: 0, accumulate_row=fails, merge=max, name="broken", columns=["x"], return_type="int64"
+    )
+    for frame in (None, ("rows", -1, 0)):
+        with pytest.raises(RuntimeError, match="no such luck"):
+            in_two().window("k", order_by="t", frame=frame, b=broken).to_arrow()
+    with pytest.raises(sf.InvalidInputError, match="spread is an aggregate of which column"):
+        in_two().window("k", b=sf.Aggregation("spread", lambda s: s.max(), lambda a: a.max()))

@@ -1,9 +1,7 @@
 //! Random joins over random tables, with hash joins that are refused memory at random: the rows are those of
 //! DataFusion's hash join with all the memory it wants.
 
-use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arrow::array::{Float64Array, Int64Array, StringArray};
@@ -11,63 +9,15 @@ use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::datasource::MemTable;
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use datafusion::execution::SessionStateBuilder;
-use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::physical_plan::{ExecutionPlan, collect};
 use datafusion::prelude::{SessionConfig, SessionContext, col};
 
 use super::FELL_BACK;
 use crate::operators::random::Random;
-
-/// Refuses memory to hash joins, now and then.
-#[derive(Debug)]
-struct Refusing {
-    /// Of 100 requests.
-    refused: u64,
-    dice: AtomicU64,
-    reserved: AtomicUsize,
-}
-
-impl fmt::Display for Refusing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("refusing")
-    }
-}
-
-impl MemoryPool for Refusing {
-    fn name(&self) -> &str {
-        "refusing"
-    }
-
-    fn register(&self, _: &MemoryConsumer) {}
-
-    fn grow(&self, _: &MemoryReservation, additional: usize) {
-        self.reserved.fetch_add(additional, Ordering::Relaxed);
-    }
-
-    fn shrink(&self, _: &MemoryReservation, shrink: usize) {
-        self.reserved.fetch_sub(shrink, Ordering::Relaxed);
-    }
-
-    fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
-        let seed = self.dice.fetch_add(1, Ordering::Relaxed);
-        if reservation.consumer().name().starts_with("HashJoinInput") && Random(seed).below(100) < self.refused {
-            return Err(DataFusionError::ResourcesExhausted("refused".into()));
-        }
-        self.grow(reservation, additional);
-        Ok(())
-    }
-
-    fn reserved(&self) -> usize {
-        self.reserved.load(Ordering::Relaxed)
-    }
-
-    fn memory_limit(&self) -> MemoryLimit {
-        MemoryLimit::Infinite
-    }
-}
+use crate::operators::refusing::Refusing;
 
 fn table(random: &mut Random, sorted: bool) -> MemTable {
     let schema = Arc::new(Schema::new(vec![
@@ -146,8 +96,7 @@ async fn run(query: &str, seed: u64, refused: Option<u64>) -> Result<(Vec<String
     }
     let mut runtime = RuntimeEnvBuilder::new();
     if let Some(refused) = refused {
-        let dice = AtomicU64::new(seed);
-        runtime = runtime.with_memory_pool(Arc::new(Refusing { refused, dice, reserved: AtomicUsize::new(0) }));
+        runtime = runtime.with_memory_pool(Arc::new(Refusing::new("HashJoinInput", refused, seed)));
     }
     let mut state =
         SessionStateBuilder::new().with_config(config).with_runtime_env(runtime.build_arc()?).with_default_features();

@@ -7,6 +7,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use futures::FutureExt;
 use futures::stream::{self, StreamExt, TryStreamExt};
+use serde::{Deserialize, Serialize};
 use sheaf_core::{Error, Result};
 
 use super::counts::Counts;
@@ -15,7 +16,7 @@ use super::function::{BatchFunction, BatchPosition, Failure, Outputs};
 use super::pieces::{Pieces, Verdict};
 
 /// What becomes of rows that a function cannot map.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum OnError {
     /// They end the run.
     #[default]
@@ -27,7 +28,7 @@ pub enum OnError {
 }
 
 /// What is done about calls that fail.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FailureOptions {
     /// What becomes of rows that cannot be mapped.
     pub on_error: OnError,

@@ -9,6 +9,10 @@ use futures::stream::BoxStream;
 use sheaf_core::{Error, ErrorKind, Result};
 
 use super::counts::Counts;
+use crate::encoding::no_bytes;
+
+/// What functions over batches are called where they are written down.
+pub(crate) const BATCHES: &str = "batches";
 
 /// A function of the user's over record batches.
 ///
@@ -49,6 +53,14 @@ pub trait BatchFunction: Send + Sync + 'static {
     /// known, and the function is then the same as itself alone.
     fn fingerprint(&self) -> Option<Vec<u8>> {
         None
+    }
+
+    /// The function as bytes for another process, of which a `FunctionDecoder` makes it again.
+    ///
+    /// # Errors
+    /// For a function that cannot leave its process, as those of Rust unless they say otherwise.
+    fn to_bytes(&self) -> Result<Vec<u8>> {
+        Err(no_bytes(self.name()))
     }
 
     /// Nobody waits any more for the call that runs at this position: the run failed elsewhere, had rows enough, or

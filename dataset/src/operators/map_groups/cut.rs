@@ -1,12 +1,10 @@
 //! Sorted batches cut into groups: the batches of calls.
 
 use std::collections::VecDeque;
-use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, UInt64Array, make_comparator};
-use arrow::compute::{SortOptions, concat_batches, partition, take};
-use arrow::datatypes::DataType;
+use arrow::array::{Array, ArrayRef, UInt64Array};
+use arrow::compute::{concat_batches, take};
 use arrow::record_batch::RecordBatch;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::SendableRecordBatchStream;
@@ -18,6 +16,7 @@ use sheaf_connectors::error::to_datafusion;
 use sheaf_core::{Error, ErrorKind};
 
 use super::{GroupCalls, GroupColumns};
+use crate::operators::equal_rows::{is_same, ranges};
 
 /// Cuts a stream; what a group needs while it is gathered and called is reserved.
 pub(super) struct Cut {
@@ -198,44 +197,4 @@ pub(crate) fn first_group(batch: &RecordBatch, columns: &GroupColumns) -> Result
     cutter.finish();
     let given: Vec<usize> = (0..columns.given).collect();
     cutter.next()?.map_or_else(|| Ok(RecordBatch::new_empty(Arc::new(batch.schema().project(&given)?))), Ok)
-}
-
-/// Rows that follow each other and have the same keys.
-fn ranges(keys: &[ArrayRef], rows: usize) -> Result<Vec<Range<usize>>> {
-    let keys: Vec<ArrayRef> = keys.iter().filter(|key| !key.data_type().is_null()).cloned().collect();
-    if keys.is_empty() {
-        return Ok(std::iter::once(0..rows).collect());
-    }
-    if keys.iter().all(|key| !is_nested(key.data_type())) {
-        return Ok(partition(&keys)?.ranges());
-    }
-    let mut ranges = Vec::new();
-    let mut start = 0;
-    let comparators = keys.iter().map(|key| make_comparator(key, key, SortOptions::default()));
-    let comparators = comparators.collect::<Result<Vec<_>, _>>()?;
-    for row in 1..rows {
-        if comparators.iter().any(|compare| compare(row - 1, row).is_ne()) {
-            ranges.push(start..row);
-            start = row;
-        }
-    }
-    ranges.push(start..rows);
-    Ok(ranges)
-}
-
-/// Arrow's partitions are of flat values alone.
-fn is_nested(key: &DataType) -> bool {
-    match key {
-        DataType::Dictionary(_, values) => is_nested(values),
-        other => other.is_nested(),
-    }
-}
-
-fn is_same(left: &[ArrayRef], at: usize, right: &[ArrayRef], other: usize) -> Result<bool> {
-    for (left, right) in left.iter().zip(right).filter(|(key, _)| !key.data_type().is_null()) {
-        if make_comparator(left, right, SortOptions::default())?(at, other).is_ne() {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }

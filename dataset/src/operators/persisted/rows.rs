@@ -18,6 +18,7 @@ use datafusion::execution::disk_manager::DiskManager;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SpillFile, SpillWriter};
+use datafusion::physical_plan::metrics::SpillMetrics;
 use parking_lot::Mutex;
 use sheaf_connectors::error::to_datafusion;
 use sheaf_flight::compact::compact_sparse;
@@ -38,13 +39,23 @@ pub(crate) struct Rows {
     disk: Arc<DiskManager>,
     /// One mover at a time.
     moving: Mutex<()>,
+    /// What an operator tells of what it has on disk.
+    metrics: Option<SpillMetrics>,
 }
 
 /// Where a batch is. A batch never changes its number, so that readers stand beside movers.
 #[derive(Clone)]
 enum Place {
-    Memory { batch: RecordBatch, bytes: usize },
-    Disk { stretch: Stretch, rows: usize },
+    Memory {
+        batch: RecordBatch,
+        bytes: usize,
+    },
+    Disk {
+        stretch: Stretch,
+        rows: usize,
+    },
+    /// It was taken.
+    Nowhere,
 }
 
 /// A batch in a file: an Arrow IPC stream of its own, so that no batch needs the dictionaries of another.
@@ -75,10 +86,20 @@ pub(crate) struct OnDisk(Stretch);
 impl Rows {
     /// No rows yet, in so many partitions.
     pub(crate) fn new(schema: SchemaRef, partitions: usize, runtime: &RuntimeEnv) -> Arc<Self> {
+        Self::counted(schema, partitions, runtime, None)
+    }
+
+    /// The same, where what goes to disk is counted.
+    pub(crate) fn counted(
+        schema: SchemaRef,
+        partitions: usize,
+        runtime: &RuntimeEnv,
+        metrics: Option<SpillMetrics>,
+    ) -> Arc<Self> {
         let loan = MemoryConsumer::new(ON_LOAN).register(&runtime.memory_pool);
         let partitions = (0..partitions.max(1)).map(|_| Mutex::default()).collect();
         let disk = Arc::clone(&runtime.disk_manager);
-        let rows = Arc::new(Self { schema, partitions, loan, disk, moving: Mutex::default() });
+        let rows = Arc::new(Self { schema, partitions, loan, disk, moving: Mutex::default(), metrics });
         // Over a pool of somebody else's nobody asks for memory back.
         if let Some(pool) = runtime.memory_pool.downcast_ref::<SharePool>() {
             pool.lend_to(&rows);
@@ -100,6 +121,7 @@ impl Rows {
             partition.lock().iter().fold((0, 0), |(rows, bytes), place| match place {
                 Place::Memory { batch, bytes: more } => (rows + batch.num_rows(), bytes + more),
                 Place::Disk { stretch, rows: more } => (rows + more, bytes + stretch.bytes),
+                Place::Nowhere => (rows, bytes),
             })
         };
         match partition {
@@ -126,17 +148,40 @@ impl Rows {
             None => writer.insert(Writer::create(&self.disk)?),
         };
         let stretch = writer.append(batch)?;
+        self.count(&stretch, batch.num_rows());
         self.partitions[partition].lock().push(Place::Disk { stretch, rows: batch.num_rows() });
         Ok(())
+    }
+
+    fn count(&self, stretch: &Stretch, rows: usize) {
+        if let Some(metrics) = &self.metrics {
+            metrics.spilled_bytes.add(stretch.bytes);
+            metrics.spilled_rows.add(rows);
+            metrics.spill_file_count.add(usize::from(stretch.at == 0));
+        }
     }
 
     /// The batch of this number; `None` past the last.
     pub(crate) fn find(&self, partition: usize, number: usize) -> Option<Found> {
         let places = self.partitions.get(partition)?.lock();
-        Some(match places.get(number)? {
-            Place::Memory { batch, .. } => Found::Batch(batch.clone()),
-            Place::Disk { stretch, .. } => Found::OnDisk(OnDisk(stretch.clone())),
-        })
+        match places.get(number)? {
+            Place::Memory { batch, .. } => Some(Found::Batch(batch.clone())),
+            Place::Disk { stretch, .. } => Some(Found::OnDisk(OnDisk(stretch.clone()))),
+            Place::Nowhere => None,
+        }
+    }
+
+    /// The batch of this number, which is not kept any more; `None` past the last.
+    pub(crate) fn take(&self, partition: usize, number: usize) -> Option<Found> {
+        let mut places = self.partitions.get(partition)?.lock();
+        match std::mem::replace(places.get_mut(number)?, Place::Nowhere) {
+            Place::Memory { batch, bytes } => {
+                self.loan.shrink(bytes);
+                Some(Found::Batch(batch))
+            }
+            Place::Disk { stretch, .. } => Some(Found::OnDisk(OnDisk(stretch))),
+            Place::Nowhere => None,
+        }
     }
 
     /// Moves the last batches that are in memory, of the partition that has most there, to a file; the bytes that
@@ -163,8 +208,13 @@ impl Rows {
         let mut writer = Writer::create(&self.disk)?;
         for (number, batch, bytes) in chosen.into_iter().rev() {
             let stretch = writer.append(&batch)?;
-            fullest.lock()[number] = Place::Disk { stretch, rows: batch.num_rows() };
-            self.loan.shrink(bytes);
+            self.count(&stretch, batch.num_rows());
+            let place = &mut fullest.lock()[number];
+            // Whoever takes a batch gives its memory back.
+            if let Place::Memory { .. } = place {
+                *place = Place::Disk { stretch, rows: batch.num_rows() };
+                self.loan.shrink(bytes);
+            }
         }
         Ok(moved)
     }

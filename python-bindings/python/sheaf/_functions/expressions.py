@@ -234,6 +234,10 @@ class Instances:
         self._idle: list[Any] = []
         self._lock = threading.Lock()
 
+    def __reduce__(self) -> Any:
+        # Instances stay, and are made anew where the class goes.
+        return Instances, (self._make,)
+
     @contextmanager
     def one(self) -> Iterator[Any]:
         """An instance that nobody else uses meanwhile."""

@@ -96,6 +96,10 @@ class Instances:
         self._give_back(call)
         return made
 
+    def __reduce__(self) -> Any:
+        # Instances stay, and are made anew where the class goes.
+        return Instances, (self._spec,)
+
     def _yields(self, call: Callable[[pa.RecordBatch], Any], made: Iterator[Any]) -> Iterator[Any]:
         yield from made
         self._give_back(call)

@@ -8,11 +8,12 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-from sheaf import _arguments, _sheaf, functions
+from sheaf import _arguments, functions
 from sheaf._sheaf import Expr, col
 from sheaf.aggregates import AggregateFn, Aggregation
 from sheaf.dataset import states
 from sheaf.errors import InvalidInputError
+from sheaf.types import DataType
 
 How: TypeAlias = "str | Aggregation"
 Aggregate: TypeAlias = "Expr | AggregateFn | Aggregation | Mapping[str | tuple[str, ...], How | Sequence[How]]"
@@ -47,18 +48,22 @@ _BY_NAME: dict[str, Callable[[Expr], Expr]] = {
 }
 
 
+# What makes an expression of an aggregate of the user's: of how its states start, its name, its columns and its type.
+Make: TypeAlias = "Callable[[Callable[[pa.DataType | None], Any], str, Sequence[str] | None, DataType | None], Expr]"
+
+
 class Bound:
     """What makes expressions of the aggregates of groups, from the columns that functions are given."""
 
-    def __init__(self, groups: _sheaf.GroupedDataset, columns: Sequence[str], keys: Sequence[str]) -> None:
-        self._groups = groups
+    def __init__(self, make: Make, columns: Sequence[str], keys: Sequence[str]) -> None:
+        self._make = make
         self._columns = list(columns)
         self._values = [name for name in columns if name not in keys]
 
     def listed(self, aggregates: Iterable[Any], named: Mapping[str, Any]) -> list[Expr]:
         """The expressions of all aggregates: ``{"x": "sum"}`` is ``sum(x)``."""
         exprs = [expr for item in _arguments.flat(tuple(aggregates)) for expr in self._exprs(item)]
-        return [*exprs, *_arguments.named({name: self._named(item) for name, item in named.items()})]
+        return [*exprs, *_arguments.named({name: self.one(item) for name, item in named.items()})]
 
     def _exprs(self, item: Any) -> list[Any]:
         match item:
@@ -75,7 +80,8 @@ class Bound:
             case _:
                 return [item]
 
-    def _named(self, item: Any) -> Any:
+    def one(self, item: Any) -> Any:
+        """The expression of an aggregate that has a name beside it; what is none stays as it is."""
         match item:
             case AggregateFn():
                 return self._user(item, item.columns, item.name)
@@ -99,7 +105,7 @@ class Bound:
     def _user(self, aggregate: AggregateFn | Aggregation, columns: list[str] | None, name: str) -> Expr:
         chosen = self._columns if columns is None else columns
         start = states.start(aggregate, len(chosen))
-        return self._groups.user_aggregate(start, aggregate.name, chosen, aggregate.return_type).alias(name)
+        return self._make(start, aggregate.name, chosen, aggregate.return_type).alias(name)
 
 
 def _by_name(how: str) -> Callable[[Expr], Expr]:

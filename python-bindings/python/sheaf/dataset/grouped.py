@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from sheaf import _formats, _sheaf, functions
 from sheaf._formats import BatchFormat, Schema
@@ -35,6 +35,17 @@ class GroupedDataset:
         self._keys = [key if isinstance(key, str) else key.name for key in keys]
         self._hidden = list(hidden)
 
+    def __reduce__(self) -> Any:
+        from sheaf import _pickles
+
+        return _pickles.grouped, (type(self), self._inner.to_bytes(), self._of, self._keys, self._hidden)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _memo: Any) -> Self:
+        return self
+
     def agg(self, *aggregates: Aggregate | Sequence[Aggregate], **named: Named) -> Dataset:
         """The keys and these aggregates, one row for each group; named ones under their names.
 
@@ -42,7 +53,8 @@ class GroupedDataset:
         are called ``sum(x)``, ``min(y)``, ``max(y)``; ``total=("x", "sum")`` names one.
 
         Aggregates that users write stand where others do: an ``AggregateFn`` by itself, an ``Aggregation`` for columns,
-        ``{"x": weighted}`` or ``{("x", "weight"): weighted}``, or by itself for each column that is no key.
+        ``{"x": weighted}`` or ``{("x", "weight"): weighted}``, or by itself for each column that is no key. In
+        ``rollup``, ``cube`` and ``grouping_sets`` they are given null for a key that a group is not of.
 
         >>> import sheaf as sf
         >>> grouped = sf.from_pydict({"k": ["a", "b", "a"], "x": [1, 2, 3]}).groupby("k")
@@ -52,7 +64,7 @@ class GroupedDataset:
         {'k': ['a', 'b'], 'min(x)': [1, 2], 'mean(x)': [2.0, 2.0]}
         """
         columns = [name for name in self._of.columns if name not in self._hidden]
-        bound = Bound(self._inner, columns, self._keys)
+        bound = Bound(self._inner.user_aggregate, columns, self._keys)
         return self._of._next(self._inner.agg(bound.listed(aggregates, named)))
 
     def count(self, *columns: Column) -> Dataset:

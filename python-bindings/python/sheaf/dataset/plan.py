@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 
@@ -23,6 +23,19 @@ class Plan:
         """A dataset of this one's class: what a verb gives."""
         made: Dataset = type(self)(inner, in_memory=in_memory)  # type: ignore[assignment]
         return made
+
+    def __reduce__(self) -> Any:
+        # Imported here: the session makes datasets.
+        from sheaf import _pickles
+
+        return _pickles.dataset, (type(self), self._inner.to_bytes(), self._in_memory)
+
+    # A plan never changes, so that a copy is itself.
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _memo: Any) -> Self:
+        return self
 
     @property
     def schema(self) -> pa.Schema:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from sheaf import _arguments, _formats, _sheaf, errors
 from sheaf._formats import BatchFormat, Schema
 from sheaf._sheaf import Expr, Window
+from sheaf.dataset.aggregates import Bound, Named
 from sheaf.dataset.plan import Plan
 from sheaf.types import Columns, Frame, SortKeys, Value
 
@@ -26,12 +28,16 @@ class Windows(Plan):
         partition_by: Window | Columns | None = None,
         order_by: SortKeys | None = None,
         frame: Frame | None = None,
-        **named: Expr,
+        **named: Named,
     ) -> Dataset:
         """All columns, and expressions as columns, each computed for every row over the rows around it.
 
         The arguments are those of ``Expr.over``: a ``Window``, or what one is made of. A column of a name that is
         there is replaced. It does not keep the order of rows.
+
+        Aggregates that users write stand where others do, as in ``agg``: ``total=an_aggregate_fn``, or with columns
+        ``total=("x", an_aggregation)``. A whole partition has one state. Where frames differ, each row has a result:
+        the rows that come are added where all frames start with the partition, else every frame is computed anew.
 
         >>> import sheaf as sf
         >>> sales = sf.from_pydict({"k": ["a", "a", "b"], "t": [1, 2, 1], "x": [3, 4, 5]})
@@ -50,7 +56,8 @@ class Windows(Plan):
             window = _window(partition_by, order_by)
             if frame is not None:
                 window = _sheaf.framed(window, frame)
-        return self._next(self._inner.window(window, list(named.items())))
+        bound = Bound(functools.partial(self._inner.window_aggregate, window), self.columns, ())
+        return self._next(self._inner.window(window, [(name, bound.one(item)) for name, item in named.items()]))
 
     def shift(
         self,
