@@ -489,7 +489,7 @@ fn nothing_is_looked_at_before_a_run() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.csv").to_str().unwrap().to_string();
     std::fs::write(&path, "n\n1\n").unwrap();
-    let bytes = wait(&session, session.read(&[path.clone()], &ReadOptions::default())).to_bytes().unwrap();
+    let bytes = wait(&session, session.read(std::slice::from_ref(&path), &ReadOptions::default())).to_bytes().unwrap();
     std::fs::remove_file(&path).unwrap();
     let other = self::session();
     let read = other.dataset_from_bytes(&bytes, &NoFunctions).unwrap();
