@@ -20,6 +20,7 @@ pub mod materialize;
 pub mod mix;
 pub mod nulls;
 pub mod numbered;
+pub(crate) mod origins;
 pub mod partitions;
 pub mod persist;
 pub mod reshape;
