@@ -21,6 +21,8 @@ use super::plans;
 use super::portable::PortableTable;
 use super::series::Series;
 use crate::encoding::{Decoder, Encoder, Part, damaged, json, read_json, read_rows, stays};
+use crate::operators::epochs::EpochsTable;
+use crate::operators::epochs::folder::EpochsFolder;
 use crate::operators::kept::KeptTable;
 use crate::operators::persisted::PersistedTable;
 use crate::operators::range::RangeTable;
@@ -33,6 +35,7 @@ enum Table {
     Range { start: i64, end: i64, step: i64 },
     Rows { schema: u32, kept: Kept },
     View { definition: Option<String> },
+    Epochs { folder: String, label: String, overwrite: bool, schema: u32 },
     Recursion { name: String, schema: u32 },
     Empty { schema: u32 },
     Series { series: Series, schema: u32 },
@@ -57,6 +60,11 @@ pub(super) fn encode(name: &TableReference, table: &Arc<dyn TableProvider>, to: 
     let (written, inputs, rows) = if let Some(view) = table.downcast_ref::<ViewTable>() {
         let definition = view.definition().cloned();
         (Table::View { definition }, vec![plans::encode(view.logical_plan(), to)?], Vec::new())
+    } else if let Some(epochs) = table.downcast_ref::<EpochsTable>() {
+        let (kept, schema) = (epochs.folder(), to.schema(&table.schema())?);
+        let (folder, label) = (kept.path().to_string_lossy().into_owned(), kept.label().to_string());
+        let epoch = plans::encode(epochs.plan(), to)?;
+        (Table::Epochs { folder, label, overwrite: kept.overwrites(), schema }, vec![epoch], Vec::new())
     } else if let Some((kept, partitions)) = rows_of(table)? {
         let schema = table.schema();
         let rows = partitions.into_iter().map(|batches| to.rows(&schema, batches)).collect::<Result<_>>()?;
@@ -161,6 +169,11 @@ pub(super) fn decode(number: u32, from: &mut Decoder<'_>) -> Result<Arc<dyn Tabl
         Table::View { definition } => {
             let [plan] = part.inputs[..] else { return Err(damaged("a view is of one plan")) };
             Arc::new(ViewTable::new(from.plan(plan)?, definition))
+        }
+        Table::Epochs { folder, label, overwrite, schema } => {
+            let [plan] = part.inputs[..] else { return Err(damaged("cached epochs are of one plan")) };
+            let folder = EpochsFolder::at(from.stores(), &folder, label, overwrite)?;
+            Arc::new(EpochsTable::new(folder, from.plan(plan)?, from.schema(schema)?))
         }
         Table::Recursion { name, schema } => Arc::new(CteWorkTable::new(&name, from.schema(schema)?)),
         Table::Portable { table } => from.function::<dyn TableProvider>(table)?,

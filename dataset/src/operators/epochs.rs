@@ -52,6 +52,16 @@ impl EpochsTable {
         self.folder.label()
     }
 
+    /// Where the rows are kept.
+    pub(crate) fn folder(&self) -> &EpochsFolder {
+        &self.folder
+    }
+
+    /// What computes them.
+    pub(crate) fn plan(&self) -> &LogicalPlan {
+        &self.plan
+    }
+
     async fn rows(&self, state: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
         let (folder, schema) = (Arc::clone(&self.folder), Arc::clone(&self.schema));
         if let Some(kept) = folder.kept().await.map_err(to_datafusion)? {

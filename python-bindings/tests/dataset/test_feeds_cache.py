@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import random
 import signal
 import subprocess
@@ -250,6 +251,14 @@ def test_rows_in_memory_are_told_apart(session: sf.Session, tmp_path: Path) -> N
     assert session.from_pydict({"id": [1, 2]}).cache_epochs(tmp_path).count() == 2
     with pytest.raises(sf.ExistsError, match="another plan"):
         session.from_pydict({"id": [1, 3]}).cache_epochs(tmp_path)
+
+
+def test_a_cache_is_that_of_a_pickled_dataset_too(session: sf.Session, tmp_path: Path) -> None:
+    rows = session.range(100).filter(sf.col("id") % 2 == 0).cache_epochs(tmp_path)
+    again: sf.Dataset = pickle.loads(pickle.dumps(rows))
+    assert ids(again.iterator()) == list(range(0, 100, 2))
+    assert "ReplayEpochExec" in rows.explain()
+    assert ids(pickle.loads(pickle.dumps(rows)).iterator()) == ids(rows.iterator()) == list(range(0, 100, 2))
 
 
 def test_what_the_cache_stands_on_is_not_needed_any_more(session: sf.Session, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -80,6 +80,16 @@ impl EpochsFolder {
 
     pub(crate) fn label(&self) -> &str {
         &self.label
+    }
+
+    /// Whether the epochs of another label are replaced.
+    pub(crate) fn overwrites(&self) -> bool {
+        self.overwrite
+    }
+
+    /// Where it is on this machine.
+    pub(crate) fn path(&self) -> &FilePath {
+        &self.path
     }
 
     pub(crate) fn store(&self) -> &Arc<dyn ObjectStore> {
