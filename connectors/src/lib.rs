@@ -4,11 +4,13 @@
 pub mod blobs;
 pub mod error;
 pub mod fault;
+pub mod filesystem;
 pub mod format;
 pub mod glob;
 mod local;
 pub mod location;
 pub mod manifest;
+pub mod objects;
 pub mod read;
 pub mod stores;
 pub mod write;

@@ -12,13 +12,14 @@ use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::displayable;
-use sheaf_connectors::error::from_datafusion;
+use sheaf_connectors::error::{from_datafusion, to_datafusion};
 use sheaf_connectors::read::FilesTable;
 use sheaf_core::{Error, Result};
 
 use crate::operators::determined;
 use crate::operators::gather::OrderedGatherExec;
 use crate::operators::map_batches::MapBatches;
+use crate::rules::object_columns;
 use crate::run::Run;
 use crate::session::Session;
 
@@ -278,7 +279,7 @@ impl Dataset {
     pub(crate) fn with(&self, verb: impl FnOnce(DataFrame) -> datafusion::error::Result<DataFrame>) -> Result<Self> {
         let frame = DataFrame::new(self.session.state(), self.plan.clone());
         let frame = verb(frame).map_err(from_datafusion)?;
-        Ok(Self::new(self.session.clone(), frame.into_unoptimized_plan()))
+        self.next(frame.into_unoptimized_plan())
     }
 
     /// A dataset of a plan that goes on from this one's.
@@ -289,6 +290,19 @@ impl Dataset {
         let plan = step(LogicalPlanBuilder::from(self.plan.clone()))
             .and_then(LogicalPlanBuilder::build)
             .map_err(from_datafusion)?;
+        self.next(plan)
+    }
+
+    /// What a verb made of this one. Where there are Python objects, what it does with them is looked at now; plans that
+    /// are made in other ways are looked at when they run.
+    fn next(&self, plan: LogicalPlan) -> Result<Self> {
+        if object_columns::has_objects(self.plan.schema()) {
+            let looked = plan.apply(|node| {
+                object_columns::check_node(node).map_err(to_datafusion)?;
+                Ok(TreeNodeRecursion::Continue)
+            });
+            looked.map_err(from_datafusion)?;
+        }
         Ok(Self::new(self.session.clone(), plan))
     }
 
@@ -296,7 +310,9 @@ impl Dataset {
     pub(crate) fn resolve(&self, exprs: impl IntoIterator<Item = Expr>) -> Result<Vec<Expr>> {
         let schema = self.plan.schema();
         let resolved = exprs.into_iter().map(|expr| expr.resolve_lambda_variables(schema).map(|done| done.data));
-        resolved.collect::<datafusion::error::Result<_>>().map_err(from_datafusion)
+        let resolved: Vec<Expr> = resolved.collect::<datafusion::error::Result<_>>().map_err(from_datafusion)?;
+        object_columns::check_values(&resolved, schema)?;
+        Ok(resolved)
     }
 
     /// Fails with the nearest name when a column is not there.

@@ -4,15 +4,16 @@ use std::panic::AssertUnwindSafe;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use arrow::array::{RecordBatchReader, make_array};
+use arrow::array::{ArrayRef, RecordBatchReader, make_array};
 use arrow::buffer::Buffer;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Field, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3_arrow::input::AnyRecordBatch;
-use pyo3_arrow::{PyRecordBatch, PySchema, PyTable};
+use pyo3_arrow::{PyArray, PyRecordBatch, PySchema, PyTable};
+use sheaf::connectors::objects::is_object;
 use sheaf::{Error, ErrorKind};
 
 use crate::errors::to_py;
@@ -49,10 +50,28 @@ fn read_all(reader: Box<dyn RecordBatchReader + Send>) -> Result<Vec<RecordBatch
 
 /// A `pyarrow.RecordBatch` over the same buffers.
 pub(crate) fn batch_to_pyarrow(py: Python<'_>, batch: RecordBatch) -> PyResult<Bound<'_, PyAny>> {
+    let schema = batch.schema();
     let exported = PyRecordBatch::new(batch).into_pyobject(py)?;
     let capsules = exported.call_method0(intern!(py, "__arrow_c_array__"))?.cast_into::<pyo3::types::PyTuple>()?;
     let class = py.import(intern!(py, "pyarrow"))?.getattr(intern!(py, "RecordBatch"))?;
-    class.call_method1(intern!(py, "_import_from_c_capsule"), capsules)
+    shown(class.call_method1(intern!(py, "_import_from_c_capsule"), capsules)?, &schema, "shown")
+}
+
+/// Columns of Python objects with their type, which PyArrow is not told of by itself: see `sheaf._objects`.
+fn shown<'py>(made: Bound<'py, PyAny>, schema: &SchemaRef, by: &str) -> PyResult<Bound<'py, PyAny>> {
+    if !schema.fields().iter().any(|field| is_object(field)) {
+        return Ok(made);
+    }
+    made.py().import(intern!(made.py(), "sheaf._objects"))?.call_method1(by, (made,))
+}
+
+/// A `pyarrow.Array` over the same buffers.
+pub(crate) fn array_to_pyarrow<'py>(py: Python<'py>, array: ArrayRef, field: &Field) -> PyResult<Bound<'py, PyAny>> {
+    let made = PyArray::from_array_ref(array).to_pyarrow(py)?.unbind().into_bound(py);
+    if !is_object(field) {
+        return Ok(made);
+    }
+    py.import(intern!(py, "sheaf._objects"))?.call_method1(intern!(py, "shown_array"), (made,))
 }
 
 /// A buffer of a Python object's. The object goes after it, when a thread next has the GIL: freed by itself, a buffer
@@ -92,12 +111,12 @@ pub(crate) fn table_to_pyarrow<'py>(
     let batches = batches.map_err(|error| {
         to_py(py, &Error::internal(format!("a batch does not fit the schema of its plan: {error}")))
     })?;
-    PyTable::try_new(batches, Arc::clone(schema))?.into_pyarrow(py)
+    shown(PyTable::try_new(batches, Arc::clone(schema))?.into_pyarrow(py)?, schema, "shown")
 }
 
 /// A `pyarrow.Schema`.
 pub(crate) fn schema_to_pyarrow(py: Python<'_>, schema: SchemaRef) -> PyResult<Bound<'_, PyAny>> {
-    PySchema::new(schema).into_pyarrow(py)
+    shown(PySchema::new(Arc::clone(&schema)).into_pyarrow(py)?, &schema, "shown_schema")
 }
 
 /// The batch under the plan's schema: operators may tell nullability and metadata differently than their plan.

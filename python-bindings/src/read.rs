@@ -68,6 +68,7 @@ impl ReadArgs {
             schema: self.schema.map(PySchema::into_inner),
             hive_partitioning: self.hive_partitioning,
             include_file_paths: self.include_file_paths,
+            include_row_numbers: None,
             union_by_name: self.union_by_name,
             ignore_errors: self.ignore_errors,
             storage_options: self.storage_options,

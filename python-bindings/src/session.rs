@@ -7,12 +7,14 @@ use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3_arrow::PySchema;
 use pyo3_arrow::input::AnyRecordBatch;
+use sheaf::connectors::objects::without_objects;
 use sheaf::{Error, Options, Session, SessionSql};
 
-use crate::convert::gather;
+use crate::convert::{gather, with_schema};
 use crate::dataset::PyDataset;
 use crate::errors::IntoPyResult;
 use crate::expr::PyUserFunction;
+use crate::filesystem;
 use crate::parts::from_parts;
 use crate::read::ReadArgs;
 use crate::sql::bindings;
@@ -55,6 +57,7 @@ impl PySession {
             options.set(key, value).py(py)?;
         }
         let session = py.detach(|| Session::new(options)).py(py)?;
+        filesystem::open_hdfs(&session);
         Ok(Self { inner: Mutex::new(Some(session)) })
     }
 
@@ -78,9 +81,15 @@ impl PySession {
         Ok(self.open(py)?.spill_folder().display().to_string())
     }
 
-    fn from_arrow(&self, py: Python<'_>, data: AnyRecordBatch) -> PyResult<PyDataset> {
+    /// Whether columns that say that they are Python objects are to be taken for such.
+    fn from_arrow(&self, py: Python<'_>, data: AnyRecordBatch, objects: bool) -> PyResult<PyDataset> {
         let session = self.open(py)?;
-        let (schema, batches) = gather(py, data)?;
+        let (mut schema, mut batches) = gather(py, data)?;
+        if !objects {
+            schema = without_objects(&schema);
+            let plain = batches.into_iter().map(|batch| with_schema(batch, &schema));
+            batches = plain.collect::<Result<_, _>>().map_err(|error| Error::internal(error.to_string())).py(py)?;
+        }
         session.from_batches(schema, batches).map(PyDataset::from).py(py)
     }
 
@@ -115,6 +124,18 @@ impl PySession {
         let session = self.open(py)?;
         let named = session.clone();
         wait(py, &session, async move { named.table(&name).await }).map(PyDataset::from)
+    }
+
+    /// Gives a file system to the session; the URL that stands before its paths.
+    fn add_filesystem(
+        &self,
+        py: Python<'_>,
+        files: Py<PyAny>,
+        identity: usize,
+        root: &str,
+        seconds: f64,
+    ) -> PyResult<String> {
+        filesystem::add(py, &self.open(py)?, files, identity, root, seconds)
     }
 
     fn read(&self, py: Python<'_>, paths: Vec<String>, options: ReadArgs) -> PyResult<PyDataset> {

@@ -14,6 +14,7 @@ use datafusion::execution::SessionState;
 use sheaf_connectors::error::to_datafusion;
 use sheaf_connectors::format::Format;
 use sheaf_connectors::location::Location;
+use sheaf_connectors::objects;
 use sheaf_connectors::read::ReadOptions;
 use sheaf_dataset::{Dataset, Session};
 
@@ -81,7 +82,7 @@ impl CatalogProviderList for BoundCatalogs {
 
     fn catalog(&self, name: &str) -> Option<Arc<dyn CatalogProvider>> {
         let inner = self.inner.catalog(name)?;
-        if name != self.default.0 || self.bound.is_empty() {
+        if name != self.default.0 {
             return Some(inner);
         }
         Some(Arc::new(BoundCatalog { inner, schema: self.default.1.clone(), bound: Arc::clone(&self.bound) }))
@@ -124,10 +125,17 @@ impl SchemaProvider for BoundSchema {
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        match self.bound.get(name) {
-            Some(table) => Ok(Some(Arc::clone(table) as _)),
-            None => self.inner.table(name).await,
+        let table = match self.bound.get(name) {
+            Some(table) => Some(Arc::clone(table) as Arc<dyn TableProvider>),
+            None => self.inner.table(name).await?,
+        };
+        if let Some(table) = &table
+            && let Some(column) = table.schema().fields().iter().find(|field| objects::is_object(field))
+        {
+            let error = objects::refused(column.name(), "SQL has no values for");
+            return Err(to_datafusion(error.with_context(format!("the table {name:?}"))));
         }
+        Ok(table)
     }
 
     fn register_table(&self, name: String, table: Arc<dyn TableProvider>) -> Result<Option<Arc<dyn TableProvider>>> {

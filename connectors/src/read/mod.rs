@@ -13,6 +13,7 @@ mod inspect;
 mod ipc;
 mod json;
 mod listing;
+mod numbers;
 mod numpy;
 mod parts;
 mod prune;
@@ -41,6 +42,7 @@ pub use table::FilesTable;
 
 use crate::format::{Compression, Format};
 use crate::location::Location;
+use crate::objects::without_objects;
 use crate::stores::{StorageOptions, Stores};
 use guard::is_broken_file;
 use inspect::{Inspected, Reader, check_dtypes};
@@ -60,6 +62,9 @@ pub struct ReadOptions {
     pub hive_partitioning: Option<bool>,
     /// The name of a column with each row's file.
     pub include_file_paths: Option<String>,
+    /// The name of a column with each row's number in its file, from 0. Files are then read in one piece, but for those
+    /// of Parquet.
+    pub include_row_numbers: Option<String>,
     /// Whether the columns of all files are read, and not those of the first alone.
     pub union_by_name: bool,
     /// Whether files that cannot be read are skipped and counted. Rows that came before the broken part stay.
@@ -152,7 +157,10 @@ pub async fn open(
             unify(&reader, &inspected, options.union_by_name)?
         }
     };
-    let columns = columns(&files, file_schema, options, hive)?;
+    let mut columns = columns(&files, without_objects(&file_schema), options, hive)?;
+    if let Some(name) = &options.include_row_numbers {
+        columns = numbers::with_row_numbers(&columns, &reader, name);
+    }
     let fingerprint = Arc::new(SchemaFingerprint::from_schema(columns.file_schema()));
     Ok(Arc::new(FilesTable {
         stores: Arc::clone(stores),

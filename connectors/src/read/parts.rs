@@ -13,6 +13,7 @@ use sheaf_core::{Error, Result};
 use super::guard::Skipped;
 use super::inspect::Reader;
 use super::listing::Hive;
+use super::numbers::with_row_numbers;
 use super::table::{FilesTable, Known};
 use super::{FileFilter, ReadOptions};
 use crate::format::{Compression, Format};
@@ -29,6 +30,7 @@ pub struct FilesParts {
     is_given: bool,
     hive: Hive,
     include_file_paths: Option<String>,
+    include_row_numbers: Option<String>,
     hive_partitioning: Option<bool>,
     union_by_name: bool,
     ignore_errors: bool,
@@ -74,6 +76,7 @@ impl FilesTable {
             is_given: options.format.is_some(),
             hive: self.hive,
             include_file_paths: options.include_file_paths,
+            include_row_numbers: options.include_row_numbers,
             hive_partitioning: options.hive_partitioning,
             union_by_name: options.union_by_name,
             ignore_errors: options.ignore_errors,
@@ -105,12 +108,17 @@ impl FilesTable {
             return Err(Error::invalid("a table with the paths of its files has a column for them"));
         }
         let folders = schemas.folders.fields().to_vec();
-        let columns = TableSchemaBuilder::new(schemas.files).with_table_partition_cols(folders).build();
+        let reader = Reader::new(format.clone())?;
+        let mut columns = TableSchemaBuilder::new(schemas.files).with_table_partition_cols(folders).build();
+        if let Some(name) = &parts.include_row_numbers {
+            columns = with_row_numbers(&columns, &reader, name);
+        }
         let options = ReadOptions {
             format: parts.is_given.then(|| format.clone()),
             schema: schemas.given,
             hive_partitioning: parts.hive_partitioning,
             include_file_paths: parts.include_file_paths,
+            include_row_numbers: parts.include_row_numbers,
             union_by_name: parts.union_by_name,
             ignore_errors: parts.ignore_errors,
             storage_options: parts.storage_options,
@@ -124,7 +132,7 @@ impl FilesTable {
         Ok(Self {
             stores: Arc::clone(stores),
             locations: parts.locations,
-            reader: Reader::new(format.clone())?,
+            reader,
             format,
             options,
             hive: parts.hive,

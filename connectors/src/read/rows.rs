@@ -18,11 +18,12 @@ use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_expr::{LexOrdering, PhysicalExpr};
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder};
 use datafusion::physical_plan::{DisplayFormatType, apply_expression_roots};
-use futures::FutureExt;
+use futures::{FutureExt, TryFutureExt};
 use object_store::ObjectStore;
 
 use super::bytes::Input;
 use super::csv::Dialect;
+use super::numbers::{numbered, without_numbers};
 use super::scan::{Layout, Scan};
 use super::{binary, csv, ipc, json, numpy, text};
 use crate::format::Compression;
@@ -75,17 +76,20 @@ pub(crate) struct RowSource {
     compression: Option<Compression>,
     table: TableSchema,
     projection: SplitProjection,
+    /// Whether the last column in files is that of their rows' numbers.
+    is_numbered: bool,
     batch_size: usize,
     metrics: ExecutionPlanMetricsSet,
 }
 
 impl RowSource {
-    pub(crate) fn new(decode: Decode, compression: Option<Compression>, table: TableSchema) -> Self {
+    pub(crate) fn new(decode: Decode, compression: Option<Compression>, table: TableSchema, is_numbered: bool) -> Self {
         Self {
             decode,
             compression,
             projection: SplitProjection::unprojected(&table),
             table,
+            is_numbered,
             batch_size: 8192,
             metrics: ExecutionPlanMetricsSet::new(),
         }
@@ -141,7 +145,8 @@ impl FileSource for RowSource {
         config: &FileScanConfig,
     ) -> Result<Option<FileScanConfig>> {
         let mut files = config.file_groups.iter().flat_map(|group| group.iter());
-        if !files.all(|file| self.decode.splits(file, self.compression)) {
+        // In the middle of a file nobody knows how many rows came before.
+        if self.is_numbered || !files.all(|file| self.decode.splits(file, self.compression)) {
             return Ok(None);
         }
         let groups = FileGroupPartitioner::new()
@@ -186,6 +191,15 @@ impl FileOpener for RowOpener {
             Some(range) => Some((bound(range.start)?, bound(range.end)?)),
             None => None,
         };
+        let wanted = &source.projection.file_indices;
+        let (table, projection, with_numbers) = match source.is_numbered {
+            true => without_numbers(source.table.file_schema(), wanted)?,
+            false => (Arc::clone(source.table.file_schema()), wanted.clone(), false),
+        };
+        let schema = match with_numbers {
+            true => Arc::new(table.project(&projection)?),
+            false => Arc::clone(&self.schema),
+        };
         let scan = Scan {
             input: Input {
                 store: Arc::clone(&self.store),
@@ -200,18 +214,23 @@ impl FileOpener for RowOpener {
             },
             range,
             layout: file.extension::<Layout>().cloned(),
-            table: Arc::clone(source.table.file_schema()),
-            projection: source.projection.file_indices.clone(),
-            schema: Arc::clone(&self.schema),
+            table,
+            projection,
+            schema,
             batch_size: source.batch_size,
         };
-        Ok(match &source.decode {
+        let opened: FileOpenFuture = match &source.decode {
             Decode::Csv(dialect) => csv::open(scan, Arc::clone(dialect)).boxed(),
             Decode::Json => json::open(scan).boxed(),
             Decode::Ipc => ipc::open(scan).boxed(),
             Decode::Text => text::open(scan).boxed(),
             Decode::Binary => binary::open(scan).boxed(),
             Decode::Numpy => numpy::open(scan).boxed(),
-        })
+        };
+        if !with_numbers {
+            return Ok(opened);
+        }
+        let schema = Arc::clone(&self.schema);
+        Ok(opened.map_ok(move |batches| numbered(batches, schema)).boxed())
     }
 }

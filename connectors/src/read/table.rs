@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use arrow::datatypes::{FieldRef, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
@@ -15,7 +15,7 @@ use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, FileSource, ParquetSource};
 use datafusion::datasource::source::{DataSource, DataSourceExec};
-use datafusion::datasource::table_schema::TableSchema;
+use datafusion::datasource::table_schema::{TableSchema, TableSchemaBuilder};
 use datafusion::error::Result as EngineResult;
 use datafusion::execution::cache::TableScopedPath;
 use datafusion::execution::cache::cache_manager::{CachedFileMetadata, SchemaFingerprint};
@@ -32,6 +32,7 @@ use sheaf_core::{ErrorKind, Result};
 use super::guard::{Guard, GuardedSource, Skipped, is_broken_file, name_file};
 use super::inspect::{Inspected, Reader, parquet};
 use super::listing::{self, Hive, LOOKUPS, Listed};
+use super::numbers::with_row_numbers;
 use super::rows::{Decode, RowSource};
 use super::{ReadOptions, hive, prune};
 use crate::error::{from_datafusion, to_datafusion};
@@ -92,6 +93,44 @@ impl FilesTable {
     #[must_use]
     pub fn skipped_file_names(&self) -> Vec<String> {
         self.skipped.files()
+    }
+
+    /// The same files with columns of each row's file and its number in it: of the path, which may be there already, and
+    /// of the number. Both have names that no column has.
+    #[must_use]
+    pub fn with_places(&self, path: &str, number: &str) -> (Self, String) {
+        let mut options = self.options.clone();
+        let mut folders = self.columns.table_partition_cols().clone();
+        let path = options.include_file_paths.get_or_insert_with(|| {
+            let path_field: FieldRef = Arc::new(Field::new(path, DataType::Utf8, false));
+            folders = folders.iter().cloned().chain([path_field]).collect();
+            path.to_string()
+        });
+        let path = path.clone();
+        options.include_row_numbers = Some(number.to_string());
+        let in_files = Arc::clone(self.columns.file_schema());
+        let columns = TableSchemaBuilder::new(in_files).with_table_partition_cols(folders).build();
+        let columns = with_row_numbers(&columns, &self.reader, number);
+        let fingerprint = Arc::new(SchemaFingerprint::from_schema(columns.file_schema()));
+        let table = Self {
+            stores: Arc::clone(&self.stores),
+            locations: self.locations.clone(),
+            format: self.format.clone(),
+            reader: self.reader.clone(),
+            options,
+            hive: self.hive,
+            columns,
+            fingerprint,
+            known: Mutex::new(self.known.lock().clone()),
+            skipped: Arc::clone(&self.skipped),
+        };
+        (table, path)
+    }
+
+    /// Whether rows have their numbers.
+    #[must_use]
+    pub fn is_numbered(&self) -> bool {
+        self.options.include_row_numbers.is_some()
     }
 
     /// The format of the files.
@@ -267,7 +306,10 @@ impl FilesTable {
             },
             _ => Arc::new(Statistics::new_unknown(self.columns.file_schema())),
         };
-        planned.statistics = Some(Arc::new(with_partition_values(&statistics, &values)));
+        let mut statistics = with_partition_values(&statistics, &values);
+        let made = self.columns.virtual_columns().iter().map(|_| ColumnStatistics::new_unknown());
+        statistics.column_statistics.extend(made);
+        planned.statistics = Some(Arc::new(statistics));
         planned.partition_values = values;
         Ok(Some((listed, planned)))
     }
@@ -335,7 +377,7 @@ impl FilesTable {
 
     fn source(&self, state: &dyn Session, file: &Listed) -> Arc<dyn FileSource> {
         let rows = |decode| -> Arc<dyn FileSource> {
-            Arc::new(RowSource::new(decode, self.options.compression, self.columns.clone()))
+            Arc::new(RowSource::new(decode, self.options.compression, self.columns.clone(), self.is_numbered()))
         };
         match &self.reader {
             Reader::Parquet => {

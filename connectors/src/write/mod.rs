@@ -43,6 +43,7 @@ use sheaf_core::{Error, ErrorKind, Result};
 
 use crate::format::Format;
 use crate::location::{Location, Scheme};
+use crate::objects::{holds_objects, refused};
 use crate::stores::Stores;
 
 pub use commit::CommitExec;
@@ -144,6 +145,9 @@ fn check_schema(schema: &Schema, format: &WriteFormat) -> Result<()> {
         if !names.insert(field.name()) {
             return Err(Error::invalid(format!("two columns are named {:?}", field.name()))
                 .with_hint("rename one of them before writing"));
+        }
+        if holds_objects(field) {
+            return Err(refused(field.name(), "no file can hold"));
         }
         if matches!(format, WriteFormat::Csv(_)) && is_nested(field.data_type()) {
             return Err(Error::new(

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::common::{TableReference, not_impl_err};
 use datafusion::error::Result as EngineResult;
@@ -30,6 +30,7 @@ use crate::operators::map_batches::{BATCHES, BatchFunction};
 const ARRAY: &str = "array";
 const AGGREGATE: &str = "aggregate";
 pub(super) const FILES: &str = "files";
+pub(super) const TABLE: &str = "table";
 
 /// Makes the user's functions of the bytes that their `to_bytes` gave, in the language that they are of.
 ///
@@ -58,6 +59,12 @@ pub trait FunctionDecoder {
     /// # Errors
     /// For bytes that are no such function.
     fn files(&self, bytes: &[u8]) -> Result<Arc<dyn FileFilter>>;
+
+    /// A [`PortableTable`](super::PortableTable).
+    ///
+    /// # Errors
+    /// For bytes that are no such table.
+    fn table(&self, bytes: &[u8]) -> Result<Arc<dyn TableProvider>>;
 }
 
 /// For datasets without functions of the user's.
@@ -66,7 +73,7 @@ pub struct NoFunctions;
 
 impl NoFunctions {
     fn none<T>() -> Result<T> {
-        let message = "the dataset has a function of the user's, and nothing here makes one of its bytes";
+        let message = "the dataset has a function or a table of the user's, and nothing here makes one of its bytes";
         Err(Error::new(ErrorKind::Unsupported, message).with_hint("read it with a FunctionDecoder of its language"))
     }
 }
@@ -87,6 +94,10 @@ impl FunctionDecoder for NoFunctions {
     fn files(&self, _bytes: &[u8]) -> Result<Arc<dyn FileFilter>> {
         Self::none()
     }
+
+    fn table(&self, _bytes: &[u8]) -> Result<Arc<dyn TableProvider>> {
+        Self::none()
+    }
 }
 
 /// The function of this kind.
@@ -96,6 +107,7 @@ pub(super) fn remade(functions: &dyn FunctionDecoder, kind: &str, bytes: &[u8]) 
         ARRAY => Box::new(functions.array(bytes)?),
         AGGREGATE => Box::new(functions.aggregate(bytes)?),
         FILES => Box::new(functions.files(bytes)?),
+        TABLE => Box::new(functions.table(bytes)?),
         other => return Err(damaged(format!("there is no kind of function {other:?}"))),
     })
 }
@@ -167,7 +179,7 @@ fn scalar(function: &ScalarUDF, to: &mut Encoder) -> Result<Option<Written>> {
     }
     let Some(user) = UserFunction::of(function) else { return Ok(None) };
     let (array, returns, deterministic) = user.parts();
-    let returns = typed(returns, to)?;
+    let returns = to.schema(&Schema::new(vec![Arc::clone(returns)]))?;
     let function = to.function(ARRAY, array, |array| array.to_bytes(function.name()))?;
     Ok(Some(Written::User { function, returns, deterministic }))
 }
@@ -176,7 +188,7 @@ fn read_scalar(name: &str, written: &Written, from: &mut Decoder<'_>) -> Result<
     match written {
         Written::Arithmetic => expr::arithmetic_named(name).ok_or_else(|| unknown(name)),
         Written::User { function, returns, deterministic } => {
-            let returns = type_of(&from.schema(*returns)?)?;
+            let returns = field_of(&from.schema(*returns)?)?;
             let function = UserFunction::new(from.function::<dyn ArrayFunction>(*function)?, returns, *deterministic);
             Ok(Arc::new(function.named(name)))
         }
@@ -214,8 +226,11 @@ fn typed(dtype: &DataType, to: &mut Encoder) -> Result<u32> {
 }
 
 fn type_of(schema: &SchemaRef) -> Result<DataType> {
-    let field = schema.fields().first().ok_or_else(|| damaged("a function has no type"))?;
-    Ok(field.data_type().clone())
+    Ok(field_of(schema)?.data_type().clone())
+}
+
+fn field_of(schema: &SchemaRef) -> Result<FieldRef> {
+    schema.fields().first().cloned().ok_or_else(|| damaged("a function has no type"))
 }
 
 fn unknown(name: &str) -> Error {

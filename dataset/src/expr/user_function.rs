@@ -5,10 +5,11 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::Result;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
+    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature,
+    Volatility,
 };
 use sheaf_connectors::error::to_datafusion;
 use sheaf_core::{Error, ErrorKind};
@@ -17,11 +18,11 @@ use crate::encoding::no_bytes;
 
 /// A function of the user's from columns to a column. It is called on the engine's threads, and may block.
 pub trait ArrayFunction: Send + Sync + 'static {
-    /// The column for these columns, with as many rows.
+    /// The column for these columns, each with what is said of it, with as many rows.
     ///
     /// # Errors
     /// Whatever the function meets; it ends the run.
-    fn call(&self, arguments: Vec<ArrayRef>, rows: usize) -> sheaf_core::Result<ArrayRef>;
+    fn call(&self, arguments: Vec<ArrayRef>, fields: &[FieldRef], rows: usize) -> sheaf_core::Result<ArrayRef>;
 
     /// The function as bytes for another process, of which a `FunctionDecoder` makes it again. `name` is what it is
     /// called here.
@@ -37,15 +38,15 @@ pub trait ArrayFunction: Send + Sync + 'static {
 #[derive(Clone)]
 pub struct UserFunction {
     function: Arc<dyn ArrayFunction>,
-    returns: DataType,
+    returns: FieldRef,
     volatility: Volatility,
 }
 
 impl UserFunction {
-    /// A function that returns this type. One that is `deterministic` may be called once for calls that are alike, and
-    /// not for rows whose value nobody needs.
+    /// A function that returns what this field says, whatever its name. One that is `deterministic` may be called once
+    /// for calls that are alike, and not for rows whose value nobody needs.
     #[must_use]
-    pub fn new(function: Arc<dyn ArrayFunction>, returns: DataType, deterministic: bool) -> Self {
+    pub fn new(function: Arc<dyn ArrayFunction>, returns: FieldRef, deterministic: bool) -> Self {
         let volatility = if deterministic { Volatility::Immutable } else { Volatility::Volatile };
         Self { function, returns, volatility }
     }
@@ -68,7 +69,7 @@ impl UserFunction {
     }
 
     /// What it calls, what that returns, and whether it is deterministic.
-    pub(crate) fn parts(&self) -> (&Arc<dyn ArrayFunction>, &DataType, bool) {
+    pub(crate) fn parts(&self) -> (&Arc<dyn ArrayFunction>, &FieldRef, bool) {
         (&self.function, &self.returns, self.volatility == Volatility::Immutable)
     }
 }
@@ -114,20 +115,25 @@ impl ScalarUDFImpl for Named {
     }
 
     fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
-        Ok(self.function.returns.clone())
+        Ok(self.function.returns.data_type().clone())
+    }
+
+    fn return_field_from_args(&self, _args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        Ok(Arc::new(self.function.returns.as_ref().clone().with_name(&self.name).with_nullable(true)))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let rows = args.number_rows;
         let arguments = args.args.into_iter().map(|value| value.into_array(rows)).collect::<Result<Vec<_>>>()?;
-        let made = self.function.function.call(arguments, rows).map_err(to_datafusion)?;
-        if made.len() != rows || made.data_type() != &self.function.returns {
+        let made = self.function.function.call(arguments, &args.arg_fields, rows).map_err(to_datafusion)?;
+        let returns = self.function.returns.data_type();
+        if made.len() != rows || made.data_type() != returns {
             let message = format!(
                 "the function {:?} returned {} values of type {} for {rows} rows, and says that it returns {}",
                 self.name,
                 made.len(),
                 made.data_type(),
-                self.function.returns
+                returns
             );
             return Err(to_datafusion(Error::new(ErrorKind::TypeMismatch, message)));
         }

@@ -43,8 +43,9 @@ pub(crate) use calls::{Calls, Inline, call_blocking, first_output};
 pub(crate) use conform::{conform, values_of};
 pub use counts::Counts;
 pub(crate) use counts::failed_rows;
-use dead_letters::DeadLetters;
+use dead_letters::{DeadLetters, ORIGINS};
 pub(crate) use dead_letters::{dead_letter_options, dead_letter_schema};
+use failures::LostRows;
 pub use failures::{FailureOptions, OnError};
 pub(crate) use function::BATCHES;
 pub use function::{BatchFunction, BatchPosition, Failure, FailureKind, Outputs, RunStart};
@@ -91,6 +92,8 @@ pub(crate) struct MapBatches {
     schema: DFSchemaRef,
     options: MapBatchesOptions,
     stores: Arc<Stores>,
+    /// Whether the last columns of the input are where its rows come from, which the function is not given.
+    has_origins: bool,
     /// Runs of plans with this node, whatever the plans do with its rows.
     runs: Arc<AtomicUsize>,
 }
@@ -104,7 +107,12 @@ impl MapBatches {
         stores: Arc<Stores>,
     ) -> Result<Self> {
         let schema = Arc::new(DFSchema::try_from(Arc::clone(schema))?);
-        Ok(Self { input, function, schema, options, stores, runs: Arc::default() })
+        Ok(Self { input, function, schema, options, stores, has_origins: false, runs: Arc::default() })
+    }
+
+    /// The same where the last columns of the input are where its rows come from.
+    pub(crate) fn with_origins(self, has_origins: bool) -> Self {
+        Self { has_origins, ..self }
     }
 
     /// The write of rows that are lost, where they are to be written.
@@ -114,7 +122,8 @@ impl MapBatches {
         state: &dyn Session,
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         let Some(target) = &self.options.failures.dead_letter else { return Ok(None) };
-        let schema = dead_letter_schema(&input.schema()).map_err(to_datafusion)?;
+        let rows = given(&input.schema(), self.has_origins)?;
+        let schema = dead_letter_schema(&rows).map_err(to_datafusion)?;
         let nothing = dead_letters::no_letters(&schema)?;
         let plan = write::plan(state, &self.stores, nothing, target, dead_letter_options()).await;
         plan.map(Some).map_err(to_datafusion)
@@ -209,22 +218,23 @@ impl Encoded for MapBatches {
     const KIND: &'static str = "map_batches";
 
     /// The function, what it returns, and how it is called.
-    type Detail = (u32, u32, MapBatchesOptions);
+    type Detail = (u32, u32, MapBatchesOptions, bool);
 
     fn encode(&self, to: &mut Encoder) -> sheaf_core::Result<Self::Detail> {
         let function = to.function(BATCHES, &self.function, BatchFunction::to_bytes)?;
-        Ok((function, to.schema(self.schema.as_arrow())?, self.options.clone()))
+        Ok((function, to.schema(self.schema.as_arrow())?, self.options.clone(), self.has_origins))
     }
 
     fn decode(
-        (function, schema, options): Self::Detail,
+        (function, schema, options, has_origins): Self::Detail,
         _exprs: Vec<Expr>,
         inputs: Vec<LogicalPlan>,
         from: &mut Decoder<'_>,
     ) -> sheaf_core::Result<Self> {
         let (function, schema) = (from.function::<dyn BatchFunction>(function)?, from.schema(schema)?);
         let stores = Arc::clone(from.stores());
-        Self::new(one_input(inputs)?, function, &schema, options, stores).map_err(from_datafusion)
+        let node = Self::new(one_input(inputs)?, function, &schema, options, stores).map_err(from_datafusion)?;
+        Ok(node.with_origins(has_origins))
     }
 }
 
@@ -248,8 +258,23 @@ impl ExtensionPlanner for Planner {
         let schema = Arc::clone(node.schema.inner());
         let dead_letters = node.dead_letters(input, session_state).await?;
         let (input, function, options) = (Arc::clone(input), Arc::clone(&node.function), node.options.clone());
-        Ok(Some(Arc::new(MapBatchesExec::new(input, function, schema, options, dead_letters)?)))
+        let letters = Letters { plan: dead_letters, has_origins: node.has_origins };
+        Ok(Some(Arc::new(MapBatchesExec::new(input, function, schema, options, letters)?)))
     }
+}
+
+/// Where rows that are lost are written.
+#[derive(Clone)]
+struct Letters {
+    plan: Option<Arc<dyn ExecutionPlan>>,
+    /// Whether the input's last columns are where rows come from.
+    has_origins: bool,
+}
+
+/// The columns that the function is given.
+fn given(input: &SchemaRef, has_origins: bool) -> Result<SchemaRef> {
+    let columns = input.fields().len() - if has_origins { ORIGINS } else { 0 };
+    Ok(Arc::new(input.project(&(0..columns).collect::<Vec<_>>())?))
 }
 
 /// The operator: coalesces batches to the asked size and calls the function, partition by partition.
@@ -257,7 +282,7 @@ pub struct MapBatchesExec {
     input: Arc<dyn ExecutionPlan>,
     function: Arc<dyn BatchFunction>,
     options: MapBatchesOptions,
-    dead_letters: Option<Arc<dyn ExecutionPlan>>,
+    dead_letters: Letters,
     /// The order of the input when this was planned: the function is to see the rows in it, whoever asks for it above.
     order: Option<LexOrdering>,
     properties: Arc<PlanProperties>,
@@ -273,7 +298,7 @@ impl MapBatchesExec {
         function: Arc<dyn BatchFunction>,
         schema: SchemaRef,
         options: MapBatchesOptions,
-        dead_letters: Option<Arc<dyn ExecutionPlan>>,
+        dead_letters: Letters,
     ) -> Result<Self> {
         let known = &input.properties().partitioning;
         let partitioning = match options.keeps_partitioning {
@@ -306,10 +331,12 @@ impl MapBatchesExec {
         }
         let partitions = self.properties.partitioning.partition_count();
         let counts = Arc::new(Counts::new(&self.counts));
-        let dead_letters = self.dead_letters.as_ref().map(|plan| DeadLetters::begin(plan, Arc::clone(context)));
+        let has_origins = self.dead_letters.has_origins;
+        let dead_letters = self.dead_letters.plan.as_ref().map(|plan| DeadLetters::begin(plan, Arc::clone(context)));
         let dead_letters = dead_letters.transpose()?.map(Arc::new);
         let function = begun(&self.function, RunStart { partitions, is_look: false, counts: Arc::clone(&counts) })?;
-        let function = self.options.failures.over(function, Some(self.schema()), dead_letters.clone(), counts);
+        let to = LostRows { schema: Some(self.schema()), dead_letters: dead_letters.clone(), has_origins };
+        let function = self.options.failures.over(function, to, counts);
         let running = Arc::new(Running::new(function, dead_letters, partitions));
         *slot = Some(Arc::clone(&running));
         Ok(running)
@@ -328,7 +355,7 @@ pub(crate) fn looked_at(
 ) -> sheaf_core::Result<Arc<dyn BatchFunction>> {
     let counts = Arc::new(Counts::unread());
     let function = begun(function, RunStart { partitions: 1, is_look: true, counts: Arc::clone(&counts) })?;
-    Ok(options.failures.over(function, None, None, counts))
+    Ok(options.failures.over(function, LostRows::default(), counts))
 }
 
 impl fmt::Debug for MapBatchesExec {

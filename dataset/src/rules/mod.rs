@@ -9,7 +9,9 @@ mod equal_names;
 mod equal_steps;
 mod kept_filters;
 mod light_counts;
+pub(crate) mod object_columns;
 mod row_order;
+mod shown_inputs;
 mod spill_joins;
 mod whole_builds;
 mod whole_windows;
@@ -37,6 +39,7 @@ const MERGED_PROJECTIONS: &str = "optimize_projections";
 /// Adds Sheaf's rules to DataFusion's own: `broadcast_sides` and `dynamic_filters` among them, the others after them.
 pub(crate) fn install(state: SessionStateBuilder) -> SessionStateBuilder {
     state
+        .with_analyzer_rules(object_columns::analyzer())
         .with_optimizer_rules(logical())
         .with_physical_optimizer_rules(physical())
         .with_physical_optimizer_rule(Arc::new(light_counts::LightCounts))
@@ -46,6 +49,7 @@ pub(crate) fn install(state: SessionStateBuilder) -> SessionStateBuilder {
         .with_physical_optimizer_rule(Arc::new(window_texts::WindowTexts))
         .with_physical_optimizer_rule(Arc::new(compact_sorts::CompactSorts))
         .with_physical_optimizer_rule(Arc::new(row_order::RowOrder))
+        .with_physical_optimizer_rule(Arc::new(shown_inputs::ShownInputs))
 }
 
 /// The rule of DataFusion that hands filters down in the logical plan.

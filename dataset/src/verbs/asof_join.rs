@@ -13,6 +13,7 @@ use super::join::{JoinOptions, JoinType, Side, keys_of};
 use crate::dataset::Dataset;
 use crate::expr::{Axis, LEFT, RIGHT, Span};
 use crate::operators::asof_join::{AsofJoin, AsofStrategy, Distance, Matching};
+use crate::verbs::checks;
 
 /// The digits of the largest integer of 64 bits.
 const INTEGER_DIGITS: u8 = 20;
@@ -74,6 +75,8 @@ impl Dataset {
         let context = |side: &'static str| move |error: Error| error.with_context(format!("join_asof, {side} side"));
         let left_on = keys_of(&left, LEFT, &named.left_on).map_err(context(LEFT))?;
         let right_on = keys_of(&right, RIGHT, &named.right_on).map_err(context(RIGHT))?;
+        checks::comparable(&left_on, left.schema())?;
+        checks::comparable(&right_on, right.schema())?;
         let columns = self.joined_columns(other, &named)?;
         let types = key_types((&left, &left_on), (&right, &right_on))?;
         let matching = Matching {

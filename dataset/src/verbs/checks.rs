@@ -9,6 +9,8 @@ use datafusion::logical_expr::{Expr, ExprSchemable};
 use sheaf_connectors::error::from_datafusion;
 use sheaf_core::{Error, ErrorKind, Result};
 
+use crate::rules::object_columns;
+
 /// Every expression gives each row a value; an aggregate of many rows does not, nor what looks at the rows before
 /// where no order says which they are.
 pub(crate) fn values_of_rows(exprs: &[Expr]) -> Result<()> {
@@ -39,6 +41,11 @@ pub(crate) fn predicate(expr: &Expr, schema: &DFSchema) -> Result<()> {
             Err(Error::new(ErrorKind::TypeMismatch, message).with_hint("compare it with something, or cast it to bool"))
         }
     }
+}
+
+/// Keys are compared with each other, which Python objects are not.
+pub(crate) fn comparable(keys: &[Expr], schema: &DFSchema) -> Result<()> {
+    keys.iter().try_for_each(|key| object_columns::check_key(key, &[schema], "the engine cannot compare"))
 }
 
 /// Every expression over a group is made of aggregates, of keys and of constants.

@@ -13,6 +13,7 @@ use crate::operators::map_batches::{
     BatchFunction, BatchPosition, MapBatches, MapBatchesOptions, OnError, dead_letter_options, dead_letter_schema,
     first_output, looked_at,
 };
+use crate::verbs::origins::with_origins;
 
 impl Dataset {
     /// What `function` makes of each batch: any number of batches. They keep the order of those that they are made of.
@@ -38,8 +39,16 @@ impl Dataset {
         };
         let keeps_partitioning = options.keeps_partitioning;
         let stores = Arc::clone(self.session().stores());
-        let node = MapBatches::new(self.logical_plan().clone(), function, &schema, options, stores);
-        let node = node.map_err(from_datafusion)?;
+        let plan = self.logical_plan();
+        // Those who read dead letters are told where the rows come from, which costs two columns up to here.
+        let origins = match &options.failures.dead_letter {
+            Some(_) => with_origins(plan).map_err(from_datafusion)?,
+            None => None,
+        };
+        let has_origins = origins.is_some();
+        let input = origins.unwrap_or_else(|| plan.clone());
+        let node = MapBatches::new(input, function, &schema, options, stores);
+        let node = node.map_err(from_datafusion)?.with_origins(has_origins);
         let plan = LogicalPlan::Extension(Extension { node: Arc::new(node) });
         let mapped = Self::new(self.session().clone(), plan);
         if keeps_partitioning {

@@ -51,6 +51,7 @@ impl GroupedDataset {
         let plan = self.dataset.logical_plan();
         let keys = self.dataset.resolve(self.keys.clone())?;
         checks::values_of_rows(&keys)?;
+        checks::comparable(&keys, plan.schema())?;
         let is_given = |name: &str| !self.hidden.iter().any(|hidden| hidden == name);
         let given = plan.schema().iter().filter(|(_, field)| is_given(field.name()));
         let mut exprs: Vec<Expr> = given.map(Expr::from).collect();

@@ -12,6 +12,7 @@ use crate::dataset::Dataset;
 use crate::expr::col;
 use crate::operators::map_batches::{BatchFunction, MapBatchesOptions};
 use crate::operators::overlap::{Cut, Margin, Overlap};
+use crate::verbs::checks;
 
 /// A run is so many times as long as its margins, which are read again for each, unless a size is given.
 const RUN_TO_MARGIN: usize = 4;
@@ -47,6 +48,8 @@ impl Dataset {
         schema: Option<SchemaRef>,
     ) -> Result<Self> {
         self.check_columns(options.on.as_deref())?;
+        let on: Vec<_> = options.on.iter().map(col).collect();
+        checks::comparable(&on, self.logical_plan().schema())?;
         if options.batch_size == Some(0) {
             return Err(Error::invalid("batch_size must be at least 1"));
         }

@@ -1,6 +1,7 @@
 //! The verbs of `Dataset`: one file for each idea, each a new plan over the old one.
 
 pub mod asof_join;
+pub mod cache_epochs;
 pub mod checkpoint;
 pub(crate) mod checks;
 pub mod counts;
@@ -19,6 +20,7 @@ pub mod materialize;
 pub mod mix;
 pub mod nulls;
 pub mod numbered;
+pub(crate) mod origins;
 pub mod partitions;
 pub mod persist;
 pub mod reshape;

@@ -11,6 +11,7 @@ use datafusion::functions::expr_fn::abs;
 use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::{Expr, ExprFunctionExt, JoinType, LogicalPlan, Union, cast, lit, when};
 use sheaf_connectors::error::from_datafusion;
+use sheaf_connectors::objects::is_object;
 use sheaf_core::{Error, ErrorKind, Result};
 
 use crate::dataset::Dataset;
@@ -42,6 +43,7 @@ impl Dataset {
         }
         let mut columns: Vec<(String, DataType)> = types(first);
         for other in others {
+            check_objects(first, other, by_name)?;
             match by_name {
                 true => merge_by_name(&mut columns, types(other))?,
                 false => merge_by_position(&mut columns, &types(other), "union")?,
@@ -136,6 +138,28 @@ impl Dataset {
 /// Negative zero as zero: the join takes them for equal, and the windows do not.
 pub(crate) fn one_zero(value: Expr) -> Result<Expr> {
     when(abs(value.clone()).eq(lit(0.0)), lit(0.0)).otherwise(value).map_err(from_datafusion)
+}
+
+/// Python objects are pickled bytes, and bytes are no objects.
+fn check_objects(first: &Dataset, other: &Dataset, by_name: bool) -> Result<()> {
+    let (ours, theirs) = (first.schema(), other.schema());
+    for (at, field) in ours.fields().iter().enumerate() {
+        let with = if by_name {
+            theirs.field_with_name(field.name()).ok()
+        } else {
+            theirs.fields().get(at).map(AsRef::as_ref)
+        };
+        if let Some(with) = with
+            && is_object(field) != is_object(with)
+            && !field.data_type().is_null()
+            && !with.data_type().is_null()
+        {
+            let message = format!("the column {:?} holds Python objects in one dataset alone", field.name());
+            return Err(Error::new(ErrorKind::TypeMismatch, message)
+                .with_hint("make objects of the other's values too: map(…, schema={…: sf.object_()})"));
+        }
+    }
+    Ok(())
 }
 
 fn types(dataset: &Dataset) -> Vec<(String, DataType)> {

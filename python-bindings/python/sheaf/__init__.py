@@ -29,6 +29,7 @@ if _TYPE_CHECKING:
     from sheaf import runtime_env as runtime_env
     from sheaf import util as util
     from sheaf._functions.expressions import cls, func
+    from sheaf._objects import object_
     from sheaf._runtime.api import (
         Durable,
         DynamicObjectRefGenerator,
@@ -90,6 +91,7 @@ _MODULES = frozenset(
 _HOMES = {
     "sheaf.aggregates": {"AggregateFn", "AggregateFnV2", "Aggregation"},
     "sheaf._functions.expressions": {"cls", "func"},
+    "sheaf._objects": {"object_"},
     "sheaf.compute": {"ActorPool", "TaskPool"},
     "sheaf.dataset": {"DataIterator", "Dataset", "FeedStats", "GroupedDataset", "WriteReport", "concat", "mix"},
     "sheaf.expressions": {"Expr", "SortKey", "Window", "col", "left", "lit", "right", "when"},
@@ -243,6 +245,7 @@ __all__ = [
     "method",
     "mix",
     "nodes",
+    "object_",
     "put",
     "range",
     "read_binary_files",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import pyarrow as pa
 
-from sheaf import _sheaf
+from sheaf import _objects, _sheaf
 from sheaf.errors import InvalidInputError, TypeMismatchError
 from sheaf.types import DataType
 
@@ -30,20 +30,19 @@ def column_to_numpy(column: pa.Array) -> np.ndarray[Any, Any]:
     if pa.types.is_fixed_size_list(column.type) and column.null_count == 0:
         values = column_to_numpy(column.flatten())
         return values.reshape(len(column), column.type.list_size, *values.shape[1:])
+    # Of objects too: their type makes them.
     flat: np.ndarray[Any, Any] = column.to_numpy(zero_copy_only=False)
     return flat
 
 
 def to_pandas(batch: pa.RecordBatch) -> Any:
     """A ``pandas.DataFrame``."""
-    return batch.to_pandas()
+    return _objects.to_pandas(batch)
 
 
 def to_polars(batch: pa.RecordBatch) -> Any:
     """A ``polars.DataFrame``."""
-    import polars as pl
-
-    return pl.DataFrame(batch)
+    return _objects.to_polars(batch)
 
 
 def to_torch(batch: pa.RecordBatch) -> dict[str, Any]:
@@ -127,7 +126,7 @@ def results(made: Any) -> Any:
 def take(result: Any) -> Any:
     """What a function returned, as something with the Arrow C interface."""
     if isinstance(result, pa.RecordBatch | pa.Table):
-        return result
+        return _objects.trusted(result)
     if isinstance(result, dict):
         return pa.RecordBatch.from_arrays([column_from(values) for values in result.values()], names=list(result))
     pandas = sys.modules.get("pandas")
@@ -138,7 +137,7 @@ def take(result: Any) -> Any:
         return from_polars(result)
     is_column = isinstance(result, pa.Array | pa.ChunkedArray) or type(result).__name__ == "Series"
     if not is_column and (hasattr(result, "__arrow_c_stream__") or hasattr(result, "__arrow_c_array__")):
-        return result
+        return _objects.trusted(pa.table(result))
     raise TypeMismatchError(
         f"a function of map_batches returned {type(result).__name__}\n"
         "  help: return a pyarrow.RecordBatch or Table, a pandas or Polars DataFrame, or a dict of columns"
@@ -146,7 +145,10 @@ def take(result: Any) -> Any:
 
 
 def column_from(values: Any) -> pa.Array:
-    """A column of an array, an array of more axes (lists of one size), a list, or an Arrow array."""
+    """A column of an array, an array of more axes (lists of one size), a list, or an Arrow array.
+
+    Values that Arrow has no one type for are Python objects.
+    """
     if isinstance(values, pa.ChunkedArray):
         return values.combine_chunks()
     if type(values).__module__ == "torch":
@@ -154,17 +156,47 @@ def column_from(values: Any) -> pa.Array:
     if getattr(values, "ndim", 1) > 1:
         inner = column_from(values.reshape(-1, *values.shape[2:]))
         return pa.FixedSizeListArray.from_arrays(inner, values.shape[1])
-    return pa.array(values)
+    try:
+        return pa.array(values)
+    except _objects.NOT_HELD:
+        if not isinstance(values, list | tuple) and not hasattr(values, "tolist"):
+            raise
+        return _objects.column(list(values))
+
+
+def to_columns(columns: Mapping[str, Any], schema: pa.Schema | None) -> pa.Table:
+    """A table of columns by name, of these types where they are given."""
+    if schema is not None and not _objects.names(schema):
+        return pa.table(dict(columns), schema=schema)
+    if schema is None:
+        try:
+            return pa.table(dict(columns))
+        except _objects.NOT_HELD:
+            return pa.table({name: column_from(values) for name, values in columns.items()})
+    made = [
+        _objects.column(list(columns[field.name]))
+        if _objects.is_object(field.type)
+        else pa.array(columns[field.name], field.type)
+        for field in schema
+    ]
+    return pa.table(made, schema=schema)
 
 
 def column_of(values: list[Any], kind: pa.DataType | None) -> pa.Array:
-    """A column of values of Python's, of this type where one is given; what the type does not hold is an error."""
+    """A column of values of Python's, of this type where one is given; what the type does not hold is an error.
+
+    Without a type, values that Arrow has no one type for are Python objects.
+
+    >>> from sheaf._formats import column_of
+    >>> column_of([1, "a"], None).to_pylist()
+    [1, 'a']
+    """
+    if kind is not None and _objects.is_object(kind):
+        return _objects.column(values)
     try:
         made = pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        if kind is None:
-            raise
-        return pa.array(values, kind)
+    except _objects.NOT_HELD:
+        return _objects.column(values) if kind is None else pa.array(values, kind)
     if kind is None or made.type == kind:
         return made
     if "double" in str(made.type) and "int" in str(kind):
@@ -177,12 +209,26 @@ def from_pandas(frame: Any) -> pa.Table:
     """A table of a ``pandas.DataFrame``: its index is left out, and so is what pandas says of itself."""
     try:
         table = pa.Table.from_pandas(frame, preserve_index=False)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-        raise TypeMismatchError(
-            f"the DataFrame has a column that Arrow has no type for: {' '.join(map(str, error.args))}\n"
-            "  help: give its values one type, or make it a pyarrow.Table with a schema and use from_arrow"
-        ) from error
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+        return _with_objects(frame)
     return table.replace_schema_metadata(None)
+
+
+def _with_objects(frame: Any) -> pa.Table:
+    """The same of a frame with columns that Arrow has no type for: they are Python objects."""
+    columns = {}
+    for at, name in enumerate(frame.columns):
+        try:
+            columns[str(name)] = from_pandas_column(frame.iloc[:, [at]])
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+            column = frame.iloc[:, at]
+            columns[str(name)] = _objects.column(column.astype(object).where(column.notna(), None).tolist())
+    return pa.table(columns)
+
+
+def from_pandas_column(frame: Any) -> pa.ChunkedArray:
+    """The one column of a ``pandas.DataFrame``."""
+    return pa.Table.from_pandas(frame, preserve_index=False).column(0)
 
 
 def from_polars(frame: Any) -> Any:
@@ -192,12 +238,17 @@ def from_polars(frame: Any) -> Any:
     """
     import polars as pl
 
+    objects = [name for name, kind in frame.schema.items() if kind == pl.Object]
     for name, kind in frame.schema.items():
-        if holds(kind, pl.Object):
+        if name not in objects and holds(kind, pl.Object):
             raise TypeMismatchError(
-                f"the column {name!r} holds Python objects, for which Arrow has no type\n"
+                f"the column {name!r} holds Python objects inside its values, for which Arrow has no type\n"
                 "  help: give it a type, as with map_elements(…, return_dtype=…), or drop it"
             )
+    if objects or any(isinstance(kind, pl.BaseExtension) for kind in frame.dtypes):
+        held = {name: _objects.column(frame[name].to_list()) for name in objects}
+        others = _objects.trusted(frame.drop(objects).to_arrow(compat_level=pl.CompatLevel.newest()))
+        return pa.table({name: held[name] if name in held else others.column(name) for name in frame.columns})
     has_nulls = any(holds(kind, pl.Null) for kind in frame.dtypes)
     return frame.to_arrow(compat_level=pl.CompatLevel.newest()) if has_nulls else frame
 
@@ -212,4 +263,11 @@ def to_schema(schema: Schema | None) -> pa.Schema | None:
     """A ``pyarrow.Schema`` of one, or of a dict of names and types."""
     if schema is None or isinstance(schema, pa.Schema):
         return schema
-    return pa.schema([(name, _sheaf.data_type(kind)) for name, kind in schema.items()])
+    return pa.schema([(name, to_type(kind)) for name, kind in schema.items()])
+
+
+def to_type(kind: DataType) -> pa.DataType:
+    """A type of PyArrow; ``object`` is that of Python objects."""
+    if kind is object or (isinstance(kind, pa.DataType) and _objects.is_object(kind)):
+        return _objects.object_()
+    return _sheaf.data_type(kind)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from sheaf import _formats
+from sheaf import _formats, _objects
 from sheaf._formats import Schema
 from sheaf.errors import InvalidInputError
 
@@ -88,7 +88,7 @@ def _schema_of(data: Any) -> pa.Schema:
 
 
 def _same(table: Any) -> Any:
-    return table
+    return _objects.trusted(table) if isinstance(table, pa.Table | pa.RecordBatch) else table
 
 
 def _of_arrays(value: Any) -> Any:

@@ -9,11 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-import pyarrow as pa
-
-from sheaf import _formats, _sheaf
+from sheaf import _formats, _objects, _sheaf
 from sheaf._arguments import names_of
 from sheaf._files import FileFilter, Files, Path, Paths
+from sheaf._filesystem import paths_of
 from sheaf._formats import Schema
 from sheaf._references import References
 from sheaf.dataset import Dataset
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
 # A session that a thread or another module holds at exit is not dropped; its folder goes all the same.
 atexit.register(_sheaf.remove_spill_folders)
+atexit.register(_sheaf.await_file_calls)
 
 
 class Session(Files, References):
@@ -152,6 +152,7 @@ class Session(Files, References):
         ignore_missing_paths: bool = False,
         parallelism: int | None = None,
         storage_options: Mapping[str, str] | None = None,
+        filesystem: Any = None,
     ) -> Dataset:
         """A dataset of Parquet files: only the columns, row groups and pages that a query needs are read.
 
@@ -170,6 +171,8 @@ class Session(Files, References):
                 are threads, or fewer. Small files are read in parts for it. Fewer partitions come of fewer files
                 that cannot be read in parts: compressed ones, and those of a few row groups.
             storage_options: Credentials, region and endpoint of the store, before what the environment says.
+            filesystem: A file system of fsspec, or of ``pyarrow.fs``, in which the paths are. It is called from several
+                threads; stores that have URLs are faster by them.
 
         >>> import sheaf as sf, tempfile
         >>> folder = tempfile.TemporaryDirectory()
@@ -206,6 +209,7 @@ class Session(Files, References):
         ignore_missing_paths: bool = False,
         parallelism: int | None = None,
         storage_options: Mapping[str, str] | None = None,
+        filesystem: Any = None,
     ) -> Dataset:
         """A dataset of CSV files, plain or compressed (gzip, zstd, bzip2, xz).
 
@@ -234,6 +238,7 @@ class Session(Files, References):
             ignore_missing_paths: As for ``read_parquet``.
             parallelism: As for ``read_parquet``.
             storage_options: As for ``read_parquet``.
+            filesystem: As for ``read_parquet``.
 
         >>> import sheaf as sf, tempfile, pathlib
         >>> folder = tempfile.TemporaryDirectory()
@@ -266,6 +271,7 @@ class Session(Files, References):
         ignore_missing_paths: bool = False,
         parallelism: int | None = None,
         storage_options: Mapping[str, str] | None = None,
+        filesystem: Any = None,
     ) -> Dataset:
         """A dataset of JSON lines: one object per line.
 
@@ -283,6 +289,7 @@ class Session(Files, References):
             ignore_missing_paths: As for ``read_parquet``.
             parallelism: As for ``read_parquet``.
             storage_options: As for ``read_parquet``.
+            filesystem: As for ``read_parquet``.
 
         >>> import sheaf as sf, tempfile, pathlib
         >>> folder = tempfile.TemporaryDirectory()
@@ -307,6 +314,7 @@ class Session(Files, References):
         ignore_missing_paths: bool = False,
         parallelism: int | None = None,
         storage_options: Mapping[str, str] | None = None,
+        filesystem: Any = None,
     ) -> Dataset:
         """A dataset of Arrow IPC files (Feather) or streams. The arguments are those of ``read_parquet``.
 
@@ -331,6 +339,7 @@ class Session(Files, References):
         ignore_missing_paths: bool = False,
         parallelism: int | None = None,
         storage_options: Mapping[str, str] | None = None,
+        filesystem: Any = None,
     ) -> Dataset:
         """A dataset of the lines of text files, in one column ``text``. The arguments are those of ``read_json``.
 
@@ -344,7 +353,7 @@ class Session(Files, References):
         return self._read("text", **_arguments(locals()))
 
     def _read(self, reader: str, *, paths: Paths, schema: Schema | None = None, **given: Any) -> Dataset:
-        several = [paths] if isinstance(paths, str | os.PathLike) else paths
+        within = paths_of(self._inner, given.pop("filesystem"), paths)
         options = {
             "compression": None,
             "csv": None,
@@ -356,7 +365,7 @@ class Session(Files, References):
             "file_extensions": names_of(given["file_extensions"]),
             "storage_options": {key: str(value) for key, value in (given["storage_options"] or {}).items()},
         }
-        return self._dataset(self._inner.read([os.fspath(path) for path in several], options))
+        return self._dataset(self._inner.read(within, options))
 
     def from_arrow(self, data: Any) -> Dataset:
         """A dataset over a table, record batch, reader, or anything else with the Arrow C interface.
@@ -367,7 +376,9 @@ class Session(Files, References):
         >>> sf.from_arrow(pa.table({"a": [1, 2]})).to_pydict()
         {'a': [1, 2]}
         """
-        return self._dataset(self._inner.from_arrow(data), in_memory=True)
+        # Of anything else, bytes that claim to be pickled objects stay bytes.
+        objects = isinstance(data, Dataset) or _objects.are_in(data)
+        return self._dataset(self._inner.from_arrow(data, objects), in_memory=True)
 
     def from_pandas(self, frame: pd.DataFrame) -> Dataset:
         """A dataset over a ``pandas.DataFrame``; its index is left out.
@@ -405,13 +416,14 @@ class Session(Files, References):
         return self.from_pydict({name: [row.get(name) for row in rows] for name in names})
 
     def from_pydict(self, columns: Mapping[str, Any], *, schema: Schema | None = None) -> Dataset:
-        """A dataset of columns by name: lists, NumPy arrays or Arrow arrays.
+        """A dataset of columns by name: lists, NumPy arrays or Arrow arrays. Lists that Arrow has no one type for, or
+        whose type in the schema is ``object``, are columns of Python objects.
 
         >>> import sheaf as sf
         >>> sf.from_pydict({"a": [1, 2]}, schema={"a": "int16"}).schema.field("a").type
         DataType(int16)
         """
-        return self.from_arrow(pa.table(dict(columns), schema=_formats.to_schema(schema)))
+        return self.from_arrow(_formats.to_columns(columns, _formats.to_schema(schema)))
 
     def range(self, start: int, end: int | None = None) -> Dataset:
         """One column ``id``: the integers from ``start`` (0 when one number is given) to before ``end``.

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
+use arrow::datatypes::FieldRef;
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
-use pyo3_arrow::PyArray;
+use pyo3_arrow::{PyArray, PyField};
 use sheaf::expr::{ArrayFunction, UserFunction};
 use sheaf::{Error, ErrorKind, Result};
 
 use super::PyExpr;
-use super::types::TypeArgument;
+use crate::convert::array_to_pyarrow;
 use crate::pickles::pickled;
 
 /// A Python callable over arrays, as expressions and SQL call it.
@@ -24,9 +25,9 @@ pub(crate) struct PyUserFunction {
 #[pymethods]
 impl PyUserFunction {
     #[new]
-    fn new(name: String, call: Py<PyAny>, return_dtype: TypeArgument, deterministic: bool) -> Self {
+    fn new(name: String, call: Py<PyAny>, returns: PyField, deterministic: bool) -> Self {
         let function = Arc::new(PyArrayFunction { name: name.clone(), call });
-        Self { name, function: UserFunction::new(function, return_dtype.0, deterministic) }
+        Self { name, function: UserFunction::new(function, returns.into_inner(), deterministic) }
     }
 
     fn __call__(&self, arguments: Vec<PyRef<'_, PyExpr>>) -> PyExpr {
@@ -42,12 +43,12 @@ pub(crate) struct PyArrayFunction {
 }
 
 impl ArrayFunction for PyArrayFunction {
-    fn call(&self, arguments: Vec<ArrayRef>, rows: usize) -> Result<ArrayRef> {
+    fn call(&self, arguments: Vec<ArrayRef>, fields: &[FieldRef], rows: usize) -> Result<ArrayRef> {
         Python::attach(|py| {
             let made = || -> PyResult<ArrayRef> {
                 let arrays = PyList::empty(py);
-                for array in arguments {
-                    arrays.append(PyArray::from_array_ref(array).to_pyarrow(py)?)?;
+                for (array, field) in arguments.into_iter().zip(fields) {
+                    arrays.append(array_to_pyarrow(py, array, field)?)?;
                 }
                 Ok(self.call.bind(py).call1((arrays, rows))?.extract::<PyArray>()?.into_inner().0)
             };

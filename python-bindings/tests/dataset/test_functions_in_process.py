@@ -218,7 +218,8 @@ def test_dead_letters_are_there_once_with_what_went_wrong(tmp_path: Path) -> Non
     mapped = tables.map_batches(invert, 100, "numpy", schema={"id": int, "half": float}, dead_letter=folder)
     assert mapped.count() == len(GOOD)
     letters = sf.read_parquet(str(folder)).sort("id").to_arrow()
-    assert letters.column_names == ["id", "t", "_error", "_traceback", "_attempt", "_partition", "_row"]
+    own = ["_error", "_traceback", "_attempt", "_partition", "_row", "_file", "_file_row"]
+    assert letters.column_names == ["id", "t", *own]
     assert letters["id"].to_pylist() == BAD
     assert set(letters["_error"].to_pylist()) == {"ZeroDivisionError: thirteen"}
     assert all("invert" in text for text in letters["_traceback"].to_pylist())

@@ -7,6 +7,7 @@ use arrow::compute::kernels::cmp::distinct;
 use arrow::compute::{CastOptions, cast, cast_with_options, nullif};
 use arrow::datatypes::{DataType, Field, FieldRef, Float64Type, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use sheaf_connectors::objects::is_object;
 use sheaf_core::{Error, ErrorKind};
 
 use super::BatchPosition;
@@ -36,6 +37,18 @@ pub(crate) fn conform(
     let columns = schema.fields().iter().map(|field| {
         let column =
             batch.column_by_name(field.name()).ok_or_else(|| mismatch(format!("no column {:?}", field.name())))?;
+        let given = batch.schema_ref().field_with_name(field.name());
+        let is_same = given.is_ok_and(|given| is_object(given) == is_object(field));
+        if !is_same && column.logical_null_count() < column.len() {
+            let told = |is_object| if is_object { "Python objects" } else { "values of Arrow" };
+            let what = format!(
+                "{} in the column {:?} instead of {}",
+                told(!is_object(field)),
+                field.name(),
+                told(is_object(field))
+            );
+            return Err(mismatch(what));
+        }
         conform_column(column, field.data_type()).ok_or_else(|| {
             mismatch(format!("column {:?} as {} instead of {}", field.name(), column.data_type(), field.data_type()))
         })

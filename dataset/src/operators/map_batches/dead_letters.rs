@@ -6,7 +6,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, StringArray, UInt32Array, UInt64Array};
+use arrow::array::{ArrayRef, StringArray, UInt32Array, UInt64Array, new_null_array};
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use datafusion::error::DataFusionError;
@@ -34,6 +35,12 @@ const TRACEBACK: &str = "_traceback";
 const ATTEMPT: &str = "_attempt";
 const PARTITION: &str = "_partition";
 const ROW: &str = "_row";
+/// The file that the row was read from and its number in it, where rows have such.
+const FILE: &str = "_file";
+const FILE_ROW: &str = "_file_row";
+
+/// How many columns of a batch say where its rows come from, the last ones: the file, and the number in it.
+pub(super) const ORIGINS: usize = 2;
 
 /// The columns of dead letters of rows of this schema.
 ///
@@ -46,6 +53,8 @@ pub(crate) fn dead_letter_schema(rows: &Schema) -> Result<SchemaRef> {
         Field::new(ATTEMPT, DataType::UInt32, false),
         Field::new(PARTITION, DataType::UInt64, false),
         Field::new(ROW, DataType::UInt64, false),
+        Field::new(FILE, DataType::Utf8, true),
+        Field::new(FILE_ROW, DataType::UInt64, true),
     ];
     if let Some(taken) = own.iter().find(|field| rows.column_with_name(field.name()).is_some()) {
         let message = format!("dead letters have a column {:?} of their own, and so have the rows", taken.name());
@@ -129,21 +138,28 @@ impl DeadLetters {
     pub(super) fn letter(
         &self,
         rows: &RecordBatch,
+        has_origins: bool,
         at: BatchPosition,
-        failure: &Failure,
-        attempts: u32,
+        (failure, attempts): (&Failure, u32),
     ) -> Result<RecordBatch> {
         let count = rows.num_rows();
-        let own: [ArrayRef; 5] = [
+        let place = |from_end: usize, kind: &DataType| match has_origins {
+            true => cast(rows.column(rows.num_columns() - from_end), kind),
+            false => Ok(new_null_array(kind, count)),
+        };
+        let unfit = |error| Error::internal(format!("dead letters do not fit their schema: {error}"));
+        let own: [ArrayRef; 7] = [
             Arc::new(StringArray::from_iter_values(std::iter::repeat_n(&failure.error, count))),
             Arc::new(StringArray::from(vec![failure.traceback.as_deref(); count])),
             Arc::new(UInt32Array::from_value(attempts, count)),
             Arc::new(UInt64Array::from_value(at.partition as u64, count)),
             Arc::new(UInt64Array::from_iter_values((0..count).map(|row| (at.row + row) as u64))),
+            place(2, &DataType::Utf8).map_err(unfit)?,
+            place(1, &DataType::UInt64).map_err(unfit)?,
         ];
+        let rows = if has_origins { without_origins(rows)? } else { rows.clone() };
         let columns = rows.columns().iter().cloned().chain(own).collect();
-        RecordBatch::try_new(Arc::clone(&self.schema), columns)
-            .map_err(|error| Error::internal(format!("dead letters do not fit their schema: {error}")))
+        RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(unfit)
     }
 
     /// Lets them appear: no more are to come.
@@ -170,6 +186,12 @@ impl Drop for DeadLetters {
             writing.abort();
         }
     }
+}
+
+/// The columns of rows that are the function's.
+pub(super) fn without_origins(rows: &RecordBatch) -> Result<RecordBatch> {
+    let columns: Vec<usize> = (0..rows.num_columns() - ORIGINS).collect();
+    rows.project(&columns).map_err(|error| Error::internal(format!("rows do not say where they come from: {error}")))
 }
 
 /// The plan with another leaf.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sheaf_core::{Error, Result};
 
 use super::counts::Counts;
-use super::dead_letters::DeadLetters;
+use super::dead_letters::{self, DeadLetters};
 use super::function::{BatchFunction, BatchPosition, Failure, Outputs};
 use super::pieces::{Pieces, Verdict};
 
@@ -60,15 +60,24 @@ impl FailureOptions {
     pub(super) fn over(
         &self,
         function: Arc<dyn BatchFunction>,
-        schema: Option<SchemaRef>,
-        dead_letters: Option<Arc<DeadLetters>>,
+        lost: LostRows,
         counts: Arc<Counts>,
     ) -> Arc<dyn BatchFunction> {
         if !self.may_lose() && !self.retries_errors && function.elsewhere().is_none() {
             return function;
         }
-        Arc::new(Tolerant(Arc::new(Attempts { function, options: self.clone(), schema, dead_letters, counts })))
+        Arc::new(Tolerant(Arc::new(Attempts { function, options: self.clone(), lost, counts })))
     }
+}
+
+/// What becomes of rows that are lost.
+#[derive(Clone, Default)]
+pub(super) struct LostRows {
+    /// What the function returns; unknown while that is what is looked for.
+    pub(super) schema: Option<SchemaRef>,
+    pub(super) dead_letters: Option<Arc<DeadLetters>>,
+    /// Whether the last columns of batches are where their rows come from, which the function is not given.
+    pub(super) has_origins: bool,
 }
 
 /// The function, called as often as needed.
@@ -77,9 +86,7 @@ struct Tolerant(Arc<Attempts>);
 struct Attempts {
     function: Arc<dyn BatchFunction>,
     options: FailureOptions,
-    /// What the function returns; unknown while that is what is looked for.
-    schema: Option<SchemaRef>,
-    dead_letters: Option<Arc<DeadLetters>>,
+    lost: LostRows,
     counts: Arc<Counts>,
 }
 
@@ -158,6 +165,7 @@ impl Attempts {
 
     /// One call, to its end.
     async fn attempt(&self, batch: RecordBatch, at: BatchPosition) -> Result<Vec<RecordBatch>> {
+        let batch = if self.lost.has_origins { dead_letters::without_origins(&batch)? } else { batch };
         match super::calls::call(&*self.function, batch, at) {
             Outputs::Here(outputs) => super::calls::all_of(self.function.name(), outputs, at),
             Outputs::Elsewhere(outputs) => outputs.try_collect().await,
@@ -173,14 +181,14 @@ impl Attempts {
         attempts: u32,
     ) -> Result<Option<RecordBatch>> {
         self.counts.failed_rows.add(rows.num_rows());
-        if let Some(letters) = &self.dead_letters {
-            let letter = letters.letter(rows, at, failure, attempts)?;
+        if let Some(letters) = &self.lost.dead_letters {
+            let letter = letters.letter(rows, self.lost.has_origins, at, (failure, attempts))?;
             match self.function.elsewhere() {
                 None => letters.write_here(letter)?,
                 Some(_) => letters.write(letter).await?,
             }
         }
-        let Some(schema) = self.schema.as_ref().filter(|_| self.options.on_error == OnError::Null) else {
+        let Some(schema) = self.lost.schema.as_ref().filter(|_| self.options.on_error == OnError::Null) else {
             return Ok(None);
         };
         let columns = schema.fields().iter().map(|field| new_null_array(field.data_type(), rows.num_rows()));

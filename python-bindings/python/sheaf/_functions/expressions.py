@@ -8,13 +8,16 @@ import inspect
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Any, overload
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, overload
 
 import pyarrow as pa
 
-from sheaf import _formats, _sheaf
+from sheaf import _formats, _objects
+from sheaf._functions.expression_workers import CallLost, Place, Workers
+from sheaf._functions.failures import RAISED, Failures
 from sheaf._sheaf import Expr, UserFunction
+from sheaf.compute import Compute
 from sheaf.errors import InvalidInputError, TypeMismatchError
 from sheaf.types import DataType
 
@@ -30,8 +33,11 @@ class Function:
     return_dtype: pa.DataType
     is_batch: bool
     deterministic: bool
+    failures: Failures = RAISED
     instances: Instances | None = None
     """Where the function is a method, the instances that it is called on."""
+    workers: Workers | None = field(default=None, compare=False)
+    """Where its calls on columns run, unless on the engine's threads."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The expression of the call, where an argument is one; otherwise what the function returns."""
@@ -49,6 +55,16 @@ class Function:
                 return function(*args, **kwargs)
         return self.of_columns(placed)(columns)
 
+    def placed(self, place: Place | None) -> Function:
+        """The same, whose calls run there."""
+        workers = None if place is None else Workers(place, replace(self, workers=None))
+        return replace(self, workers=workers)
+
+    def bound(self, instances: Instances) -> Function:
+        """The method of these instances; workers make their own."""
+        method = replace(self, instances=instances)
+        return method if self.workers is None else method.placed(self.workers.place)
+
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """The method of an instance, which other methods of it may call."""
         return self if instance is None else functools.partial(self.function, instance)
@@ -57,7 +73,42 @@ class Function:
         """The function as the engine calls it: all of its arguments are columns, or those that stand for one."""
         call = _Call(self, arguments)
         name = getattr(self.function, "__name__", type(self.function).__name__)
-        return UserFunction(name, call, self.return_dtype, self.deterministic)
+        return UserFunction(name, call, pa.field(name, self.return_dtype), self.deterministic)
+
+    def of_arrays(self, arguments: _Arguments, columns: list[pa.Array], rows: int) -> pa.Array:
+        """What the function makes of columns, in this process."""
+        failures, wanted = self.failures, self.return_dtype
+        with self._callable() as function:
+            if self.is_batch:
+
+                def made(columns: list[pa.Array]) -> pa.Array:
+                    listed, named = arguments.of(columns)
+                    return self._array(function(*listed, **named))
+
+                return failures.of_batch(made, columns, rows, wanted)
+            values = [column.to_pylist() for column in columns]
+            calls = (arguments.of(row) for row in (zip(*values, strict=True) if values else [()] * rows))
+            if inspect.iscoroutinefunction(self.function):
+                results = asyncio.run(_all_of(failures.of_coroutine(function), calls))
+            else:
+                called = failures.of_row(function)
+                results = [called(*listed, **named) for listed, named in calls]
+            return failures.of_values(self._array, results)
+
+    def _array(self, made: Any) -> pa.Array:
+        """What was returned as an array of the type that was declared."""
+        wanted = self.return_dtype
+        if _objects.is_object(wanted) and getattr(made, "type", None) != wanted:
+            return _objects.column(list(made))
+        if isinstance(made, list):
+            return pa.array(made, type=wanted)
+        if hasattr(made, "__arrow_c_stream__") or hasattr(made, "__arrow_c_array__"):
+            column = pa.chunked_array(made) if hasattr(made, "__arrow_c_stream__") else pa.array(made)
+        else:
+            column = _formats.column_from(made)
+        if isinstance(column, pa.ChunkedArray):
+            column = column.combine_chunks()
+        return column if column.type == wanted else column.cast(wanted)
 
     @contextmanager
     def _callable(self) -> Iterator[Callable[..., Any]]:
@@ -100,28 +151,16 @@ class _Call:
 
     def __call__(self, columns: list[pa.Array], rows: int) -> pa.Array:
         arguments = self.arguments or _Arguments([_Column(index) for index in range(len(columns))], {})
-        with self.of._callable() as function:
-            if self.of.is_batch:
-                listed, named = arguments.of(columns)
-                return self._array(function(*listed, **named))
-            values = [column.to_pylist() for column in columns]
-            calls = (arguments.of(row) for row in (zip(*values, strict=True) if values else [()] * rows))
-            if inspect.iscoroutinefunction(self.of.function):
-                return self._array(asyncio.run(_all_of(function, calls)))
-            return self._array([function(*listed, **named) for listed, named in calls])
+        workers = self.of.workers
+        if workers is None:
+            return self.of.of_arrays(arguments, columns, rows)
 
-    def _array(self, made: Any) -> pa.Array:
-        """What was returned as an array of the type that was declared."""
-        wanted = self.of.return_dtype
-        if isinstance(made, list):
-            return pa.array(made, type=wanted)
-        if hasattr(made, "__arrow_c_stream__") or hasattr(made, "__arrow_c_array__"):
-            column = pa.chunked_array(made) if hasattr(made, "__arrow_c_stream__") else pa.array(made)
-        else:
-            column = _formats.column_from(made)
-        if isinstance(column, pa.ChunkedArray):
-            column = column.combine_chunks()
-        return column if column.type == wanted else column.cast(wanted)
+        def made(columns: list[pa.Array]) -> pa.Array:
+            return workers.call(arguments, columns, len(columns[0]) if columns else rows)
+
+        # Only calls that are lost fail here: what the function raised was seen to in the worker.
+        lost = replace(self.of.failures, retry_on=(CallLost,), nulls=(CallLost,))
+        return lost.of_batch(made, columns, rows, self.of.return_dtype)
 
 
 async def _all_of(function: Callable[..., Any], calls: Iterator[tuple[list[Any], dict[str, Any]]]) -> list[Any]:
@@ -152,6 +191,15 @@ class _Func:
         *,
         return_dtype: DataType | None = None,
         deterministic: bool = True,
+        on_error: Literal["raise", "null"] = "raise",
+        max_retries: int = 3,
+        retry_on: type[Exception] | Sequence[type[Exception]] = (),
+        compute: Compute | None = None,
+        timeout: float | None = None,
+        num_cpus: float | None = None,
+        num_gpus: float | None = None,
+        resources: Mapping[str, float] | None = None,
+        runtime_env: Mapping[str, Any] | None = None,
     ) -> Any:
         """Let the calls of a function of values be expressions: it is called for each row, with ``None`` for null.
 
@@ -159,6 +207,17 @@ class _Func:
             function: The function, where the decorator has no arguments; it may be a coroutine function.
             return_dtype: The type that it returns; by default what its annotation says.
             deterministic: Whether it returns the same for the same values, so that it need not be called again.
+            on_error: What becomes of rows at which it fails: ``"raise"`` ends the run, ``"null"`` makes a null of each.
+            max_retries: How often a call is tried again that raised one of ``retry_on``, or whose worker was lost.
+            retry_on: Types of exceptions that are worth another try.
+            compute: ``TaskPool(size)`` or ``ActorPool(size)``, to run in worker processes, as many calls at once as the
+                engine has threads. They start with the first call, and end ten seconds after the last.
+            timeout: Seconds that a call of a worker for a batch may take: then the worker is stopped, and the batch
+                tried again; with ``on_error="null"`` it is halved then, until the rows are found.
+            num_cpus: CPUs that each worker reserves; with any of these the function runs in workers.
+            num_gpus: GPUs, or parts of one, that each worker reserves.
+            resources: Other resources that each worker reserves.
+            runtime_env: The environment of the workers.
 
         >>> import sheaf as sf
         >>> @sf.func
@@ -168,8 +227,16 @@ class _Func:
         {'s': ['A!!', 'B!!']}
         >>> shout("c")
         'C!'
+        >>> @sf.func(on_error="null")
+        ... def inverse(number: int) -> float:
+        ...     return 1 / number
+        >>> sf.range(3).select(inverse(sf.col("id")).alias("i")).to_pydict()
+        {'i': [None, 1.0, 0.5]}
         """
-        return _made(function, return_dtype, deterministic, is_batch=False)
+        failures = Failures.of(on_error, max_retries, retry_on)
+        asked = {"num_cpus": num_cpus, "num_gpus": num_gpus, "resources": resources, "runtime_env": runtime_env}
+        place = Place.of(compute, timeout, **asked)
+        return _made(function, return_dtype, deterministic, failures, place, is_batch=False)
 
     def batch(
         self,
@@ -178,6 +245,15 @@ class _Func:
         *,
         return_dtype: DataType | None = None,
         deterministic: bool = True,
+        on_error: Literal["raise", "null"] = "raise",
+        max_retries: int = 3,
+        retry_on: type[Exception] | Sequence[type[Exception]] = (),
+        compute: Compute | None = None,
+        timeout: float | None = None,
+        num_cpus: float | None = None,
+        num_gpus: float | None = None,
+        resources: Mapping[str, float] | None = None,
+        runtime_env: Mapping[str, Any] | None = None,
     ) -> Any:
         """Let the calls of a function of ``pyarrow.Array``s be expressions: it returns an array, of PyArrow, NumPy or
         pandas, or a list, of as many values.
@@ -186,6 +262,16 @@ class _Func:
             function: The function, where the decorator has no arguments.
             return_dtype: The type of the values that it returns.
             deterministic: Whether it returns the same for the same values, so that it need not be called again.
+            on_error: As of ``func``: with ``"null"``, arrays at which it fails are halved until the rows are found, so
+                that it has to do the same for a row in whatever array it is.
+            max_retries: As of ``func``.
+            retry_on: As of ``func``.
+            compute: As of ``func``.
+            timeout: As of ``func``.
+            num_cpus: As of ``func``.
+            num_gpus: As of ``func``.
+            resources: As of ``func``.
+            runtime_env: As of ``func``.
 
         >>> import pyarrow.compute as pc
         >>> import sheaf as sf
@@ -195,22 +281,34 @@ class _Func:
         >>> sf.range(4).filter(doubled(sf.col("id")) > 3).to_pydict()
         {'id': [2, 3]}
         """
-        return _made(function, return_dtype, deterministic, is_batch=True)
+        failures = Failures.of(on_error, max_retries, retry_on)
+        asked = {"num_cpus": num_cpus, "num_gpus": num_gpus, "resources": resources, "runtime_env": runtime_env}
+        place = Place.of(compute, timeout, **asked)
+        return _made(function, return_dtype, deterministic, failures, place, is_batch=True)
 
 
 func = _Func()
 
 
-def _made(function: Any, return_dtype: DataType | None, deterministic: bool, *, is_batch: bool) -> Any:
+def _made(
+    function: Any,
+    return_dtype: DataType | None,
+    deterministic: bool,
+    failures: Failures,
+    place: Place | None,
+    *,
+    is_batch: bool,
+) -> Any:
     def make(decorated: Callable[..., Any]) -> Function:
-        return Function(decorated, _type_of(decorated, return_dtype), is_batch, deterministic)
+        made = Function(decorated, _type_of(decorated, return_dtype), is_batch, deterministic, failures)
+        return made.placed(place)
 
     return make if function is None else make(function)
 
 
 def _type_of(function: Callable[..., Any], given: DataType | None) -> pa.DataType:
     if given is not None:
-        return _sheaf.data_type(given)
+        return _formats.to_type(given)
     name = getattr(function, "__name__", repr(function))
     missing = InvalidInputError(f"the type that {name}() returns is not known")
     missing.hint = "give return_dtype=, or an annotation such as -> int"
@@ -221,7 +319,7 @@ def _type_of(function: Callable[..., Any], given: DataType | None) -> pa.DataTyp
     if annotation is inspect.Signature.empty:
         raise missing
     try:
-        return _sheaf.data_type(annotation)
+        return _formats.to_type(annotation)
     except Exception:
         raise missing from None
 
@@ -259,6 +357,7 @@ class Instance:
         self._class = made
         self._instances = instances
         self._call = call
+        self._methods: dict[str, Function] = {}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The expression of the instance's own call."""
@@ -267,22 +366,52 @@ class Instance:
                 f"instances of {self._class.__name__} are not called\n"
                 "  help: decorate __call__ with func, or give cls the return_dtype of it"
             )
-        return replace(self._call, instances=self._instances)(*args, **kwargs)
+        return self._bound("__call__", self._call)(*args, **kwargs)
 
     def __getattr__(self, name: str) -> Function:
         method = inspect.getattr_static(self._class, name, None)
         if not isinstance(method, Function):
             raise AttributeError(f"{self._class.__name__} has no method {name!r} that func decorates")
-        return replace(method, instances=self._instances)
+        return self._bound(name, method)
+
+    def _bound(self, name: str, method: Function) -> Function:
+        # One for all of its calls, which share its workers.
+        return self._methods.setdefault(name, method.bound(self._instances))
 
 
 @overload
 def cls(made: type, /) -> Callable[..., Instance]: ...
 @overload
 def cls(
-    *, return_dtype: DataType | None = None, deterministic: bool = True
+    *,
+    return_dtype: DataType | None = None,
+    deterministic: bool = True,
+    on_error: Literal["raise", "null"] = "raise",
+    max_retries: int = 3,
+    retry_on: type[Exception] | Sequence[type[Exception]] = (),
+    compute: Compute | None = None,
+    timeout: float | None = None,
+    num_cpus: float | None = None,
+    num_gpus: float | None = None,
+    resources: Mapping[str, float] | None = None,
+    runtime_env: Mapping[str, Any] | None = None,
 ) -> Callable[[type], Callable[..., Instance]]: ...
-def cls(made: type | None = None, /, *, return_dtype: DataType | None = None, deterministic: bool = True) -> Any:
+def cls(
+    made: type | None = None,
+    /,
+    *,
+    return_dtype: DataType | None = None,
+    deterministic: bool = True,
+    on_error: Literal["raise", "null"] = "raise",
+    max_retries: int = 3,
+    retry_on: type[Exception] | Sequence[type[Exception]] = (),
+    compute: Compute | None = None,
+    timeout: float | None = None,
+    num_cpus: float | None = None,
+    num_gpus: float | None = None,
+    resources: Mapping[str, float] | None = None,
+    runtime_env: Mapping[str, Any] | None = None,
+) -> Any:
     """Let the methods of a class that ``func`` decorates make expressions. An instance is made when it is first needed,
     and one for each thread that needs one at the same time.
 
@@ -290,6 +419,15 @@ def cls(made: type | None = None, /, *, return_dtype: DataType | None = None, de
         made: The class, where the decorator has no arguments.
         return_dtype: What ``__call__`` returns for the values of a row, where it is not decorated itself.
         deterministic: Whether ``__call__`` returns the same for the same values.
+        on_error: What becomes of rows at which ``__call__`` fails, as of ``func``.
+        max_retries: As of ``func``.
+        retry_on: As of ``func``.
+        compute: As of ``func``: an instance is made in each worker.
+        timeout: As of ``func``.
+        num_cpus: As of ``func``.
+        num_gpus: As of ``func``.
+        resources: As of ``func``.
+        runtime_env: As of ``func``.
 
     >>> import sheaf as sf
     >>> @sf.cls(return_dtype="int64")
@@ -306,11 +444,15 @@ def cls(made: type | None = None, /, *, return_dtype: DataType | None = None, de
     {'n': [10, 11], 't': ['0 and 10', '1 and 10']}
     """
 
+    failures = Failures.of(on_error, max_retries, retry_on)
+    asked = {"num_cpus": num_cpus, "num_gpus": num_gpus, "resources": resources, "runtime_env": runtime_env}
+    place = Place.of(compute, timeout, **asked)
+
     def decorate(decorated: type) -> Callable[..., Instance]:
         called = inspect.getattr_static(decorated, "__call__", None)
         call = called if isinstance(called, Function) else None
         if call is None and return_dtype is not None and callable(called):
-            call = Function(called, _type_of(called, return_dtype), False, deterministic)
+            call = Function(called, _type_of(called, return_dtype), False, deterministic, failures).placed(place)
 
         @functools.wraps(decorated, updated=())
         def make(*args: Any, **kwargs: Any) -> Instance:

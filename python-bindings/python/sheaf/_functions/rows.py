@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from sheaf import _formats
+from sheaf import _formats, _objects
 from sheaf._functions.spec import Spec
 from sheaf.errors import InvalidInputError, TypeMismatchError
 
@@ -24,6 +24,8 @@ class RowSpec(Spec):
     """The columns, where the user said them."""
     columns: tuple[str, ...] = ()
     """The names that the first batch gave: later ones without a row or without a value know no other."""
+    objects: tuple[str, ...] = ()
+    """Those of Python objects: they stay such, whatever Arrow could hold of later values."""
 
     def __post_init__(self) -> None:
         if self.is_async:
@@ -83,7 +85,8 @@ class RowSpec(Spec):
         for column in names:
             values = [row.get(column) for row in rows]
             try:
-                columns.append(_formats.column_of(values, None if declared is None else declared.field(column).type))
+                kind = _objects.object_() if column in self.objects else None
+                columns.append(_formats.column_of(values, kind if declared is None else declared.field(column).type))
             except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
                 told = " ".join(map(str, error.args))
                 raise TypeMismatchError(

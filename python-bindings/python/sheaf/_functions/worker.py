@@ -16,6 +16,7 @@ import cloudpickle
 import pyarrow as pa
 
 import sheaf
+from sheaf import _objects
 from sheaf._functions.spec import Spec
 from sheaf._runtime import process
 
@@ -105,7 +106,7 @@ def packed(made: Any) -> Any:
 
 def batch_of(sent: Any) -> pa.RecordBatch:
     """The one batch that was sent."""
-    return pa.ipc.open_stream(sent).read_next_batch() if isinstance(sent, bytes) else sent
+    return _objects.shown(pa.ipc.open_stream(sent).read_next_batch()) if isinstance(sent, bytes) else sent
 
 
 def tables_of(sent: list[Any]) -> list[Any]:

@@ -85,8 +85,8 @@ class Functions(Plan):
                 out, ``"null"`` makes a row of nulls of each. A batch that fails is halved until they are found, so the
                 function has to do the same for a row in whatever batch it is.
             dead_letter: A folder where those rows are written as Parquet, once the run has ended well: with the columns
-                ``_error``, ``_traceback``, ``_attempt``, ``_partition`` and ``_row``. ``on_error`` is ``"skip"`` then,
-                unless it is given.
+                ``_error``, ``_traceback``, ``_attempt``, ``_partition`` and ``_row``; and of rows that come from files
+                ``_file`` and ``_file_row``. ``on_error`` is ``"skip"`` then, unless it is given.
             max_retries: How often a batch is tried again whose worker ended or that took too long, or that raised one
                 of ``retry_on``.
             retry_on: Types of exceptions that are worth another try. The results of a call are then kept back until it

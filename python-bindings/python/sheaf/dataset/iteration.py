@@ -7,14 +7,14 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from sheaf import _sheaf
+from sheaf import _objects, _sheaf
 from sheaf._feed import tensors
 from sheaf._feed.position import Position, resumed
 from sheaf._feed.source import EachEpoch, Local
 from sheaf._formats import BatchFormat
 from sheaf.dataset.data_iterator import DataIterator
 from sheaf.dataset.plan import Plan
-from sheaf.errors import InvalidInputError
+from sheaf.errors import InvalidInputError, TypeMismatchError
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -259,6 +259,12 @@ class Iteration(Plan):
 
         if timeout <= 0:
             raise InvalidInputError(f"timeout is {timeout}\n  help: it is the seconds that a trainer waits for another")
+        if objects := _objects.names(self.schema):
+            # A trainer would have to run the pickles that come in by its socket.
+            raise TypeMismatchError(
+                f"the column {objects[0]!r} holds Python objects, and trainers are sent values of Arrow alone\n"
+                f"  help: leave it out: exclude({objects[0]!r}), or iterate in this process"
+            )
         source, first = self._feed(seed, local_shuffle_buffer_size, each_epoch)
         _sheaf.Deal(n, block_rows, equal)
         shares = [

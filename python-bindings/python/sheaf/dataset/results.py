@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from sheaf import _objects
 from sheaf.dataset.rows import Rows
 
 if TYPE_CHECKING:
@@ -86,8 +87,7 @@ class Results(Rows):
         0   0
         1   1
         """
-        frame: pd.DataFrame = self.to_arrow().to_pandas(**options)
-        return frame
+        return _objects.to_pandas(self.to_arrow(), **options)
 
     def to_polars(self) -> pl.DataFrame:
         """All rows as a ``polars.DataFrame``.
@@ -96,11 +96,7 @@ class Results(Rows):
         >>> sf.range(2).to_polars().to_dicts()
         [{'id': 0}, {'id': 1}]
         """
-        import polars as pl
-
-        frame = pl.from_arrow(self.to_arrow(), rechunk=False)
-        assert isinstance(frame, pl.DataFrame)
-        return frame
+        return _objects.to_polars(self.to_arrow())
 
     def to_pydict(self) -> dict[str, list[Any]]:
         """All rows as lists by column; null is ``None``.

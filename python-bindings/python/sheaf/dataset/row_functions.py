@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
-from sheaf import _formats
+from sheaf import _formats, _objects
 from sheaf._formats import Schema
 from sheaf._functions.options import OnError, Options
 from sheaf._functions.rows import RowSpec
@@ -106,7 +106,8 @@ class RowFunctions(Functions):
         if declared is None:
             # Its calls, here or in a worker, are to know the columns that the first batch has.
             declared = self._call(spec, how, None).schema
-            return self._call(replace(spec, columns=tuple(declared.names)), how, declared)
+            known = replace(spec, columns=tuple(declared.names), objects=tuple(_objects.names(declared)))
+            return self._call(known, how, declared)
         return self._call(replace(spec, schema=declared), how, declared)
 
 
