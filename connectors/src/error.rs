@@ -207,8 +207,8 @@ fn store_error(error: &(dyn StdError + 'static)) -> Option<object_store::Error> 
 fn object_store_root(error: DataFusionError) -> Error {
     let root = error.find_root();
     if let DataFusionError::ObjectStore(store) = root {
-        let told = from_store(clone_store_error(store));
-        return told;
+        // The error itself leads to the cause, such as what a file system of the user's raised.
+        return from_store(clone_store_error(store)).with_source(error);
     }
     Error::new(ErrorKind::Io, error.to_string()).with_source(error)
 }
@@ -229,6 +229,7 @@ fn clone_store_error(error: &object_store::Error) -> object_store::Error {
         Store::Unauthenticated { path, source: inner } => {
             Store::Unauthenticated { path: path.clone(), source: inner.to_string().into() }
         }
+        Store::Generic { store, source: inner } => Store::Generic { store, source: inner.to_string().into() },
         _ => Store::Generic { store: "object store", source: source() },
     }
 }

@@ -4,6 +4,7 @@
 pub mod blobs;
 pub mod error;
 pub mod fault;
+pub mod filesystem;
 pub mod format;
 pub mod glob;
 mod local;

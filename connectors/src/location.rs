@@ -23,9 +23,19 @@ pub enum Scheme {
     Azure,
     /// A web server: single files, nothing to list.
     Http,
+    /// Hadoop's file system, which whoever embeds the engine opens: see [`crate::stores::Stores::open_with`].
+    Hdfs,
+    /// A store that was given to the session: see [`crate::stores::Stores::give`].
+    Given,
 }
 
-const SCHEMES: [(&str, Scheme); 12] = [
+/// The scheme of URLs of [`Scheme::Given`].
+pub(crate) const GIVEN: &str = "filesystem";
+
+/// The host of an HDFS URL without one, which libhdfs knows for the one that is configured.
+const DEFAULT_HDFS: &str = "default";
+
+const SCHEMES: [(&str, Scheme); 14] = [
     ("file", Scheme::Local),
     ("s3", Scheme::S3),
     ("s3a", Scheme::S3),
@@ -38,6 +48,8 @@ const SCHEMES: [(&str, Scheme); 12] = [
     ("adl", Scheme::Azure),
     ("http", Scheme::Http),
     ("https", Scheme::Http),
+    ("hdfs", Scheme::Hdfs),
+    (GIVEN, Scheme::Given),
 ];
 
 /// A path, URL, glob or folder.
@@ -112,8 +124,9 @@ impl Location {
                 match known {
                     Some((_, Scheme::Local)) => Self::local(text, &file_url_path(text, rest)?),
                     Some((_, kind)) => Self::remote(text, *kind, scheme, rest),
-                    None => Err(Error::invalid(format!("{text}: there is no store for {scheme}://"))
-                        .with_hint("paths may start with s3://, gs://, az://, abfss://, http://, https:// or file://")),
+                    None => Err(Error::invalid(format!("{text}: there is no store for {scheme}://")).with_hint(
+                        "paths may start with s3://, gs://, az://, abfss://, hdfs://, http://, https:// or file://",
+                    )),
                 }
             }
         }
@@ -137,6 +150,7 @@ impl Location {
     fn remote(text: &str, kind: Scheme, scheme: &str, rest: &str) -> Result<Self> {
         let bad = |why: &dyn fmt::Display| Error::invalid(format!("{text} is not a URL that can be read: {why}"));
         let (authority, key) = rest.split_once('/').unwrap_or((rest, ""));
+        let authority = if kind == Scheme::Hdfs && authority.is_empty() { DEFAULT_HDFS } else { authority };
         if authority.is_empty() {
             return Err(bad(&"the bucket or host is missing"));
         }
@@ -330,6 +344,8 @@ mod tests {
         assert!(azure.is_folder());
         assert_eq!(azure.scheme(), Scheme::Azure);
         assert!(Location::parse("gs://bucket").unwrap().is_folder());
+        let hadoop = Location::parse("hdfs:///a/b").unwrap();
+        assert_eq!((hadoop.base().as_str(), hadoop.path().as_ref()), ("hdfs://default/", "a/b"));
     }
 
     #[test]
@@ -337,7 +353,7 @@ mod tests {
         for (text, why) in [
             ("", "empty"),
             ("s3:///key", "bucket or host is missing"),
-            ("hdfs://host/x", "there is no store for hdfs://"),
+            ("ftp://host/x", "there is no store for ftp://"),
             ("https://host/*.csv", "cannot list"),
             ("https://user:pass@host/x.csv", "user and password"),
             ("data/[.csv", "["),

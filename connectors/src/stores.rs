@@ -17,12 +17,12 @@ use object_store::http::HttpBuilder;
 use object_store::path::Path;
 use object_store::{BackoffConfig, ClientConfigKey, ObjectStore, RetryConfig};
 use parking_lot::Mutex;
-use sheaf_core::{Error, Result};
+use sheaf_core::{Error, ErrorKind, Result};
 use url::Url;
 
 use crate::error::{from_store, to_datafusion};
 use crate::local::LocalStore;
-use crate::location::{Location, Scheme};
+use crate::location::{GIVEN, Location, Scheme};
 
 /// Options of a store as users give them: `endpoint_url`, `region`, `access_key_id`, and all that the store knows.
 pub type StorageOptions = BTreeMap<String, String>;
@@ -53,6 +53,9 @@ pub struct Resolved {
     pub path: Path,
 }
 
+/// Opens the store of a bucket or host that the engine itself cannot open.
+pub type Opener = Arc<dyn Fn(&Url, &StorageOptions) -> Result<Arc<dyn ObjectStore>> + Send + Sync>;
+
 /// All stores of a session.
 #[derive(Default)]
 pub struct Stores {
@@ -64,6 +67,9 @@ struct Known {
     stores: HashMap<String, Arc<dyn ObjectStore>>,
     /// Each set of options seen, with the number that stands for it in URLs.
     options: HashMap<StorageOptions, usize>,
+    openers: HashMap<Scheme, Opener>,
+    /// The URLs of stores that were given, by what tells them apart.
+    given: HashMap<String, String>,
 }
 
 impl Stores {
@@ -79,6 +85,10 @@ impl Stores {
     /// # Errors
     /// [`sheaf_core::ErrorKind::InvalidInput`] for an option that the store does not know or cannot use.
     pub fn resolve(&self, location: &Location, options: &StorageOptions) -> Result<Resolved> {
+        if location.scheme() == Scheme::Given && !options.is_empty() {
+            return Err(Error::invalid(format!("{location} has no storage options"))
+                .with_hint("a file system that is given has options of its own"));
+        }
         let options = normalise(options);
         let mut url = location.base().clone();
         let mut known = self.known.lock();
@@ -89,18 +99,45 @@ impl Stores {
             url.set_password(Some(&format!("options-{number}")))
                 .map_err(|()| Error::invalid(format!("{location} has no bucket or host")))?;
         }
-        let store = match known.stores.get(&key(&url)) {
-            Some(store) => Arc::clone(store),
+        let found = known.stores.get(&key(&url)).cloned();
+        let opener = known.openers.get(&location.scheme()).cloned();
+        // To open one may take long, and run what asks for another.
+        drop(known);
+        let store = match found {
+            Some(store) => store,
             None => {
-                let store = build(location.scheme(), location.base(), &options)
-                    .map_err(|error| error.with_context(format!("opening the store of {location}")))?;
-                known.stores.insert(key(&url), Arc::clone(&store));
-                store
+                let opened = match opener {
+                    Some(open) => open(location.base(), &options),
+                    None => build(location.scheme(), location.base(), &options),
+                };
+                let store = opened.map_err(|error| error.with_context(format!("opening the store of {location}")))?;
+                Arc::clone(self.known.lock().stores.entry(key(&url)).or_insert(store))
             }
         };
         let url = ObjectStoreUrl::parse(url.as_str().trim_end_matches('/'))
             .map_err(|error| Error::invalid(format!("{location}: {error}")))?;
         Ok(Resolved { url, store, path: location.path().clone() })
+    }
+
+    /// Opens stores of this scheme so from now on.
+    pub fn open_with(&self, scheme: Scheme, opener: Opener) {
+        self.known.lock().openers.insert(scheme, opener);
+    }
+
+    /// Takes a store and gives it a URL, which ends with a slash and is followed by paths. What has been given under the
+    /// same identity keeps its URL and its store.
+    pub fn give(&self, name: &str, identity: String, store: impl FnOnce() -> Arc<dyn ObjectStore>) -> String {
+        let mut known = self.known.lock();
+        if let Some(url) = known.given.get(&identity) {
+            return format!("{url}/");
+        }
+        let name: String =
+            name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+        let start = format!("{GIVEN}://{name}-");
+        let url = format!("{start}{}", known.given.values().filter(|url| url.starts_with(&start)).count() + 1);
+        known.stores.insert(url.clone(), store());
+        known.given.insert(identity, url.clone());
+        format!("{url}/")
     }
 }
 
@@ -163,6 +200,9 @@ fn build(scheme: Scheme, base: &Url, options: &StorageOptions) -> Result<Arc<dyn
         Scheme::Gcs => gcs(base, options),
         Scheme::Azure => azure(base, options),
         Scheme::Http => http(base, options),
+        Scheme::Hdfs => Err(Error::new(ErrorKind::Unsupported, "HDFS is opened from Python, by fsspec and PyArrow")),
+        Scheme::Given => Err(Error::new(ErrorKind::NotFound, format!("no file system was given as {base}"))
+            .with_hint("URLs of file systems are of one session: give filesystem= again")),
     }
 }
 
@@ -279,10 +319,41 @@ mod tests {
     }
 
     #[test]
+    fn a_store_that_is_given_has_one_url() {
+        let stores = Stores::new();
+        let memory = || Arc::new(object_store::memory::InMemory::new()) as Arc<dyn ObjectStore>;
+        let urls = ["a", "b", "a"].map(|identity| stores.give("My FS", identity.into(), memory));
+        assert_eq!(urls, ["filesystem://my-fs-1/", "filesystem://my-fs-2/", "filesystem://my-fs-1/"]);
+        let location = Location::parse("filesystem://my-fs-2/x/y.csv").unwrap();
+        let resolved = stores.resolve(&location, &StorageOptions::new()).unwrap();
+        assert!(Arc::ptr_eq(&resolved.store, &stores.get_store(resolved.url.as_ref()).unwrap()));
+        assert_eq!(resolved.path.as_ref(), "x/y.csv");
+        let elsewhere = Stores::new().resolve(&location, &StorageOptions::new()).unwrap_err();
+        assert!(elsewhere.to_string().contains("no file system was given as filesystem://my-fs-2"), "{elsewhere}");
+        assert!(stores.resolve(&location, &options(&[("anon", "true")])).is_err());
+    }
+
+    #[test]
+    fn whoever_embeds_the_engine_may_open_a_scheme() {
+        let stores = Stores::new();
+        let location = Location::parse("hdfs://host:8020/x").unwrap();
+        assert!(stores.resolve(&location, &StorageOptions::new()).unwrap_err().to_string().contains("from Python"));
+        stores.open_with(
+            Scheme::Hdfs,
+            Arc::new(|base, _| {
+                assert_eq!((base.host_str(), base.port()), (Some("host"), Some(8020)));
+                Ok(Arc::new(object_store::memory::InMemory::new()))
+            }),
+        );
+        let [one, again] = [(); 2].map(|()| stores.resolve(&location, &StorageOptions::new()).unwrap().store);
+        assert!(Arc::ptr_eq(&one, &again), "opened once");
+    }
+
+    #[test]
     fn an_unknown_option_is_named() {
         let location = Location::parse("s3://bucket/key").unwrap();
         let error = Stores::new().resolve(&location, &options(&[("endpont_url", "x")])).unwrap_err();
         assert!(error.to_string().contains("endpont_url"), "{error}");
-        assert_eq!(error.kind(), sheaf_core::ErrorKind::InvalidInput);
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
     }
 }

@@ -11,6 +11,7 @@ mod exprs;
 mod functions;
 mod nodes;
 mod plans;
+mod portable;
 mod series;
 mod tables;
 
@@ -26,17 +27,19 @@ use sheaf_core::Result;
 use crate::aggregates;
 use crate::dataset::Dataset;
 use crate::encoding::{Decoder, Encoder, Made, Part, Sheet, damaged, json, read_json, stays};
+use crate::expr;
 use crate::session::Session;
 use crate::verbs::groupby::GroupedDataset;
 
 pub use functions::{FunctionDecoder, NoFunctions};
+pub use portable::PortableTable;
 
 /// The last part of a grouped dataset's bytes.
 const GROUPED: &str = "grouped";
 
 /// Everything that this engine has by its name, for expressions that are of no session.
 static ENGINE: LazyLock<Arc<TaskContext>> = LazyLock::new(|| {
-    let state = aggregates::install(SessionStateBuilder::new().with_default_features()).build();
+    let state = expr::install(aggregates::install(SessionStateBuilder::new().with_default_features())).build();
     SessionContext::new_with_state(state).task_ctx()
 });
 

@@ -5,12 +5,14 @@
 use pyo3::prelude::*;
 
 mod cli;
+mod codec;
 mod columns;
 mod convert;
 mod dataset;
 mod errors;
 mod expr;
 mod feed;
+mod filesystem;
 mod functions;
 mod interrupt;
 mod map_batches;
@@ -43,6 +45,8 @@ mod _sheaf {
     #[pymodule_export]
     use crate::cli::command_line;
     #[pymodule_export]
+    use crate::codec::expr_from_bytes;
+    #[pymodule_export]
     use crate::columns::{data_type, named};
     #[pymodule_export]
     use crate::dataset::{PyDataset, PyGroupedDataset};
@@ -53,9 +57,9 @@ mod _sheaf {
     #[pymodule_export]
     use crate::feed::{PyCut, PyDeal, PyFeed, compact, fingerprint, planned_partitions};
     #[pymodule_export]
-    use crate::functions::{PyFunctionInfo, call_function, lambda_function, lambda_variable, list_functions};
+    use crate::filesystem::await_file_calls;
     #[pymodule_export]
-    use crate::pickles::expr_from_bytes;
+    use crate::functions::{PyFunctionInfo, call_function, lambda_function, lambda_variable, list_functions};
     #[pymodule_export]
     use crate::runtime::{
         Blobs, CallOptions, HeadPort, ItemStream, ObjectRef, PyCall, Runtime, RuntimeClient, join_cluster,

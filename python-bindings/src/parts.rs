@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
+use datafusion::catalog::TableProvider;
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::error::{DataFusionError, Result as EngineResult};
@@ -13,22 +14,47 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 use futures::{StreamExt, TryStreamExt, stream};
 use pyo3::prelude::*;
+use pyo3_arrow::PySchema;
 use pyo3_arrow::input::AnyRecordBatch;
 use sheaf::connectors::error::{from_datafusion, to_datafusion};
+use sheaf::dataset::codec::PortableTable;
 use sheaf::{Dataset, Error, ErrorKind, Result, Session};
 
-use crate::convert::{gather, kept, with_schema};
+use crate::convert::{gather, kept, schema_to_pyarrow, with_schema};
+use crate::pickles::pickled;
 
 /// A dataset of these parts, in their order: neighbours share a partition where there are more than threads.
 pub(crate) fn from_parts(session: &Session, schema: &SchemaRef, parts: Vec<Py<PyAny>>) -> Result<Dataset> {
-    let partitions = session.settings().threads.min(parts.len()).max(1);
-    let share = parts.len().div_ceil(partitions).max(1);
-    let mut rest = parts.into_iter().map(Arc::new).enumerate();
-    let partitions = (0..partitions).map(|_| -> Arc<dyn PartitionStream> {
+    session.from_provider(table(schema, parts, session.settings().threads)?)
+}
+
+/// What the table of parts is made of, in its pickle: the schema, the parts, and partitions at the most.
+pub(crate) type Pickled = (PySchema, Vec<Py<PyAny>>, usize);
+
+/// The table that is made of these.
+pub(crate) fn remade((schema, parts, partitions): Pickled) -> Result<Arc<dyn TableProvider>> {
+    table(&schema.into_inner(), parts, partitions)
+}
+
+fn table(schema: &SchemaRef, parts: Vec<Py<PyAny>>, most: usize) -> Result<Arc<dyn TableProvider>> {
+    let count = most.min(parts.len()).max(1);
+    let share = parts.len().div_ceil(count).max(1);
+    let parts: Vec<Arc<Py<PyAny>>> = parts.into_iter().map(Arc::new).collect();
+    let mut rest = parts.iter().cloned().enumerate();
+    let partitions = (0..count).map(|_| -> Arc<dyn PartitionStream> {
         Arc::new(Parts { schema: Arc::clone(schema), parts: rest.by_ref().take(share).collect() })
     });
     let table = StreamingTable::try_new(Arc::clone(schema), partitions.collect()).map_err(from_datafusion)?;
-    session.from_provider(Arc::new(table))
+    let schema = Arc::clone(schema);
+    let to_bytes = move || {
+        Python::attach(|py| {
+            let parts: Vec<_> = parts.iter().map(|part| part.bind(py).clone()).collect();
+            let columns = schema_to_pyarrow(py, Arc::clone(&schema));
+            let columns = columns.map_err(|raised| Error::internal(format!("a schema cannot be pickled: {raised}")))?;
+            pickled(py, "from_arrow_refs", (columns, parts, count))
+        })
+    };
+    Ok(Arc::new(PortableTable::new(Arc::new(table), to_bytes)))
 }
 
 /// The parts of one partition, each with its number, which are loaded one after another.

@@ -14,6 +14,7 @@ use crate::convert::{gather, with_schema};
 use crate::dataset::PyDataset;
 use crate::errors::IntoPyResult;
 use crate::expr::PyUserFunction;
+use crate::filesystem;
 use crate::parts::from_parts;
 use crate::read::ReadArgs;
 use crate::sql::bindings;
@@ -56,6 +57,7 @@ impl PySession {
             options.set(key, value).py(py)?;
         }
         let session = py.detach(|| Session::new(options)).py(py)?;
+        filesystem::open_hdfs(&session);
         Ok(Self { inner: Mutex::new(Some(session)) })
     }
 
@@ -122,6 +124,18 @@ impl PySession {
         let session = self.open(py)?;
         let named = session.clone();
         wait(py, &session, async move { named.table(&name).await }).map(PyDataset::from)
+    }
+
+    /// Gives a file system to the session; the URL that stands before its paths.
+    fn add_filesystem(
+        &self,
+        py: Python<'_>,
+        files: Py<PyAny>,
+        identity: usize,
+        root: &str,
+        seconds: f64,
+    ) -> PyResult<String> {
+        filesystem::add(py, &self.open(py)?, files, identity, root, seconds)
     }
 
     fn read(&self, py: Python<'_>, paths: Vec<String>, options: ReadArgs) -> PyResult<PyDataset> {

@@ -1,20 +1,18 @@
 //! Datasets as bytes: every verb's plan comes back as it was, in another session, and gives the same rows there.
 
+mod named;
+
 use std::sync::Arc;
 
-use arrow::array::{Array, UInt64Array};
-use arrow::array::{
-    ArrayRef, AsArray, BinaryArray, Float64Array, Int64Array, ListArray, StringArray, TimestampSecondArray,
-};
-use arrow::datatypes::{DataType, Field, FieldRef, Int64Type, Schema, UInt64Type};
+use arrow::array::{ArrayRef, Float64Array, Int64Array, ListArray, StringArray, TimestampSecondArray, UInt64Array};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use arrow::record_batch::RecordBatch;
 use arrow::util::pretty::pretty_format_batches;
 use datafusion::common::ScalarValue;
 use datafusion::prelude::SessionContext;
 use sheaf::connectors::format::{CsvOptions, Format};
-use sheaf::connectors::read::{FileFilter, ReadOptions};
+use sheaf::connectors::read::ReadOptions;
 use sheaf::connectors::write::WriteOptions;
-use sheaf::dataset::aggregates::{GroupStates, UserAggregate};
 use sheaf::dataset::codec::{expr_from_bytes, expr_to_bytes};
 use sheaf::dataset::{
     AsofOptions, AsofStrategy, BatchFunction, BatchPosition, Closed, ExplodeOptions, FunctionDecoder, GroupCalls,
@@ -24,10 +22,12 @@ use sheaf::dataset::{
 };
 use sheaf::expr::functions_aggregate::expr_fn as f;
 use sheaf::expr::{
-    ArrayFunction, Expr, ExprFunctionExt, Running, Span, UserFunction, Window, add, col, floor_divide, lit, modulo,
-    subtract, true_divide, when,
+    Expr, ExprFunctionExt, Running, Span, UserFunction, Window, add, col, floor_divide, lit, modulo, subtract,
+    true_divide, when,
 };
-use sheaf::{Dataset, Error, ErrorKind, Options, Result, Session, SessionSql};
+use sheaf::{Dataset, ErrorKind, Options, Result, Session, SessionSql};
+
+use named::{Counts, Doubles, Named, Next, Rows, WithA};
 
 fn session() -> Session {
     Session::new(Options { threads: Some(2), ..Options::default() }).unwrap()
@@ -68,164 +68,6 @@ fn comes_back(name: &str, dataset: &Dataset) {
     assert_eq!(rows(&back), rows(dataset), "{name}");
     // And from there once more: what is read is what can be written.
     assert_eq!(plan(&sent(&back)), plan(dataset), "{name}");
-}
-
-/// The functions of this program, by name.
-struct Named;
-
-/// Doubles the column `x`.
-struct Doubles;
-
-/// Rows, one for each call.
-struct Counts;
-
-fn one_column(batch: &RecordBatch, name: &str, values: ArrayRef) -> RecordBatch {
-    let at = batch.schema().index_of(name).unwrap();
-    let mut columns = batch.columns().to_vec();
-    columns[at] = values;
-    RecordBatch::try_new(batch.schema(), columns).unwrap()
-}
-
-impl BatchFunction for Doubles {
-    fn name(&self) -> &'static str {
-        "doubles"
-    }
-
-    fn call(&self, batch: RecordBatch, _at: BatchPosition) -> Outputs {
-        let x = batch.column_by_name("x").unwrap().as_primitive::<Int64Type>();
-        let doubled = x.iter().map(|x| x.map(|x| x * 2)).collect::<Int64Array>();
-        Outputs::one(Ok(one_column(&batch, "x", Arc::new(doubled))))
-    }
-
-    fn to_bytes(&self) -> Result<Vec<u8>> {
-        Ok(b"doubles".to_vec())
-    }
-}
-
-impl BatchFunction for Counts {
-    fn name(&self) -> &'static str {
-        "counts"
-    }
-
-    fn call(&self, batch: RecordBatch, _at: BatchPosition) -> Outputs {
-        let rows = Arc::new(Int64Array::from(vec![batch.num_rows() as i64])) as ArrayRef;
-        Outputs::one(Ok(RecordBatch::try_from_iter([("rows", rows)]).unwrap()))
-    }
-
-    fn to_bytes(&self) -> Result<Vec<u8>> {
-        Ok(b"counts".to_vec())
-    }
-}
-
-/// One more.
-struct Next;
-
-impl ArrayFunction for Next {
-    fn call(&self, arguments: Vec<ArrayRef>, _fields: &[FieldRef], _rows: usize) -> Result<ArrayRef> {
-        let x = arguments[0].as_primitive::<Int64Type>();
-        Ok(Arc::new(x.iter().map(|x| x.map(|x| x + 1)).collect::<Int64Array>()))
-    }
-
-    fn to_bytes(&self, _name: &str) -> Result<Vec<u8>> {
-        Ok(b"next".to_vec())
-    }
-}
-
-/// The number of rows in each group.
-struct Rows;
-
-#[derive(Default)]
-struct RowStates(Vec<i64>);
-
-impl RowStates {
-    fn add(&mut self, groups: &RecordBatch, of: impl Fn(usize) -> i64) -> usize {
-        let group = groups.columns().last().unwrap().as_primitive::<UInt64Type>();
-        for row in 0..groups.num_rows() {
-            let at = group.value(row) as usize;
-            self.0.resize(self.0.len().max(at + 1), 0);
-            self.0[at] += of(row);
-        }
-        self.0.len() * 8
-    }
-}
-
-impl UserAggregate for Rows {
-    fn name(&self) -> &'static str {
-        "rows"
-    }
-
-    fn start(&self, _result: &DataType) -> Result<Box<dyn GroupStates>> {
-        Ok(Box::new(RowStates::default()))
-    }
-
-    fn to_bytes(&self) -> Result<Vec<u8>> {
-        Ok(b"rows".to_vec())
-    }
-}
-
-impl GroupStates for RowStates {
-    fn update(&mut self, rows: RecordBatch) -> Result<usize> {
-        Ok(self.add(&rows, |_| 1))
-    }
-
-    fn merge(&mut self, states: RecordBatch) -> Result<usize> {
-        let bytes = states.column(0).as_binary::<i32>().clone();
-        let count = |row| if bytes.is_null(row) { 0 } else { i64::from_le_bytes(bytes.value(row).try_into().unwrap()) };
-        Ok(self.add(&states, count))
-    }
-
-    fn states(&mut self, groups: usize) -> Result<ArrayRef> {
-        let states: Vec<[u8; 8]> = self.0.iter().take(groups).map(|count| count.to_le_bytes()).collect();
-        Ok(Arc::new(BinaryArray::from_iter_values(states)))
-    }
-
-    fn results(&mut self, groups: usize) -> Result<ArrayRef> {
-        Ok(Arc::new(self.0.iter().take(groups).copied().collect::<Int64Array>()))
-    }
-
-    fn forget(&mut self, groups: usize) -> Result<usize> {
-        self.0.drain(..groups.min(self.0.len()));
-        Ok(self.0.len() * 8)
-    }
-}
-
-/// Files with an `a` in their names.
-#[derive(Debug)]
-struct WithA;
-
-impl FileFilter for WithA {
-    fn keeps(&self, path: &str, _folders: &[(String, Option<String>)]) -> Result<bool> {
-        Ok(path.rsplit('/').next().unwrap().contains('a'))
-    }
-
-    fn to_bytes(&self) -> Result<Vec<u8>> {
-        Ok(b"with a".to_vec())
-    }
-}
-
-impl FunctionDecoder for Named {
-    fn batches(&self, bytes: &[u8]) -> Result<Arc<dyn BatchFunction>> {
-        match bytes {
-            b"doubles" => Ok(Arc::new(Doubles)),
-            b"counts" => Ok(Arc::new(Counts)),
-            other => Err(Error::invalid(format!("no function {other:?}"))),
-        }
-    }
-
-    fn array(&self, bytes: &[u8]) -> Result<Arc<dyn ArrayFunction>> {
-        assert_eq!(bytes, b"next");
-        Ok(Arc::new(Next))
-    }
-
-    fn aggregate(&self, bytes: &[u8]) -> Result<Arc<dyn UserAggregate>> {
-        assert_eq!(bytes, b"rows");
-        Ok(Arc::new(Rows))
-    }
-
-    fn files(&self, bytes: &[u8]) -> Result<Arc<dyn FileFilter>> {
-        assert_eq!(bytes, b"with a");
-        Ok(Arc::new(WithA))
-    }
 }
 
 fn table(session: &Session) -> Dataset {
@@ -461,8 +303,10 @@ fn sources_come_back() {
         &session,
         numbers.repartition(RepartitionOptions { size: Some(PartitionSize::Count(3)), by: vec![], sort: false }),
     );
+    let kept = wait(&session, kept.materialize());
     let cases = [
         ("range", session.range(-5, 5).unwrap()),
+        ("a table of somebody's", session.from_provider(Named.table(&[7]).unwrap()).unwrap()),
         ("hive parquet", read("parts", ReadOptions::default()).filter(col("k").eq(lit(1))).unwrap()),
         ("csv", read("a.csv", csv)),
         ("paths", read("*.csv", paths)),
@@ -470,13 +314,13 @@ fn sources_come_back() {
         ("text", read("lines.txt", ReadOptions::default())),
         ("binary", read("*.txt", ReadOptions { format: Some(Format::Binary), ..ReadOptions::default() })),
         ("materialized", wait(&session, numbers.materialize())),
-        ("kept", wait(&session, kept.materialize())),
+        ("kept", kept.clone()),
         ("persisted", persisted),
     ];
     for (name, dataset) in &cases {
         comes_back(name, dataset);
     }
-    assert_eq!(wait(&session, sent(&cases[8].1).num_partitions()), 3, "chosen partitions stay");
+    assert_eq!(wait(&session, sent(&kept).num_partitions()), 3, "chosen partitions stay");
     assert_eq!(
         rows(&read("*.csv", ReadOptions { partition_filter: Some(Arc::new(WithA)), ..ReadOptions::default() })).len(),
         6
@@ -489,7 +333,7 @@ fn nothing_is_looked_at_before_a_run() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.csv").to_str().unwrap().to_string();
     std::fs::write(&path, "n\n1\n").unwrap();
-    let bytes = wait(&session, session.read(&[path.clone()], &ReadOptions::default())).to_bytes().unwrap();
+    let bytes = wait(&session, session.read(std::slice::from_ref(&path), &ReadOptions::default())).to_bytes().unwrap();
     std::fs::remove_file(&path).unwrap();
     let other = self::session();
     let read = other.dataset_from_bytes(&bytes, &NoFunctions).unwrap();
@@ -561,6 +405,7 @@ fn expressions_and_groups_come_back() {
         lit(ScalarValue::Dictionary(Box::new(DataType::Int32), Box::new(ScalarValue::from("a")))),
         lit(ScalarValue::Utf8View(Some("view".into()))),
         lit(f64::NAN),
+        sheaf::expr::stable_hash(col("x"), 3),
     ];
     for expr in &exprs {
         let back = expr_from_bytes(&expr_to_bytes(expr).unwrap(), &Named).unwrap();

@@ -73,7 +73,7 @@ fn plans(all: &Dataset) -> Vec<(&'static str, Dataset)> {
     let join = |how| all.join(&renamed, &keys(how)).unwrap();
     // Of a sample nothing is known, so that no side is taken to be small.
     let sample = |of: &Dataset| of.sample(SampleSize::Fraction(1.0), &SampleOptions::default()).unwrap();
-    let sampled = |how| sample(&all).join(&sample(&renamed), &keys(how)).unwrap();
+    let sampled = |how| sample(all).join(&sample(&renamed), &keys(how)).unwrap();
     let grouped = |input: &Dataset| input.groupby([col("k")]).agg([sum(col("id")).alias("id")]).unwrap();
     let ties = all.sort([col("k").sort(true, false)]).unwrap();
     // What a group lists comes in the order of its input.

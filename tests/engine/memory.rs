@@ -249,9 +249,10 @@ fn windows_of_all_rows_over_the_limit() {
 #[test]
 fn windows_of_a_large_partition_over_the_limit() {
     // Nine of ten rows are of one partition.
-    let windows =
-        "sum(v) OVER w, ntile(4) OVER w, last_value(v) OVER (w ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING)";
-    spills(&format!("SELECT *, {windows} FROM skewed WINDOW w AS (PARTITION BY id ORDER BY v)"), ROWS);
+    let window = "PARTITION BY id ORDER BY v";
+    let rest = format!("count(*) OVER ({window} ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING)");
+    let windows = format!("sum(v) OVER ({window}), ntile(4) OVER ({window}), {rest}");
+    spills(&format!("SELECT *, {windows} FROM skewed"), ROWS);
 }
 
 #[test]

@@ -191,7 +191,7 @@ fn a_window_over_keys_that_are_together_moves_no_row() {
     window.params = WindowFunctionParams { partition_by: vec![col("k")], ..window.params };
     let windowed = keyed.with_columns([("sum".to_string(), window.into())]).unwrap();
     let plan = plan(&windowed);
-    assert!(plan.contains("WindowAggExec") && plan.contains("PartitionExec: Hash([k@1], 2)"), "{plan}");
+    assert!(plan.contains("WholeWindowExec") && plan.contains("PartitionExec: Hash([k@1], 2)"), "{plan}");
     assert!(!plan.contains("SortExec") && !plan.contains("partitioning=Hash"), "{plan}");
 }
 

@@ -30,6 +30,7 @@ use crate::operators::map_batches::{BATCHES, BatchFunction};
 const ARRAY: &str = "array";
 const AGGREGATE: &str = "aggregate";
 pub(super) const FILES: &str = "files";
+pub(super) const TABLE: &str = "table";
 
 /// Makes the user's functions of the bytes that their `to_bytes` gave, in the language that they are of.
 ///
@@ -58,6 +59,12 @@ pub trait FunctionDecoder {
     /// # Errors
     /// For bytes that are no such function.
     fn files(&self, bytes: &[u8]) -> Result<Arc<dyn FileFilter>>;
+
+    /// A [`PortableTable`](super::PortableTable).
+    ///
+    /// # Errors
+    /// For bytes that are no such table.
+    fn table(&self, bytes: &[u8]) -> Result<Arc<dyn TableProvider>>;
 }
 
 /// For datasets without functions of the user's.
@@ -66,7 +73,7 @@ pub struct NoFunctions;
 
 impl NoFunctions {
     fn none<T>() -> Result<T> {
-        let message = "the dataset has a function of the user's, and nothing here makes one of its bytes";
+        let message = "the dataset has a function or a table of the user's, and nothing here makes one of its bytes";
         Err(Error::new(ErrorKind::Unsupported, message).with_hint("read it with a FunctionDecoder of its language"))
     }
 }
@@ -87,6 +94,10 @@ impl FunctionDecoder for NoFunctions {
     fn files(&self, _bytes: &[u8]) -> Result<Arc<dyn FileFilter>> {
         Self::none()
     }
+
+    fn table(&self, _bytes: &[u8]) -> Result<Arc<dyn TableProvider>> {
+        Self::none()
+    }
 }
 
 /// The function of this kind.
@@ -96,6 +107,7 @@ pub(super) fn remade(functions: &dyn FunctionDecoder, kind: &str, bytes: &[u8]) 
         ARRAY => Box::new(functions.array(bytes)?),
         AGGREGATE => Box::new(functions.aggregate(bytes)?),
         FILES => Box::new(functions.files(bytes)?),
+        TABLE => Box::new(functions.table(bytes)?),
         other => return Err(damaged(format!("there is no kind of function {other:?}"))),
     })
 }

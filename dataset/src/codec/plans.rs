@@ -8,8 +8,9 @@ use datafusion::common::{TableReference, UnnestOptions};
 use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::logical_expr::expr::Sort as SortExpr;
 use datafusion::logical_expr::{
-    Aggregate, Distinct, DistinctOn, EmptyRelation, Expr, Filter, Join, Limit, LogicalPlan, Projection, RecursiveQuery,
-    Sort, Subquery, SubqueryAlias, TableScan, TableScanBuilder, Union, Unnest, Values, Window, projection_schema,
+    Aggregate, DescribeTable, Distinct, DistinctOn, EmptyRelation, Expr, Filter, Join, Limit, LogicalPlan, Projection,
+    RecursiveQuery, Sort, Subquery, SubqueryAlias, TableScan, TableScanBuilder, Union, Unnest, Values, Window,
+    projection_schema,
 };
 use serde::{Deserialize, Serialize};
 use sheaf_connectors::error::from_datafusion;
@@ -78,6 +79,10 @@ enum Node {
         columns: Vec<Name>,
         nulls: Nulls,
         recursions: Vec<(Name, Name, usize)>,
+    },
+    Describe {
+        schema: u32,
+        told: Qualified,
     },
     Recursive {
         name: String,
@@ -175,6 +180,10 @@ fn described<'a>(node: &'a LogicalPlan, to: &mut Encoder) -> Result<(Node, Vec<&
             (Node::DistinctOn { keys: on_expr.len(), columns: select_expr.len(), order }, exprs.collect())
         }
         LogicalPlan::Unnest(unnest) => (unnested(unnest), Vec::new()),
+        LogicalPlan::DescribeTable(DescribeTable { schema, output_schema }) => {
+            let (schema, told) = (to.schema(schema)?, Qualified::encode(output_schema, to)?);
+            (Node::Describe { schema, told }, Vec::new())
+        }
         LogicalPlan::RecursiveQuery(RecursiveQuery { name, is_distinct, .. }) => {
             (Node::Recursive { name: name.clone(), distinct: *is_distinct }, Vec::new())
         }
@@ -297,6 +306,10 @@ fn remade(node: Node, exprs: Vec<Expr>, inputs: Vec<LogicalPlan>, from: &mut Dec
         Node::Unnest { columns: unnested, nulls, recursions } => {
             let options = unnest_options(&nulls, recursions)?;
             Unnest::try_new(one(inputs)?, columns(unnested)?, options).map(LogicalPlan::Unnest)
+        }
+        Node::Describe { schema, told } => {
+            let (schema, output_schema) = (from.schema(schema)?, told.decode(from)?);
+            Ok(LogicalPlan::DescribeTable(DescribeTable { schema, output_schema }))
         }
         Node::Recursive { name, distinct } => {
             let [first, next] = two(inputs)?;

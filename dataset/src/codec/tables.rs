@@ -16,8 +16,9 @@ use sheaf_connectors::read::{FileFilter, FilesParts, FilesSchemas, FilesTable};
 use sheaf_core::{Error, ErrorKind, Result};
 use sheaf_flight::compact::compact_sparse;
 
-use super::functions::FILES;
+use super::functions::{FILES, TABLE};
 use super::plans;
+use super::portable::PortableTable;
 use super::series::Series;
 use crate::encoding::{Decoder, Encoder, Part, damaged, json, read_json, read_rows, stays};
 use crate::operators::kept::KeptTable;
@@ -35,6 +36,7 @@ enum Table {
     Recursion { name: String, schema: u32 },
     Empty { schema: u32 },
     Series { series: Series, schema: u32 },
+    Portable { table: u32 },
 }
 
 /// Who keeps rows in memory.
@@ -109,6 +111,9 @@ fn source(name: &TableReference, table: &Arc<dyn TableProvider>, to: &mut Encode
         let parts = Box::new(parts);
         return Ok(Table::Files { parts, files, folders, given, dtypes: to.schema(&schemas.dtypes)?, filter });
     }
+    if let Some(portable) = table.downcast_ref::<PortableTable>() {
+        return Ok(Table::Portable { table: to.function(TABLE, table, |_| portable.to_bytes())? });
+    }
     if let Some(table) = table.downcast_ref::<RangeTable>() {
         let (start, end, step) = table.bounds();
         return Ok(Table::Range { start, end, step });
@@ -158,6 +163,7 @@ pub(super) fn decode(number: u32, from: &mut Decoder<'_>) -> Result<Arc<dyn Tabl
             Arc::new(ViewTable::new(from.plan(plan)?, definition))
         }
         Table::Recursion { name, schema } => Arc::new(CteWorkTable::new(&name, from.schema(schema)?)),
+        Table::Portable { table } => from.function::<dyn TableProvider>(table)?,
         Table::Series { series, schema } => Arc::new(series.table(from.schema(schema)?)),
         Table::Empty { schema } => Arc::new(EmptyTable::new(from.schema(schema)?)),
     };

@@ -1,6 +1,6 @@
 //! `Overlap`: a user's function over runs of ordered rows, each with the rows before and after it.
 //!
-//! The input comes sorted, on disk where memory is short, as one partition; runs of its rows go to the function one
+//! The input comes sorted, on disk where memory is short, or as it is, as one partition; runs of its rows go to the function one
 //! after the other, several at once. What is in memory is these runs, and the rows that the next ones look back on.
 
 mod rows;
@@ -16,7 +16,7 @@ use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::{DFSchema, DFSchemaRef, plan_err};
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
@@ -36,6 +36,7 @@ use serde::{Deserialize, Serialize};
 use sheaf_connectors::error::{from_datafusion, to_datafusion};
 use sheaf_core::{Error, ErrorKind};
 
+use super::gather::OrderedGatherExec;
 use super::map_batches::{BATCHES, BatchFunction, call_blocking, conform};
 use crate::encoding::{Decoder, Encoded, Encoder, one_input};
 use rows::{Rows, Run};
@@ -61,11 +62,19 @@ impl fmt::Display for Margin {
 /// How rows are cut into runs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Cut {
-    pub(crate) on: String,
+    /// The column that orders the rows; `None` for the order in which they are.
+    pub(crate) on: Option<String>,
     pub(crate) before: Margin,
     pub(crate) after: Margin,
     /// Rows of each run but the last, without its margins.
     pub(crate) run: usize,
+}
+
+impl Cut {
+    /// What orders the rows, for people.
+    fn order(&self) -> &str {
+        self.on.as_deref().unwrap_or("(order of rows)")
+    }
 }
 
 /// The logical node.
@@ -144,7 +153,7 @@ impl UserDefinedLogicalNodeCore for Overlap {
     }
 
     fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Overlap: {}, on={}", self.function.name(), self.cut.on)
+        write!(f, "Overlap: {}, on={}", self.function.name(), self.cut.order())
     }
 
     fn with_exprs_and_inputs(&self, _exprs: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
@@ -199,9 +208,13 @@ impl ExtensionPlanner for Planner {
         let (Some(node), [input]) = (node.as_any().downcast_ref::<Overlap>(), physical_inputs) else {
             return Ok(None);
         };
-        let on = input.schema().index_of(&node.cut.on)?;
+        let on = node.cut.on.as_ref().map(|on| input.schema().index_of(on)).transpose()?;
         let schema = Arc::clone(node.schema.inner());
-        let exec = OverlapExec::try_new(Arc::clone(input), Arc::clone(&node.function), schema, node.cut.clone(), on)?;
+        let input = match on {
+            Some(_) => Arc::clone(input),
+            None => Arc::new(OrderedGatherExec::counted(Arc::clone(input))) as _,
+        };
+        let exec = OverlapExec::new(input, Arc::clone(&node.function), schema, node.cut.clone(), on);
         Ok(Some(Arc::new(exec)))
     }
 }
@@ -211,23 +224,25 @@ pub struct OverlapExec {
     input: Arc<dyn ExecutionPlan>,
     function: Arc<dyn BatchFunction>,
     cut: Cut,
-    on: usize,
-    order: LexOrdering,
+    on: Option<usize>,
+    order: Option<LexOrdering>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
 
 impl OverlapExec {
-    fn try_new(
+    fn new(
         input: Arc<dyn ExecutionPlan>,
         function: Arc<dyn BatchFunction>,
         schema: SchemaRef,
         cut: Cut,
-        on: usize,
-    ) -> Result<Self> {
-        let key = Arc::new(PhysicalColumn::new(input.schema().field(on).name(), on));
-        let key = PhysicalSortExpr::new(key, SortOptions { descending: false, nulls_first: false });
-        let order = LexOrdering::new([key]).ok_or_else(|| DataFusionError::Internal("an order has a key".into()))?;
+        on: Option<usize>,
+    ) -> Self {
+        let key = on.map(|on| {
+            let key = Arc::new(PhysicalColumn::new(input.schema().field(on).name(), on));
+            PhysicalSortExpr::new(key, SortOptions { descending: false, nulls_first: false })
+        });
+        let order = LexOrdering::new(key);
         let properties = PlanProperties::new(
             EquivalenceProperties::new(schema),
             Partitioning::UnknownPartitioning(1),
@@ -235,7 +250,7 @@ impl OverlapExec {
             input.properties().boundedness,
         );
         let (properties, metrics) = (Arc::new(properties), ExecutionPlanMetricsSet::new());
-        Ok(Self { input, function, cut, on, order, properties, metrics })
+        Self { input, function, cut, on, order, properties, metrics }
     }
 }
 
@@ -247,8 +262,8 @@ impl fmt::Debug for OverlapExec {
 
 impl DisplayAs for OverlapExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Cut { on, before, after, run } = &self.cut;
-        let name = self.function.name();
+        let Cut { before, after, run, .. } = &self.cut;
+        let (name, on) = (self.function.name(), self.cut.order());
         write!(f, "OverlapExec: {name}, on={on}, before={before}, after={after}, batch_size={run}")
     }
 }
@@ -271,7 +286,7 @@ impl ExecutionPlan for OverlapExec {
     }
 
     fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
-        vec![Some(OrderingRequirements::from(self.order.clone()))]
+        vec![self.order.clone().map(OrderingRequirements::from)]
     }
 
     fn maintains_input_order(&self) -> Vec<bool> {
@@ -289,7 +304,7 @@ impl ExecutionPlan for OverlapExec {
         match (children.pop(), children.is_empty()) {
             (Some(input), true) => {
                 let function = Arc::clone(&self.function);
-                Ok(Arc::new(Self::try_new(input, function, self.schema(), self.cut.clone(), self.on)?))
+                Ok(Arc::new(Self::new(input, function, self.schema(), self.cut.clone(), self.on)))
             }
             _ => plan_err!("OverlapExec has one input"),
         }

@@ -65,7 +65,13 @@ fn streamed(window: &WindowAggExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     let sorted = |order: Vec<PhysicalSortExpr>| LexOrdering::new(keys.iter().cloned().chain(order));
     let back = sorted(order.iter().map(PhysicalSortExpr::reverse).collect());
     let (false, Some(back), Some(forth)) = (order.is_empty(), back, sorted(order.to_vec())) else { return Ok(None) };
-    let mut plan = Arc::clone(window.input());
+    let mut plan = match window.input().downcast_ref::<SortExec>() {
+        // Nothing looks at the rows in that order.
+        Some(sort) if forward.is_empty() && sort.fetch().is_none() && sort.preserve_partitioning() => {
+            Arc::clone(sort.input())
+        }
+        _ => Arc::clone(window.input()),
+    };
     let inputs = plan.schema().fields().len();
     let counted = forward.len();
     for (calls, order) in [(forward, None), (backward, Some(back))] {

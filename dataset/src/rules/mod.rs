@@ -14,6 +14,7 @@ mod row_order;
 mod spill_joins;
 mod whole_builds;
 mod whole_windows;
+mod window_texts;
 
 use std::sync::Arc;
 
@@ -44,6 +45,7 @@ pub(crate) fn install(state: SessionStateBuilder) -> SessionStateBuilder {
         .with_physical_optimizer_rule(Arc::new(spill_joins::SpillJoins))
         .with_physical_optimizer_rule(Arc::new(whole_builds::WholeBuilds))
         .with_physical_optimizer_rule(Arc::new(backward_windows::BackwardWindows))
+        .with_physical_optimizer_rule(Arc::new(window_texts::WindowTexts))
         .with_physical_optimizer_rule(Arc::new(compact_sorts::CompactSorts))
         .with_physical_optimizer_rule(Arc::new(row_order::RowOrder))
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, SchemaRef};
-use datafusion::logical_expr::{Extension, LogicalPlan};
+use datafusion::logical_expr::{Expr, Extension, LogicalPlan};
 use sheaf_connectors::error::from_datafusion;
 use sheaf_core::{Error, Result};
 
@@ -20,8 +20,8 @@ const RUN_TO_MARGIN: usize = 4;
 /// How rows are handed to the function.
 #[derive(Debug, Clone)]
 pub struct OverlapOptions {
-    /// The column that orders the rows; those without a value come last.
-    pub on: String,
+    /// The column that orders the rows; those without a value come last. `None` for the order in which they are.
+    pub on: Option<String>,
     /// How far the function looks back from the first row of a call.
     pub before: Reach,
     /// How far it looks ahead from the last.
@@ -31,7 +31,7 @@ pub struct OverlapOptions {
 }
 
 impl Dataset {
-    /// What `function` makes of runs of rows in the order of a column, each with the rows around it. The function
+    /// What `function` makes of runs of rows in the order of a column, or as they are, each with the rows around it. The function
     /// returns a row for each that it is given; those for the margins are cut off, so that there are as many rows as
     /// before, in their order. A margin along the column has all rows that are equal to its end.
     ///
@@ -47,13 +47,14 @@ impl Dataset {
         options: OverlapOptions,
         schema: Option<SchemaRef>,
     ) -> Result<Self> {
-        self.check_columns([options.on.as_str()])?;
-        checks::comparable(&[col(&options.on)], self.logical_plan().schema())?;
+        self.check_columns(options.on.as_deref())?;
+        let on: Vec<Expr> = options.on.iter().map(col).collect();
+        checks::comparable(&on, self.logical_plan().schema())?;
         if options.batch_size == Some(0) {
             return Err(Error::invalid("batch_size must be at least 1"));
         }
-        let before = self.margin("before", &options.on, options.before)?;
-        let after = self.margin("after", &options.on, options.after)?;
+        let before = self.margin("before", options.on.as_deref(), options.before)?;
+        let after = self.margin("after", options.on.as_deref(), options.after)?;
         let rows = |margin: Margin| if let Margin::Rows(rows) = margin { rows } else { 0 };
         let margins = rows(before).saturating_add(rows(after));
         let usual = self.session().settings().batch_size.max(margins.saturating_mul(RUN_TO_MARGIN));
@@ -61,7 +62,10 @@ impl Dataset {
         let schema = match schema {
             Some(schema) => schema,
             None => {
-                let ordered = self.sort([col(&options.on).sort(true, false)])?;
+                let ordered = match &options.on {
+                    Some(on) => self.sort([col(on).sort(true, false)])?,
+                    None => self.clone(),
+                };
                 ordered
                     .mapped_schema(
                         &function,
@@ -76,11 +80,15 @@ impl Dataset {
         Ok(Self::new(self.session().clone(), plan))
     }
 
-    fn margin(&self, name: &str, on: &str, reach: Reach) -> Result<Margin> {
+    fn margin(&self, name: &str, on: Option<&str>, reach: Reach) -> Result<Margin> {
         let negative = |what: String| Error::invalid(format!("{name} is a distance, and {what} is none"));
         match reach {
             Reach::Rows(rows) => usize::try_from(rows).map(Margin::Rows).map_err(|_| negative(rows.to_string())),
             Reach::Span(span) => {
+                let Some(on) = on else {
+                    return Err(Error::invalid(format!("{name} is a distance along a column, and none is named"))
+                        .with_hint("name it: on=\"time\"; or give a number of rows"));
+                };
                 let axis = self.axis(on)?;
                 if *axis.data_type() == DataType::UInt64 {
                     return Err(Error::invalid(format!(

@@ -33,6 +33,7 @@ class Files:
         ignore_missing_paths: bool = False,
         parallelism: int | None = None,
         storage_options: Mapping[str, str] | None = None,
+        filesystem: Any = None,
     ) -> Dataset:
         """A dataset of one row for each file: its contents in the column ``bytes``, as they are.
 
@@ -49,6 +50,7 @@ class Files:
             ignore_missing_paths: As for ``read_parquet``.
             parallelism: As for ``read_parquet``.
             storage_options: As for ``read_parquet``.
+            filesystem: As for ``read_parquet``.
 
         >>> import sheaf as sf, tempfile, pathlib
         >>> folder = tempfile.TemporaryDirectory()
@@ -67,6 +69,7 @@ class Files:
             ignore_missing_paths=ignore_missing_paths,
             parallelism=parallelism,
             storage_options=storage_options,
+            filesystem=filesystem,
         )
 
     def read_numpy(
@@ -81,6 +84,7 @@ class Files:
         ignore_missing_paths: bool = False,
         parallelism: int | None = None,
         storage_options: Mapping[str, str] | None = None,
+        filesystem: Any = None,
     ) -> Dataset:
         """A dataset of the arrays in ``.npy`` files, in one column ``data``: the first axis is the rows.
 
@@ -105,4 +109,5 @@ class Files:
             ignore_missing_paths=ignore_missing_paths,
             parallelism=parallelism,
             storage_options=storage_options,
+            filesystem=filesystem,
         )

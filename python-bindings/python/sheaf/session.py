@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from sheaf import _formats, _objects, _sheaf
 from sheaf._arguments import names_of
 from sheaf._files import FileFilter, Files, Path, Paths
+from sheaf._filesystem import paths_of
 from sheaf._formats import Schema
 from sheaf._references import References
 from sheaf.dataset import Dataset
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 # A session that a thread or another module holds at exit is not dropped; its folder goes all the same.
 atexit.register(_sheaf.remove_spill_folders)
+atexit.register(_sheaf.await_file_calls)
 
 
 class Session(Files, References):
@@ -150,6 +152,7 @@ class Session(Files, References):
         ignore_missing_paths: bool = False,
         parallelism: int | None = None,
         storage_options: Mapping[str, str] | None = None,
+        filesystem: Any = None,
     ) -> Dataset:
         """A dataset of Parquet files: only the columns, row groups and pages that a query needs are read.
 
@@ -168,6 +171,8 @@ class Session(Files, References):
                 are threads, or fewer. Small files are read in parts for it. Fewer partitions come of fewer files
                 that cannot be read in parts: compressed ones, and those of a few row groups.
             storage_options: Credentials, region and endpoint of the store, before what the environment says.
+            filesystem: A file system of fsspec, or of ``pyarrow.fs``, in which the paths are. It is called from several
+                threads; stores that have URLs are faster by them.
 
         >>> import sheaf as sf, tempfile
         >>> folder = tempfile.TemporaryDirectory()
@@ -204,6 +209,7 @@ class Session(Files, References):
         ignore_missing_paths: bool = False,
         parallelism: int | None = None,
         storage_options: Mapping[str, str] | None = None,
+        filesystem: Any = None,
     ) -> Dataset:
         """A dataset of CSV files, plain or compressed (gzip, zstd, bzip2, xz).
 
@@ -232,6 +238,7 @@ class Session(Files, References):
             ignore_missing_paths: As for ``read_parquet``.
             parallelism: As for ``read_parquet``.
             storage_options: As for ``read_parquet``.
+            filesystem: As for ``read_parquet``.
 
         >>> import sheaf as sf, tempfile, pathlib
         >>> folder = tempfile.TemporaryDirectory()
@@ -264,6 +271,7 @@ class Session(Files, References):
         ignore_missing_paths: bool = False,
         parallelism: int | None = None,
         storage_options: Mapping[str, str] | None = None,
+        filesystem: Any = None,
     ) -> Dataset:
         """A dataset of JSON lines: one object per line.
 
@@ -281,6 +289,7 @@ class Session(Files, References):
             ignore_missing_paths: As for ``read_parquet``.
             parallelism: As for ``read_parquet``.
             storage_options: As for ``read_parquet``.
+            filesystem: As for ``read_parquet``.
 
         >>> import sheaf as sf, tempfile, pathlib
         >>> folder = tempfile.TemporaryDirectory()
@@ -305,6 +314,7 @@ class Session(Files, References):
         ignore_missing_paths: bool = False,
         parallelism: int | None = None,
         storage_options: Mapping[str, str] | None = None,
+        filesystem: Any = None,
     ) -> Dataset:
         """A dataset of Arrow IPC files (Feather) or streams. The arguments are those of ``read_parquet``.
 
@@ -329,6 +339,7 @@ class Session(Files, References):
         ignore_missing_paths: bool = False,
         parallelism: int | None = None,
         storage_options: Mapping[str, str] | None = None,
+        filesystem: Any = None,
     ) -> Dataset:
         """A dataset of the lines of text files, in one column ``text``. The arguments are those of ``read_json``.
 
@@ -342,7 +353,7 @@ class Session(Files, References):
         return self._read("text", **_arguments(locals()))
 
     def _read(self, reader: str, *, paths: Paths, schema: Schema | None = None, **given: Any) -> Dataset:
-        several = [paths] if isinstance(paths, str | os.PathLike) else paths
+        within = paths_of(self._inner, given.pop("filesystem"), paths)
         options = {
             "compression": None,
             "csv": None,
@@ -354,7 +365,7 @@ class Session(Files, References):
             "file_extensions": names_of(given["file_extensions"]),
             "storage_options": {key: str(value) for key, value in (given["storage_options"] or {}).items()},
         }
-        return self._dataset(self._inner.read([os.fspath(path) for path in several], options))
+        return self._dataset(self._inner.read(within, options))
 
     def from_arrow(self, data: Any) -> Dataset:
         """A dataset over a table, record batch, reader, or anything else with the Arrow C interface.

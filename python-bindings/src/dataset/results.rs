@@ -8,6 +8,7 @@ use pyo3_arrow::PyRecordBatchReader;
 use super::PyDataset;
 use crate::convert::table_to_pyarrow;
 use crate::errors::IntoPyResult;
+use crate::filesystem;
 use crate::stream::{Batches, PartitionIterator};
 use crate::wait::wait;
 use crate::write::WriteArgs;
@@ -57,6 +58,18 @@ impl PyDataset {
         self.begin_run(py)?;
         let reader = PyRecordBatchReader::new(Box::new(Batches::start_in_order(py, &self.inner)?)).into_pyobject(py)?;
         reader.call_method1(intern!(py, "__arrow_c_stream__"), (requested_schema,))
+    }
+
+    /// Gives a file system to the session; the URL that stands before its paths.
+    fn add_filesystem(
+        &self,
+        py: Python<'_>,
+        files: Py<PyAny>,
+        identity: usize,
+        root: &str,
+        seconds: f64,
+    ) -> PyResult<String> {
+        filesystem::add(py, self.inner.session(), files, identity, root, seconds)
     }
 
     /// The target, new files, rows in them, their bytes.

@@ -122,7 +122,7 @@ impl PyDataset {
         name: String,
         before: WindowArg,
         after: WindowArg,
-        on: String,
+        on: Option<String>,
         batch_size: Option<usize>,
         schema: Option<PySchema>,
     ) -> PyResult<Self> {

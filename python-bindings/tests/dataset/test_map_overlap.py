@@ -148,8 +148,6 @@ def test_what_goes_wrong() -> None:
             rows.map_overlap(lambda batch: batch, **arguments)
     with pytest.raises(sf.TypeMismatchError, match="no whole number of steps"):
         rows.map_overlap(lambda batch: batch, "1d", on="n")
-    with pytest.raises(TypeError, match="on"):
-        rows.map_overlap(lambda batch: batch, 1)  # type: ignore[call-arg]
 
 
 def test_several_calls_run_at_once() -> None:
@@ -170,3 +168,30 @@ def test_the_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
     root = Path(__file__).resolve().parents[3]
     runpy.run_path(str(root / "examples" / "dataset" / "rolling_average.py"), run_name="__main__")
     assert capsys.readouterr().out == "2026-12-29 105 103.0\n2026-12-30 106 104.0\n2026-12-31 100 103.6\n"
+
+
+def test_without_a_column_rows_are_in_their_own_order() -> None:
+    # A moving sum of three over rows of several partitions, in an order that no column has.
+    for threads, size in ((1, 1), (2, 7), (4, 1_000), (4, None)):
+        with sf.Session(threads=threads) as session:
+            rows = [(n * 7_919) % 10_007 for n in range(20_000)]
+            ds = session.range(20_000).select(n=sf.col("id") * 7_919 % 10_007).filter(sf.col("n") != 3)
+            rows = [n for n in rows if n != 3]
+            got = ds.map_overlap(sum_of_three, 1, 1, batch_size=size, batch_format="pandas").to_pandas()
+            assert got["n"].to_list() == rows
+            frame = pd.DataFrame({"n": rows})
+            assert got["s"].to_list() == sum_of_three(frame)["s"].to_list(), (threads, size)
+
+
+def sum_of_three(frame: pd.DataFrame) -> pd.DataFrame:
+    """Add the sum of each row and its neighbours."""
+    return frame.assign(s=frame["n"].rolling(3, center=True, min_periods=1).sum())
+
+
+def test_without_a_column_margins_are_rows() -> None:
+    seen = sf.range(10).map_overlap(lambda table: table, 2, 3, batch_size=4).to_pydict()
+    assert seen == {"id": list(range(10))}
+    empty = sf.range(0).map_overlap(lambda table: table, 2, 3, schema={"id": "int64"})
+    assert empty.to_pydict() == {"id": []}
+    with pytest.raises(sf.InvalidInputError, match=r"before is a distance along a column, and none is named[\s\S]*on="):
+        sf.range(10).map_overlap(lambda table: table, "3i")

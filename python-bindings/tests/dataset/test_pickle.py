@@ -8,7 +8,9 @@ import pickle
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,35 +22,35 @@ from sheaf import cloudpickle
 HERE = Path(__file__)
 
 
-def _table():
+def _table() -> sf.Dataset:
     return sf.from_arrow(
         pa.table({"k": ["a", "b", "a", None], "x": pa.array([1, 2, None, 4]), "v": [0.5, float("nan"), 2.5, -0.0]})
     )
 
 
-def _add_one(batch):
+def _add_one(batch: pa.RecordBatch) -> pa.RecordBatch:
     return batch.set_column(batch.schema.get_field_index("x"), "x", pc.add(batch["x"], 1))
 
 
-def _double(batch, by=2):
+def _double(batch: dict[str, Any], by: float = 2) -> dict[str, Any]:
     return {"x": batch["x"] * by}
 
 
 class _Adds:
-    def __init__(self, by):
+    def __init__(self, by: int) -> None:
         self.by = by
         self.lock = threading.Lock()
 
-    def __call__(self, batch):
+    def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         with self.lock:
             return batch.set_column(0, "id", pc.add(batch["id"], self.by))
 
 
-async def _later(batch):
+async def _later(batch: pa.RecordBatch) -> pa.RecordBatch:
     return batch
 
 
-def _generator(batch):
+def _generator(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     yield batch
     yield batch
 
@@ -58,9 +60,9 @@ def _next(x: int) -> int:
     return None if x is None else x + 1
 
 
-def _longest(init="") -> sf.AggregateFn:
+def _longest() -> sf.AggregateFn:
     return sf.AggregateFn(
-        init=lambda key: init,
+        init=lambda key: "",
         accumulate_row=lambda state, row: max(state, row["k"] or "", key=len),
         merge=lambda one, other: max(one, other, key=len),
         name="longest",
@@ -68,7 +70,7 @@ def _longest(init="") -> sf.AggregateFn:
     )
 
 
-def _cases(folder):
+def _cases(folder: Path) -> dict[str, Any]:
     table = _table()
     numbers = sf.range(1_000)
     numbers.write_parquet(f"{folder}/numbers.parquet")
@@ -111,17 +113,18 @@ def _cases(folder):
     }
 
 
-def _rows(dataset):
+def _rows(dataset: Any) -> list[str]:
     dataset = dataset.to_sheaf() if hasattr(dataset, "to_sheaf") else dataset
     return sorted(map(repr, dataset.to_arrow().to_pylist()))
 
 
 @pytest.fixture(scope="module")
-def cases(tmp_path_factory):
+def cases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Datasets of all kinds of sources, verbs and functions."""
     return _cases(tmp_path_factory.mktemp("pickled"))
 
 
-def test_every_kind_of_dataset_comes_back(cases):
+def test_every_kind_of_dataset_comes_back(cases: dict[str, Any]) -> None:
     for name, dataset in cases.items():
         back = pickle.loads(pickle.dumps(dataset))
         assert type(back) is type(dataset), name
@@ -129,7 +132,7 @@ def test_every_kind_of_dataset_comes_back(cases):
         assert _rows(pickle.loads(pickle.dumps(back))) == _rows(dataset), name
 
 
-def test_the_plan_travels_and_not_its_rows(tmp_path):
+def test_the_plan_travels_and_not_its_rows(tmp_path: Path) -> None:
     sf.range(100_000).write_parquet(tmp_path / "x.parquet")
     assert len(pickle.dumps(sf.read_parquet(tmp_path / "x.parquet"))) < 2_000
     assert len(pickle.dumps(sf.range(10**12).filter(sf.col("id") > 5))) < 2_000
@@ -140,7 +143,7 @@ def test_the_plan_travels_and_not_its_rows(tmp_path):
     assert len(pickle.dumps(table.union(table))) < once + 2_000
 
 
-def test_another_process_runs_the_plan(cases, tmp_path):
+def test_another_process_runs_the_plan(cases: dict[str, Any], tmp_path: Path) -> None:
     chosen = [name for name in cases if name not in ("ray",)]
     path = tmp_path / "all.pickle"
     path.write_bytes(cloudpickle.dumps({name: cases[name] for name in chosen}))
@@ -164,11 +167,11 @@ def test_another_process_runs_the_plan(cases, tmp_path):
     assert found == {name: _rows(cases[name]) for name in chosen}
 
 
-def _count(dataset):
+def _count(dataset: sf.Dataset) -> tuple[int, sf.Dataset]:
     return dataset.count(), dataset
 
 
-def test_processes_of_multiprocessing_take_and_give_datasets(tmp_path):
+def test_processes_of_multiprocessing_take_and_give_datasets(tmp_path: Path) -> None:
     sf.range(50).write_parquet(tmp_path / "x.parquet")
     dataset = sf.read_parquet(tmp_path / "x.parquet").filter(sf.col("id") >= 40)
     with multiprocessing.get_context("spawn").Pool(1) as pool:
@@ -178,13 +181,14 @@ def test_processes_of_multiprocessing_take_and_give_datasets(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def runtime():
+def runtime() -> Iterator[None]:
+    """A runtime of two CPUs."""
     sf.init(num_cpus=2)
     yield
     sf.shutdown()
 
 
-def test_tasks_take_and_give_datasets(runtime, tmp_path):
+def test_tasks_take_and_give_datasets(runtime: None, tmp_path: Path) -> None:
     sf.range(50).write_parquet(tmp_path / "x.parquet")
     dataset = sf.read_parquet(tmp_path / "x.parquet")
 
@@ -202,7 +206,7 @@ def test_tasks_take_and_give_datasets(runtime, tmp_path):
     assert sf.get(sf.put(dataset)).count() == 50
 
 
-def test_actors_keep_datasets(runtime):
+def test_actors_keep_datasets(runtime: None) -> None:
     @sf.remote
     class Keeper:
         def __init__(self, dataset):
@@ -219,13 +223,13 @@ def test_actors_keep_datasets(runtime):
     assert sf.get(keeper.rows.remote()) == {"x": [1, 2], "next": [2, 3]}
 
 
-def test_worker_processes_under_a_pickled_plan(runtime):
+def test_worker_processes_under_a_pickled_plan(runtime: None) -> None:
     pooled = sf.range(100).map_batches(_Adds, fn_constructor_args=(1,), concurrency=1, batch_size=50)
     back = pickle.loads(pickle.dumps(pooled))
     assert sum(back.to_pydict()["id"]) == 5_050
 
 
-def test_expressions_and_groups_pickle():
+def test_expressions_and_groups_pickle() -> None:
     exprs = [
         sf.col("a") + 1,
         sf.col("a.b").cast("int8").alias("c d"),
@@ -246,13 +250,13 @@ def test_expressions_and_groups_pickle():
         assert _rows(back.agg(sf.col("x").sum())) == _rows(grouped.agg(sf.col("x").sum()))
 
 
-def test_copies_are_the_same_dataset():
+def test_copies_are_the_same_dataset() -> None:
     dataset = sf.Session(threads=1).range(3)
     assert copy.copy(dataset) is dataset
     assert copy.deepcopy({"x": [dataset]})["x"][0] is dataset
 
 
-def test_a_dataset_comes_to_the_default_session():
+def test_a_dataset_comes_to_the_default_session() -> None:
     data = pickle.dumps(sf.Session(threads=1).range(3))
     session = sf.Session(threads=1)
     sf.set_default_session(session)
@@ -263,7 +267,7 @@ def test_a_dataset_comes_to_the_default_session():
         sf.set_default_session(None)
 
 
-def test_options_of_stores_go_along_and_are_not_shown(tmp_path):
+def test_options_of_stores_go_along_and_are_not_shown(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("a\n1\n")
     secret = "pa55word"
     dataset = sf.read_csv(tmp_path / "x.csv", storage_options={"secret_access_key": secret})
@@ -278,7 +282,7 @@ def test_options_of_stores_go_along_and_are_not_shown(tmp_path):
     assert secret not in str(raised.value)
 
 
-def test_what_cannot_travel_says_why(tmp_path):
+def test_what_cannot_travel_says_why(tmp_path: Path) -> None:
     lock = threading.Lock()
     with pytest.raises(sf.errors.UserFunctionError, match=r"the function .* cannot be pickled: .*lock"):
         pickle.dumps(sf.range(3).map_batches(lambda batch: (lock, batch)[1]))
@@ -293,7 +297,7 @@ def test_what_cannot_travel_says_why(tmp_path):
             sf.default_session()._inner.dataset_from_bytes(broken)
 
 
-def test_a_function_whose_module_is_gone_is_named(tmp_path, monkeypatch):
+def test_a_function_whose_module_is_gone_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = tmp_path / "module_that_goes.py"
     module.write_text("def same(batch):\n    return batch\n")
     monkeypatch.syspath_prepend(tmp_path)
@@ -310,6 +314,6 @@ def test_a_function_whose_module_is_gone_is_named(tmp_path, monkeypatch):
     assert isinstance(raised.value.__cause__, ModuleNotFoundError)
 
 
-def test_partial_functions_keep_their_arguments():
+def test_partial_functions_keep_their_arguments() -> None:
     tripled = sf.from_pydict({"x": [1, 2]}).map_batches(functools.partial(_double, by=3), batch_format="numpy")
     assert sorted(pickle.loads(pickle.dumps(tripled)).to_pydict()["x"]) == [3, 6]

@@ -130,3 +130,17 @@ def test_what_goes_wrong_is_told(session: sf.Session) -> None:
     failing = session.from_arrow_refs([broken.remote()], schema={"a": "int64"})
     with pytest.raises(sf.UserFunctionError, match=r"(?s)part 0 cannot be loaded.*no such thing"):
         failing.to_arrow()
+
+
+def test_a_dataset_over_objects_is_an_argument_of_tasks() -> None:
+    tables = [pa.table({"id": range(at * 10, at * 10 + 10)}) for at in range(4)]
+    dataset = sf.from_arrow_refs([sf.put(table) for table in tables]).filter(sf.col("id") % 2 == 0)
+
+    @sf.remote
+    def ids(of: list[sf.Dataset]) -> list[int]:
+        return of[0].to_pydict()["id"]
+
+    # The references in its plan are arguments too: what they refer to stays until the task has read it.
+    held = ids.remote([dataset])
+    del tables, dataset
+    assert sf.get(held) == list(range(0, 40, 2))

@@ -27,7 +27,7 @@ pub(super) struct Run {
 /// The input, of which those batches are held that a run may yet look back on. Rows are counted from the first one.
 pub(super) struct Rows {
     input: SendableRecordBatchStream,
-    on: usize,
+    on: Option<usize>,
     cut: Cut,
     held: VecDeque<(RecordBatch, Option<Int64Array>)>,
     /// The first row that is held, and the one after the last.
@@ -41,7 +41,12 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    pub(super) fn new(input: SendableRecordBatchStream, on: usize, cut: Cut, reservation: MemoryReservation) -> Self {
+    pub(super) fn new(
+        input: SendableRecordBatchStream,
+        on: Option<usize>,
+        cut: Cut,
+        reservation: MemoryReservation,
+    ) -> Self {
         let held = VecDeque::new();
         Self { input, on, cut, held, first: 0, end: 0, is_over: false, next: 0, runs: 0, reservation }
     }
@@ -94,7 +99,7 @@ impl Rows {
         if batch.num_rows() > 0 {
             let counts_steps =
                 [self.cut.before, self.cut.after].iter().any(|margin| matches!(margin, Margin::Steps(_)));
-            let steps = counts_steps.then(|| steps(&batch, self.on)).transpose()?;
+            let steps = self.on.filter(|_| counts_steps).map(|on| steps(&batch, on)).transpose()?;
             self.reservation.try_grow(batch.get_array_memory_size())?;
             self.end += batch.num_rows();
             self.held.push_back((batch, steps));

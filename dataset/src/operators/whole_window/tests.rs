@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Float64Array, Int64Array, StringArray};
+use arrow::array::{Float64Array, Int64Array, StringArray, StringViewArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -26,6 +26,7 @@ fn table(random: &mut Random) -> MemTable {
         Field::new("v", DataType::Int64, true),
         Field::new("f", DataType::Float64, true),
         Field::new("s", DataType::Utf8, true),
+        Field::new("passed", DataType::Utf8View, true),
     ]));
     let keys = 1 + random.below(4);
     let mut id = 0;
@@ -48,11 +49,20 @@ fn table(random: &mut Random) -> MemTable {
                     let f = Float64Array::from_iter(
                         (0..rows).map(|_| [Some(0.5), None, Some(-2.0)][random.below(3) as usize]),
                     );
+                    let texts = [Some("twelve and more"), Some("b"), None];
+                    let passed = StringViewArray::from_iter((0..rows).map(|_| texts[random.below(3) as usize]));
                     let s = StringArray::from_iter(
                         (0..rows).map(|_| [Some("a"), Some("b"), None][random.below(3) as usize]),
                     );
-                    let columns: Vec<arrow::array::ArrayRef> =
-                        vec![Arc::new(ids), Arc::new(k), Arc::new(o), Arc::new(v), Arc::new(f), Arc::new(s)];
+                    let columns: Vec<arrow::array::ArrayRef> = vec![
+                        Arc::new(ids),
+                        Arc::new(k),
+                        Arc::new(o),
+                        Arc::new(v),
+                        Arc::new(f),
+                        Arc::new(s),
+                        Arc::new(passed),
+                    ];
                     RecordBatch::try_new(Arc::clone(&schema), columns).unwrap()
                 })
                 .collect()
@@ -84,6 +94,7 @@ const OF_EQUALS: &[&str] = &[
     "count(v)",
     "sum(v) FILTER (WHERE v > 3)",
     "count(*) FILTER (WHERE s = 'a')",
+    "count(*) FILTER (WHERE passed = 'twelve and more')",
     "min(s)",
     "max(v)",
     "avg(f)",
@@ -122,7 +133,7 @@ fn query(random: &mut Random) -> String {
         let frame = if order.is_empty() && frame.starts_with("GROUPS") { "" } else { frame };
         format!("{call} OVER ({partition} {order} {frame}) AS {name}")
     });
-    let windows = format!("SELECT id, v, {} FROM t", columns.join(", "));
+    let windows = format!("SELECT id, v, passed, {} FROM t", columns.join(", "));
     match pick(&["all", "all", "one", "grouped", "filtered", "twice"]) {
         "one" => format!("SELECT b, id FROM ({windows})"),
         "grouped" => format!("SELECT a, count(*), max(c) FROM ({windows}) GROUP BY a"),

@@ -27,7 +27,7 @@ _WITHOUT_EFFECT = (
 # What all readers of files take besides those.
 _FILES = (
     *("partition_filter", "partitioning", "include_paths", "ignore_missing_paths", "shuffle", "file_extensions"),
-    *("arrow_open_stream_args", "storage_options"),
+    *("arrow_open_stream_args", "storage_options", "filesystem"),
 )
 
 
@@ -41,7 +41,8 @@ def read_parquet(
         columns: Only these; ``select_columns`` does the same.
         schema: The columns of the files, when they are not to be inferred.
         arguments: ``partition_filter``, ``partitioning`` (``None`` for no columns of folders ``key=value``),
-            ``include_paths``, ``ignore_missing_paths``, ``shuffle="files"``, ``file_extensions``, ``storage_options``.
+            ``include_paths``, ``ignore_missing_paths``, ``shuffle="files"``, ``file_extensions``, ``storage_options``,
+            ``filesystem``.
 
     >>> import sheaf as sf, tempfile
     >>> folder = tempfile.TemporaryDirectory()
@@ -248,6 +249,8 @@ def _files(verb: str, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], Cal
         made["parallelism"] = wished
     if given["storage_options"]:
         made["storage_options"] = given["storage_options"]
+    if given["filesystem"] is not None:
+        made["filesystem"] = given["filesystem"]
     compression = dict(given["arrow_open_stream_args"] or {})
     if "compression" in compression and verb in ("read_csv", "read_json", "read_text"):
         made["compression"] = compression.pop("compression")

@@ -31,7 +31,7 @@ class Writers(Plan):
 
     The path is a folder, whatever its name, and files are added to it: ``mode=SaveMode.OVERWRITE`` and the like say
     otherwise. All or none of a write's files appear. ``concurrency``, ``ray_remote_args``, ``try_create_dir`` and
-    ``min_bytes_per_file`` have no effect; ``filesystem``, ``filename_provider``, ``catalog`` and arguments that PyArrow
+    ``min_bytes_per_file`` have no effect; ``filename_provider``, ``catalog`` and arguments that PyArrow
     has for files and formats are refused where they are not named here.
     """
 
@@ -47,6 +47,7 @@ class Writers(Plan):
         compression: str | None = None,
         row_group_size: int | None = None,
         storage_options: Mapping[str, str] | None = None,
+        filesystem: Any = None,
         **arguments: Any,
     ) -> None:
         """Write Parquet files into a folder.
@@ -61,6 +62,7 @@ class Writers(Plan):
             compression: As for ``sheaf.Dataset.write_parquet``.
             row_group_size: Rows of a row group at most.
             storage_options: As for ``sheaf.read_parquet``.
+            filesystem: As for ``sheaf.Dataset.write_parquet``.
             arguments: See the class.
 
         >>> import sheaf as sf, tempfile
@@ -79,6 +81,7 @@ class Writers(Plan):
             compression=compression,
             row_group_rows=row_group_size,
             storage_options=storage_options,
+            filesystem=filesystem,
         )
 
     def write_csv(
@@ -91,6 +94,7 @@ class Writers(Plan):
         mode: SaveMode | str = SaveMode.APPEND,
         write_options: Any = None,
         storage_options: Mapping[str, str] | None = None,
+        filesystem: Any = None,
         **arguments: Any,
     ) -> None:
         """Write CSV files into a folder; see ``write_parquet``. Of PyArrow's ``write_options`` header and delimiter.
@@ -112,6 +116,7 @@ class Writers(Plan):
             has_header=True if options is None else options.include_header,
             single_file=False,
             storage_options=storage_options,
+            filesystem=filesystem,
         )
 
     def write_json(
@@ -126,6 +131,7 @@ class Writers(Plan):
         lines: bool = True,
         compression: str | None = None,
         storage_options: Mapping[str, str] | None = None,
+        filesystem: Any = None,
         **arguments: Any,
     ) -> None:
         """Write JSON lines into a folder; see ``write_parquet``. What pandas' ``to_json`` takes besides is refused.
@@ -141,7 +147,12 @@ class Writers(Plan):
             raise UnsupportedError('write_json writes lines of objects: orient="records", lines=True')
         _check("write_json", {**arguments, **made})
         self._of_rows(min_rows_per_file or num_rows_per_file).write_json(
-            path, mode=_mode(mode), single_file=False, compression=compression, storage_options=storage_options
+            path,
+            mode=_mode(mode),
+            single_file=False,
+            compression=compression,
+            storage_options=storage_options,
+            filesystem=filesystem,
         )
 
     def write_numpy(
@@ -153,6 +164,7 @@ class Writers(Plan):
         num_rows_per_file: int | None = None,
         mode: SaveMode | str = SaveMode.APPEND,
         storage_options: Mapping[str, str] | None = None,
+        filesystem: Any = None,
         **arguments: Any,
     ) -> None:
         """Write a column as ``.npy`` files into a folder; see ``write_parquet``. Numbers, and arrays of one shape.
@@ -165,7 +177,12 @@ class Writers(Plan):
         """
         _check("write_numpy", arguments)
         self._of_rows(min_rows_per_file or num_rows_per_file).write_numpy(
-            path, column=column, mode=_mode(mode), single_file=False, storage_options=storage_options
+            path,
+            column=column,
+            mode=_mode(mode),
+            single_file=False,
+            storage_options=storage_options,
+            filesystem=filesystem,
         )
 
     def write_sql(

@@ -227,7 +227,7 @@ class Windows(Plan):
         before: int | str | datetime.timedelta,
         after: int | str | datetime.timedelta = 0,
         *,
-        on: str,
+        on: str | None = None,
         batch_size: int | None = None,
         batch_format: BatchFormat = "pyarrow",
         schema: Schema | None = None,
@@ -236,17 +236,18 @@ class Windows(Plan):
     ) -> Dataset:
         """What a function makes of runs of ordered rows, each with the rows before and after it.
 
-        The rows are sorted, on disk where memory is short, and cut into runs. The function is given a run with its
-        margins, and returns a row for each row that it is given; those for the margins are cut off. So it sees all
-        that a window needs, however many runs that spans. The result has as many rows, in the order of ``on``. It is
-        called from several threads.
+        The rows are sorted, on disk where memory is short, or without ``on`` are in the order that they have, from
+        partition to partition; they are cut into runs. The function is given a run with its margins, and returns a row
+        for each row that it is given; those for the margins are cut off. So it sees all that a window needs, however
+        many runs that spans. The result has as many rows, in that order. It is called from several threads.
 
         Args:
             fn: The function; its first argument is the batch. It may return what that of ``map_batches`` may.
             before: How far it looks back from the first row of a run: a number of rows, or along the column a span such
                 as ``"5d"``, ``"3i"`` or a ``timedelta``. A margin along the column has all rows equal to its end.
             after: How far it looks ahead from the last row of a run.
-            on: The column that orders the rows; those without a value come last, and are in no margin along it.
+            on: The column that orders the rows; those without a value come last, and are in no margin along it. Without
+                it margins are numbers of rows.
             batch_size: Rows of each run but the last, without its margins; by default what suits the engine.
             batch_format: What the function is given; see ``map_batches``.
             schema: The columns that the function returns. Without it the function is called once now, on the first
@@ -261,6 +262,10 @@ class Windows(Plan):
         ...     return frame.assign(x=frame.rolling("5D", on="day")["x"].mean())
         >>> sales.map_overlap(smooth, "5d", on="day", batch_size=2, batch_format="pandas").to_pydict()["x"]
         [1.0, 1.5, 2.0, 4.0]
+        >>> def step(frame):
+        ...     return frame.assign(x=frame["x"].diff())
+        >>> sales.map_overlap(step, 1, batch_size=2, batch_format="pandas").to_pydict()["x"]
+        [None, -3.0, 2.0, -1.0]
         """
         call = _formats.caller(fn, batch_format, fn_args, fn_kwargs or {})
         name = getattr(fn, "__qualname__", type(fn).__name__)

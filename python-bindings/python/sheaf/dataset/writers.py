@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from sheaf import _arguments
+from sheaf._filesystem import urls
 from sheaf.dataset.plan import Plan
 
 WriteMode: TypeAlias = Literal["error", "append", "overwrite", "ignore"]
@@ -46,6 +47,7 @@ class Writers(Plan):
         compression: str | None = None,
         row_group_rows: int | None = None,
         storage_options: Mapping[str, str] | None = None,
+        filesystem: Any = None,
         job: str | None = None,
     ) -> WriteReport:
         """Write Parquet: one file or a folder of files. It appears whole or not at all.
@@ -60,6 +62,8 @@ class Writers(Plan):
                 ``"none"``.
             row_group_rows: Rows of a row group at most.
             storage_options: As for ``sf.read_parquet``.
+            filesystem: As for ``sf.read_parquet``: the target is in it. What is written appears as safely as it can
+                hold files back and create one only where there is none (see docs/writing.md).
             job: A name under which the write goes on where it was when the program is killed and runs again, through
                 shuffles, joins and groups: what is computed is recorded in ``target/_sheaf_jobs`` until the write is
                 done, and each row is written exactly once. The target is a folder. A job that is done gives its
@@ -87,6 +91,7 @@ class Writers(Plan):
         single_file: bool | None = None,
         compression: str | None = None,
         storage_options: Mapping[str, str] | None = None,
+        filesystem: Any = None,
         job: str | None = None,
     ) -> WriteReport:
         """Write CSV. See ``write_parquet`` for the arguments that are not named here.
@@ -103,6 +108,7 @@ class Writers(Plan):
             single_file: Whether the target is one file.
             compression: ``"gzip"``, ``"zstd"``, ``"bzip2"``, ``"xz"`` or ``"none"``; by default that of the name.
             storage_options: As for ``sf.read_parquet``.
+            filesystem: As for ``write_parquet``.
             job: As for ``write_parquet``.
 
         >>> import sheaf as sf, tempfile, pathlib
@@ -124,6 +130,7 @@ class Writers(Plan):
         single_file: bool | None = None,
         compression: str | None = None,
         storage_options: Mapping[str, str] | None = None,
+        filesystem: Any = None,
         job: str | None = None,
     ) -> WriteReport:
         """Write JSON lines. See ``write_parquet`` and ``write_csv`` for the arguments.
@@ -146,6 +153,7 @@ class Writers(Plan):
         single_file: bool | None = None,
         compression: str | None = None,
         storage_options: Mapping[str, str] | None = None,
+        filesystem: Any = None,
         job: str | None = None,
     ) -> WriteReport:
         """Write Arrow IPC files. See ``write_parquet``; the compressions are ``"none"``, ``"lz4"`` and ``"zstd"``.
@@ -167,6 +175,7 @@ class Writers(Plan):
         target_file_size: int | str | None = None,
         single_file: bool | None = None,
         storage_options: Mapping[str, str] | None = None,
+        filesystem: Any = None,
         job: str | None = None,
     ) -> WriteReport:
         """Write a column as arrays of NumPy, in ``.npy`` files. See ``write_parquet`` for the other arguments.
@@ -187,7 +196,7 @@ class Writers(Plan):
     def _write(
         self, writer: str, *, target: str | os.PathLike[str], only: str | None = None, **given: Any
     ) -> WriteReport:
-        size = given["target_file_size"]
+        size, filesystem = given["target_file_size"], given.pop("filesystem")
         options = {
             "csv": None,
             "row_group_rows": None,
@@ -198,10 +207,14 @@ class Writers(Plan):
             "storage_options": {key: str(value) for key, value in (given["storage_options"] or {}).items()},
         }
         inner = self._inner if only is None else self._inner.select([*folders, only])
-        return WriteReport(*inner.write(os.fspath(target), options))
+        [within] = [os.fspath(target)] if filesystem is None else urls(inner, filesystem, [target])
+        return WriteReport(*inner.write(within, options))
 
 
-_WRITE = ("target", "mode", "partition_by", "target_file_size", "single_file", "compression", "storage_options", "job")
+_WRITE = (
+    *("target", "mode", "partition_by", "target_file_size", "single_file", "compression", "storage_options"),
+    *("filesystem", "job"),
+)
 
 
 def _common(given: Mapping[str, Any]) -> dict[str, Any]:
