@@ -240,7 +240,7 @@ fn functions_and_partitions_come_back() {
     let options = MapBatchesOptions { batch_size: Some(100), ..MapBatchesOptions::default() };
     let schema = Arc::new(Schema::new(vec![Field::new("rows", DataType::Int64, false)]));
     let overlap =
-        OverlapOptions { on: "x".into(), before: Reach::Rows(1), after: Reach::Rows(0), batch_size: Some(64) };
+        OverlapOptions { on: Some("x".into()), before: Reach::Rows(1), after: Reach::Rows(0), batch_size: Some(64) };
     let doubled = wait(&session, numbers.map_batches(Arc::new(Doubles), options, None));
     let mut cases = vec![
         ("map batches", doubled.clone()),

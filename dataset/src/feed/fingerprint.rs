@@ -8,6 +8,7 @@ use datafusion::logical_expr::LogicalPlan;
 use sheaf_connectors::read::FilesTable;
 
 use crate::dataset::Dataset;
+use crate::operators::epochs::EpochsTable;
 use crate::operators::range::RangeTable;
 
 /// A short text that is the same for the same plan in another process, and hardly for another: of the verbs with their
@@ -24,6 +25,8 @@ pub fn fingerprint(dataset: &Dataset) -> String {
                 let _ = write!(text, "\n{:?}", files.locations());
             } else if let Some(range) = provider.downcast_ref::<RangeTable>() {
                 let _ = write!(text, "\n{range:?}");
+            } else if let Some(epochs) = provider.downcast_ref::<EpochsTable>() {
+                let _ = write!(text, "\nepochs {}", epochs.label());
             }
         }
         Ok(TreeNodeRecursion::Continue)

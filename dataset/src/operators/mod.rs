@@ -52,6 +52,7 @@ pub mod compact;
 pub(crate) mod determined;
 pub mod draw;
 pub mod dynamic_filter;
+pub(crate) mod epochs;
 pub(crate) mod equal_rows;
 pub(crate) mod float_keys;
 pub mod gather;

@@ -32,11 +32,14 @@ pub use exec::PartitionExec;
 pub use gather::GatherExec;
 pub(crate) use steps::{ADDED, place, with_random_keys};
 
+use super::draw::DrawExec;
 use super::gather::OrderedGatherExec;
 use super::mix::MixExec;
 use super::row_index::RowIndexExec;
+use super::sample::SampleExec;
 use crate::encoding::{Decoder, Encoded, Encoder, one_input, read_scalar, scalar};
 use exec::How;
+use steps::StepExec;
 
 /// How the rows are to be partitioned.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -287,4 +290,7 @@ pub(crate) fn counts_rows(plan: &Arc<dyn ExecutionPlan>) -> bool {
         || plan.downcast_ref::<OrderedGatherExec>().is_some()
         || plan.downcast_ref::<RowIndexExec>().is_some()
         || plan.downcast_ref::<MixExec>().is_some()
+        || plan.downcast_ref::<SampleExec>().is_some()
+        || plan.downcast_ref::<DrawExec>().is_some()
+        || plan.downcast_ref::<StepExec>().is_some_and(StepExec::counts_rows)
 }

@@ -30,9 +30,8 @@ use parking_lot::Mutex;
 use sheaf_connectors::error::{from_datafusion, to_datafusion};
 use sheaf_core::Error;
 
-pub(crate) use records::Records;
-use records::TaskOutput;
-use segments::SegmentWriter;
+pub(crate) use records::{Records, TaskOutput};
+pub(crate) use segments::{SegmentWriter, read as read_segments};
 
 /// The outputs of a stage, or why there are none.
 type Outputs = std::result::Result<Arc<Vec<TaskOutput>>, Arc<DataFusionError>>;

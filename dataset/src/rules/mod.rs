@@ -11,6 +11,7 @@ mod kept_filters;
 mod light_counts;
 pub(crate) mod object_columns;
 mod row_order;
+mod shown_inputs;
 mod spill_joins;
 mod whole_builds;
 mod whole_windows;
@@ -48,6 +49,7 @@ pub(crate) fn install(state: SessionStateBuilder) -> SessionStateBuilder {
         .with_physical_optimizer_rule(Arc::new(window_texts::WindowTexts))
         .with_physical_optimizer_rule(Arc::new(compact_sorts::CompactSorts))
         .with_physical_optimizer_rule(Arc::new(row_order::RowOrder))
+        .with_physical_optimizer_rule(Arc::new(shown_inputs::ShownInputs))
 }
 
 /// The rule of DataFusion that hands filters down in the logical plan.

@@ -22,6 +22,7 @@ use sheaf_connectors::read::FilesTable;
 use sheaf_core::Result;
 
 use crate::dataset::Dataset;
+use crate::operators::epochs::EpochsTable;
 use crate::operators::map_batches::MapBatches;
 use crate::operators::persisted::PersistedTable;
 use crate::operators::range::RangeTable;
@@ -128,6 +129,8 @@ async fn add_table(table: &Arc<dyn TableProvider>, print: &mut Print) -> Result<
         add_memory(memory, print).await?;
     } else if let Some(materialized) = table.downcast_ref::<Materialized>() {
         add_memory(materialized.table(), print).await?;
+    } else if let Some(epochs) = table.downcast_ref::<EpochsTable>() {
+        epochs.label().hash(print);
     } else if let Some(persisted) = table.downcast_ref::<PersistedTable>() {
         for batch in persisted.batches() {
             add_rows(&batch.map_err(from_datafusion)?, print)?;

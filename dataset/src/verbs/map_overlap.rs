@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, SchemaRef};
-use datafusion::logical_expr::{Expr, Extension, LogicalPlan};
+use datafusion::logical_expr::{Extension, LogicalPlan};
 use sheaf_connectors::error::from_datafusion;
 use sheaf_core::{Error, Result};
 
@@ -48,7 +48,7 @@ impl Dataset {
         schema: Option<SchemaRef>,
     ) -> Result<Self> {
         self.check_columns(options.on.as_deref())?;
-        let on: Vec<Expr> = options.on.iter().map(col).collect();
+        let on: Vec<_> = options.on.iter().map(col).collect();
         checks::comparable(&on, self.logical_plan().schema())?;
         if options.batch_size == Some(0) {
             return Err(Error::invalid("batch_size must be at least 1"));

@@ -1,6 +1,7 @@
 //! The verbs of `Dataset`: one file for each idea, each a new plan over the old one.
 
 pub mod asof_join;
+pub mod cache_epochs;
 pub mod checkpoint;
 pub(crate) mod checks;
 pub mod counts;

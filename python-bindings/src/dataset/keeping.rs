@@ -38,6 +38,11 @@ impl PyDataset {
         wait(py, self.inner.session(), async move { dataset.persist().await }).map(Self::from)
     }
 
+    fn cache_epochs(&self, py: Python<'_>, path: String, overwrite: bool) -> PyResult<Self> {
+        let dataset = self.inner.clone();
+        wait(py, self.inner.session(), async move { dataset.cache_epochs(&path, overwrite).await }).map(Self::from)
+    }
+
     fn checkpoint(
         &self,
         py: Python<'_>,

@@ -59,6 +59,11 @@ pub(super) struct StepExec {
 }
 
 impl StepExec {
+    /// Whether what it adds depends on the order of its input's rows.
+    pub(super) fn counts_rows(&self) -> bool {
+        matches!(self.step, Step::Numbers | Step::Keys { .. })
+    }
+
     pub(super) fn new(input: Arc<dyn ExecutionPlan>, step: Step) -> Self {
         let equivalence = match &step {
             Step::Slices(_) | Step::Small => input.properties().eq_properties.clone(),

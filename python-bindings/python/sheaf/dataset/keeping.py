@@ -72,6 +72,30 @@ class Keeping(Plan):
         options = {key: str(value) for key, value in (storage_options or {}).items()}
         return self._next(self._inner.checkpoint(os.fspath(path), format, overwrite, options))
 
+    def cache_epochs(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Dataset:
+        """The same rows, computed in the first epoch and read from a folder in all later ones. Rows keep their order.
+
+        The first run streams its rows as they are computed, and writes them to the folder on the way. The cache counts
+        once a run was read to its end; before that, and after a kill, the next run begins anew. Later runs, of this
+        program and of others, read the cache, in the partitions and the order of the run that left it, and compute
+        nothing. Several processes may run at once: the first to end leaves its rows.
+
+        Iterators go on over it from any state, also from one that was saved while the cache was not there yet. Put
+        what is to differ from epoch to epoch (augmentation, ``mix``, shuffles) behind it.
+
+        Args:
+            path: A folder of this machine. It need not exist; files in it that are no cache are an ``ExistsError``.
+            overwrite: Whether the cache of another plan or of other inputs is replaced; it is an ``ExistsError`` by
+                default. They are told apart as by ``checkpoint``, when this method is called.
+
+        >>> import sheaf as sf, tempfile
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> numbers = sf.range(3).map_batches(lambda batch: batch).cache_epochs(f"{folder.name}/numbers").iterator()
+        >>> [[row["id"] for row in numbers.iter_rows()] for epoch in range(2)]
+        [[0, 1, 2], [0, 1, 2]]
+        """
+        return self._next(self._inner.cache_epochs(os.fspath(path), overwrite))
+
 
 PACKAGE = str(Path(__file__).parent.parent)
 
