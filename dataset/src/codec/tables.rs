@@ -12,6 +12,7 @@ use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::functions_table::generate_series::GenerateSeriesTable;
 use serde::{Deserialize, Serialize};
 use sheaf_connectors::error::from_datafusion;
+use sheaf_connectors::location::Scheme;
 use sheaf_connectors::read::{FileFilter, FilesParts, FilesSchemas, FilesTable};
 use sheaf_core::{Error, ErrorKind, Result};
 use sheaf_flight::compact::compact_sparse;
@@ -112,6 +113,13 @@ fn in_memory(table: &MemTable) -> Result<Vec<Batches<'static>>> {
 /// A table whose rows are elsewhere.
 fn source(name: &TableReference, table: &Arc<dyn TableProvider>, to: &mut Encoder) -> Result<Table> {
     if let Some(table) = table.downcast_ref::<FilesTable>() {
+        if let Some(given) = table.locations().iter().find(|location| location.scheme() == Scheme::Given) {
+            // Another process may have given another file system this very name.
+            return Err(stays(
+                format!("{given} is on a file system that was given to this session alone"),
+                "read it by a URL that other processes can open, or materialize() the dataset",
+            ));
+        }
         let (parts, schemas, filter) = table.parts();
         let filter = filter.map(|filter| to.function(FILES, &filter, <dyn FileFilter>::to_bytes)).transpose()?;
         let given = schemas.given.map(|schema| to.schema(&schema)).transpose()?;
