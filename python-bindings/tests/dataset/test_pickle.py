@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.fs
 import pytest
 
 import sheaf as sf
@@ -317,3 +318,15 @@ def test_a_function_whose_module_is_gone_is_named(tmp_path: Path, monkeypatch: p
 def test_partial_functions_keep_their_arguments() -> None:
     tripled = sf.from_pydict({"x": [1, 2]}).map_batches(functools.partial(_double, by=3), batch_format="numpy")
     assert sorted(pickle.loads(pickle.dumps(tripled)).to_pydict()["x"]) == [3, 6]
+
+
+def test_a_file_system_does_not_leave_its_session() -> None:
+    pytest.importorskip("fsspec")
+    files = pa.fs._MockFileSystem()
+    with files.open_output_stream("x.csv") as stream:
+        stream.write(b"id\n1\n2\n")
+    dataset = sf.read_csv("x.csv", filesystem=files)
+    with pytest.raises(sf.UnsupportedError, match="on a file system that was given to this session alone") as raised:
+        pickle.dumps(dataset)
+    assert "materialize()" in str(raised.value)
+    assert sorted(pickle.loads(pickle.dumps(dataset.materialize())).to_pydict()["id"]) == [1, 2]
