@@ -10,6 +10,7 @@ use std::sync::Arc;
 use datafusion::common::config::ConfigOptions;
 use datafusion::error::Result;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::execution_plan::replace_children_if_necessary;
 use datafusion::physical_plan::limit::{GlobalLimitExec, LocalLimitExec};
@@ -64,13 +65,19 @@ fn kept(plan: Arc<dyn ExecutionPlan>, counts: bool) -> Result<Arc<dyn ExecutionP
     Ok(if counts { own_files::of_scan(plan) } else { plan })
 }
 
+fn is_by_hash(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    let exchange = plan.downcast_ref::<RepartitionExec>();
+    exchange.is_some_and(|exchange| matches!(exchange.partitioning(), Partitioning::Hash(..)))
+}
+
 /// Whether the order of the rows of an input can be seen, where that of the node's own `counts` or not.
 fn counts_below(plan: &Arc<dyn ExecutionPlan>, input: usize, counts: bool) -> bool {
     if counts_rows(plan) || plan.is::<GlobalLimitExec>() || plan.is::<LocalLimitExec>() {
         return true;
     }
-    // What is sorted is so by its keys, whatever order it came in.
-    if !counts || plan.is::<SortExec>() || plan.is::<SortPreservingMergeExec>() {
+    // What is sorted is so by its keys, whatever order it came in; groups have none, also where they come by their keys.
+    let is_by_keys = plan.is::<SortExec>() || plan.is::<SortPreservingMergeExec>() || plan.is::<AggregateExec>();
+    if !counts || is_by_keys || is_by_hash(plan) {
         return false;
     }
     // These give rows in the order of their input, but claim none for it: a sort by a column need not hold above.
