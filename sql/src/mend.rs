@@ -1,4 +1,6 @@
-//! What the parser reads wrongly is put right, and what the planner would answer wrongly is refused.
+//! What the parser reads wrongly is put right, and what the planner would answer wrongly is written out or refused.
+
+mod windows;
 
 use std::ops::ControlFlow;
 
@@ -12,7 +14,8 @@ use sheaf_core::{Error, ErrorKind, Result};
 /// The statement as it was meant.
 ///
 /// # Errors
-/// [`ErrorKind::Unsupported`] for a `RIGHT` or `FULL` join that names its keys once, `INTERSECT ALL` and `EXCEPT ALL`.
+/// [`ErrorKind::Unsupported`] for a `RIGHT` or `FULL` join that names its keys once, `INTERSECT ALL` and `EXCEPT ALL`;
+/// [`ErrorKind::InvalidInput`] for a window that does not fit the named one that it goes by.
 pub(crate) fn mend(statement: &mut Statement) -> Result<()> {
     match statement {
         Statement::Statement(statement) => mend_tree(&mut **statement),
@@ -27,6 +30,9 @@ pub(crate) fn mend(statement: &mut Statement) -> Result<()> {
 
 fn mend_tree(tree: &mut (impl Visit + VisitMut)) -> Result<()> {
     if let ControlFlow::Break(error) = Visit::visit(tree, &mut Joins) {
+        return Err(error);
+    }
+    if let ControlFlow::Break(error) = VisitMut::visit(tree, &mut windows::NamedWindows::default()) {
         return Err(error);
     }
     let ControlFlow::Continue(()) = VisitMut::visit(tree, &mut Operands);

@@ -23,6 +23,7 @@ pub mod numbered;
 pub(crate) mod origins;
 pub mod partitions;
 pub mod persist;
+pub mod preserve_order;
 pub mod reshape;
 pub mod rolling;
 pub mod rows;

@@ -46,6 +46,10 @@ impl PyDataset {
         self.inner.monotonically_increasing_id(name).map(Self::from).py(py)
     }
 
+    fn preserve_order(&self, py: Python<'_>) -> PyResult<Self> {
+        self.inner.preserve_order().map(Self::from).py(py)
+    }
+
     fn sample(
         &self,
         py: Python<'_>,

@@ -102,6 +102,23 @@ class Rows(RowFunctions):
         """
         return self._next(self._inner.monotonically_increasing_id(name))
 
+    def preserve_order(self) -> Dataset:
+        """The rows of the last verb in the order in which they came to it.
+
+        After a join they are in the order of the left side, and for each of its rows in that of the right one; rows of
+        the right side without a match come last. Groups and distinct rows are in the order of their first rows, those
+        of windows and ``drop_duplicates`` as they were. After a verb that keeps the order nothing is done. ``select``,
+        ``with_column``, ``rename`` and ``filter`` may stand between. The rows are numbered and sorted for it, and spill.
+
+        Raises:
+            UnsupportedError: After a verb whose rows come in an order of their own, as ``random_shuffle``.
+
+        >>> import sheaf as sf
+        >>> sf.from_pydict({"k": ["b", "a", "b"]}).groupby("k").agg(n=sf.count()).preserve_order().to_pydict()
+        {'k': ['b', 'a'], 'n': [2, 1]}
+        """
+        return self._next(self._inner.preserve_order())
+
     def sort(
         self,
         *keys: Column | SortKey | Sequence[Column | SortKey],
