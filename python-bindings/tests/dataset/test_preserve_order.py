@@ -13,7 +13,7 @@ Rows = list[dict[str, Any]]
 
 def several(session: sf.Session, rows: Rows) -> sf.Dataset:
     """The rows in partitions of seven."""
-    return session.from_pylist(rows).repartition(rows=7)
+    return session.from_items(rows).repartition(rows=7)
 
 
 def drawn(chance: random.Random, value: str) -> Rows:
@@ -61,7 +61,7 @@ def test_groups_and_distinct_rows_are_in_the_order_of_their_first_rows() -> None
         firsts = {row["k"]: row["v"] for row in reversed(rows)}
         keys = sorted(firsts, key=lambda key: firsts[key])
         ds = several(session, rows)
-        assert ds.groupby("k").agg(n=sf.count()).preserve_order().to_pydict()["k"] == keys
+        assert ds.groupby("k").agg(n=col("k").count()).preserve_order().to_pydict()["k"] == keys
         assert ds.select("k").distinct().preserve_order().to_pydict()["k"] == keys
         assert ds.distinct("k").preserve_order().to_pydict() == {"k": keys, "v": [firsts[key] for key in keys]}
         kept = ds.drop_duplicates("k", keep="first").preserve_order()
@@ -73,7 +73,7 @@ def test_groups_and_distinct_rows_are_in_the_order_of_their_first_rows() -> None
 def test_columns_and_filters_may_stand_between() -> None:
     session = sf.Session(threads=3)
     ds = several(session, [{"k": at * 7 % 31, "v": at} for at in range(100)])
-    counts = ds.groupby("k").agg(n=sf.count())
+    counts = ds.groupby("k").agg(n=col("k").count())
     made = counts.filter(col("k") > 3).with_column("m", col("n") * 2).rename({"k": "key"}).preserve_order()
     assert made.columns == ["key", "n", "m"]
     order = list(dict.fromkeys(at * 7 % 31 for at in range(100)))

@@ -114,7 +114,7 @@ class Rows(RowFunctions):
             UnsupportedError: After a verb whose rows come in an order of their own, as ``random_shuffle``.
 
         >>> import sheaf as sf
-        >>> sf.from_pydict({"k": ["b", "a", "b"]}).groupby("k").agg(n=sf.count()).preserve_order().to_pydict()
+        >>> sf.from_pydict({"k": ["b", "a", "b"]}).groupby("k").agg(n=sf.col("k").count()).preserve_order().to_pydict()
         {'k': ['b', 'a'], 'n': [2, 1]}
         """
         return self._next(self._inner.preserve_order())
