@@ -105,10 +105,11 @@ class Rows(RowFunctions):
     def preserve_order(self) -> Dataset:
         """The rows of the last verb in the order in which they came to it.
 
-        After a join they are in the order of the left side, and for each of its rows in that of the right one; rows of
-        the right side without a match come last. Groups and distinct rows are in the order of their first rows, those
-        of windows and ``drop_duplicates`` as they were. After a verb that keeps the order nothing is done. ``select``,
-        ``with_column``, ``rename`` and ``filter`` may stand between. The rows are numbered and sorted for it, and spill.
+        After a join they are in the order of the left side, and for each of its rows in that of the right one; rows
+        of the right side without a match come last. Groups and distinct rows are in the order of their first rows,
+        those of windows and ``drop_duplicates`` as they were. After a verb that keeps the order nothing is done.
+        ``select``, ``with_column``, ``rename`` and ``filter`` may stand between. The rows are numbered and sorted for
+        it, and spill.
 
         Raises:
             UnsupportedError: After a verb whose rows come in an order of their own, as ``random_shuffle``.
