@@ -36,6 +36,7 @@ impl Shell {
             }
             Action::Reset(why) => self.begin_anew(&why),
             Action::Leave => self.leave(),
+            Action::End => self.is_over = true,
             Action::Start(attempt, spec, values) => self.start(attempt, &spec, values),
             Action::Kill(attempt, stop) => self.stop(attempt, stop),
             Action::KillActor(actor, _) => self.end_actor(actor),

@@ -44,6 +44,8 @@ use crate::{Error, ErrorKind, Result, host};
 const LOOK_EVERY: u64 = 500;
 /// How long a head may be silent, in milliseconds, before people are told.
 const HEAD_IS_LOST_AFTER: u64 = 5_000;
+/// How long a node that ends waits for the head to know, in milliseconds.
+const FAREWELL: u64 = 1_000;
 /// What is ready at once.
 const EVENTS: usize = 128;
 
@@ -174,7 +176,9 @@ pub(super) struct Shell {
     pub(super) unwritten: BTreeSet<ClientId>,
     events: VecDeque<Event>,
     looked_at: Moment,
-    is_over: bool,
+    pub(super) is_over: bool,
+    /// It was told to end, and waits until then for the head to know.
+    ends_by: Option<Moment>,
     begins_anew: bool,
     has_left: Arc<AtomicBool>,
 }
@@ -257,6 +261,7 @@ impl Shell {
             events: VecDeque::new(),
             looked_at: Moment::default(),
             is_over: false,
+            ends_by: None,
             begins_anew: false,
             has_left,
             options,
@@ -294,7 +299,7 @@ impl Shell {
 
     fn wakes_at(&self) -> Moment {
         let head = self.head.as_ref().map(Head::wakes_at);
-        let wakes = [Some(self.node.wakes_at()), head, self.store.wakes_at()];
+        let wakes = [Some(self.node.wakes_at()), head, self.store.wakes_at(), self.ends_by];
         wakes.into_iter().flatten().fold(self.looked_at + LOOK_EVERY, Moment::min)
     }
 
@@ -348,7 +353,7 @@ impl Shell {
             Input::Inquire(inquiry, answer) => self.inquired(inquiry, answer),
             Input::Saved { epoch, has_failed } => self.head_is_saved(epoch, has_failed),
             Input::Unsaved(why) => self.head_is_not_saved(&why),
-            Input::Shutdown => self.is_over = true,
+            Input::Shutdown => self.begin_to_end(),
         }
         self.pump();
     }
@@ -370,6 +375,16 @@ impl Shell {
     pub(super) fn begin_anew(&mut self, why: &str) {
         self.lines.say(format!("{why}: it ends its workers, drops its objects and starts under another name"));
         (self.is_over, self.begins_anew) = (true, true);
+    }
+
+    /// This node is to end. The head of another process is told, for it would find out only by long silence.
+    fn begin_to_end(&mut self) {
+        if self.head.is_some() {
+            self.is_over = true;
+        } else if self.ends_by.is_none() {
+            self.ends_by = Some(self.now() + FAREWELL);
+            self.post(Event::End);
+        }
     }
 
     /// This node has left its cluster: nothing comes after it.
@@ -402,6 +417,7 @@ impl Shell {
             self.store.tick(now);
             self.settle_store();
         }
+        self.is_over |= self.ends_by.is_some_and(|by| now >= by);
         if now.since(self.looked_at) >= LOOK_EVERY {
             self.looked_at = now;
             self.look_for_head();

@@ -53,7 +53,8 @@ impl Default for HeadLimits {
 pub enum HeadEvent {
     /// Something came from a node.
     Arrived(NodeId, Report),
-    /// The process of a node is known to be gone.
+    /// A node is known to have died.
+    #[cfg(test)]
     Gone(NodeId),
     /// Somebody wants a node to leave, within so many milliseconds.
     Drain(NodeId, u64),
@@ -225,6 +226,7 @@ impl Head {
         self.wake_up(now);
         match event {
             HeadEvent::Arrived(from, report) => self.arrived(from, report),
+            #[cfg(test)]
             HeadEvent::Gone(node) => self.bury(node),
             HeadEvent::Drain(node, millis) => self.drain(node, millis),
             HeadEvent::Tick => {
@@ -307,6 +309,10 @@ impl Head {
             }
             ToHead::Leaving(millis) => self.drain(from, millis),
             ToHead::Drained => self.drained(from),
+            ToHead::Ends => {
+                self.bury(from);
+                self.actions.push(HeadAction::Send(from, Packet::Fenced));
+            }
             ToHead::At(address) => self.introduce(from, &address),
             ToHead::Beat(free, bundles, grants) => self.beat(from, free, bundles, grants),
             ToHead::Want(shape, count, near) => {

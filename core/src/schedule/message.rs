@@ -466,6 +466,8 @@ pub enum ToHead {
     ClientGone(ClientId),
     /// The node is drained: it has nothing any more that others need.
     Drained,
+    /// The process of the node ends, and with it all that it has: its last message.
+    Ends,
     /// At the begin of a talk: the node leaves, within so many milliseconds.
     Leaving(u64),
     /// At the begin of a talk: the bundles that are reserved here, and which of them may be used.

@@ -60,6 +60,8 @@ enum Coming {
     Worker(NodeId, Attempt),
     /// Each of eight kinds comes at least once.
     Fault(u64),
+    /// The process of a node that was told to end has waited for the head.
+    Ends(NodeId),
 }
 
 /// One life of a machine.
@@ -297,6 +299,7 @@ impl World {
             Coming::RemoveGroup(group) => self.remove_group(group),
             Coming::Worker(node, attempt) => self.worker_ends(node, attempt),
             Coming::Fault(kind) => self.fault(kind),
+            Coming::Ends(node) => self.end_node(node),
         }
     }
 
@@ -410,12 +413,7 @@ impl World {
             }
             Action::Warn(_, missing) => self.warnings.push((id, missing)),
             Action::Leave => self.leave(id),
-            Action::Reset(_) => {
-                if self.hosts.contains_key(&id) {
-                    self.end_host(id);
-                    self.start_node();
-                }
-            }
+            Action::Reset(_) | Action::End => self.end_node(id),
         }
     }
 
@@ -434,11 +432,14 @@ impl World {
         let other = nodes[self.random.below(nodes.len() as u64) as usize];
         let kind = match kind {
             0 => {
-                self.end_host(one);
                 if self.random.below(2) == 0 {
-                    self.step_head(HeadEvent::Gone(one));
+                    self.groups.node_ends(self.now);
+                    self.step_node(one, Event::End);
+                    self.later(self.now + 1_000, Coming::Ends(one));
+                } else {
+                    self.end_host(one);
+                    self.start_node();
                 }
-                self.start_node();
                 "killed"
             }
             1 => {

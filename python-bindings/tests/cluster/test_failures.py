@@ -23,6 +23,7 @@ pytestmark = pytest.mark.timeout(90)
 SECONDS = 40
 # A node that nobody hears is declared dead after ten.
 DEATH_SECONDS = 15
+SILENT_SECONDS = 10
 MEGABYTE = 1_000_000
 A, B = {"resources": {"a": 0.01}}, {"resources": {"b": 0.01}}
 
@@ -287,12 +288,15 @@ def test_a_node_is_asked_to_end(pair: Callable[..., Cluster], tmp_path: Path) ->
     running = begin.options(max_retries=0, **B).remote(tmp_path, "task", "never")
     assert becomes_true(lambda: len(attempts(tmp_path, "task")) == 1, SECONDS)
     workers = {process.pid for process in descendants(node.pid)}
+    ended = time.monotonic()
     assert node.end() == 0
     assert becomes_true(lambda: not workers & cluster.processes(), 5)
     assert node.said() == ""
     with pytest.raises(ray.SheafError):
         ray.get(running, timeout=SECONDS)
-    eventually(lambda: len(cluster.nodes()), 1, DEATH_SECONDS)
+    assert len(cluster.nodes()) == 1
+    # It said so: nobody waited for it to be silent for so long that it counts as dead.
+    assert time.monotonic() - ended < SILENT_SECONDS / 2
 
 
 def test_a_driver_whose_node_dies_is_told(cluster: Cluster) -> None:

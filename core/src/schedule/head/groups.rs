@@ -461,7 +461,11 @@ mod tests {
             let mut heard = Vec::new();
             for action in self.head.step(Moment(self.now), event) {
                 let HeadAction::Send(to, packet) = action else { continue };
-                let Packet::Head(_, _, frame) = packet else { panic!("{packet:?}") };
+                let frame = match packet {
+                    Packet::Head(_, _, frame) => frame,
+                    Packet::Fenced => continue,
+                    other => panic!("{other:?}"),
+                };
                 let messages = self.links.entry(to).or_default().receive(frame, Moment(self.now));
                 heard.extend(messages.into_iter().map(|message| (to.0, message)));
             }
@@ -505,11 +509,11 @@ mod tests {
         assert!(opened(&cluster.answer(1, 0, 1, true)).is_empty(), "one of two");
         assert_eq!(opened(&cluster.answer(2, 1, 1, true)), [1, 2]);
         assert_eq!(cluster.state(), GroupState::Created);
-        assert_eq!(reserves(&cluster.step(HeadEvent::Gone(NodeId(2)))), [3]);
+        assert_eq!(reserves(&cluster.say(2, ToHead::Ends)), [3]);
         assert_eq!(cluster.state(), GroupState::Rescheduling);
         assert_eq!(opened(&cluster.answer(3, 1, 2, true)), [3]);
         assert_eq!(cluster.state(), GroupState::Created);
-        assert!(reserves(&cluster.step(HeadEvent::Gone(NodeId(1)))).is_empty(), "the other two are one");
+        assert!(reserves(&cluster.say(1, ToHead::Ends)).is_empty(), "the other two are one");
         assert_eq!(cluster.state(), GroupState::Rescheduling);
     }
 

@@ -112,6 +112,8 @@ pub enum Event {
     Evicted(ObjectId),
     /// So many drivers belong to this node; it is told while it leaves.
     Drivers(usize),
+    /// The process of this node is to end: the head need not find that out by itself.
+    End,
 }
 
 /// What a node wants done.
@@ -160,6 +162,8 @@ pub enum Action {
     Reset(Arc<str>),
     /// This node was drained: it ends.
     Leave,
+    /// The head knows that this node ends.
+    End,
 }
 
 /// The state machine of a node.
@@ -211,6 +215,8 @@ pub struct Node {
     names: names::Names,
     groups: groups::Groups,
     drains: drain::Drains,
+    /// The head was told that this node's process ends.
+    ends: bool,
     questions: questions::Questions,
     /// What of shapes no node has.
     unplaceable: BTreeMap<Arc<Shape>, Resources>,
@@ -271,6 +277,7 @@ impl Node {
             names: names::Names::default(),
             groups: groups::Groups::default(),
             drains: drain::Drains::default(),
+            ends: false,
             questions: questions::Questions::default(),
             unplaceable: BTreeMap::new(),
             submitted: 0,
@@ -347,6 +354,7 @@ impl Node {
                 }
             }
             Event::Arrived(Packet::Left) => self.let_go(),
+            Event::Arrived(Packet::Fenced) if self.ends => self.actions.push(Action::End),
             Event::Arrived(Packet::Fenced) => {
                 let why = format!("the head had not heard of {} for too long and declared it dead", self.id);
                 self.actions.push(Action::Reset(why.into()));
@@ -386,6 +394,10 @@ impl Node {
             Event::FetchRefused(object, why) => self.fetch_refused(object, why),
             Event::Evicted(object) => self.evicted(object),
             Event::Drivers(count) => self.wait_for_drivers(count),
+            Event::End => {
+                self.ends = true;
+                self.head.send(ToHead::Ends);
+            }
         }
     }
 

@@ -20,6 +20,14 @@ impl World {
         self.start_node();
     }
 
+    /// The process of a node ends, if it still runs, and another one starts.
+    pub(super) fn end_node(&mut self, id: NodeId) {
+        if self.hosts.contains_key(&id) {
+            self.end_host(id);
+            self.start_node();
+        }
+    }
+
     /// What a node leaves behind is on another one too, if its owner lives and still has it.
     fn check_copied(&mut self, id: NodeId, object: ObjectId) {
         let Some(owner) = self.hosts.get(&object.owner()) else { return };

@@ -14,6 +14,8 @@ pub(super) struct Groups {
     asked: Vec<Arc<GroupSpec>>,
     /// Those of which all bundles were reserved once.
     whole: BTreeSet<GroupId>,
+    /// Until then the head may hear in one step that a group is whole and that one of its nodes ends.
+    unseen_until: Moment,
     /// Those of which a node has a bundle that may be used.
     used: BTreeSet<GroupId>,
     /// Questions that are not answered.
@@ -22,7 +24,15 @@ pub(super) struct Groups {
     gone: BTreeMap<(NodeId, ClientId), Moment>,
 }
 
+/// How late what a node said before its end may be heard together with that.
+const HEARD_LATE: u64 = 15_000;
+
 impl Groups {
+    /// A node tells the head that it ends.
+    pub(super) fn node_ends(&mut self, now: Moment) {
+        self.unseen_until = now + HEARD_LATE;
+    }
+
     /// The end of a machine.
     pub(super) fn without(&mut self, host: NodeId) {
         self.questions.retain(|(node, _, _)| *node != host);
@@ -141,7 +151,7 @@ impl World {
                 GroupState::Pending if self.groups.used.contains(&id) => {
                     wrong.push(format!("{id} is used, and the head knows nothing of that"));
                 }
-                GroupState::Rescheduling if !self.groups.whole.contains(&id) => {
+                GroupState::Rescheduling if !self.groups.whole.contains(&id) && self.now > self.groups.unseen_until => {
                     wrong.push(format!("{id} is used and was never whole"));
                 }
                 _ => {}
