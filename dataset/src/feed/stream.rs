@@ -92,11 +92,13 @@ impl Feed {
                 None => in_order(&mut source, &options.done, &mut to).await,
                 Some(shuffle) => shuffled(&mut source, shuffle, &options.done, &buffer, &mut to).await,
             };
+            if produced.is_ok() {
+                dataset.keep_stats(&source.run);
+            }
+            // Whoever hears of the end may look at what a session leaves.
+            drop((source, dataset, buffer));
             match produced {
-                Ok(()) => {
-                    dataset.keep_stats(&source.run);
-                    to.finish(options.drop_last).await;
-                }
+                Ok(()) => to.finish(options.drop_last).await,
                 Err(Stop::Failed(error)) => to.send(Err(error)).await.unwrap_or_default(),
                 Err(Stop::Unread) => {}
             }
