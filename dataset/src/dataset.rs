@@ -9,7 +9,7 @@ use arrow::util::pretty::pretty_format_batches;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::source_as_provider;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, UserDefinedLogicalNode};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::displayable;
 use sheaf_connectors::error::{from_datafusion, to_datafusion};
@@ -19,6 +19,7 @@ use sheaf_core::{Error, Result};
 use crate::operators::determined;
 use crate::operators::gather::OrderedGatherExec;
 use crate::operators::map_batches::MapBatches;
+use crate::operators::plan_of;
 use crate::rules::object_columns;
 use crate::run::Run;
 use crate::session::Session;
@@ -291,6 +292,11 @@ impl Dataset {
             .and_then(LogicalPlanBuilder::build)
             .map_err(from_datafusion)?;
         self.next(plan)
+    }
+
+    /// A dataset of one of our nodes, which goes on from this one's plan.
+    pub(crate) fn of_node(&self, node: impl UserDefinedLogicalNode + 'static) -> Self {
+        Self::new(self.session.clone(), plan_of(node))
     }
 
     /// What a verb made of this one. Where there are Python objects, what it does with them is looked at now; plans that

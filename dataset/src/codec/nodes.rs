@@ -1,8 +1,6 @@
 //! The nodes of ours that can be written. Each says how in its own file; whoever adds one lists it here.
 
-use std::sync::Arc;
-
-use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalNode};
+use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNode};
 use sheaf_core::Result;
 
 use crate::encoding::{Decoder, Encoded, Encoder, damaged, json, read_json, stays};
@@ -14,6 +12,7 @@ use crate::operators::map_groups::MapGroups;
 use crate::operators::mix::Mix;
 use crate::operators::overlap::Overlap;
 use crate::operators::partition::Partition;
+use crate::operators::plan_of;
 use crate::operators::random_key::RandomKey;
 use crate::operators::row_index::RowIndex;
 use crate::operators::sample::Sample;
@@ -63,7 +62,7 @@ fn decode_as<N: Encoded>(
     from: &mut Decoder<'_>,
 ) -> Result<LogicalPlan> {
     let node = N::decode(read_json(detail)?, exprs, inputs, from)?;
-    Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
+    Ok(plan_of(node))
 }
 
 /// The kind of a node and its detail.

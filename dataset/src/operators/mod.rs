@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use datafusion::logical_expr::{Extension, LogicalPlan, UserDefinedLogicalNode};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::AggregateExec;
 
@@ -79,6 +80,11 @@ pub mod sample;
 pub(crate) mod whole_window;
 pub(crate) mod write;
 pub mod zip;
+
+/// A plan of one of our nodes.
+pub(crate) fn plan_of(node: impl UserDefinedLogicalNode + 'static) -> LogicalPlan {
+    LogicalPlan::Extension(Extension { node: Arc::new(node) })
+}
 
 /// Tells the functions in a plan that nobody waits for the calls which run on the engine's own threads.
 pub(crate) fn abandon(plan: &Arc<dyn ExecutionPlan>) {

@@ -1,11 +1,9 @@
 //! `join_asof`: each row with the row of another dataset that is nearest along a column, such as the last price before.
 
-use std::sync::Arc;
-
 use arrow::datatypes::DataType;
 use datafusion::common::Column;
 use datafusion::logical_expr::type_coercion::binary::BinaryTypeCoercer;
-use datafusion::logical_expr::{Expr, ExprSchemable, Extension, LogicalPlan, LogicalPlanBuilder, Operator, cast};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, cast};
 use sheaf_connectors::error::from_datafusion;
 use sheaf_core::{Error, ErrorKind, Result};
 
@@ -13,6 +11,7 @@ use super::join::{JoinOptions, JoinType, Side, keys_of};
 use crate::dataset::Dataset;
 use crate::expr::{Axis, LEFT, RIGHT, Span};
 use crate::operators::asof_join::{AsofJoin, AsofStrategy, Distance, Matching};
+use crate::operators::plan_of;
 use crate::verbs::checks;
 
 /// The digits of the largest integer of 64 bits.
@@ -87,7 +86,7 @@ impl Dataset {
         let (left, left_keys) = with_keys(left, LEFT, left_on, &types)?;
         let (right, right_keys) = with_keys(right, RIGHT, right_on, &types)?;
         let node = AsofJoin::new(left, right, left_keys, right_keys, matching).map_err(from_datafusion)?;
-        let plan = LogicalPlan::Extension(Extension { node: Arc::new(node) });
+        let plan = plan_of(node);
         Self::new(self.session().clone(), plan).then(|joined| joined.project(columns))
     }
 }

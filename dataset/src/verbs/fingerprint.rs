@@ -16,7 +16,7 @@ use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::common::{DFSchemaRef, plan_err};
 use datafusion::datasource::{MemTable, ViewTable, source_as_provider};
 use datafusion::error::Result as EngineResult;
-use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalNodeCore};
+use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
 use sheaf_connectors::error::from_datafusion;
 use sheaf_connectors::read::FilesTable;
 use sheaf_core::Result;
@@ -25,6 +25,7 @@ use crate::dataset::Dataset;
 use crate::operators::epochs::EpochsTable;
 use crate::operators::map_batches::MapBatches;
 use crate::operators::persisted::PersistedTable;
+use crate::operators::plan_of;
 use crate::operators::range::RangeTable;
 use crate::verbs::materialize::Materialized;
 
@@ -60,7 +61,7 @@ fn with_functions_by_value(plan: LogicalPlan) -> EngineResult<LogicalPlan> {
         let [input] = <[_; 1]>::try_from(extension.node.inputs()).or_else(|_| plan_err!("a function has one input"))?;
         let (input, schema) = (input.clone(), Arc::clone(extension.node.schema()));
         let node = FunctionByValue { input, schema, function, told: format!("{:?}", map.options()) };
-        Ok(Transformed::yes(LogicalPlan::Extension(Extension { node: Arc::new(node) })))
+        Ok(Transformed::yes(plan_of(node)))
     })?;
     Ok(told.data)
 }

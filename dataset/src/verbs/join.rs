@@ -6,15 +6,14 @@ use std::sync::Arc;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, NullEquality, TableReference};
 use datafusion::functions::core::expr_fn::coalesce;
-use datafusion::logical_expr::{
-    Expr, ExprSchemable, Extension, Join, JoinConstraint, LogicalPlan, LogicalPlanBuilder, Operator,
-};
+use datafusion::logical_expr::{Expr, ExprSchemable, Join, JoinConstraint, LogicalPlan, LogicalPlanBuilder, Operator};
 use sheaf_connectors::error::{from_datafusion, unknown_column_error};
 use sheaf_core::{Error, ErrorKind, Result};
 
 use crate::dataset::Dataset;
 use crate::expr::{LEFT, RIGHT, col};
 use crate::operators::broadcast::Broadcast;
+use crate::operators::plan_of;
 
 pub use datafusion::common::JoinType;
 
@@ -157,7 +156,7 @@ impl Dataset {
             .and_then(LogicalPlanBuilder::build)
             .map_err(from_datafusion)?;
         Ok(match broadcast == Some(side) {
-            true => LogicalPlan::Extension(Extension { node: Arc::new(Broadcast::new(plan)) }),
+            true => plan_of(Broadcast::new(plan)),
             false => plan,
         })
     }

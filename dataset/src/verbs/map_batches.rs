@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
-use datafusion::logical_expr::{Extension, LogicalPlan};
 use sheaf_connectors::error::from_datafusion;
 use sheaf_core::{Error, Result};
 
@@ -13,6 +12,7 @@ use crate::operators::map_batches::{
     BatchFunction, BatchPosition, MapBatches, MapBatchesOptions, OnError, dead_letter_options, dead_letter_schema,
     first_output, looked_at,
 };
+use crate::operators::plan_of;
 use crate::verbs::origins::with_origins;
 
 impl Dataset {
@@ -49,7 +49,7 @@ impl Dataset {
         let input = origins.unwrap_or_else(|| plan.clone());
         let node = MapBatches::new(input, function, &schema, options, stores);
         let node = node.map_err(from_datafusion)?.with_origins(has_origins);
-        let plan = LogicalPlan::Extension(Extension { node: Arc::new(node) });
+        let plan = plan_of(node);
         let mapped = Self::new(self.session().clone(), plan);
         if keeps_partitioning {
             // Only the physical plan knows the keys; a function that drops one is told now.

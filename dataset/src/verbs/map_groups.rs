@@ -5,13 +5,14 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use datafusion::functions::expr_fn::nanvl;
-use datafusion::logical_expr::{Expr, ExprSchemable, Extension, LogicalPlan, LogicalPlanBuilder, lit};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, lit};
 use sheaf_connectors::error::from_datafusion;
 use sheaf_core::{Error, Result};
 
 use crate::dataset::Dataset;
 use crate::operators::map_batches::{BatchFunction, BatchPosition, call_blocking};
 use crate::operators::map_groups::{GroupCalls, GroupColumns, MapGroups, first_group};
+use crate::operators::plan_of;
 use crate::verbs::checks;
 use crate::verbs::groupby::GroupedDataset;
 
@@ -42,7 +43,7 @@ impl GroupedDataset {
         };
         let plan = input.logical_plan().clone();
         let node = MapGroups::new(plan, columns, function, &schema, calls).map_err(from_datafusion)?;
-        let plan = LogicalPlan::Extension(Extension { node: Arc::new(node) });
+        let plan = plan_of(node);
         Ok(Dataset::new(input.session().clone(), plan))
     }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, SchemaRef};
-use datafusion::logical_expr::{Extension, LogicalPlan};
 use sheaf_connectors::error::from_datafusion;
 use sheaf_core::{Error, Result};
 
@@ -12,6 +11,7 @@ use crate::dataset::Dataset;
 use crate::expr::col;
 use crate::operators::map_batches::{BatchFunction, MapBatchesOptions};
 use crate::operators::overlap::{Cut, Margin, Overlap};
+use crate::operators::plan_of;
 use crate::verbs::checks;
 
 /// A run is so many times as long as its margins, which are read again for each, unless a size is given.
@@ -76,7 +76,7 @@ impl Dataset {
         };
         let cut = Cut { on: options.on, before, after, run };
         let node = Overlap::new(self.logical_plan().clone(), function, &schema, cut).map_err(from_datafusion)?;
-        let plan = LogicalPlan::Extension(Extension { node: Arc::new(node) });
+        let plan = plan_of(node);
         Ok(Self::new(self.session().clone(), plan))
     }
 

@@ -1,8 +1,5 @@
 //! `mix`: rows of several datasets, drawn by weight.
 
-use std::sync::Arc;
-
-use datafusion::logical_expr::{Extension, LogicalPlan};
 use sheaf_connectors::error::from_datafusion;
 use sheaf_core::{Error, ErrorKind, Result};
 
@@ -34,6 +31,6 @@ impl Dataset {
         }
         let inputs = std::iter::once(self).chain(others).map(|dataset| dataset.logical_plan().clone()).collect();
         let node = Mix::new(inputs, How { weights: weights.to_vec(), stop, seed }).map_err(from_datafusion)?;
-        Ok(Self::new(self.session().clone(), LogicalPlan::Extension(Extension { node: Arc::new(node) })))
+        Ok(self.of_node(node))
     }
 }

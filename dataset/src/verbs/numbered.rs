@@ -2,10 +2,9 @@
 //! several alike.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use datafusion::functions_window::expr_fn::{lead, row_number};
-use datafusion::logical_expr::{Expr, ExprFunctionExt, Extension, LogicalPlan, SortExpr};
+use datafusion::logical_expr::{Expr, ExprFunctionExt, SortExpr};
 use sheaf_connectors::error::from_datafusion;
 use sheaf_core::{Error, ErrorKind, Result};
 
@@ -62,7 +61,7 @@ impl Dataset {
                 .with_hint("give another name for the numbers of the rows"));
         }
         let node = RowIndex::new(self.logical_plan().clone(), name, numbering).map_err(from_datafusion)?;
-        Ok(self.of_node(Extension { node: Arc::new(node) }))
+        Ok(self.of_node(node))
     }
 
     /// The rows of both side by side, the first with the first, in their order; a column of the other whose name is
@@ -88,7 +87,7 @@ impl Dataset {
         let left = self.select(own.iter().map(|name| col(name).alias(name)))?;
         let right = other.select(renamed)?;
         let node = Zip::new(left.logical_plan().clone(), right.logical_plan().clone()).map_err(from_datafusion)?;
-        Ok(self.of_node(Extension { node: Arc::new(node) }))
+        Ok(self.of_node(node))
     }
 
     /// One of the rows that are alike in these columns, in all for none. Nulls are alike, and so are NaNs. Rows come in
@@ -143,10 +142,6 @@ impl Dataset {
             _ => Ok(col(name)),
         });
         compared.collect()
-    }
-
-    fn of_node(&self, node: Extension) -> Self {
-        Self::new(self.session().clone(), LogicalPlan::Extension(node))
     }
 }
 

@@ -13,6 +13,7 @@ use sheaf_connectors::error::from_datafusion;
 use sheaf_core::{Error, ErrorKind, Result};
 
 use crate::dataset::Dataset;
+use crate::operators::plan_of;
 use crate::operators::row_index::{Numbering, RowIndex};
 use crate::verbs::nulls::unused;
 
@@ -149,7 +150,7 @@ fn over(plan: &LogicalPlan, inputs: Vec<LogicalPlan>) -> Result<LogicalPlan> {
 
 fn numbered(input: &LogicalPlan, name: &str) -> Result<LogicalPlan> {
     let node = RowIndex::new(input.clone(), name, Numbering::ByPartition).map_err(from_datafusion)?;
-    Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
+    Ok(plan_of(node))
 }
 
 /// All names of columns in a plan.

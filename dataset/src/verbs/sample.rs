@@ -1,11 +1,9 @@
 //! `sample`: rows drawn at random.
 
-use std::sync::Arc;
-
 use arrow::datatypes::DataType;
 use datafusion::functions::expr_fn::floor;
 use datafusion::functions_window::expr_fn::row_number;
-use datafusion::logical_expr::{Expr, ExprFunctionExt, Extension, LogicalPlan, UserDefinedLogicalNode, cast};
+use datafusion::logical_expr::{Expr, ExprFunctionExt, cast};
 use sheaf_connectors::error::from_datafusion;
 use sheaf_core::{Error, Result};
 
@@ -60,8 +58,8 @@ impl Dataset {
         }
         let plan = self.logical_plan().clone();
         match (size, stratify_by.is_empty()) {
-            (SampleSize::Fraction(fraction), true) => Ok(self.on(Sample::new(plan, fraction, seed, replace))),
-            (SampleSize::Rows(rows), true) => Ok(self.on(Draw::new(plan, Lot { rows, seed, replace }))),
+            (SampleSize::Fraction(fraction), true) => Ok(self.of_node(Sample::new(plan, fraction, seed, replace))),
+            (SampleSize::Rows(rows), true) => Ok(self.of_node(Draw::new(plan, Lot { rows, seed, replace }))),
             (SampleSize::Fraction(fraction), false) if !replace => {
                 self.stratified(fraction, seed, stratify_by, |is_drawn| is_drawn)
             }
@@ -93,11 +91,7 @@ impl Dataset {
         let numbered = unused("number", &own);
         let share = |rows: Expr| floor(cast(rows, DataType::Float64) * lit(fraction) + lit(0.5));
         let is_drawn = share(col(&numbered)).gt(share(col(&numbered) - lit(1_u64)));
-        self.on(keyed).with_column(&numbered, number)?.filter(keep(is_drawn))?.select(own.iter().map(col))
-    }
-
-    fn on(&self, node: impl UserDefinedLogicalNode + 'static) -> Self {
-        Self::new(self.session().clone(), LogicalPlan::Extension(Extension { node: Arc::new(node) }))
+        self.of_node(keyed).with_column(&numbered, number)?.filter(keep(is_drawn))?.select(own.iter().map(col))
     }
 }
 

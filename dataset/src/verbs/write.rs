@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::catalog::TableProvider;
-use datafusion::logical_expr::{Extension, LogicalPlan};
 use sheaf_connectors::error::from_datafusion;
 use sheaf_connectors::format::{CsvOptions, Format, JsonOptions};
 use sheaf_connectors::read::ReadOptions;
@@ -41,7 +40,7 @@ impl Dataset {
         let stores = Arc::clone(self.session().stores());
         let input = self.without_dictionaries_of_views()?;
         let node = Write::new(input.logical_plan().clone(), target.into(), options, stores).map_err(from_datafusion)?;
-        Ok(Self::new(self.session().clone(), LogicalPlan::Extension(Extension { node: Arc::new(node) })))
+        Ok(self.of_node(node))
     }
 }
 
