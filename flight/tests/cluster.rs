@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use arrow_flight::Ticket;
 use arrow_flight::flight_service_client::FlightServiceClient;
 use sheaf_core::client::{Client, Host, Reply};
-use sheaf_core::ids::{ObjectId, TaskId};
+use sheaf_core::ids::{Attempt, ObjectId};
 use sheaf_core::local::{Inquiry, Local, LocalOptions, Role};
 use sheaf_core::resources::Resources;
 use sheaf_core::wire::{Reason, Wish};
@@ -25,7 +25,7 @@ struct Nobody;
 
 impl Host for Nobody {
     fn node_is_gone(&self) {}
-    fn stop(&self, _: TaskId, _: bool) {}
+    fn stop(&self, _: Attempt, _: bool) {}
 }
 
 /// A node without CPUs: it forks no workers.

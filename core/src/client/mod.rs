@@ -23,7 +23,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use serde_bytes::ByteBuf;
 
-use crate::ids::{ClientId, NodeId, ObjectId, TaskId};
+use crate::ids::{Attempt, ClientId, NodeId, ObjectId, TaskId};
 use crate::metrics::Update;
 use crate::wire::{
     Answer, Arguments, CallOptions, INLINE_BYTES, Inbox, Kept, Line, MadeHere, Outbox, Submission, ToClient, ToNode,
@@ -62,7 +62,7 @@ pub trait Host: Send + Sync + 'static {
     /// The node is gone.
     fn node_is_gone(&self);
     /// A call that runs is to stop: of a function, or of an actor's method.
-    fn stop(&self, task: TaskId, is_function: bool);
+    fn stop(&self, call: Attempt, is_function: bool);
 }
 
 struct Writer {
@@ -446,7 +446,7 @@ fn hear(
         }
         ToClient::Stop(attempt) => {
             if let Some(is_function) = calls.stop(attempt) {
-                host.stop(attempt.task, is_function);
+                host.stop(attempt, is_function);
             }
         }
         ToClient::Lines(printed) => printed.into_iter().for_each(|line| lines.push(line)),

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::{Class, Connection, Function, Method, Written, value_of};
 use crate::client::{Host, NewCall, Reply};
-use crate::ids::{ObjectId, TaskId};
+use crate::ids::{Attempt, ObjectId};
 use crate::resources::CPU;
 use crate::wire::{CallOptions, Reason, Where, Wish, Work};
 use crate::{Error, ErrorKind, Result};
@@ -26,7 +26,7 @@ pub(super) struct Driver;
 
 impl Host for Driver {
     fn node_is_gone(&self) {}
-    fn stop(&self, _: TaskId, _: bool) {}
+    fn stop(&self, _: Attempt, _: bool) {}
 }
 
 /// A connection to the runtime: a driver's, or that of a task.

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use super::session::Session;
 use super::{Functions, State, Written, value_of};
 use crate::client::{self, Client, Host, Next, Value, parts_of};
-use crate::ids::{Attempt, TaskId};
+use crate::ids::Attempt;
 use crate::{Error, Result};
 
 /// How long one wait for a call lasts; many follow each other.
@@ -59,7 +59,7 @@ impl Host for Worker {
         unsafe { libc::_exit(1) };
     }
 
-    fn stop(&self, _: TaskId, _: bool) {
+    fn stop(&self, _: Attempt, _: bool) {
         // A function asks whether it is to stop.
     }
 }

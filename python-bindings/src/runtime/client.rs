@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 use sheaf::core::client::{Amounts, Batch, Client, Host, NewCall, Next, Reply, Value};
 use sheaf::core::env;
-use sheaf::core::ids::{ObjectId, TaskId};
+use sheaf::core::ids::{Attempt, ObjectId};
 use sheaf::core::metrics::{Change, Update};
 use sheaf::core::wire::Wish;
 
@@ -29,6 +29,16 @@ use super::{Connection, IntoRuntimeResult, PATIENCE, Printed, printed};
 pub(super) const SLICE: Duration = Duration::from_millis(50);
 /// What ends the namespace in the head's table of names.
 const SEPARATOR: char = '\0';
+
+/// How long after each signal the next one is sent to a call that has not ended. One that comes just before a system
+/// call begins to wait does not end that wait.
+const AGAIN: [Duration; 5] = [
+    Duration::from_millis(20),
+    Duration::from_millis(80),
+    Duration::from_millis(320),
+    Duration::from_millis(1_280),
+    Duration::from_millis(5_120),
+];
 
 static CONNECTION: Mutex<Option<Connection>> = Mutex::new(None);
 
@@ -57,28 +67,40 @@ impl Host for Process {
         }
     }
 
-    #[expect(unsafe_code, reason = "a signal is sent to a thread of this process")]
-    fn stop(&self, task: TaskId, is_function: bool) {
-        if is_function {
-            let process = std::process::id();
-            // SAFETY: the thread that the process began with is there as long as the process.
-            unsafe { libc::syscall(libc::SYS_tgkill, process, process, libc::SIGINT) };
-            return;
-        }
+    fn stop(&self, call: Attempt, is_function: bool) {
         // Python may be busy, and what the node says is to be heard meanwhile.
         let stopping = env::thread("sheaf-stop", move || {
-            Python::attach(|py| {
-                let name = hex(&bytes_of(task.result(0))[..16]);
-                let told = py
-                    .import(intern!(py, "sheaf._runtime.worker"))
-                    .and_then(|worker| worker.call_method1(intern!(py, "cancel"), (name,)));
-                if let Err(error) = told {
-                    error.print(py);
+            if !is_function {
+                return Python::attach(|py| stop_method(py, call));
+            }
+            for pause in AGAIN {
+                interrupt();
+                std::thread::sleep(pause);
+                if !CONNECTION.lock().as_ref().is_some_and(|client| client.is_stopped(call)) {
+                    return;
                 }
-            });
+            }
         });
         // Without a thread for it the call goes on: it may end as if it had not been stopped.
         drop(stopping);
+    }
+}
+
+/// Lets the main thread look whether its call is to stop.
+#[expect(unsafe_code, reason = "a signal is sent to a thread of this process")]
+fn interrupt() {
+    let process = std::process::id();
+    // SAFETY: the thread that the process began with is there as long as the process.
+    unsafe { libc::syscall(libc::SYS_tgkill, process, process, libc::SIGINT) };
+}
+
+fn stop_method(py: Python<'_>, call: Attempt) {
+    let name = hex(&bytes_of(call.task.result(0))[..16]);
+    let told = py
+        .import(intern!(py, "sheaf._runtime.worker"))
+        .and_then(|worker| worker.call_method1(intern!(py, "cancel"), (name,)));
+    if let Err(error) = told {
+        error.print(py);
     }
 }
 

@@ -327,6 +327,35 @@ def test_a_program_that_ends_in_the_middle_ends_its_workers(end: str) -> None:
     assert ("told:" in ended.stdout) == (end == "shutdown")
 
 
+ENDS_BEFORE_A_CALL = """
+import sheaf as sf, threading
+from sheaf._functions import worker
+
+packed = worker.packed
+
+def end_and_pack(made):
+    ending = threading.Thread(target=sf.shutdown)
+    ending.start()
+    ending.join()
+    return packed(made)
+
+mapped = sf.range(1_000).map_batches(lambda batch: batch, 100, schema={"id": int}, concurrency=2)
+assert mapped.count() == 1_000
+worker.packed = end_and_pack
+try:
+    mapped.count()
+except sf.UserFunctionError as error:
+    print("told:", error)
+assert not sf.is_initialized(), "another runtime was started"
+"""
+
+
+def test_a_call_starts_no_runtime_after_the_end_of_its_own() -> None:
+    ended = processes.run_driver(ENDS_BEFORE_A_CALL)
+    assert ended.returncode == 0, ended.stderr
+    assert "told:" in ended.stdout
+
+
 IN_ONE_PROCESS = """
 import sheaf as sf
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,29 @@ def test_cancel_of_a_loop(tmp_path: Path) -> None:
     cancelled(*refs)
     assert all_free()
     assert ray.get(echo.remote(1), timeout=30) == 1
+
+
+def deaf_once(started: Path) -> None:
+    """As where the signal comes just before the call begins to wait."""
+    listens = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, lambda *_: signal.signal(signal.SIGINT, listens))
+    started.touch()
+    time.sleep(60)
+
+
+@ray.remote
+class Deaf:
+    def once(self, started: Path) -> None:
+        deaf_once(started)
+
+
+@pytest.mark.parametrize("is_method", [False, True])
+def test_a_cancel_that_was_not_heard_is_said_again(tmp_path: Path, is_method: bool) -> None:
+    started = tmp_path / "started"
+    ref = Deaf.remote().once.remote(started) if is_method else ray.remote(deaf_once).remote(started)
+    assert appears(started)
+    ray.cancel(ref)
+    cancelled(ref)
 
 
 def test_cancel_of_a_task_that_waits(tmp_path: Path) -> None:

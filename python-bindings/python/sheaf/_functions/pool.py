@@ -52,6 +52,7 @@ class Workers:
         self._starting: dict[int, Any] = {}
         self._places: dict[int, Place] = {}
 
+    @process.starting_none()
     def start(self, number: int) -> None:
         """Start a worker."""
         self._check()
@@ -75,6 +76,7 @@ class Workers:
         self._places[number] = place
         return (place.pid if place.node_id == self._client.node_id else None), None, False
 
+    @process.starting_none()
     def make(self, number: int, call: int, batch: Any) -> None:
         """Let a worker make a call."""
         self._check()
@@ -82,6 +84,7 @@ class Workers:
         # With its reference: what the answer refers to is there for as long as that.
         self._client.when_ready(ref, lambda value: self._ear.answered(number, call, (ref, value)))
 
+    @process.starting_none()
     def outcome_of(self, answer: tuple[Any, Any]) -> tuple[str, Any]:
         """What a call ended with: what was made, what there is to tell of an exception, or why the worker ended."""
         _, value = answer
@@ -96,13 +99,19 @@ class Workers:
             return RAISED, (*told[:-1], told[-1] and pickle.loads(told[-1]))
         return MADE, worker.tables_of(sheaf.get(told) if kind == PUT else told)
 
+    @process.starting_none()
     def stop(self, number: int) -> None:
         """End a worker, whatever it does."""
         self._starting.pop(number, None)
         self._places.pop(number, None)
         actor = self._actors.pop(number, None)
         if actor is not None and not self._has_ended():
-            sheaf.kill(actor)
+            try:
+                sheaf.kill(actor)
+            except RuntimeError:
+                # It may have ended meanwhile.
+                if not self._has_ended():
+                    raise
 
     def close(self) -> None:
         """End all of them."""

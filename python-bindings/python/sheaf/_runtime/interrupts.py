@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import signal
 import threading
+import time
 from contextlib import AbstractContextManager
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING
@@ -22,6 +23,10 @@ _in_main: Call | None = None
 _in_threads: dict[str, int] = {}
 _lock = threading.Lock()
 
+# After how many seconds a signal is sent again to a call that goes on. One that comes just before a system call begins
+# to wait does not end that wait.
+_AGAIN = (0.02, 0.08, 0.32, 1.28, 5.12)
+
 
 def install() -> None:
     """Let SIGINT stop the call that the main thread runs, if it was cancelled, and do nothing else."""
@@ -35,17 +40,27 @@ def allowed(call: Call) -> AbstractContextManager[None]:
 
 
 def cancel(task_id: str) -> None:
-    """Stop this call if it runs in a thread of this process; whoever asks has noted that it is cancelled."""
+    """Stop this call if it runs in a thread of this process; whoever asks has noted that it is cancelled, and waits
+    until it is told or does not listen.
+    """
     running = _in_main
     if running is not None and running.task_id == task_id:
-        main = threading.main_thread().ident
-        if main is not None:
-            signal.pthread_kill(main, signal.SIGINT)
+        _interrupt(running)
         return
     with _lock:
         thread = _in_threads.pop(task_id, None)
         if thread is not None:
             _raise_in(thread, Cancelled)
+
+
+def _interrupt(running: Call) -> None:
+    main = threading.main_thread().ident
+    for pause in _AGAIN:
+        # Until it is told, which is once.
+        if main is None or _in_main is not running:
+            return
+        signal.pthread_kill(main, signal.SIGINT)
+        time.sleep(pause)
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -97,6 +97,19 @@ def client() -> RuntimeClient:
 def help_on() -> None:
     """Let this thread, which works for the runtime that is there, start no other one when that has ended."""
     _thread.is_helper = True
+
+
+@contextlib.contextmanager
+def starting_none() -> Iterator[None]:
+    """Within it this thread, which works for the runtime that is there, starts no other one when that has ended: what
+    would raises ``RuntimeError``.
+    """
+    was_helper = getattr(_thread, "is_helper", False)
+    _thread.is_helper = True
+    try:
+        yield
+    finally:
+        _thread.is_helper = was_helper
 
 
 def hold_at_exit() -> None:
