@@ -162,7 +162,7 @@ class Workers:
 
     def _lose(self, actor: _Actor) -> None:
         """End a worker; another takes its place for those who wait."""
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception), process.starting_none():
             sheaf.kill(actor.handle)
         with self._lock:
             self._count -= 1
