@@ -98,6 +98,8 @@ def test_annotations_say_the_type() -> None:
     assert sf.from_pydict({"t": ["a"]}).select(shout(sf.col("t")).alias("s")).to_pydict() == {"s": ["A"]}
     with pytest.raises(sf.InvalidInputError, match="is not known"):
         sf.func(lambda x: x)
+    with pytest.raises(TypeError, match="there is no argument 'retries'"):
+        sf.func.batch(retries=3)  # type: ignore[call-arg]
 
 
 def test_an_error_is_the_functions_own() -> None:

@@ -40,7 +40,7 @@ class Place:
     timeout: float | None
 
     @classmethod
-    def of(cls, compute: Compute | None, timeout: float | None, **asked: Any) -> Place | None:
+    def of(cls, compute: Compute | None = None, timeout: float | None = None, **asked: Any) -> Place | None:
         """Checked; ``None`` for the engine's threads."""
         given = {name: value for name, value in asked.items() if value is not None}
         if timeout is not None and timeout <= 0:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, overload
+from typing import Any, Literal, TypedDict, Unpack, overload
 
 import pyarrow as pa
 
@@ -173,6 +173,47 @@ async def _all_of(function: Callable[..., Any], calls: Iterator[tuple[list[Any],
     return list(await asyncio.gather(*(one(listed, named) for listed, named in calls)))
 
 
+class CallOptions(TypedDict, total=False):
+    """What ``func``, ``func.batch`` and ``cls`` take; ``func`` says what each means."""
+
+    return_dtype: DataType | None
+    deterministic: bool
+    on_error: Literal["raise", "null"]
+    max_retries: int
+    retry_on: type[Exception] | Sequence[type[Exception]]
+    compute: Compute | None
+    timeout: float | None
+    num_cpus: float | None
+    num_gpus: float | None
+    resources: Mapping[str, float] | None
+    runtime_env: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class _Calls:
+    """How a user wants a function to be called."""
+
+    return_dtype: DataType | None
+    deterministic: bool
+    failures: Failures
+    place: Place | None
+
+    @classmethod
+    def of(cls, options: CallOptions) -> _Calls:
+        """What the options say, checked."""
+        rest: dict[str, Any] = dict(options)
+        if unknown := [name for name in rest if name not in CallOptions.__annotations__]:
+            raise TypeError(f"there is no argument {unknown[0]!r}")
+        return_dtype, deterministic = rest.pop("return_dtype", None), rest.pop("deterministic", True)
+        named = {name: rest.pop(name) for name in ("on_error", "max_retries", "retry_on") if name in rest}
+        return cls(return_dtype, deterministic, Failures.of(**named), Place.of(**rest))
+
+    def of_function(self, decorated: Callable[..., Any], *, is_batch: bool) -> Function:
+        """The function of these calls."""
+        returned = _type_of(decorated, self.return_dtype)
+        return Function(decorated, returned, is_batch, self.deterministic, self.failures).placed(self.place)
+
+
 class _Func:
     """The decorator of functions of values; ``batch`` is the one of functions of arrays.
 
@@ -184,23 +225,7 @@ class _Func:
     {'twice': [0, 2]}
     """
 
-    def __call__(
-        self,
-        function: Callable[..., Any] | None = None,
-        /,
-        *,
-        return_dtype: DataType | None = None,
-        deterministic: bool = True,
-        on_error: Literal["raise", "null"] = "raise",
-        max_retries: int = 3,
-        retry_on: type[Exception] | Sequence[type[Exception]] = (),
-        compute: Compute | None = None,
-        timeout: float | None = None,
-        num_cpus: float | None = None,
-        num_gpus: float | None = None,
-        resources: Mapping[str, float] | None = None,
-        runtime_env: Mapping[str, Any] | None = None,
-    ) -> Any:
+    def __call__(self, function: Callable[..., Any] | None = None, /, **options: Unpack[CallOptions]) -> Any:
         """Let the calls of a function of values be expressions: it is called for each row, with ``None`` for null.
 
         Args:
@@ -233,45 +258,18 @@ class _Func:
         >>> sf.range(3).select(inverse(sf.col("id")).alias("i")).to_pydict()
         {'i': [None, 1.0, 0.5]}
         """
-        failures = Failures.of(on_error, max_retries, retry_on)
-        asked = {"num_cpus": num_cpus, "num_gpus": num_gpus, "resources": resources, "runtime_env": runtime_env}
-        place = Place.of(compute, timeout, **asked)
-        return _made(function, return_dtype, deterministic, failures, place, is_batch=False)
+        calls = _Calls.of(options)
+        decorate = functools.partial(calls.of_function, is_batch=False)
+        return decorate if function is None else decorate(function)
 
-    def batch(
-        self,
-        function: Callable[..., Any] | None = None,
-        /,
-        *,
-        return_dtype: DataType | None = None,
-        deterministic: bool = True,
-        on_error: Literal["raise", "null"] = "raise",
-        max_retries: int = 3,
-        retry_on: type[Exception] | Sequence[type[Exception]] = (),
-        compute: Compute | None = None,
-        timeout: float | None = None,
-        num_cpus: float | None = None,
-        num_gpus: float | None = None,
-        resources: Mapping[str, float] | None = None,
-        runtime_env: Mapping[str, Any] | None = None,
-    ) -> Any:
+    def batch(self, function: Callable[..., Any] | None = None, /, **options: Unpack[CallOptions]) -> Any:
         """Let the calls of a function of ``pyarrow.Array``s be expressions: it returns an array, of PyArrow, NumPy or
         pandas, or a list, of as many values.
 
         Args:
             function: The function, where the decorator has no arguments.
-            return_dtype: The type of the values that it returns.
-            deterministic: Whether it returns the same for the same values, so that it need not be called again.
-            on_error: As of ``func``: with ``"null"``, arrays at which it fails are halved until the rows are found, so
-                that it has to do the same for a row in whatever array it is.
-            max_retries: As of ``func``.
-            retry_on: As of ``func``.
-            compute: As of ``func``.
-            timeout: As of ``func``.
-            num_cpus: As of ``func``.
-            num_gpus: As of ``func``.
-            resources: As of ``func``.
-            runtime_env: As of ``func``.
+            options: As of ``func``. With ``on_error="null"``, arrays at which it fails are halved until the rows are
+                found, so that it has to do the same for a row in whatever array it is.
 
         >>> import pyarrow.compute as pc
         >>> import sheaf as sf
@@ -281,29 +279,12 @@ class _Func:
         >>> sf.range(4).filter(doubled(sf.col("id")) > 3).to_pydict()
         {'id': [2, 3]}
         """
-        failures = Failures.of(on_error, max_retries, retry_on)
-        asked = {"num_cpus": num_cpus, "num_gpus": num_gpus, "resources": resources, "runtime_env": runtime_env}
-        place = Place.of(compute, timeout, **asked)
-        return _made(function, return_dtype, deterministic, failures, place, is_batch=True)
+        calls = _Calls.of(options)
+        decorate = functools.partial(calls.of_function, is_batch=True)
+        return decorate if function is None else decorate(function)
 
 
 func = _Func()
-
-
-def _made(
-    function: Any,
-    return_dtype: DataType | None,
-    deterministic: bool,
-    failures: Failures,
-    place: Place | None,
-    *,
-    is_batch: bool,
-) -> Any:
-    def make(decorated: Callable[..., Any]) -> Function:
-        made = Function(decorated, _type_of(decorated, return_dtype), is_batch, deterministic, failures)
-        return made.placed(place)
-
-    return make if function is None else make(function)
 
 
 def _type_of(function: Callable[..., Any], given: DataType | None) -> pa.DataType:
@@ -382,52 +363,15 @@ class Instance:
 @overload
 def cls(made: type, /) -> Callable[..., Instance]: ...
 @overload
-def cls(
-    *,
-    return_dtype: DataType | None = None,
-    deterministic: bool = True,
-    on_error: Literal["raise", "null"] = "raise",
-    max_retries: int = 3,
-    retry_on: type[Exception] | Sequence[type[Exception]] = (),
-    compute: Compute | None = None,
-    timeout: float | None = None,
-    num_cpus: float | None = None,
-    num_gpus: float | None = None,
-    resources: Mapping[str, float] | None = None,
-    runtime_env: Mapping[str, Any] | None = None,
-) -> Callable[[type], Callable[..., Instance]]: ...
-def cls(
-    made: type | None = None,
-    /,
-    *,
-    return_dtype: DataType | None = None,
-    deterministic: bool = True,
-    on_error: Literal["raise", "null"] = "raise",
-    max_retries: int = 3,
-    retry_on: type[Exception] | Sequence[type[Exception]] = (),
-    compute: Compute | None = None,
-    timeout: float | None = None,
-    num_cpus: float | None = None,
-    num_gpus: float | None = None,
-    resources: Mapping[str, float] | None = None,
-    runtime_env: Mapping[str, Any] | None = None,
-) -> Any:
+def cls(**options: Unpack[CallOptions]) -> Callable[[type], Callable[..., Instance]]: ...
+def cls(made: type | None = None, /, **options: Unpack[CallOptions]) -> Any:
     """Let the methods of a class that ``func`` decorates make expressions. An instance is made when it is first needed,
     and one for each thread that needs one at the same time.
 
     Args:
         made: The class, where the decorator has no arguments.
-        return_dtype: What ``__call__`` returns for the values of a row, where it is not decorated itself.
-        deterministic: Whether ``__call__`` returns the same for the same values.
-        on_error: What becomes of rows at which ``__call__`` fails, as of ``func``.
-        max_retries: As of ``func``.
-        retry_on: As of ``func``.
-        compute: As of ``func``: an instance is made in each worker.
-        timeout: As of ``func``.
-        num_cpus: As of ``func``.
-        num_gpus: As of ``func``.
-        resources: As of ``func``.
-        runtime_env: As of ``func``.
+        options: As of ``func``, for ``__call__`` where it is not decorated itself: then they have its ``return_dtype``.
+            With ``compute``, an instance is made in each worker.
 
     >>> import sheaf as sf
     >>> @sf.cls(return_dtype="int64")
@@ -443,16 +387,13 @@ def cls(
     >>> sf.range(2).select(adds(sf.col("id")).alias("n"), adds.text(sf.col("id")).alias("t")).to_pydict()
     {'n': [10, 11], 't': ['0 and 10', '1 and 10']}
     """
-
-    failures = Failures.of(on_error, max_retries, retry_on)
-    asked = {"num_cpus": num_cpus, "num_gpus": num_gpus, "resources": resources, "runtime_env": runtime_env}
-    place = Place.of(compute, timeout, **asked)
+    calls = _Calls.of(options)
 
     def decorate(decorated: type) -> Callable[..., Instance]:
         called = inspect.getattr_static(decorated, "__call__", None)
         call = called if isinstance(called, Function) else None
-        if call is None and return_dtype is not None and callable(called):
-            call = Function(called, _type_of(called, return_dtype), False, deterministic, failures).placed(place)
+        if call is None and calls.return_dtype is not None and callable(called):
+            call = calls.of_function(called, is_batch=False)
 
         @functools.wraps(decorated, updated=())
         def make(*args: Any, **kwargs: Any) -> Instance:

@@ -23,7 +23,12 @@ class Failures:
     """What makes nulls of rows, where errors do."""
 
     @classmethod
-    def of(cls, on_error: str, max_retries: int, retry_on: type[Exception] | Sequence[type[Exception]]) -> Failures:
+    def of(
+        cls,
+        on_error: str = "raise",
+        max_retries: int = 3,
+        retry_on: type[Exception] | Sequence[type[Exception]] = (),
+    ) -> Failures:
         """Checked."""
         if on_error == "skip":
             error = InvalidInputError("an expression has a value for each row, so that no row can be skipped")
