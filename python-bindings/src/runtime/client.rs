@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 use sheaf::core::client::{Amounts, Batch, Client, Host, NewCall, Next, Reply, Value};
 use sheaf::core::env;
-use sheaf::core::ids::{Attempt, ObjectId};
+use sheaf::core::ids::{Attempt, ObjectId, TaskId};
 use sheaf::core::metrics::{Change, Update};
 use sheaf::core::wire::Wish;
 
