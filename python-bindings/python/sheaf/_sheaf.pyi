@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import pyarrow as pa
 
-from sheaf._filesystem import Filesystem
+from sheaf._fsspec import Filesystem
 from sheaf.namespaces import DatetimeNamespace, ListNamespace, StringNamespace, StructNamespace
 from sheaf.types import Columns, DataType, Distance, Frame, SortKeys, Value
 

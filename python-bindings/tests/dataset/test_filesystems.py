@@ -158,6 +158,41 @@ def test_faults_of_reads_are_told_with_path_and_cause(tmp_path: pathlib.Path) ->
         sf.read_parquet(tmp_path / "nowhere.parquet", filesystem=Faulty())
 
 
+class Torn(LocalFileSystem):
+    """Local files, of which one folder cannot be listed, and one file is not known to be there."""
+
+    cachable = False
+    protocol = "torn"
+
+    def ls(self, path: str, detail: bool = False, **kwargs: Any) -> Any:
+        if path.endswith("k=1"):
+            raise OSError("the link is torn")
+        return super().ls(path, detail, **kwargs)
+
+    def info(self, path: str | os.DirEntry[str], **kwargs: Any) -> Any:
+        if os.fspath(path).endswith("one.json"):
+            raise OSError("the link is torn")
+        return super().info(path, **kwargs)
+
+
+def test_a_folder_that_cannot_be_listed_is_told(tmp_path: pathlib.Path) -> None:
+    for part in range(3):
+        (tmp_path / f"k={part}").mkdir()
+        (tmp_path / f"k={part}" / "x.csv").write_text("id\n1\n")
+    assert sf.read_csv(tmp_path, filesystem=LocalFileSystem()).count() == 3
+    for fs, folder in (Torn(), str(tmp_path)), (DirFileSystem(str(tmp_path), Torn()), ""):
+        with pytest.raises(sf.errors.StoreError, match="the link is torn"):
+            sf.read_csv(folder, filesystem=fs)
+
+
+def test_a_file_of_which_nobody_knows_is_not_created_anew(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "one.json").write_bytes(b"first")
+    store = _filesystem.Filesystem(Torn(), "/")
+    with pytest.raises(OSError, match="the link is torn"):
+        store.create(str(tmp_path / "one.json").lstrip("/"), b"second")
+    assert (tmp_path / "one.json").read_bytes() == b"first"
+
+
 @pytest.mark.parametrize(("call", "after"), [("write", 0), ("write", 2), ("create", 0), ("create", 1)])
 def test_writes_that_fail_leave_no_rows(call: str, after: int, tmp_path: pathlib.Path) -> None:
     fs = Faulty(call, OSError("the disk is tired"), after=after)
@@ -274,9 +309,12 @@ def test_hdfs_is_opened_as_its_url_says(tmp_path: pathlib.Path, monkeypatch: pyt
         asked.append(given)
         return DirFileSystem(str(tmp_path), LocalFileSystem())
 
-    # In the place of a Hadoop of one's own, which tests have not.
+    # In the place of a Hadoop, of which there is one in test_hdfs.py.
     monkeypatch.setattr("fsspec.implementations.arrow.HadoopFileSystem", opened)
     with sf.Session() as session:
-        read = session.read_csv("hdfs://me@host:8020/b.csv", storage_options={"kerb_ticket": os.devnull})
+        options = {"kerb_ticket": os.devnull, "replication": "2", "dfs.blocksize": "1048576"}
+        read = session.read_csv("hdfs://me@host:8020/b.csv", storage_options=options)
         assert read.to_pydict() == {"id": [1]}
-    assert asked == [{"kerb_ticket": os.devnull, "host": "host", "user": "me", "port": 8020}]
+    [given] = asked
+    assert given.pop("extra_conf") == {"dfs.blocksize": "1048576"}
+    assert given == {"kerb_ticket": os.devnull, "host": "host", "user": "me", "port": 8020, "replication": 2}
