@@ -28,7 +28,7 @@ FOLDER = "SHEAF_TEST_HADOOP"
 PORTS = 5
 LIMIT_SECONDS = 120
 
-# A NameNode that is gone is tried for less than a second at each call, and not ten times, a second apart.
+# A NameNode that is gone is tried for less than a second at each call.
 HASTY = {"ipc.client.connect.max.retries": "2", "ipc.client.connect.retry.interval": "200"}
 
 # What each way needs besides, and who brings it.
