@@ -60,6 +60,7 @@ pub mod gather;
 pub mod hash_join;
 pub(crate) mod kept;
 pub(crate) mod later_partitions;
+pub mod leading_rows;
 pub mod map_batches;
 pub mod map_groups;
 pub mod mix;
