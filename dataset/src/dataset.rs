@@ -19,6 +19,7 @@ use sheaf_core::{Error, Result};
 use crate::operators::determined;
 use crate::operators::gather::OrderedGatherExec;
 use crate::operators::map_batches::MapBatches;
+use crate::operators::node::{LogicalOperator, OperatorNode};
 use crate::operators::plan_of;
 use crate::rules::object_columns;
 use crate::run::Run;
@@ -170,7 +171,7 @@ impl Dataset {
         let mut repeated = Vec::new();
         let _ = self.plan.apply_with_subqueries(|node| {
             if let LogicalPlan::Extension(extension) = node
-                && let Some(map) = extension.node.as_any().downcast_ref::<MapBatches>()
+                && let Some((map, _)) = OperatorNode::<MapBatches, 1>::parts(extension.node.as_ref())
                 && map.runs_again()
             {
                 repeated.push(map.function().name().to_string());
@@ -297,6 +298,12 @@ impl Dataset {
     /// A dataset of one of our nodes, which goes on from this one's plan.
     pub(crate) fn of_node(&self, node: impl UserDefinedLogicalNode + 'static) -> Self {
         Self::new(self.session.clone(), plan_of(node))
+    }
+
+    /// What one of our operators makes of the rows.
+    pub(crate) fn through(&self, operator: impl LogicalOperator<1>) -> Result<Self> {
+        let node = OperatorNode::try_new(operator, [self.plan.clone()]).map_err(from_datafusion)?;
+        Ok(self.of_node(node))
     }
 
     /// What a verb made of this one. Where there are Python objects, what it does with them is looked at now; plans that

@@ -9,7 +9,7 @@ use sheaf_core::{Error, Result};
 
 use crate::dataset::Dataset;
 use crate::expr::{col, lit};
-use crate::operators::draw::{Draw, Lot};
+use crate::operators::draw::Draw;
 use crate::operators::random_key::RandomKey;
 use crate::operators::sample::Sample;
 use crate::verbs::nulls::unused;
@@ -56,10 +56,9 @@ impl Dataset {
         if let SampleSize::Fraction(fraction) = size {
             check_fraction(fraction, replace)?;
         }
-        let plan = self.logical_plan().clone();
         match (size, stratify_by.is_empty()) {
-            (SampleSize::Fraction(fraction), true) => Ok(self.of_node(Sample::new(plan, fraction, seed, replace))),
-            (SampleSize::Rows(rows), true) => Ok(self.of_node(Draw::new(plan, Lot { rows, seed, replace }))),
+            (SampleSize::Fraction(fraction), true) => self.through(Sample { fraction, seed, replace }),
+            (SampleSize::Rows(rows), true) => self.through(Draw { rows, seed, replace }),
             (SampleSize::Fraction(fraction), false) if !replace => {
                 self.stratified(fraction, seed, stratify_by, |is_drawn| is_drawn)
             }
@@ -82,7 +81,7 @@ impl Dataset {
     ) -> Result<Self> {
         self.check_columns(columns.iter().map(String::as_str))?;
         let own = self.columns();
-        let keyed = RandomKey::try_new(self.logical_plan().clone(), seed).map_err(from_datafusion)?;
+        let keyed = self.through(RandomKey { seed })?;
         let number = row_number()
             .partition_by(columns.iter().map(col).collect())
             .order_by(vec![col(RandomKey::COLUMN).sort(true, false)])
@@ -91,7 +90,7 @@ impl Dataset {
         let numbered = unused("number", &own);
         let share = |rows: Expr| floor(cast(rows, DataType::Float64) * lit(fraction) + lit(0.5));
         let is_drawn = share(col(&numbered)).gt(share(col(&numbered) - lit(1_u64)));
-        self.of_node(keyed).with_column(&numbered, number)?.filter(keep(is_drawn))?.select(own.iter().map(col))
+        keyed.with_column(&numbered, number)?.filter(keep(is_drawn))?.select(own.iter().map(col))
     }
 }
 
