@@ -103,8 +103,8 @@ impl Dataset {
         self.session.run(async move { dataset.physical_plan().await }).await
     }
 
-    /// The plan for as many partitions, in which chance decides nothing: made and run again, from the same rows, it gives
-    /// the same rows in the same order. Where operators run out of memory this holds only for the rows.
+    /// The plan for as many partitions, in which chance decides nothing: made and run again, from the same rows, it
+    /// gives the same rows in the same order. Where operators run out of memory this holds only for the rows.
     pub(crate) async fn determined_plan(&self, partitions: Option<usize>) -> Result<Arc<dyn ExecutionPlan>> {
         let (mut state, plan) = (self.session.state(), self.plan.clone());
         let options = state.config_mut().options_mut();
@@ -306,8 +306,8 @@ impl Dataset {
         Ok(self.of_node(node))
     }
 
-    /// What a verb made of this one. Where there are Python objects, what it does with them is looked at now; plans that
-    /// are made in other ways are looked at when they run.
+    /// What a verb made of this one. Where there are Python objects, what it does with them is looked at now; plans
+    /// that are made in other ways are looked at when they run.
     fn next(&self, plan: LogicalPlan) -> Result<Self> {
         if object_columns::has_objects(self.plan.schema()) {
             let looked = plan.apply(|node| {

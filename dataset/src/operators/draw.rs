@@ -2,7 +2,8 @@
 //!
 //! Each row has a random number, and the rows with the least numbers are drawn. With replacement a row has many, the
 //! times of a Poisson process: of the events of all rows together the first ones are of rows that are drawn evenly and
-//! independently. What may still be drawn is held in memory, and counted there: the rows that come out and as many again.
+//! independently. What may still be drawn is held in memory, and counted there: the rows that come out and as many
+//! again.
 
 mod drawing;
 

@@ -1,4 +1,5 @@
-//! `MapBatches`: the one place where user functions meet data. Arrow batches go to the function, Arrow batches come back.
+//! `MapBatches`: the one place where user functions meet data. Arrow batches go to the function, Arrow batches come
+//! back.
 
 mod calls;
 mod conform;

@@ -1,5 +1,5 @@
-//! `MapGroups`: a function of the user's over groups. DataFusion brings the rows of a group together, by an exchange and
-//! a sort that spills, because the operator asks it to; the operator cuts them into groups and calls the function.
+//! `MapGroups`: a function of the user's over groups. DataFusion brings the rows of a group together, by an exchange
+//! and a sort that spills, because the operator asks it to; the operator cuts them into groups and calls the function.
 
 mod cut;
 

@@ -1,7 +1,8 @@
 //! `Overlap`: a user's function over runs of ordered rows, each with the rows before and after it.
 //!
-//! The input comes sorted, on disk where memory is short, or as it is, as one partition; runs of its rows go to the function one
-//! after the other, several at once. What is in memory is these runs, and the rows that the next ones look back on.
+//! The input comes sorted, on disk where memory is short, or as it is, as one partition; runs of its rows go to the
+//! function one after the other, several at once. What is in memory is these runs, and the rows that the next ones look
+//! back on.
 
 mod rows;
 

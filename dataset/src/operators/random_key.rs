@@ -1,5 +1,5 @@
-//! `RandomKey`: all rows, and a random number for each that no other row has. What is drawn by an order of these numbers
-//! is drawn at random, and again the same for the same seed and partitions.
+//! `RandomKey`: all rows, and a random number for each that no other row has. What is drawn by an order of these
+//! numbers is drawn at random, and again the same for the same seed and partitions.
 
 use std::fmt;
 use std::sync::Arc;

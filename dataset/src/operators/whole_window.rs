@@ -1,8 +1,8 @@
 //! `WholeWindow`: aggregates and picked values over whole partitions of sorted rows, as columns beside the rows.
 //!
-//! DataFusion's operator holds all rows of its input, uncounted, until the last one has come. This one computes while the
-//! rows of a partition go by, which wait on disk where memory is short, and puts them out in the order in which they
-//! came. The rule `whole_windows` puts it where DataFusion's would stand.
+//! DataFusion's operator holds all rows of its input, uncounted, until the last one has come. This one computes while
+//! the rows of a partition go by, which wait on disk where memory is short, and puts them out in the order in which
+//! they came. The rule `whole_windows` puts it where DataFusion's would stand.
 
 mod calls;
 mod stream;

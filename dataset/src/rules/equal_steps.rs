@@ -2,7 +2,8 @@
 //!
 //! In DataFusion 55 a projection over an equal one is dropped, as if the second did nothing: true of `a, b`, not of
 //! `x + 1 AS x`, which adds one each time. While the rule runs, a mark stands between a projection and one below it
-//! that computes a column from a column of the same name. The physical plan's own rule merges such steps later, rightly.
+//! that computes a column from a column of the same name. The physical plan's own rule merges such steps later,
+//! rightly.
 
 use std::collections::HashSet;
 use std::fmt;

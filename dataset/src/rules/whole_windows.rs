@@ -1,7 +1,7 @@
 //! The rule that lets windows over whole partitions spill: see `operators/whole_window`.
 //!
-//! DataFusion holds a whole partition in memory as soon as one function of a window looks at rows that come later without
-//! end. Such functions leave the window here, so that the others stream:
+//! DataFusion holds a whole partition in memory as soon as one function of a window looks at rows that come later
+//! without end. Such functions leave the window here, so that the others stream:
 //!
 //! * what is the same for all rows of a partition is computed by `WholeWindow`;
 //! * `ntile`, `percent_rank` and `cume_dist` are made of a row's number or rank and the count of rows.

@@ -23,8 +23,8 @@ impl GroupedDataset {
     /// come first (none if the input has no rows), and the schema is that of what it returned.
     ///
     /// # Errors
-    /// [`sheaf_core::ErrorKind::UnknownColumn`] for a key that is not there; without a schema, whatever goes wrong while
-    /// the first rows are read and mapped.
+    /// [`sheaf_core::ErrorKind::UnknownColumn`] for a key that is not there; without a schema, whatever goes wrong
+    /// while the first rows are read and mapped.
     pub async fn map_groups(
         &self,
         function: Arc<dyn BatchFunction>,

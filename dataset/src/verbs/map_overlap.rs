@@ -30,9 +30,9 @@ pub struct OverlapOptions {
 }
 
 impl Dataset {
-    /// What `function` makes of runs of rows in the order of a column, or as they are, each with the rows around it. The function
-    /// returns a row for each that it is given; those for the margins are cut off, so that there are as many rows as
-    /// before, in their order. A margin along the column has all rows that are equal to its end.
+    /// What `function` makes of runs of rows in the order of a column, or as they are, each with the rows around it.
+    /// The function returns a row for each that it is given; those for the margins are cut off, so that there are as
+    /// many rows as before, in their order. A margin along the column has all rows that are equal to its end.
     ///
     /// Without `schema`, the function is called once now, on the first rows of the order, and the schema is that of
     /// what it returned.

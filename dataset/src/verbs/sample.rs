@@ -45,12 +45,12 @@ impl Dataset {
     /// - A fraction with `stratify_by`: of the rows of each kind exactly the fraction, to the nearest row. The rows are
     ///   sorted for that, and spill.
     ///
-    /// A row is drawn by the seed, the number of its partition and its number there, so that the rows drawn are the same
-    /// while the input has the same rows in the same partitions. Without `stratify_by` the order of rows stays.
+    /// A row is drawn by the seed, the number of its partition and its number there, so that the rows drawn are the
+    /// same while the input has the same rows in the same partitions. Without `stratify_by` the order of rows stays.
     ///
     /// # Errors
-    /// [`sheaf_core::ErrorKind::InvalidInput`] for a fraction outside of 0 to 1, or of 0 to 100 with replacement, and for
-    /// `stratify_by` with a number or with replacement; [`sheaf_core::ErrorKind::UnknownColumn`].
+    /// [`sheaf_core::ErrorKind::InvalidInput`] for a fraction outside of 0 to 1, or of 0 to 100 with replacement, and
+    /// for `stratify_by` with a number or with replacement; [`sheaf_core::ErrorKind::UnknownColumn`].
     pub fn sample(&self, size: SampleSize, options: &SampleOptions) -> Result<Self> {
         let SampleOptions { seed, replace, ref stratify_by } = *options;
         if let SampleSize::Fraction(fraction) = size {
@@ -67,11 +67,11 @@ impl Dataset {
         }
     }
 
-    /// The rows for which `keep` of whether they are drawn is true: of those of equal values in the columns the fraction,
-    /// to the nearest row. Nulls are values here.
+    /// The rows for which `keep` of whether they are drawn is true: of those of equal values in the columns the
+    /// fraction, to the nearest row. Nulls are values here.
     ///
-    /// Rows of one kind are numbered in a random order, and those are drawn at which the rounded share of the rows so far
-    /// goes up by one: so it is known of each row before the last one has come.
+    /// Rows of one kind are numbered in a random order, and those are drawn at which the rounded share of the rows so
+    /// far goes up by one: so it is known of each row before the last one has come.
     pub(crate) fn stratified(
         &self,
         fraction: f64,

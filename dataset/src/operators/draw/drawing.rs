@@ -15,8 +15,8 @@ use super::Draw;
 use crate::operators::partition::place;
 use crate::operators::sample::{SplitMix, rows_at};
 
-/// Rows more than are drawn that may be held before those are let go that are out: few enough to hold, and more than come
-/// of a batch.
+/// Rows more than are drawn that may be held before those are let go that are out: few enough to hold, and more than
+/// come of a batch.
 const SPARE_ROWS: usize = 1 << 14;
 
 /// What a random number takes with the place of its row.
