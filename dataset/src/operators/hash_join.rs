@@ -29,11 +29,16 @@ use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
 use datafusion::physical_plan::metrics::{
     BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder, MetricValue, MetricsSet,
 };
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties,
+};
 use futures::stream::Stream;
 use parking_lot::Mutex;
 
+pub(crate) use fallback::can_replace as can_fall_back;
 use input::{FeedExec, HeldInput};
+
+use crate::operators::skew;
 
 /// The metric that counts the partitions which went on as sort-merge joins.
 pub const FELL_BACK: &str = "fell_back";
@@ -46,6 +51,8 @@ const OVERDRAFT: usize = 32;
 #[derive(Debug)]
 pub struct SpillingHashJoinExec {
     join: Arc<dyn ExecutionPlan>,
+    /// Those of the join, but that rows of heavy keys are in any partition.
+    properties: Arc<PlanProperties>,
     shared: Arc<Shared>,
     metrics: ExecutionPlanMetricsSet,
 }
@@ -67,7 +74,10 @@ impl SpillingHashJoinExec {
     /// # Errors
     /// Whatever is wrong with the join.
     pub fn try_new(join: &Arc<dyn ExecutionPlan>) -> Result<Option<Self>> {
-        let Some(hash_join) = join.downcast_ref::<HashJoinExec>().filter(|join| fallback::can_replace(join)) else {
+        let paired = skew::paired(join)?;
+        let is_dealt = paired.is_some();
+        let join = paired.unwrap_or_else(|| Arc::clone(join));
+        let Some(hash_join) = join.downcast_ref::<HashJoinExec>().filter(|join| can_fall_back(join)) else {
             return Ok(None);
         };
         let build = Arc::new(HeldInput::new(hash_join.left(), true));
@@ -79,8 +89,16 @@ impl SpillingHashJoinExec {
                 Arc::new(FeedExec::new(Arc::clone(&probe), Some(Arc::clone(&build)))),
             ])?
             .build()?;
+        let properties = match is_dealt {
+            true => {
+                let partitioning = Partitioning::UnknownPartitioning(join.output_partitioning().partition_count());
+                Arc::new(PlanProperties::clone(join.properties()).with_partitioning(partitioning))
+            }
+            false => Arc::clone(join.properties()),
+        };
         Ok(Some(Self {
-            join: Arc::clone(join),
+            properties,
+            join,
             shared: Arc::new(Shared { join: fed, build, probe, fallback: Mutex::new(None) }),
             metrics: ExecutionPlanMetricsSet::new(),
         }))
@@ -114,7 +132,25 @@ impl DisplayAs for SpillingHashJoinExec {
 }
 
 impl ExecutionPlan for SpillingHashJoinExec {
-    super::as_its_input!("SpillingHashJoinExec", join);
+    fn name(&self) -> &'static str {
+        "SpillingHashJoinExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.join]
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true]
+    }
+
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false]
+    }
 
     super::without_expressions!();
 

@@ -80,6 +80,7 @@ pub(crate) mod recorded;
 pub(crate) mod refusing;
 pub mod row_index;
 pub mod sample;
+pub mod skew;
 pub(crate) mod whole_window;
 pub(crate) mod write;
 pub mod zip;

@@ -13,6 +13,7 @@ mod light_counts;
 pub(crate) mod object_columns;
 mod row_order;
 mod shown_inputs;
+mod skewed_joins;
 mod spill_joins;
 mod whole_builds;
 mod whole_windows;
@@ -44,6 +45,7 @@ pub(crate) fn install(state: SessionStateBuilder) -> SessionStateBuilder {
         .with_optimizer_rules(logical())
         .with_physical_optimizer_rules(physical())
         .with_physical_optimizer_rule(Arc::new(light_counts::LightCounts))
+        .with_physical_optimizer_rule(Arc::new(skewed_joins::SkewedJoins))
         .with_physical_optimizer_rule(Arc::new(spill_joins::SpillJoins))
         .with_physical_optimizer_rule(Arc::new(whole_builds::WholeBuilds))
         .with_physical_optimizer_rule(Arc::new(leading_rows::LeadingRows))

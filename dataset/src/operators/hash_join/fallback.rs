@@ -24,7 +24,7 @@ use super::sides::{Sides, columns};
 use crate::operators::compact::CompactExec;
 
 /// Whether a sort-merge join can do what this hash join does.
-pub(super) fn can_replace(join: &HashJoinExec) -> bool {
+pub(crate) fn can_replace(join: &HashJoinExec) -> bool {
     // Whether `NOT IN` gives any row depends on nulls anywhere in the other side, which no merge sees in time.
     if join.null_aware || join.mode == PartitionMode::Auto {
         return false;
