@@ -53,12 +53,13 @@ def run(options: argparse.Namespace) -> str:
     sizes = Sizes().divided(options.divide)
     engines = chosen(options.engines)
     inputs = prepare(options.data.resolve(), sizes)
-    # Beside the inputs: what a sort writes may be more than a folder for temporary files holds.
-    with tempfile.TemporaryDirectory(prefix="run-", dir=options.data) as folder:
-        scratch = Path(folder).resolve()
+    # What is written is beside the inputs: it may be more than a folder for temporary files holds. The children run in
+    # such a folder all the same: the paths of Ray's sockets may have 107 characters.
+    written = tempfile.TemporaryDirectory(prefix="run-", dir=options.data)
+    with written as outputs, tempfile.TemporaryDirectory(prefix="sheaf-bench-") as scratch:
         names = [name for name in options.cases.split(",") if name]
-        cases = selected(dataset_cases(inputs, sizes, options.threads, scratch), names)
-        race = Race(engines, scratch, options.runs, options.timeout)
+        cases = selected(dataset_cases(inputs, sizes, options.threads, Path(outputs).resolve()), names)
+        race = Race(engines, Path(scratch), options.runs, options.timeout)
         rows: list[Row] = [race.case(case, turn) for turn, case in enumerate(cases)]
     host = description(engines)
     settings = {"sizes": vars(sizes), "runs": options.runs, "threads": options.threads}

@@ -36,6 +36,8 @@ def child_environment(threads: int, base: Mapping[str, str]) -> dict[str, str]:
         DAFT_PROGRESS_BAR="0",
         DO_NOT_TRACK="true",
         PYTHONDONTWRITEBYTECODE="1",
+        # Functions of the cases are looked for in the engines' worker processes too.
+        PYTHONPATH=str(HERE),
         RAY_USAGE_STATS_ENABLED="0",
         SCARF_NO_ANALYTICS="true",
     )

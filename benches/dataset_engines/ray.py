@@ -1,6 +1,7 @@
 """Ray Data on a local cluster, which is started outside the clock and shut down at the end."""
 
 import logging
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,13 @@ PARTITIONS = 8
 
 
 def start(case: Case, *, workers: int | None = None, store: int | None = None) -> None:
-    """A cluster of the case's size, quiet, without a dashboard, its files in the folder of the run."""
+    """A cluster of the case's size, quiet, without a dashboard, its files in the folder of the run, and what it spills
+    beside what it writes.
+    """
+    spilled = Path(case.output).parent / "spilled" if case.output else Path.cwd() / "spilled"
+    # Of a run that was stopped.
+    shutil.rmtree(spilled, ignore_errors=True)
+    spilled.mkdir()
     ray.init(
         address="local",
         num_cpus=workers or case.threads,
@@ -36,6 +43,7 @@ def start(case: Case, *, workers: int | None = None, store: int | None = None) -
         include_dashboard=False,
         log_to_driver=False,
         logging_level=logging.ERROR,
+        object_spilling_directory=str(spilled),
         _temp_dir=str(Path.cwd() / "ray"),
     )
     ray.data.DataContext.get_current().enable_progress_bars = False
@@ -142,9 +150,9 @@ def _called(function: Any) -> Callable[[Case], Run]:
 
     def prepared(case: Case) -> Run:
         start(case, workers=case.rows)
-        # A class must leave a CPU for the reader, or nothing runs.
+        # A class must leave a whole CPU for the reader, or nothing runs.
         pool = (
-            {"compute": ray.data.ActorPoolStrategy(size=case.rows), "num_cpus": 0.5}
+            {"compute": ray.data.ActorPoolStrategy(size=case.rows), "num_cpus": 0}
             if isinstance(function, type)
             else {}
         )

@@ -1,8 +1,8 @@
 //! File systems of other libraries as object stores: each call waits in a thread of its own, and not for ever.
 //!
 //! [`Filesystem`] is the seam: blocking calls over paths. [`FilesystemStore`] makes an [`ObjectStore`] of one, whose
-//! guarantees are those of the file system: what is created only if it is new is so as exactly as [`Filesystem::create`]
-//! is, and a file appears whole as far as [`FileWriter::commit`] makes it so.
+//! guarantees are those of the file system: what is created only if it is new is so as exactly as
+//! [`Filesystem::create`] is, and a file appears whole as far as [`FileWriter::commit`] makes it so.
 
 use std::fmt::{self, Debug};
 use std::ops::Range;
@@ -129,7 +129,8 @@ pub struct FilesystemStore {
 }
 
 impl FilesystemStore {
-    /// The store over a file system. A call that takes longer than the limit is an error, and its thread is left to wait.
+    /// The store over a file system. A call that takes longer than the limit is an error, and its thread is left to
+    /// wait.
     #[must_use]
     pub fn new(files: Arc<dyn Filesystem>, limit: Duration) -> Self {
         Self { files, calls: Arc::new(Semaphore::new(CALLS_AT_ONCE)), limit }

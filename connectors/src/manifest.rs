@@ -101,7 +101,8 @@ impl Manifest {
         last.label.as_deref()
     }
 
-    /// Whether this write made one of the commits that led here; `None` when the history does not reach back to `version`.
+    /// Whether this write made one of the commits that led here; `None` when the history does not reach back to
+    /// `version`.
     #[must_use]
     pub fn was_committed(&self, version: u64, write_id: &str) -> Option<bool> {
         if self.history.iter().any(|commit| commit.write_id == write_id) {

@@ -124,8 +124,8 @@ impl Stores {
         self.known.lock().openers.insert(scheme, opener);
     }
 
-    /// Takes a store and gives it a URL, which ends with a slash and is followed by paths. What has been given under the
-    /// same identity keeps its URL and its store.
+    /// Takes a store and gives it a URL, which ends with a slash and is followed by paths. What has been given under
+    /// the same identity keeps its URL and its store.
     pub fn give(&self, name: &str, identity: String, store: impl FnOnce() -> Arc<dyn ObjectStore>) -> String {
         let mut known = self.known.lock();
         if let Some(url) = known.given.get(&identity) {

@@ -2,10 +2,11 @@
 //!
 //! What travels is the plan, not its rows, unless these are in memory alone. Sources take along how they are read;
 //! functions of the user's become bytes in their own language. `encoding` has the layout; here are the things that are
-//! written: DataFusion's nodes and expressions, our nodes (each in its own file, listed in [`nodes`]), tables, functions.
+//! written: DataFusion's nodes and expressions, our nodes (each in its own file, listed in [`nodes`]), tables,
+//! functions.
 //!
-//! What is written is read back at once, and is only given out when it is the same plan: whatever DataFusion or we leave
-//! out of a message is an error here and not a wrong answer elsewhere.
+//! What is written is read back at once, and is only given out when it is the same plan: whatever DataFusion or we
+//! leave out of a message is an error here and not a wrong answer elsewhere.
 
 mod exprs;
 mod functions;

@@ -19,6 +19,7 @@ use sheaf_core::{Error, Result};
 use crate::operators::determined;
 use crate::operators::gather::OrderedGatherExec;
 use crate::operators::map_batches::MapBatches;
+use crate::operators::node::{LogicalOperator, OperatorNode};
 use crate::operators::plan_of;
 use crate::rules::object_columns;
 use crate::run::Run;
@@ -102,8 +103,8 @@ impl Dataset {
         self.session.run(async move { dataset.physical_plan().await }).await
     }
 
-    /// The plan for as many partitions, in which chance decides nothing: made and run again, from the same rows, it gives
-    /// the same rows in the same order. Where operators run out of memory this holds only for the rows.
+    /// The plan for as many partitions, in which chance decides nothing: made and run again, from the same rows, it
+    /// gives the same rows in the same order. Where operators run out of memory this holds only for the rows.
     pub(crate) async fn determined_plan(&self, partitions: Option<usize>) -> Result<Arc<dyn ExecutionPlan>> {
         let (mut state, plan) = (self.session.state(), self.plan.clone());
         let options = state.config_mut().options_mut();
@@ -170,7 +171,7 @@ impl Dataset {
         let mut repeated = Vec::new();
         let _ = self.plan.apply_with_subqueries(|node| {
             if let LogicalPlan::Extension(extension) = node
-                && let Some(map) = extension.node.as_any().downcast_ref::<MapBatches>()
+                && let Some((map, _)) = OperatorNode::<MapBatches, 1>::parts(extension.node.as_ref())
                 && map.runs_again()
             {
                 repeated.push(map.function().name().to_string());
@@ -299,8 +300,14 @@ impl Dataset {
         Self::new(self.session.clone(), plan_of(node))
     }
 
-    /// What a verb made of this one. Where there are Python objects, what it does with them is looked at now; plans that
-    /// are made in other ways are looked at when they run.
+    /// What one of our operators makes of the rows.
+    pub(crate) fn through(&self, operator: impl LogicalOperator<1>) -> Result<Self> {
+        let node = OperatorNode::try_new(operator, [self.plan.clone()]).map_err(from_datafusion)?;
+        Ok(self.of_node(node))
+    }
+
+    /// What a verb made of this one. Where there are Python objects, what it does with them is looked at now; plans
+    /// that are made in other ways are looked at when they run.
     fn next(&self, plan: LogicalPlan) -> Result<Self> {
         if object_columns::has_objects(self.plan.schema()) {
             let looked = plan.apply(|node| {

@@ -44,7 +44,7 @@ pub(crate) trait Encoded: UserDefinedLogicalNodeCore {
     -> Result<Self>;
 }
 
-/// The one input of a node, for [`Encoded::decode`].
+/// The one input of a node that is read.
 pub(crate) fn one_input(inputs: Vec<LogicalPlan>) -> Result<LogicalPlan> {
     let [input] = <[LogicalPlan; 1]>::try_from(inputs).map_err(|_| damaged("a node has one input"))?;
     Ok(input)

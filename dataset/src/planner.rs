@@ -1,4 +1,4 @@
-//! From Sheaf's own logical nodes to operators: one planner that asks each node's file in turn.
+//! From Sheaf's own logical nodes to operators: one planner that asks for each operator in turn.
 
 use std::sync::Arc;
 
@@ -10,10 +10,21 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 
-use crate::operators::{
-    asof_join, broadcast, draw, map_batches, map_groups, mix, overlap, partition, random_key, row_index, sample,
-    whole_window, write, zip,
-};
+use crate::operators::asof_join::AsofJoin;
+use crate::operators::broadcast::Broadcast;
+use crate::operators::draw::Draw;
+use crate::operators::map_batches::MapBatches;
+use crate::operators::map_groups::MapGroups;
+use crate::operators::mix;
+use crate::operators::node::planner;
+use crate::operators::overlap::Overlap;
+use crate::operators::partition::Partition;
+use crate::operators::random_key::RandomKey;
+use crate::operators::row_index::RowIndex;
+use crate::operators::sample::Sample;
+use crate::operators::whole_window::WholeWindow;
+use crate::operators::write::Write;
+use crate::operators::zip::Zip;
 
 /// DataFusion's planner with the nodes of Sheaf.
 pub struct SheafPlanner {
@@ -23,20 +34,20 @@ pub struct SheafPlanner {
 impl Default for SheafPlanner {
     fn default() -> Self {
         let nodes: Vec<Arc<dyn ExtensionPlanner + Send + Sync>> = vec![
-            Arc::new(map_batches::Planner),
-            Arc::new(sample::Planner),
-            Arc::new(write::Planner),
-            Arc::new(broadcast::Planner),
-            Arc::new(asof_join::Planner),
-            Arc::new(overlap::Planner),
-            Arc::new(map_groups::Planner),
+            planner::<MapBatches, 1>(),
+            planner::<Sample, 1>(),
+            planner::<Write, 1>(),
+            planner::<Broadcast, 1>(),
+            planner::<AsofJoin, 2>(),
+            planner::<Overlap, 1>(),
+            planner::<MapGroups, 1>(),
             Arc::new(mix::Planner),
-            Arc::new(partition::Planner),
-            Arc::new(draw::Planner),
-            Arc::new(random_key::Planner),
-            Arc::new(whole_window::Planner),
-            Arc::new(row_index::Planner),
-            Arc::new(zip::Planner),
+            planner::<Partition, 1>(),
+            planner::<Draw, 1>(),
+            planner::<RandomKey, 1>(),
+            planner::<WholeWindow, 1>(),
+            planner::<RowIndex, 1>(),
+            planner::<Zip, 2>(),
         ];
         Self { inner: DefaultPhysicalPlanner::with_extension_planners(nodes) }
     }

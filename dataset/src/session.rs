@@ -62,8 +62,8 @@ const SORT_MERGE_SHARE: u64 = 32;
 /// No sort merge needs more than this.
 const SORT_MERGE_BYTES: u64 = 10 << 20;
 
-/// Settings of the engine that decide what a plan means: times without a zone are what the session's zone makes of them,
-/// and ANSI mode makes errors of what is null without it.
+/// Settings of the engine that decide what a plan means: times without a zone are what the session's zone makes of
+/// them, and ANSI mode makes errors of what is null without it.
 const MEANING: [&str; 2] = ["datafusion.execution.time_zone", "datafusion.execution.enable_ansi_mode"];
 
 /// What an exchange spills goes to a file of its own batch by batch: with files of several batches, two that are open
@@ -292,8 +292,8 @@ impl Session {
         Ok(self.inner.context.deregister_table(table).map_err(from_datafusion)?.is_some())
     }
 
-    /// Gives a function of the user's a name for SQL, in small letters unless it is quoted there. One of the user's that
-    /// has the name is replaced.
+    /// Gives a function of the user's a name for SQL, in small letters unless it is quoted there. One of the user's
+    /// that has the name is replaced.
     ///
     /// # Errors
     /// [`sheaf_core::ErrorKind::AlreadyExists`] where a function of the engine's has the name.

@@ -95,8 +95,8 @@ fn objects_cross_from_node_to_node() {
     becomes_true(|| stored(&here) + stored(&there) == 0);
 }
 
-/// What is sent of an object, for the bytes from a place on of an edition: its size, its edition, the first byte, and the
-/// rest.
+/// What is sent of an object, for the bytes from a place on of an edition: its size, its edition, the first byte, and
+/// the rest.
 async fn sent(address: &str, wish: (ObjectId, u64, u64)) -> ((u64, u64, u64), Vec<u8>) {
     let channel = Endpoint::from_shared(address.to_string()).unwrap().connect().await.unwrap();
     let mut flight = FlightServiceClient::new(channel);

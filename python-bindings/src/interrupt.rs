@@ -1,7 +1,7 @@
 //! The calls of user functions that run now, and how Ctrl-C reaches those that nobody waits for any more.
 //!
-//! A call leaves the list under the GIL, and interruptions are sent under the GIL: none can hit a thread that went on to
-//! something else.
+//! A call leaves the list under the GIL, and interruptions are sent under the GIL: none can hit a thread that went on
+//! to something else.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,5 +1,5 @@
-//! What Python's functions in plans are made of, as `cloudpickle` writes it: what `__main__` defines goes along by value,
-//! what can be imported by its name.
+//! What Python's functions in plans are made of, as `cloudpickle` writes it: what `__main__` defines goes along by
+//! value, what can be imported by its name.
 
 use pyo3::BoundObject;
 use pyo3::intern;

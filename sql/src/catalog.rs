@@ -20,8 +20,8 @@ use sheaf_dataset::{Dataset, Session};
 
 use crate::sample::Samples;
 
-/// The session's state for one query. Its catalog has first the datasets bound to the query, then registered tables, then
-/// files.
+/// The session's state for one query. Its catalog has first the datasets bound to the query, then registered tables,
+/// then files.
 pub(crate) fn state_for(session: &Session, datasets: &BTreeMap<String, Dataset>) -> Result<SessionState> {
     let mut state = session.state();
     let files = Arc::new(FileTables { session: session.clone() });

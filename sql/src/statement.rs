@@ -29,8 +29,8 @@ pub struct Bindings {
 pub trait SessionSql {
     /// A dataset of one SQL statement.
     ///
-    /// A query is lazy, as any dataset. `CREATE`, `DROP`, `SET`, `INSERT`, `COPY … TO` and `EXPLAIN` run at once, and the
-    /// dataset holds what they report. `FROM 'path'` reads a file, a glob or a folder.
+    /// A query is lazy, as any dataset. `CREATE`, `DROP`, `SET`, `INSERT`, `COPY … TO` and `EXPLAIN` run at once, and
+    /// the dataset holds what they report. `FROM 'path'` reads a file, a glob or a folder.
     ///
     /// # Errors
     /// [`ErrorKind::Parse`] for text that is not SQL; otherwise as the verbs that the statement stands for.

@@ -1,5 +1,6 @@
-//! The command line: `sheaf sql`, `sheaf schema`, `sheaf convert`, and those of a cluster. The binary and the Python console script both call
-//! [`run`]. Nothing here knows how a query is run; it reads arguments, asks the session and prints.
+//! The command line: `sheaf sql`, `sheaf schema`, `sheaf convert`, and those of a cluster. The binary and the Python
+//! console script both call [`run`]. Nothing here knows how a query is run; it reads arguments, asks the session and
+//! prints.
 
 mod args;
 mod cluster;

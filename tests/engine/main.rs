@@ -9,6 +9,7 @@ mod dynamic_filters;
 mod functions;
 mod groups;
 mod jobs;
+mod leading_rows;
 mod memory;
 mod order;
 mod partitions;

@@ -1,4 +1,5 @@
-//! Imports point one way: between the crates as the picture in ARCHITECTURE.md says, and between the modules of a crate.
+//! Imports point one way: between the crates as the picture in ARCHITECTURE.md says, and between the modules of a
+//! crate.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -8,8 +8,8 @@ const BANNED_NAMES: [&str; 8] = ["util", "utils", "common", "helper", "helpers",
 /// Files that may read environment variables: the settings, and the stores' credentials.
 const READS_ENVIRONMENT: [&str; 2] = ["core/src/settings.rs", "connectors/src/stores.rs"];
 
-/// Files that may ask for the time of day: what queries and folders show, and nothing that waits or decides; and the age
-/// of cached files, which outlive the machine's other clocks (one that was set back makes none of them stay).
+/// Files that may ask for the time of day: what queries and folders show, and nothing that waits or decides; and the
+/// age of cached files, which outlive the machine's other clocks (one that was set back makes none of them stay).
 const TELLS_THE_TIME: [&str; 4] = [
     "core/src/env.rs",
     "core/src/local/logs.rs",

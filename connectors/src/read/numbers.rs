@@ -16,8 +16,8 @@ use parquet::arrow::RowNumber;
 use super::inspect::Reader;
 use super::scan::BatchStream;
 
-/// The columns with one of the rows' numbers: the last one for Parquet, whose reader makes it; for other formats the last
-/// of those in files. As they are where they have it.
+/// The columns with one of the rows' numbers: the last one for Parquet, whose reader makes it; for other formats the
+/// last of those in files. As they are where they have it.
 pub(super) fn with_row_numbers(columns: &TableSchema, reader: &Reader, name: &str) -> TableSchema {
     if columns.file_schema().field_with_name(name).is_ok() {
         return columns.clone();

@@ -95,8 +95,8 @@ impl FilesTable {
         self.skipped.files()
     }
 
-    /// The same files with columns of each row's file and its number in it: of the path, which may be there already, and
-    /// of the number. Both have names that no column has.
+    /// The same files with columns of each row's file and its number in it: of the path, which may be there already,
+    /// and of the number. Both have names that no column has.
     #[must_use]
     pub fn with_places(&self, path: &str, number: &str) -> (Self, String) {
         let mut options = self.options.clone();

@@ -36,7 +36,8 @@ pub(crate) trait Encoder: Send {
         0
     }
 
-    /// Whether nothing of a file can be given before its last row has come. Such a file ends early where memory is short.
+    /// Whether nothing of a file can be given before its last row has come. Such a file ends early where memory is
+    /// short.
     fn holds_all(&self) -> bool {
         false
     }

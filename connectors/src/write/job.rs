@@ -154,7 +154,8 @@ impl Job {
                     return Ok(Begun::Skip);
                 }
                 let created = manifest::create(store, path, &first).await;
-                // Another writer may have been first, or got further; and a put that fails may have worked all the same.
+                // Another writer may have been first, or got further; and a put that fails may have worked all the
+                // same.
                 match (manifest::current(store, path).await?, created) {
                     (Some(base), _) => base,
                     (None, Err(error)) => return Err(manifest_refused(error)),

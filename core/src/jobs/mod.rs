@@ -1,7 +1,7 @@
 //! Jobs: programs that run on the head's machine as drivers of the cluster, and go on when who submitted them is gone.
 //!
-//! `table` decides, as a state machine; this file does what it decides. Each job has a thread (`process`) that starts it
-//! and listens to it, a file with what it printed (`log`), and a row that another head finds (`ledger`). The `guard`
+//! `table` decides, as a state machine; this file does what it decides. Each job has a thread (`process`) that starts
+//! it and listens to it, a file with what it printed (`log`), and a row that another head finds (`ledger`). The `guard`
 //! ends what is left of them when the head is killed.
 
 mod guard;
@@ -129,8 +129,8 @@ impl Jobs {
     /// Takes a job, which begins as soon as there is room for it. It is kept when this returns.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::InvalidInput`] for what no job can be, [`crate::ErrorKind::AlreadyExists`] for a name that another one
-    /// has, [`crate::ErrorKind::Io`] while too many wait, and those of the store.
+    /// [`crate::ErrorKind::InvalidInput`] for what no job can be, [`crate::ErrorKind::AlreadyExists`] for a name that
+    /// another one has, [`crate::ErrorKind::Io`] while too many wait, and those of the store.
     pub fn submit(&self, submission: Submission) -> Result<Job> {
         let mut state = self.state.lock();
         let made_up = made_up(&mut state.random);

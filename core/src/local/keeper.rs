@@ -1,7 +1,7 @@
 //! The thread that saves what the head wants saved, so that the node's own never waits for a disk.
 //!
-//! A disk that refuses is tried again for as long as the head lives: until then the head says nothing that depends on it,
-//! and nodes go on with what they have.
+//! A disk that refuses is tried again for as long as the head lives: until then the head says nothing that depends on
+//! it, and nodes go on with what they have.
 
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};

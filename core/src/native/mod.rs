@@ -22,8 +22,9 @@
 //! }
 //! ```
 //!
-//! Values are written down by postcard. What is promised of tasks, objects and actors in `docs/tasks-and-actors.md` holds
-//! for these too, but for what is Python's alone: a running function is not interrupted by `cancel` without `force`.
+//! Values are written down by postcard. What is promised of tasks, objects and actors in `docs/tasks-and-actors.md`
+//! holds for these too, but for what is Python's alone: a running function is not interrupted by `cancel` without
+//! `force`.
 
 mod names;
 mod session;

@@ -115,15 +115,15 @@ impl Session {
         Call { session: self, name, actor, resources, retries, inputs: Vec::new(), of: PhantomData }
     }
 
-    /// A call of a function. It takes one CPU, and runs again up to three times when its process dies, unless it is told
-    /// otherwise.
+    /// A call of a function. It takes one CPU, and runs again up to three times when its process dies, unless it is
+    /// told otherwise.
     #[must_use]
     pub fn call<A, R>(&self, function: Function<A, R>) -> Call<'_, A, R> {
         self.call_named(function.name(), None)
     }
 
-    /// A call that makes an actor, with [`Call::create`]. It holds one CPU for life, and is made anew up to three times,
-    /// unless it is told otherwise.
+    /// A call that makes an actor, with [`Call::create`]. It holds one CPU for life, and is made anew up to three
+    /// times, unless it is told otherwise.
     #[must_use]
     pub fn actor<A, S>(&self, class: Class<A, S>) -> Call<'_, A, Actor<S>> {
         self.call_named(class.name(), None)

@@ -1,4 +1,5 @@
-//! The process from which workers are forked: one thread, the program's own code, and what `local/zygote.rs` says to it.
+//! The process from which workers are forked: one thread, the program's own code, and what `local/zygote.rs` says to
+//! it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, IoSliceMut, Write};

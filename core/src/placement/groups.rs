@@ -8,8 +8,8 @@ use super::{Candidate, Strategy, rank};
 use crate::ids::NodeId;
 use crate::resources::Resources;
 
-/// Dead ends after which a search gives up: to fit bundles on nodes is a hard problem, and the head has other work. What
-/// is not found now is looked for again when something changes.
+/// Dead ends after which a search gives up: to fit bundles on nodes is a hard problem, and the head has other work.
+/// What is not found now is looked for again when something changes.
 const MOST_DEAD_ENDS: usize = 200;
 /// Bundles that are looked at to tell which node is the best to begin with.
 const LOOK_AHEAD: usize = 64;
@@ -40,8 +40,8 @@ impl Spreading {
     }
 }
 
-/// Nodes for the bundles in `missing`, in their order, beside those at `placed`; `None` if not all of them fit into what
-/// is free.
+/// Nodes for the bundles in `missing`, in their order, beside those at `placed`; `None` if not all of them fit into
+/// what is free.
 #[must_use]
 pub fn choose(
     nodes: &[Candidate<'_>],

@@ -15,7 +15,8 @@ pub enum Fault {
     Never,
     /// The process is killed before this commit: it and all later ones fail without being made.
     KillBefore(u64),
-    /// The process is killed while it waits for this commit: it is made, later ones are not, and all are told as errors.
+    /// The process is killed while it waits for this commit: it is made, later ones are not, and all are told as
+    /// errors.
     KillAfter(u64),
     /// The disk is full for this commit and so many after it, which are not made; later ones work.
     Full(u64, u64),

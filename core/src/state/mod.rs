@@ -4,8 +4,8 @@
 //! not at all, and is on disk when [`StateStore::commit`] returns. [`MemoryStore`] forgets all with its process,
 //! [`DiskStore`] is a file, [`FaultyStore`] fails on command; one suite of tests holds all of them to this.
 //!
-//! What belongs here is small and changes seldom: each commit waits for a disk, and none is ever made by the thread of a
-//! node's loop. Values of many megabytes belong in files.
+//! What belongs here is small and changes seldom: each commit waits for a disk, and none is ever made by the thread of
+//! a node's loop. Values of many megabytes belong in files.
 
 #[cfg(test)]
 mod conformance;
@@ -30,8 +30,8 @@ pub trait StateStore: Send + Sync + fmt::Debug {
     /// Makes all changes of a batch, or none; they are kept, whatever happens, when this returns.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::DiskFull`], [`crate::ErrorKind::Io`], [`crate::ErrorKind::CorruptFile`]. The changes may have
-    /// been made all the same, all of them or none; the same batch may be committed again.
+    /// [`crate::ErrorKind::DiskFull`], [`crate::ErrorKind::Io`], [`crate::ErrorKind::CorruptFile`]. The changes may
+    /// have been made all the same, all of them or none; the same batch may be committed again.
     fn commit(&self, batch: &Batch) -> Result<()>;
 
     /// The value of a row, if it is there.

@@ -142,9 +142,9 @@ impl Store {
         }
     }
 
-    /// Lets the least recently used go until so many bytes are on their way out: what nobody reads is spilled, and whoever
-    /// reads another is asked for it, since it may only be kept. Who uses it does not answer, and a moment later the next
-    /// ones have their turn.
+    /// Lets the least recently used go until so many bytes are on their way out: what nobody reads is spilled, and
+    /// whoever reads another is asked for it, since it may only be kept. Who uses it does not answer, and a moment
+    /// later the next ones have their turn.
     fn spill_for(&mut self, now: Moment, bytes: u64) {
         let asked = self.asked.filter(|(_, until)| *until > now).map_or(0, |(asked, _)| asked);
         let mut wanted = bytes.saturating_sub(self.leaving + asked);

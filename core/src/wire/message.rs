@@ -237,7 +237,8 @@ pub enum ToNode {
     Yielded(Attempt, u32, MadeHere, Vec<ObjectId>),
     /// A call of this worker's ended.
     Ended(Attempt, Ending),
-    /// A question: let this be the actor's name, with what others need to call it; if `true`, it needs no handle to live.
+    /// A question: let this be the actor's name, with what others need to call it; if `true`, it needs no handle to
+    /// live.
     ClaimName(u64, String, ObjectId, ByteBuf, bool),
     /// A question: who has this name?
     LookUp(u64, String),

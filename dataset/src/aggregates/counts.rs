@@ -2,8 +2,8 @@
 //!
 //! The bounded form is the Misra–Gries summary, pruned in passes and merged as by P. Agarwal et al., «Mergeable
 //! Summaries» (2012): where more than twice `most` values are held, the count of the `most + 1`-th most frequent one is
-//! taken from all, and those without a count go. What was taken is remembered: every count is too small by at most that,
-//! which is at most the number of rows divided by `most`.
+//! taken from all, and those without a count go. What was taken is remembered: every count is too small by at most
+//! that, which is at most the number of rows divided by `most`.
 
 use std::collections::HashMap;
 use std::sync::Arc;

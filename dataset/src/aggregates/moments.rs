@@ -1,8 +1,8 @@
 //! `skew` and `kurtosis`, from moments about the mean that are updated and merged without losing digits.
 //!
 //! The formulas are those of P. Pébay, «Formulas for Robust, One-Pass Parallel Computation of Covariances and
-//! Arbitrary-Order Statistical Moments», SAND2008-6212 (2008). Sums of powers, which are simpler, cancel: of values near
-//! 1e8 that differ by 1 they leave nothing.
+//! Arbitrary-Order Statistical Moments», SAND2008-6212 (2008). Sums of powers, which are simpler, cancel: of values
+//! near 1e8 that differ by 1 they leave nothing.
 
 use std::sync::Arc;
 

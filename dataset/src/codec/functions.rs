@@ -122,8 +122,8 @@ enum Written {
     Aggregate { function: u32, columns: Vec<String>, returns: u32 },
 }
 
-/// The one function that a node calls, for DataFusion's messages to ask for. That they ask nothing else of their codec is
-/// why it cannot go wrong in there, where errors would be left out.
+/// The one function that a node calls, for DataFusion's messages to ask for. That they ask nothing else of their codec
+/// is why it cannot go wrong in there, where errors would be left out.
 #[derive(Debug, Default)]
 pub(super) struct Function {
     written: Vec<u8>,

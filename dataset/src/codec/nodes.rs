@@ -10,6 +10,7 @@ use crate::operators::draw::Draw;
 use crate::operators::map_batches::MapBatches;
 use crate::operators::map_groups::MapGroups;
 use crate::operators::mix::Mix;
+use crate::operators::node::OperatorNode;
 use crate::operators::overlap::Overlap;
 use crate::operators::partition::Partition;
 use crate::operators::plan_of;
@@ -19,18 +20,18 @@ use crate::operators::sample::Sample;
 use crate::operators::zip::Zip;
 
 const NODES: [Node; 12] = [
-    Node::of::<AsofJoin>(),
-    Node::of::<Broadcast>(),
-    Node::of::<Draw>(),
-    Node::of::<MapBatches>(),
-    Node::of::<MapGroups>(),
+    Node::of::<OperatorNode<AsofJoin, 2>>(),
+    Node::of::<OperatorNode<Broadcast, 1>>(),
+    Node::of::<OperatorNode<Draw, 1>>(),
+    Node::of::<OperatorNode<MapBatches, 1>>(),
+    Node::of::<OperatorNode<MapGroups, 1>>(),
     Node::of::<Mix>(),
-    Node::of::<Overlap>(),
-    Node::of::<Partition>(),
-    Node::of::<RandomKey>(),
-    Node::of::<RowIndex>(),
-    Node::of::<Sample>(),
-    Node::of::<Zip>(),
+    Node::of::<OperatorNode<Overlap, 1>>(),
+    Node::of::<OperatorNode<Partition, 1>>(),
+    Node::of::<OperatorNode<RandomKey, 1>>(),
+    Node::of::<OperatorNode<RowIndex, 1>>(),
+    Node::of::<OperatorNode<Sample, 1>>(),
+    Node::of::<OperatorNode<Zip, 2>>(),
 ];
 
 /// How a kind of node is written and read.

@@ -61,7 +61,8 @@ impl Sheet {
     }
 
     /// # Errors
-    /// [`ErrorKind::Parse`] for bytes that are damaged or something else, [`ErrorKind::Unsupported`] for a newer layout.
+    /// [`ErrorKind::Parse`] for bytes that are damaged or something else, [`ErrorKind::Unsupported`] for a newer
+    /// layout.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let rest = bytes.strip_prefix(MARK).ok_or_else(|| damaged("they do not begin as one does"))?;
         let (version, rest) = rest.split_first().ok_or_else(|| damaged("they end too soon"))?;

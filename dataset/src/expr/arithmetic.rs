@@ -1,6 +1,7 @@
-//! Operators whose meaning in a dataframe is not SQL's: `+` that joins text, `+` and `-` that move a date by a duration,
-//! `-` of two dates that is a duration, `/` that never truncates, `//` and `%` that follow the sign of the divisor. Each is a function that knows its operands' types once the plan does, and
-//! turns into SQL's operator where that means the same.
+//! Operators whose meaning in a dataframe is not SQL's: `+` that joins text, `+` and `-` that move a date by a
+//! duration, `-` of two dates that is a duration, `/` that never truncates, `//` and `%` that follow the sign of the
+//! divisor. Each is a function that knows its operands' types once the plan does, and turns into SQL's operator where
+//! that means the same.
 
 use std::sync::{Arc, LazyLock};
 

@@ -1,4 +1,5 @@
-//! `stable_hash`: a hash of a value that is the same in every run, process and version. What is parted by it stays parted.
+//! `stable_hash`: a hash of a value that is the same in every run, process and version. What is parted by it stays
+//! parted.
 
 use std::sync::{Arc, LazyLock};
 

@@ -18,7 +18,7 @@ use crate::operators::recorded::{RecordedExec, Records};
 
 /// Operators each of whose partitions is made from its inputs' partitions of the same number and from nothing that it
 /// shares with the others. Whatever is not among them makes its stage count as a whole.
-const ALONE: [&str; 23] = [
+const ALONE: [&str; 24] = [
     "AggregateExec",
     "BoundedWindowAggExec",
     "CoalesceBatchesExec",
@@ -31,6 +31,7 @@ const ALONE: [&str; 23] = [
     "FloatKeysExec",
     "GlobalLimitExec",
     "LazyMemoryExec",
+    "LeadingRowsExec",
     "LocalLimitExec",
     "MapBatchesExec",
     "PlaceholderRowExec",

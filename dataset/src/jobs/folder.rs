@@ -157,7 +157,8 @@ impl JobFolder {
         Ok(())
     }
 
-    /// Removes what a job that is done no longer needs. What cannot be removed now is so when the job is asked for again.
+    /// Removes what a job that is done no longer needs. What cannot be removed now is so when the job is asked for
+    /// again.
     pub(crate) async fn clear(&self) {
         if let Err(error) = self.try_clear().await {
             log::warn!("what {self} no longer needs could not be removed: {error}");

@@ -6,7 +6,6 @@
 mod keys;
 mod merge;
 
-use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -14,12 +13,9 @@ use std::sync::Arc;
 use arrow::compute::SortOptions;
 use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
-use datafusion::catalog::Session;
 use datafusion::common::{Column, DFSchema, DFSchemaRef, plan_err};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore};
 use datafusion::physical_expr::expressions::Column as PhysicalColumn;
 use datafusion::physical_expr::{
     Distribution, EquivalenceProperties, LexOrdering, OrderingRequirements, PhysicalExpr, PhysicalSortExpr,
@@ -30,13 +26,12 @@ use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties,
 };
-use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 
 pub use keys::Distance;
 use serde::{Deserialize, Serialize};
-use sheaf_connectors::error::from_datafusion;
 
-use crate::encoding::{Decoder, Encoded, Encoder, Name, columns, damaged, names};
+use super::node::{EncodedOperator, LogicalOperator, PlannedOperator, Planning};
+use crate::encoding::{Decoder, Encoder, Name, columns, names};
 
 /// Which right row is the one for a left row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -68,41 +63,16 @@ impl fmt::Display for Matching {
     }
 }
 
-/// The logical node. The last key of each side is the column along which rows are near; those before it are equal. They
+/// What is joined. The last key of each side is the column along which rows are near; those before it are equal. They
 /// have the same types on both sides.
 #[derive(Debug, Clone)]
 pub(crate) struct AsofJoin {
-    left: LogicalPlan,
-    right: LogicalPlan,
-    left_keys: Vec<Column>,
-    right_keys: Vec<Column>,
-    matching: Matching,
-    schema: DFSchemaRef,
+    pub(crate) left_keys: Vec<Column>,
+    pub(crate) right_keys: Vec<Column>,
+    pub(crate) matching: Matching,
 }
 
 impl AsofJoin {
-    pub(crate) fn new(
-        left: LogicalPlan,
-        right: LogicalPlan,
-        left_keys: Vec<Column>,
-        right_keys: Vec<Column>,
-        matching: Matching,
-    ) -> Result<Self> {
-        let fields = |plan: &LogicalPlan, nullable: bool| -> Vec<_> {
-            let fields = plan.schema().iter().map(|(side, field)| {
-                let field = match nullable {
-                    true => Arc::new(field.as_ref().clone().with_nullable(true)),
-                    false => Arc::clone(field),
-                };
-                (side.cloned(), field)
-            });
-            fields.collect()
-        };
-        let fields = [fields(&left, false), fields(&right, true)].concat();
-        let schema = Arc::new(DFSchema::new_with_metadata(fields, left.schema().metadata().clone())?);
-        Ok(Self { left, right, left_keys, right_keys, matching, schema })
-    }
-
     /// The matching as something that can be hashed.
     fn key(&self) -> (&[Column], &[Column], String) {
         (&self.left_keys, &self.right_keys, self.matching.to_string())
@@ -111,65 +81,45 @@ impl AsofJoin {
 
 impl PartialEq for AsofJoin {
     fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key() && self.left == other.left && self.right == other.right
+        self.key() == other.key()
     }
 }
 
 impl Eq for AsofJoin {}
 
-impl PartialOrd for AsofJoin {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        (self == other).then_some(Ordering::Equal)
-    }
-}
-
 impl Hash for AsofJoin {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.key().hash(state);
-        self.left.hash(state);
-        self.right.hash(state);
     }
 }
 
-impl UserDefinedLogicalNodeCore for AsofJoin {
-    fn name(&self) -> &'static str {
-        "AsofJoin"
+impl LogicalOperator<2> for AsofJoin {
+    const NAME: &'static str = "AsofJoin";
+
+    fn schema(&self, [left, right]: [&DFSchemaRef; 2]) -> Result<DFSchemaRef> {
+        let own = left.iter().map(|(side, field)| (side.cloned(), Arc::clone(field)));
+        let found = right.iter().map(|(side, field)| {
+            let field = field.as_ref().clone().with_nullable(true);
+            (side.cloned(), Arc::new(field))
+        });
+        Ok(Arc::new(DFSchema::new_with_metadata(own.chain(found).collect(), left.metadata().clone())?))
     }
 
-    fn inputs(&self) -> Vec<&LogicalPlan> {
-        vec![&self.left, &self.right]
-    }
-
-    fn schema(&self) -> &DFSchemaRef {
-        &self.schema
-    }
-
-    fn expressions(&self) -> Vec<Expr> {
-        Vec::new()
-    }
-
-    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "AsofJoin: {}", self.matching)
-    }
-
-    fn with_exprs_and_inputs(&self, _exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self> {
-        match <[LogicalPlan; 2]>::try_from(inputs) {
-            Ok([left, right]) => Self::new(left, right, self.left_keys.clone(), self.right_keys.clone(), self.matching),
-            Err(_) => plan_err!("AsofJoin has two inputs"),
-        }
-    }
-
-    fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
-        let split = self.left.schema().fields().len();
-        let (left, right): (Vec<usize>, Vec<usize>) = output_columns.iter().partition(|column| **column < split);
-        let right = right.into_iter().map(|column| column - split).collect();
-        let with_keys = |mut columns: Vec<usize>, plan: &LogicalPlan, keys: &[Column]| {
-            columns.extend(keys.iter().filter_map(|key| plan.schema().maybe_index_of_column(key)));
+    fn needed(&self, columns: &[usize], [left, right]: [&DFSchemaRef; 2]) -> [Vec<usize>; 2] {
+        let split = left.fields().len();
+        let (of_left, of_right): (Vec<usize>, Vec<usize>) = columns.iter().partition(|column| **column < split);
+        let of_right = of_right.into_iter().map(|column| column - split).collect();
+        let with_keys = |mut columns: Vec<usize>, schema: &DFSchemaRef, keys: &[Column]| {
+            columns.extend(keys.iter().filter_map(|key| schema.maybe_index_of_column(key)));
             columns.sort_unstable();
             columns.dedup();
             columns
         };
-        Some(vec![with_keys(left, &self.left, &self.left_keys), with_keys(right, &self.right, &self.right_keys)])
+        [with_keys(of_left, left, &self.left_keys), with_keys(of_right, right, &self.right_keys)]
+    }
+
+    fn explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AsofJoin: {}", self.matching)
     }
 }
 
@@ -190,7 +140,7 @@ enum WrittenDistance {
     Float(u64),
 }
 
-impl Encoded for AsofJoin {
+impl EncodedOperator<2> for AsofJoin {
     const KIND: &'static str = "asof_join";
 
     type Detail = Written;
@@ -205,48 +155,27 @@ impl Encoded for AsofJoin {
         Ok(Written { left, right, strategy, tolerance, allow_exact_matches })
     }
 
-    fn decode(
-        written: Written,
-        _exprs: Vec<Expr>,
-        inputs: Vec<LogicalPlan>,
-        _from: &mut Decoder<'_>,
-    ) -> sheaf_core::Result<Self> {
+    fn decode(written: Written, _inputs: [&DFSchemaRef; 2], _from: &mut Decoder<'_>) -> sheaf_core::Result<Self> {
         let tolerance = written.tolerance.map(|tolerance| match tolerance {
             WrittenDistance::Whole(steps) => Distance::Whole(steps),
             WrittenDistance::Float(bits) => Distance::Float(f64::from_bits(bits)),
         });
         let Written { strategy, allow_exact_matches, .. } = written;
         let matching = Matching { strategy, tolerance, allow_exact_matches };
-        let [left, right] = <[LogicalPlan; 2]>::try_from(inputs).map_err(|_| damaged("a join has two inputs"))?;
-        Self::new(left, right, columns(written.left)?, columns(written.right)?, matching).map_err(from_datafusion)
+        Ok(Self { left_keys: columns(written.left)?, right_keys: columns(written.right)?, matching })
     }
 }
 
-/// Plans [`AsofJoin`] nodes.
-pub(crate) struct Planner;
-
 #[async_trait]
-impl ExtensionPlanner for Planner {
-    async fn plan_extension(
-        &self,
-        _planner: &dyn PhysicalPlanner,
-        node: &dyn UserDefinedLogicalNode,
-        _logical_inputs: &[&LogicalPlan],
-        physical_inputs: &[Arc<dyn ExecutionPlan>],
-        _session_state: &dyn Session,
-        _context: &PhysicalPlanningContext,
-    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        let (Some(node), [left, right]) = (node.as_any().downcast_ref::<AsofJoin>(), physical_inputs) else {
-            return Ok(None);
-        };
-        let keys = |plan: &LogicalPlan, keys: &[Column]| {
-            let index = |key| Ok(PhysicalColumn::new(&Column::clone(key).name, plan.schema().index_of_column(key)?));
+impl PlannedOperator<2> for AsofJoin {
+    async fn plan(&self, with: Planning<'_, 2>) -> Result<Arc<dyn ExecutionPlan>> {
+        let keys = |schema: &DFSchemaRef, keys: &[Column]| {
+            let index = |key| Ok(PhysicalColumn::new(&Column::clone(key).name, schema.index_of_column(key)?));
             keys.iter().map(index).collect::<Result<Vec<_>>>()
         };
-        let keys = Sides { left: keys(&node.left, &node.left_keys)?, right: keys(&node.right, &node.right_keys)? };
-        let inputs = Sides { left: Arc::clone(left), right: Arc::clone(right) };
-        let schema = Arc::new(node.schema.as_arrow().clone());
-        Ok(Some(Arc::new(AsofJoinExec::try_new(inputs, keys, node.matching, schema)?)))
+        let ([left, right], [of_left, of_right]) = (with.inputs, with.columns);
+        let keys = Sides { left: keys(of_left, &self.left_keys)?, right: keys(of_right, &self.right_keys)? };
+        Ok(Arc::new(AsofJoinExec::try_new(Sides { left, right }, keys, self.matching, with.schema)?))
     }
 }
 

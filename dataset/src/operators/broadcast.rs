@@ -5,67 +5,33 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use datafusion::catalog::Session;
 use datafusion::common::{DFSchemaRef, plan_err};
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
-use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 
-use crate::encoding::{Decoder, Encoded, Encoder, one_input};
+use super::node::{EncodedOperator, LogicalOperator, PlannedOperator, Planning, keeps_columns};
+use crate::encoding::{Decoder, Encoder};
 
-/// The logical node.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Hash)]
-pub(crate) struct Broadcast {
-    input: LogicalPlan,
-}
+/// The mark in a logical plan.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Broadcast;
 
-impl Broadcast {
-    pub(crate) fn new(input: LogicalPlan) -> Self {
-        Self { input }
-    }
-}
+impl LogicalOperator<1> for Broadcast {
+    const NAME: &'static str = "Broadcast";
 
-impl UserDefinedLogicalNodeCore for Broadcast {
-    fn name(&self) -> &'static str {
-        "Broadcast"
+    keeps_columns!();
+
+    fn commutes_with_filters(&self) -> bool {
+        true
     }
 
-    fn inputs(&self) -> Vec<&LogicalPlan> {
-        vec![&self.input]
-    }
-
-    fn schema(&self) -> &DFSchemaRef {
-        self.input.schema()
-    }
-
-    fn expressions(&self) -> Vec<Expr> {
-        Vec::new()
-    }
-
-    fn prevent_predicate_push_down_columns(&self) -> std::collections::HashSet<String> {
-        std::collections::HashSet::new()
-    }
-
-    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Broadcast")
     }
-
-    fn with_exprs_and_inputs(&self, _exprs: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
-        match (inputs.pop(), inputs.is_empty()) {
-            (Some(input), true) => Ok(Self { input }),
-            _ => plan_err!("Broadcast has one input"),
-        }
-    }
-
-    fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
-        Some(vec![output_columns.to_vec()])
-    }
 }
 
-impl Encoded for Broadcast {
+impl EncodedOperator<1> for Broadcast {
     const KIND: &'static str = "broadcast";
 
     type Detail = ();
@@ -74,34 +40,15 @@ impl Encoded for Broadcast {
         Ok(())
     }
 
-    fn decode(
-        (): (),
-        _exprs: Vec<Expr>,
-        inputs: Vec<LogicalPlan>,
-        _from: &mut Decoder<'_>,
-    ) -> sheaf_core::Result<Self> {
-        Ok(Self::new(one_input(inputs)?))
+    fn decode((): (), _inputs: [&DFSchemaRef; 1], _from: &mut Decoder<'_>) -> sheaf_core::Result<Self> {
+        Ok(Self)
     }
 }
 
-/// Plans [`Broadcast`] nodes.
-pub(crate) struct Planner;
-
 #[async_trait]
-impl ExtensionPlanner for Planner {
-    async fn plan_extension(
-        &self,
-        _planner: &dyn PhysicalPlanner,
-        node: &dyn UserDefinedLogicalNode,
-        _logical_inputs: &[&LogicalPlan],
-        physical_inputs: &[Arc<dyn ExecutionPlan>],
-        _session_state: &dyn Session,
-        _context: &PhysicalPlanningContext,
-    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        let (Some(_), [input]) = (node.as_any().downcast_ref::<Broadcast>(), physical_inputs) else {
-            return Ok(None);
-        };
-        Ok(Some(Arc::new(BroadcastExec { input: Arc::clone(input) })))
+impl PlannedOperator<1> for Broadcast {
+    async fn plan(&self, Planning { inputs: [input], .. }: Planning<'_, 1>) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::new(BroadcastExec { input }))
     }
 }
 

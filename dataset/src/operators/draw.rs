@@ -2,7 +2,8 @@
 //!
 //! Each row has a random number, and the rows with the least numbers are drawn. With replacement a row has many, the
 //! times of a Poisson process: of the events of all rows together the first ones are of rows that are drawn evenly and
-//! independently. What may still be drawn is held in memory, and counted there: the rows that come out and as many again.
+//! independently. What may still be drawn is held in memory, and counted there: the rows that come out and as many
+//! again.
 
 mod drawing;
 
@@ -10,132 +11,68 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use datafusion::catalog::Session;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::{DFSchemaRef, plan_err};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::execution_plan::CardinalityEffect;
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties};
-use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use drawing::Drawing;
 use serde::{Deserialize, Serialize};
 
-use crate::encoding::{Decoder, Encoded, Encoder, one_input};
+use super::node::{EncodedOperator, LogicalOperator, PlannedOperator, Planning, keeps_columns};
+use crate::encoding::{Decoder, Encoder};
 
 /// What is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) struct Lot {
+pub(crate) struct Draw {
     pub(crate) rows: usize,
     pub(crate) seed: u64,
     /// Whether a row may be drawn more than once.
     pub(crate) replace: bool,
 }
 
-impl fmt::Display for Lot {
+impl fmt::Display for Draw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "rows={}, seed={}", self.rows, self.seed)?;
         if self.replace { f.write_str(", replace") } else { Ok(()) }
     }
 }
 
-/// The logical node.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Draw {
-    input: LogicalPlan,
-    lot: Lot,
-}
+impl LogicalOperator<1> for Draw {
+    const NAME: &'static str = "Draw";
 
-impl Draw {
-    pub(crate) fn new(input: LogicalPlan, lot: Lot) -> Self {
-        Self { input, lot }
+    keeps_columns!();
+
+    fn explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Draw: {self}")
     }
 }
 
-impl PartialOrd for Draw {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        (self == other).then_some(std::cmp::Ordering::Equal)
-    }
-}
-
-impl UserDefinedLogicalNodeCore for Draw {
-    fn name(&self) -> &'static str {
-        "Draw"
-    }
-
-    fn inputs(&self) -> Vec<&LogicalPlan> {
-        vec![&self.input]
-    }
-
-    fn schema(&self) -> &DFSchemaRef {
-        self.input.schema()
-    }
-
-    fn expressions(&self) -> Vec<Expr> {
-        Vec::new()
-    }
-
-    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Draw: {}", self.lot)
-    }
-
-    fn with_exprs_and_inputs(&self, _exprs: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
-        match (inputs.pop(), inputs.is_empty()) {
-            (Some(input), true) => Ok(Self { input, ..self.clone() }),
-            _ => plan_err!("Draw has one input"),
-        }
-    }
-
-    fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
-        Some(vec![output_columns.to_vec()])
-    }
-}
-
-impl Encoded for Draw {
+impl EncodedOperator<1> for Draw {
     const KIND: &'static str = "draw";
 
-    type Detail = Lot;
+    type Detail = Self;
 
-    fn encode(&self, _to: &mut Encoder) -> sheaf_core::Result<Self::Detail> {
-        Ok(self.lot)
+    fn encode(&self, _to: &mut Encoder) -> sheaf_core::Result<Self> {
+        Ok(*self)
     }
 
-    fn decode(
-        lot: Self::Detail,
-        _exprs: Vec<Expr>,
-        inputs: Vec<LogicalPlan>,
-        _from: &mut Decoder<'_>,
-    ) -> sheaf_core::Result<Self> {
-        Ok(Self::new(one_input(inputs)?, lot))
+    fn decode(draw: Self, _inputs: [&DFSchemaRef; 1], _from: &mut Decoder<'_>) -> sheaf_core::Result<Self> {
+        Ok(draw)
     }
 }
 
-/// Plans [`Draw`] nodes.
-pub(crate) struct Planner;
-
 #[async_trait]
-impl ExtensionPlanner for Planner {
-    async fn plan_extension(
-        &self,
-        _planner: &dyn PhysicalPlanner,
-        node: &dyn UserDefinedLogicalNode,
-        _logical_inputs: &[&LogicalPlan],
-        physical_inputs: &[Arc<dyn ExecutionPlan>],
-        _session_state: &dyn Session,
-        _context: &PhysicalPlanningContext,
-    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        let (Some(node), [input]) = (node.as_any().downcast_ref::<Draw>(), physical_inputs) else {
-            return Ok(None);
-        };
-        Ok(Some(Arc::new(DrawExec::new(Arc::clone(input), node.lot))))
+impl PlannedOperator<1> for Draw {
+    async fn plan(&self, Planning { inputs: [input], .. }: Planning<'_, 1>) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::new(DrawExec::new(input, *self)))
     }
 }
 
@@ -143,22 +80,22 @@ impl ExtensionPlanner for Planner {
 #[derive(Debug)]
 pub struct DrawExec {
     input: Arc<dyn ExecutionPlan>,
-    lot: Lot,
+    draw: Draw,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
 
 impl DrawExec {
-    fn new(input: Arc<dyn ExecutionPlan>, lot: Lot) -> Self {
+    fn new(input: Arc<dyn ExecutionPlan>, draw: Draw) -> Self {
         // One partition of which nothing else is known, as after DataFusion's own gather.
         let properties = Arc::clone(CoalescePartitionsExec::new(Arc::clone(&input)).properties());
-        Self { input, lot, properties, metrics: ExecutionPlanMetricsSet::new() }
+        Self { input, draw, properties, metrics: ExecutionPlanMetricsSet::new() }
     }
 }
 
 impl DisplayAs for DrawExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "DrawExec: {}", self.lot)
+        write!(f, "DrawExec: {}", self.draw)
     }
 }
 
@@ -184,7 +121,7 @@ impl ExecutionPlan for DrawExec {
 
     fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         match (children.pop(), children.is_empty()) {
-            (Some(input), true) => Ok(Arc::new(Self::new(input, self.lot))),
+            (Some(input), true) => Ok(Arc::new(Self::new(input, self.draw))),
             _ => plan_err!("DrawExec has one input"),
         }
     }
@@ -194,8 +131,8 @@ impl ExecutionPlan for DrawExec {
             return plan_err!("DrawExec has one partition");
         }
         let baseline = BaselineMetrics::new(&self.metrics, 0);
-        let (input, lot, most) = (Arc::clone(&self.input), self.lot, context.session_config().batch_size());
-        let output = stream::once(async move { drawn(input, lot, context).await })
+        let (input, draw, most) = (Arc::clone(&self.input), self.draw, context.session_config().batch_size());
+        let output = stream::once(async move { drawn(input, draw, context).await })
             .map_ok(move |drawing| stream::iter(drawing.into_batches(most)))
             .try_flatten()
             .inspect_ok(move |batch| baseline.record_output(batch.num_rows()));
@@ -207,16 +144,16 @@ impl ExecutionPlan for DrawExec {
     }
 
     fn cardinality_effect(&self) -> CardinalityEffect {
-        if self.lot.replace { CardinalityEffect::Unknown } else { CardinalityEffect::LowerEqual }
+        if self.draw.replace { CardinalityEffect::Unknown } else { CardinalityEffect::LowerEqual }
     }
 }
 
 /// Runs the partitions of the input, as many at once as the session does, and draws of all.
-async fn drawn(input: Arc<dyn ExecutionPlan>, lot: Lot, context: Arc<TaskContext>) -> Result<Drawing> {
+async fn drawn(input: Arc<dyn ExecutionPlan>, draw: Draw, context: Arc<TaskContext>) -> Result<Drawing> {
     let reservation = MemoryConsumer::new("DrawExec").register(context.memory_pool());
-    let drawing = Arc::new(Drawing::try_new(lot, reservation)?);
+    let drawing = Arc::new(Drawing::try_new(draw, reservation)?);
     // Of no rows there is nothing to find out.
-    let partitions = if lot.rows == 0 { 0 } else { input.output_partitioning().partition_count() };
+    let partitions = if draw.rows == 0 { 0 } else { input.output_partitioning().partition_count() };
     let at_once = context.session_config().target_partitions().max(1);
     stream::iter(0..partitions)
         .map(|partition| {

@@ -1,4 +1,5 @@
-//! `MapBatches`: the one place where user functions meet data. Arrow batches go to the function, Arrow batches come back.
+//! `MapBatches`: the one place where user functions meet data. Arrow batches go to the function, Arrow batches come
+//! back.
 
 mod calls;
 mod conform;
@@ -12,12 +13,10 @@ pub mod pool;
 mod rebatch;
 mod running;
 
-use std::cmp::Ordering;
-use std::collections::HashSet;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering as Memory};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
@@ -25,19 +24,17 @@ use datafusion::catalog::Session;
 use datafusion::common::{DFSchema, DFSchemaRef, plan_err};
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore};
 use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, OrderingRequirements, Partitioning};
 use datafusion::physical_plan::execution_plan::{CardinalityEffect, EmissionType};
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
-use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use serde::{Deserialize, Serialize};
 use sheaf_connectors::error::{from_datafusion, to_datafusion};
 use sheaf_connectors::stores::Stores;
 use sheaf_connectors::write;
 
-use crate::encoding::{Decoder, Encoded, Encoder, one_input};
+use crate::encoding::{Decoder, Encoder};
+use crate::operators::node::{EncodedOperator, LogicalOperator, PlannedOperator, Planning};
 
 pub(crate) use calls::{Calls, Inline, call_blocking, first_output};
 pub(crate) use conform::{conform, values_of};
@@ -47,7 +44,7 @@ use dead_letters::{DeadLetters, ORIGINS};
 pub(crate) use dead_letters::{dead_letter_options, dead_letter_schema};
 use failures::LostRows;
 pub use failures::{FailureOptions, OnError};
-pub(crate) use function::BATCHES;
+pub(crate) use function::{BATCHES, SharedFunction};
 pub use function::{BatchFunction, BatchPosition, Failure, FailureKind, Outputs, RunStart};
 use keys::kept_partitioning;
 use rebatch::{CallRows, auto_batch_rows, memory_of_one, rebatch};
@@ -84,11 +81,10 @@ impl Default for MapBatchesOptions {
     }
 }
 
-/// The logical node.
-#[derive(Clone)]
+/// A function over batches, and what it returns.
+#[derive(Debug, Clone)]
 pub(crate) struct MapBatches {
-    input: LogicalPlan,
-    function: Arc<dyn BatchFunction>,
+    function: SharedFunction,
     schema: DFSchemaRef,
     options: MapBatchesOptions,
     stores: Arc<Stores>,
@@ -100,14 +96,13 @@ pub(crate) struct MapBatches {
 
 impl MapBatches {
     pub(crate) fn new(
-        input: LogicalPlan,
         function: Arc<dyn BatchFunction>,
         schema: &SchemaRef,
         options: MapBatchesOptions,
         stores: Arc<Stores>,
     ) -> Result<Self> {
-        let schema = Arc::new(DFSchema::try_from(Arc::clone(schema))?);
-        Ok(Self { input, function, schema, options, stores, has_origins: false, runs: Arc::default() })
+        let (function, schema) = (SharedFunction(function), Arc::new(DFSchema::try_from(Arc::clone(schema))?));
+        Ok(Self { function, schema, options, stores, has_origins: false, runs: Arc::default() })
     }
 
     /// The same where the last columns of the input are where its rows come from.
@@ -130,7 +125,7 @@ impl MapBatches {
     }
 
     pub(crate) fn function(&self) -> &Arc<dyn BatchFunction> {
-        &self.function
+        &self.function.0
     }
 
     pub(crate) fn options(&self) -> &MapBatchesOptions {
@@ -139,127 +134,67 @@ impl MapBatches {
 
     /// Counts a run; whether it is the second.
     pub(crate) fn runs_again(&self) -> bool {
-        self.runs.fetch_add(1, Memory::Relaxed) == 1
+        self.runs.fetch_add(1, Ordering::Relaxed) == 1
     }
 }
 
-impl fmt::Debug for MapBatches {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MapBatches").field("function", &self.function.name()).finish_non_exhaustive()
-    }
-}
-
-// Two calls are the same node when they call the same function object on the same input.
 impl PartialEq for MapBatches {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.function, &other.function)
-            && self.input == other.input
-            && self.schema == other.schema
-            && self.options == other.options
+        self.function == other.function && self.schema == other.schema && self.options == other.options
     }
 }
 
 impl Eq for MapBatches {}
 
-impl PartialOrd for MapBatches {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        (self == other).then_some(Ordering::Equal)
-    }
-}
-
 impl Hash for MapBatches {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        Arc::as_ptr(&self.function).cast::<()>().hash(state);
-        self.input.hash(state);
+        self.function.hash(state);
         self.options.hash(state);
     }
 }
 
-impl UserDefinedLogicalNodeCore for MapBatches {
-    fn name(&self) -> &'static str {
-        "MapBatches"
+impl LogicalOperator<1> for MapBatches {
+    const NAME: &'static str = "MapBatches";
+
+    fn schema(&self, _inputs: [&DFSchemaRef; 1]) -> Result<DFSchemaRef> {
+        Ok(Arc::clone(&self.schema))
     }
 
-    fn inputs(&self) -> Vec<&LogicalPlan> {
-        vec![&self.input]
-    }
-
-    fn schema(&self) -> &DFSchemaRef {
-        &self.schema
-    }
-
-    fn expressions(&self) -> Vec<Expr> {
-        Vec::new()
-    }
-
-    fn prevent_predicate_push_down_columns(&self) -> HashSet<String> {
-        // The function may change any column, so that no filter may pass it.
-        self.schema.fields().iter().map(|field| field.name().clone()).collect()
-    }
-
-    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "MapBatches: {}", self.function.name())
-    }
-
-    fn with_exprs_and_inputs(&self, _exprs: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
-        match (inputs.pop(), inputs.is_empty()) {
-            (Some(input), true) => Ok(Self { input, ..self.clone() }),
-            _ => plan_err!("MapBatches has one input"),
-        }
-    }
-
-    fn necessary_children_exprs(&self, _output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
-        // The function sees every column of its input, whatever of its output is used.
-        Some(vec![(0..self.input.schema().fields().len()).collect()])
+    fn explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MapBatches: {}", self.function.0.name())
     }
 }
 
-impl Encoded for MapBatches {
+impl EncodedOperator<1> for MapBatches {
     const KIND: &'static str = "map_batches";
 
     /// The function, what it returns, and how it is called.
     type Detail = (u32, u32, MapBatchesOptions, bool);
 
     fn encode(&self, to: &mut Encoder) -> sheaf_core::Result<Self::Detail> {
-        let function = to.function(BATCHES, &self.function, BatchFunction::to_bytes)?;
+        let function = to.function(BATCHES, &self.function.0, BatchFunction::to_bytes)?;
         Ok((function, to.schema(self.schema.as_arrow())?, self.options.clone(), self.has_origins))
     }
 
     fn decode(
         (function, schema, options, has_origins): Self::Detail,
-        _exprs: Vec<Expr>,
-        inputs: Vec<LogicalPlan>,
+        _inputs: [&DFSchemaRef; 1],
         from: &mut Decoder<'_>,
     ) -> sheaf_core::Result<Self> {
         let (function, schema) = (from.function::<dyn BatchFunction>(function)?, from.schema(schema)?);
-        let stores = Arc::clone(from.stores());
-        let node = Self::new(one_input(inputs)?, function, &schema, options, stores).map_err(from_datafusion)?;
-        Ok(node.with_origins(has_origins))
+        let calls = Self::new(function, &schema, options, Arc::clone(from.stores())).map_err(from_datafusion)?;
+        Ok(calls.with_origins(has_origins))
     }
 }
 
-/// Plans [`MapBatches`] nodes.
-pub(crate) struct Planner;
-
 #[async_trait]
-impl ExtensionPlanner for Planner {
-    async fn plan_extension(
-        &self,
-        _planner: &dyn PhysicalPlanner,
-        node: &dyn UserDefinedLogicalNode,
-        _logical_inputs: &[&LogicalPlan],
-        physical_inputs: &[Arc<dyn ExecutionPlan>],
-        session_state: &dyn Session,
-        _context: &PhysicalPlanningContext,
-    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        let (Some(node), [input]) = (node.as_any().downcast_ref::<MapBatches>(), physical_inputs) else {
-            return Ok(None);
-        };
-        let schema = Arc::clone(node.schema.inner());
-        let dead_letters = node.dead_letters(input, session_state).await?;
-        let (input, function, options) = (Arc::clone(input), Arc::clone(&node.function), node.options.clone());
-        let letters = Letters { plan: dead_letters, has_origins: node.has_origins };
-        Ok(Some(Arc::new(MapBatchesExec::new(input, function, schema, options, letters)?)))
+impl PlannedOperator<1> for MapBatches {
+    async fn plan(&self, with: Planning<'_, 1>) -> Result<Arc<dyn ExecutionPlan>> {
+        let [input] = with.inputs;
+        let dead_letters = self.dead_letters(&input, with.session).await?;
+        let letters = Letters { plan: dead_letters, has_origins: self.has_origins };
+        let (function, options) = (Arc::clone(&self.function.0), self.options.clone());
+        Ok(Arc::new(MapBatchesExec::new(input, function, with.schema, options, letters)?))
     }
 }
 

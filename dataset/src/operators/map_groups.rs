@@ -1,24 +1,18 @@
-//! `MapGroups`: a function of the user's over groups. DataFusion brings the rows of a group together, by an exchange and
-//! a sort that spills, because the operator asks it to; the operator cuts them into groups and calls the function.
+//! `MapGroups`: a function of the user's over groups. DataFusion brings the rows of a group together, by an exchange
+//! and a sort that spills, because the operator asks it to; the operator cuts them into groups and calls the function.
 
 mod cut;
 
-use std::cmp::Ordering;
-use std::collections::HashSet;
 use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::compute::SortOptions;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use datafusion::catalog::Session;
 use datafusion::common::{DFSchema, DFSchemaRef, plan_err};
 use datafusion::error::Result;
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore};
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{
     Distribution, EquivalenceProperties, LexRequirement, OrderingRequirements, Partitioning, PhysicalExpr,
@@ -29,13 +23,13 @@ use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder,
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, InputDistributionRequirements, PlanProperties,
 };
-use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 
 use serde::{Deserialize, Serialize};
 use sheaf_connectors::error::from_datafusion;
 
-use crate::encoding::{Decoder, Encoded, Encoder, damaged, one_input};
-use crate::operators::map_batches::{BATCHES, BatchFunction, Calls, Inline};
+use crate::encoding::{Decoder, Encoder, damaged};
+use crate::operators::map_batches::{BATCHES, BatchFunction, Calls, Inline, SharedFunction};
+use crate::operators::node::{EncodedOperator, LogicalOperator, PlannedOperator, Planning};
 pub(crate) use cut::first_group;
 use cut::{Cut, Cutter};
 
@@ -65,148 +59,69 @@ pub(crate) struct GroupColumns {
     pub(crate) given: usize,
 }
 
-/// The logical node.
-#[derive(Clone)]
+/// A function over groups, and what it returns.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct MapGroups {
-    input: LogicalPlan,
     columns: GroupColumns,
-    function: Arc<dyn BatchFunction>,
+    function: SharedFunction,
     schema: DFSchemaRef,
     calls: GroupCalls,
 }
 
 impl MapGroups {
     pub(crate) fn new(
-        input: LogicalPlan,
         columns: GroupColumns,
         function: Arc<dyn BatchFunction>,
         schema: &SchemaRef,
         calls: GroupCalls,
     ) -> Result<Self> {
         let schema = Arc::new(DFSchema::try_from(Arc::clone(schema))?);
-        Ok(Self { input, columns, function, schema, calls })
+        Ok(Self { columns, function: SharedFunction(function), schema, calls })
     }
 }
 
-impl fmt::Debug for MapGroups {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MapGroups").field("function", &self.function.name()).finish_non_exhaustive()
+impl LogicalOperator<1> for MapGroups {
+    const NAME: &'static str = "MapGroups";
+
+    fn schema(&self, _inputs: [&DFSchemaRef; 1]) -> Result<DFSchemaRef> {
+        Ok(Arc::clone(&self.schema))
+    }
+
+    fn explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MapGroups: {}, {}", self.function.0.name(), self.calls)
     }
 }
 
-// Two calls are the same node when they call the same function object on the same input.
-impl PartialEq for MapGroups {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.function, &other.function)
-            && self.input == other.input
-            && self.columns == other.columns
-            && self.schema == other.schema
-            && self.calls == other.calls
-    }
-}
-
-impl Eq for MapGroups {}
-
-impl PartialOrd for MapGroups {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        (self == other).then_some(Ordering::Equal)
-    }
-}
-
-impl Hash for MapGroups {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        Arc::as_ptr(&self.function).cast::<()>().hash(state);
-        self.input.hash(state);
-        self.columns.hash(state);
-        self.calls.hash(state);
-    }
-}
-
-impl UserDefinedLogicalNodeCore for MapGroups {
-    fn name(&self) -> &'static str {
-        "MapGroups"
-    }
-
-    fn inputs(&self) -> Vec<&LogicalPlan> {
-        vec![&self.input]
-    }
-
-    fn schema(&self) -> &DFSchemaRef {
-        &self.schema
-    }
-
-    fn expressions(&self) -> Vec<Expr> {
-        Vec::new()
-    }
-
-    fn prevent_predicate_push_down_columns(&self) -> HashSet<String> {
-        // The function may change any column, so that no filter may pass it.
-        self.schema.fields().iter().map(|field| field.name().clone()).collect()
-    }
-
-    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "MapGroups: {}, {}", self.function.name(), self.calls)
-    }
-
-    fn with_exprs_and_inputs(&self, _exprs: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
-        match (inputs.pop(), inputs.is_empty()) {
-            (Some(input), true) => Ok(Self { input, ..self.clone() }),
-            _ => plan_err!("MapGroups has one input"),
-        }
-    }
-
-    fn necessary_children_exprs(&self, _output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
-        // The function sees every column of its input, whatever of its output is used.
-        Some(vec![(0..self.input.schema().fields().len()).collect()])
-    }
-}
-
-impl Encoded for MapGroups {
+impl EncodedOperator<1> for MapGroups {
     const KIND: &'static str = "map_groups";
 
     /// The function, what it returns, and what it is called for.
     type Detail = (u32, u32, GroupColumns, GroupCalls);
 
     fn encode(&self, to: &mut Encoder) -> sheaf_core::Result<Self::Detail> {
-        let function = to.function(BATCHES, &self.function, BatchFunction::to_bytes)?;
+        let function = to.function(BATCHES, &self.function.0, BatchFunction::to_bytes)?;
         Ok((function, to.schema(self.schema.as_arrow())?, self.columns.clone(), self.calls))
     }
 
     fn decode(
         (function, schema, columns, calls): Self::Detail,
-        _exprs: Vec<Expr>,
-        inputs: Vec<LogicalPlan>,
+        [input]: [&DFSchemaRef; 1],
         from: &mut Decoder<'_>,
     ) -> sheaf_core::Result<Self> {
-        let input = one_input(inputs)?;
-        let width = input.schema().fields().len();
+        let width = input.fields().len();
         if columns.given > width || columns.keys.iter().any(|key| *key >= width) {
             return Err(damaged("groups have a key that is no column"));
         }
         let (function, schema) = (from.function::<dyn BatchFunction>(function)?, from.schema(schema)?);
-        Self::new(input, columns, function, &schema, calls).map_err(from_datafusion)
+        Self::new(columns, function, &schema, calls).map_err(from_datafusion)
     }
 }
 
-/// Plans [`MapGroups`] nodes.
-pub(crate) struct Planner;
-
 #[async_trait]
-impl ExtensionPlanner for Planner {
-    async fn plan_extension(
-        &self,
-        _planner: &dyn PhysicalPlanner,
-        node: &dyn UserDefinedLogicalNode,
-        _logical_inputs: &[&LogicalPlan],
-        physical_inputs: &[Arc<dyn ExecutionPlan>],
-        _session_state: &dyn Session,
-        _context: &PhysicalPlanningContext,
-    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        let (Some(node), [input]) = (node.as_any().downcast_ref::<MapGroups>(), physical_inputs) else {
-            return Ok(None);
-        };
-        let (function, schema) = (Arc::clone(&node.function), Arc::clone(node.schema.inner()));
-        Ok(Some(Arc::new(MapGroupsExec::new(Arc::clone(input), node.columns.clone(), function, schema, node.calls))))
+impl PlannedOperator<1> for MapGroups {
+    async fn plan(&self, with: Planning<'_, 1>) -> Result<Arc<dyn ExecutionPlan>> {
+        let ([input], function) = (with.inputs, Arc::clone(&self.function.0));
+        Ok(Arc::new(MapGroupsExec::new(input, self.columns.clone(), function, with.schema, self.calls)))
     }
 }
 

@@ -1,4 +1,5 @@
-//! The operators that Sheaf adds to DataFusion's: one file each, logical node, planner and execution together.
+//! The operators that Sheaf adds to DataFusion's: one file each, with what its logical node does, how it is planned and
+//! how it runs. What all logical nodes have in common is in `node`.
 
 use std::sync::Arc;
 
@@ -62,9 +63,11 @@ pub mod gather;
 pub mod hash_join;
 pub(crate) mod kept;
 pub(crate) mod later_partitions;
+pub mod leading_rows;
 pub mod map_batches;
 pub mod map_groups;
 pub mod mix;
+pub(crate) mod node;
 pub(crate) mod once;
 pub mod overlap;
 pub(crate) mod own_files;

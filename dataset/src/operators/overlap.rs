@@ -1,26 +1,21 @@
 //! `Overlap`: a user's function over runs of ordered rows, each with the rows before and after it.
 //!
-//! The input comes sorted, on disk where memory is short, or as it is, as one partition; runs of its rows go to the function one
-//! after the other, several at once. What is in memory is these runs, and the rows that the next ones look back on.
+//! The input comes sorted, on disk where memory is short, or as it is, as one partition; runs of its rows go to the
+//! function one after the other, several at once. What is in memory is these runs, and the rows that the next ones look
+//! back on.
 
 mod rows;
 
-use std::cmp::Ordering;
-use std::collections::HashSet;
 use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::compute::SortOptions;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use datafusion::catalog::Session;
 use datafusion::common::{DFSchema, DFSchemaRef, plan_err};
 use datafusion::error::Result;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore};
 use datafusion::physical_expr::expressions::Column as PhysicalColumn;
 use datafusion::physical_expr::{
     Distribution, EquivalenceProperties, LexOrdering, OrderingRequirements, Partitioning, PhysicalSortExpr,
@@ -30,15 +25,15 @@ use datafusion::physical_plan::execution_plan::{CardinalityEffect, EmissionType}
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
-use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use futures::stream::{self, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use sheaf_connectors::error::{from_datafusion, to_datafusion};
 use sheaf_core::{Error, ErrorKind};
 
 use super::gather::OrderedGatherExec;
-use super::map_batches::{BATCHES, BatchFunction, call_blocking, conform};
-use crate::encoding::{Decoder, Encoded, Encoder, one_input};
+use super::map_batches::{BATCHES, BatchFunction, SharedFunction, call_blocking, conform};
+use super::node::{EncodedOperator, LogicalOperator, PlannedOperator, Planning};
+use crate::encoding::{Decoder, Encoder};
 use rows::{Rows, Run};
 
 /// How far a run of rows looks back or ahead.
@@ -77,145 +72,65 @@ impl Cut {
     }
 }
 
-/// The logical node.
-#[derive(Clone)]
+/// A function over runs of rows, and what it returns.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Overlap {
-    input: LogicalPlan,
-    function: Arc<dyn BatchFunction>,
+    function: SharedFunction,
     schema: DFSchemaRef,
     cut: Cut,
 }
 
 impl Overlap {
-    pub(crate) fn new(
-        input: LogicalPlan,
-        function: Arc<dyn BatchFunction>,
-        schema: &SchemaRef,
-        cut: Cut,
-    ) -> Result<Self> {
+    pub(crate) fn new(function: Arc<dyn BatchFunction>, schema: &SchemaRef, cut: Cut) -> Result<Self> {
         let schema = Arc::new(DFSchema::try_from(Arc::clone(schema))?);
-        Ok(Self { input, function, schema, cut })
+        Ok(Self { function: SharedFunction(function), schema, cut })
     }
 }
 
-impl fmt::Debug for Overlap {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Overlap").field("function", &self.function.name()).finish_non_exhaustive()
+impl LogicalOperator<1> for Overlap {
+    const NAME: &'static str = "Overlap";
+
+    fn schema(&self, _inputs: [&DFSchemaRef; 1]) -> Result<DFSchemaRef> {
+        Ok(Arc::clone(&self.schema))
+    }
+
+    fn explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Overlap: {}, on={}", self.function.0.name(), self.cut.order())
     }
 }
 
-// Two nodes are the same when they call the same function object on the same input.
-impl PartialEq for Overlap {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.function, &other.function)
-            && self.input == other.input
-            && self.schema == other.schema
-            && self.cut == other.cut
-    }
-}
-
-impl Eq for Overlap {}
-
-impl PartialOrd for Overlap {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        (self == other).then_some(Ordering::Equal)
-    }
-}
-
-impl Hash for Overlap {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        Arc::as_ptr(&self.function).cast::<()>().hash(state);
-        self.input.hash(state);
-        self.cut.hash(state);
-    }
-}
-
-impl UserDefinedLogicalNodeCore for Overlap {
-    fn name(&self) -> &'static str {
-        "Overlap"
-    }
-
-    fn inputs(&self) -> Vec<&LogicalPlan> {
-        vec![&self.input]
-    }
-
-    fn schema(&self) -> &DFSchemaRef {
-        &self.schema
-    }
-
-    fn expressions(&self) -> Vec<Expr> {
-        Vec::new()
-    }
-
-    fn prevent_predicate_push_down_columns(&self) -> HashSet<String> {
-        // The function sees the rows around each row, and may change any column.
-        self.schema.fields().iter().map(|field| field.name().clone()).collect()
-    }
-
-    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Overlap: {}, on={}", self.function.name(), self.cut.order())
-    }
-
-    fn with_exprs_and_inputs(&self, _exprs: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
-        match (inputs.pop(), inputs.is_empty()) {
-            (Some(input), true) => Ok(Self { input, ..self.clone() }),
-            _ => plan_err!("Overlap has one input"),
-        }
-    }
-
-    fn necessary_children_exprs(&self, _output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
-        // The function sees every column of its input, whatever of its output is used.
-        Some(vec![(0..self.input.schema().fields().len()).collect()])
-    }
-}
-
-impl Encoded for Overlap {
+impl EncodedOperator<1> for Overlap {
     const KIND: &'static str = "overlap";
 
     /// The function, what it returns, and the runs that it is called for.
     type Detail = (u32, u32, Cut);
 
     fn encode(&self, to: &mut Encoder) -> sheaf_core::Result<Self::Detail> {
-        let function = to.function(BATCHES, &self.function, BatchFunction::to_bytes)?;
+        let function = to.function(BATCHES, &self.function.0, BatchFunction::to_bytes)?;
         Ok((function, to.schema(self.schema.as_arrow())?, self.cut.clone()))
     }
 
     fn decode(
         (function, schema, cut): Self::Detail,
-        _exprs: Vec<Expr>,
-        inputs: Vec<LogicalPlan>,
+        _inputs: [&DFSchemaRef; 1],
         from: &mut Decoder<'_>,
     ) -> sheaf_core::Result<Self> {
         let (function, schema) = (from.function::<dyn BatchFunction>(function)?, from.schema(schema)?);
-        Self::new(one_input(inputs)?, function, &schema, cut).map_err(from_datafusion)
+        Self::new(function, &schema, cut).map_err(from_datafusion)
     }
 }
 
-/// Plans [`Overlap`] nodes.
-pub(crate) struct Planner;
-
 #[async_trait]
-impl ExtensionPlanner for Planner {
-    async fn plan_extension(
-        &self,
-        _planner: &dyn PhysicalPlanner,
-        node: &dyn UserDefinedLogicalNode,
-        _logical_inputs: &[&LogicalPlan],
-        physical_inputs: &[Arc<dyn ExecutionPlan>],
-        _session_state: &dyn Session,
-        _context: &PhysicalPlanningContext,
-    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        let (Some(node), [input]) = (node.as_any().downcast_ref::<Overlap>(), physical_inputs) else {
-            return Ok(None);
+impl PlannedOperator<1> for Overlap {
+    async fn plan(&self, with: Planning<'_, 1>) -> Result<Arc<dyn ExecutionPlan>> {
+        let [input] = with.inputs;
+        let on = self.cut.on.as_ref().map(|on| input.schema().index_of(on)).transpose()?;
+        let input: Arc<dyn ExecutionPlan> = match on {
+            Some(_) => input,
+            None => Arc::new(OrderedGatherExec::counted(input)),
         };
-        let on = node.cut.on.as_ref().map(|on| input.schema().index_of(on)).transpose()?;
-        let schema = Arc::clone(node.schema.inner());
-        let input = match on {
-            Some(_) => Arc::clone(input),
-            None => Arc::new(OrderedGatherExec::counted(Arc::clone(input))) as _,
-        };
-        let exec = OverlapExec::new(input, Arc::clone(&node.function), schema, node.cut.clone(), on);
-        Ok(Some(Arc::new(exec)))
+        let function = Arc::clone(&self.function.0);
+        Ok(Arc::new(OverlapExec::new(input, function, with.schema, self.cut.clone(), on)))
     }
 }
 

@@ -9,21 +9,16 @@ mod exec;
 mod gather;
 mod steps;
 
-use std::cmp::Ordering;
-use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::arrow::compute::SortOptions;
-use datafusion::catalog::Session;
 use datafusion::common::{DFSchemaRef, ScalarValue, SplitPoint, plan_err};
 use datafusion::error::Result;
-use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore};
+use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr, RangePartitioning};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
-use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 
 use serde::{Deserialize, Serialize};
 
@@ -36,9 +31,10 @@ use super::concat::ConcatExec;
 use super::draw::DrawExec;
 use super::gather::OrderedGatherExec;
 use super::mix::MixExec;
+use super::node::{EncodedOperator, LogicalOperator, PlannedOperator, Planning, keeps_columns};
 use super::row_index::RowIndexExec;
 use super::sample::SampleExec;
-use crate::encoding::{Decoder, Encoded, Encoder, one_input, read_scalar, scalar};
+use crate::encoding::{Decoder, Encoder, read_scalar, scalar};
 use exec::How;
 use steps::StepExec;
 
@@ -61,10 +57,9 @@ pub(crate) enum Layout {
     BlockOrder { seed: u64 },
 }
 
-/// The logical node.
+/// What is partitioned, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Partition {
-    input: LogicalPlan,
     layout: Layout,
     /// Of [`Layout::Hashed`] and [`Layout::Ranges`].
     keys: Vec<Expr>,
@@ -74,53 +69,35 @@ pub(crate) struct Partition {
 
 impl Partition {
     /// Partitions that need no keys.
-    pub(crate) fn new(input: LogicalPlan, layout: Layout) -> Self {
-        Self { input, layout, keys: Vec::new(), sorted: false }
+    pub(crate) fn new(layout: Layout) -> Self {
+        Self { layout, keys: Vec::new(), sorted: false }
     }
 
     /// Partitions by keys, each sorted by them if `sorted`.
-    pub(crate) fn by(input: LogicalPlan, layout: Layout, keys: Vec<Expr>, sorted: bool) -> Self {
-        Self { input, layout, keys, sorted }
+    pub(crate) fn by(layout: Layout, keys: Vec<Expr>, sorted: bool) -> Self {
+        Self { layout, keys, sorted }
     }
+}
 
-    /// Whether a filter may stand below as well as above.
+impl LogicalOperator<1> for Partition {
+    const NAME: &'static str = "Partition";
+
+    keeps_columns!();
+
     fn commutes_with_filters(&self) -> bool {
         // Where rows or batches are counted, those that are left would come in other partitions or another order.
         !matches!(self.layout, Layout::Cut { .. } | Layout::Shuffled { .. } | Layout::BlockOrder { .. })
-    }
-}
-
-impl PartialOrd for Partition {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        (self == other).then_some(Ordering::Equal)
-    }
-}
-
-impl UserDefinedLogicalNodeCore for Partition {
-    fn name(&self) -> &'static str {
-        "Partition"
-    }
-
-    fn inputs(&self) -> Vec<&LogicalPlan> {
-        vec![&self.input]
-    }
-
-    fn schema(&self) -> &DFSchemaRef {
-        self.input.schema()
     }
 
     fn expressions(&self) -> Vec<Expr> {
         self.keys.clone()
     }
 
-    fn prevent_predicate_push_down_columns(&self) -> HashSet<String> {
-        match self.commutes_with_filters() {
-            true => HashSet::new(),
-            false => self.input.schema().fields().iter().map(|field| field.name().clone()).collect(),
-        }
+    fn with_expressions(self, keys: Vec<Expr>) -> Result<Self> {
+        Ok(Self { keys, ..self })
     }
 
-    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let keys = self.keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         match &self.layout {
             Layout::Dealt { partitions } => write!(f, "Partition: {partitions} in turn"),
@@ -132,18 +109,6 @@ impl UserDefinedLogicalNodeCore for Partition {
             Layout::BlockOrder { seed } => write!(f, "BlockOrder: seed={seed}"),
         }?;
         if self.sorted { f.write_str(", sorted") } else { Ok(()) }
-    }
-
-    fn with_exprs_and_inputs(&self, keys: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
-        match (inputs.pop(), inputs.is_empty()) {
-            (Some(input), true) => Ok(Self { input, keys, ..self.clone() }),
-            _ => plan_err!("Partition has one input"),
-        }
-    }
-
-    fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
-        // The optimizer adds the columns of the keys.
-        Some(vec![output_columns.to_vec()])
     }
 }
 
@@ -165,7 +130,7 @@ enum WrittenLayout {
     BlockOrder { seed: u64 },
 }
 
-impl Encoded for Partition {
+impl EncodedOperator<1> for Partition {
     const KIND: &'static str = "partition";
 
     type Detail = Written;
@@ -188,8 +153,7 @@ impl Encoded for Partition {
 
     fn decode(
         Written { layout, sorted }: Written,
-        keys: Vec<Expr>,
-        inputs: Vec<LogicalPlan>,
+        _inputs: [&DFSchemaRef; 1],
         _from: &mut Decoder<'_>,
     ) -> sheaf_core::Result<Self> {
         let layout = match layout {
@@ -204,49 +168,36 @@ impl Encoded for Partition {
             WrittenLayout::Joined { partitions } => Layout::Joined { partitions },
             WrittenLayout::BlockOrder { seed } => Layout::BlockOrder { seed },
         };
-        Ok(Self { input: one_input(inputs)?, layout, keys, sorted })
+        Ok(Self { layout, keys: Vec::new(), sorted })
     }
 }
 
-/// Plans [`Partition`] nodes.
-pub(crate) struct Planner;
-
 #[async_trait]
-impl ExtensionPlanner for Planner {
-    async fn plan_extension(
-        &self,
-        _planner: &dyn PhysicalPlanner,
-        node: &dyn UserDefinedLogicalNode,
-        _logical_inputs: &[&LogicalPlan],
-        physical_inputs: &[Arc<dyn ExecutionPlan>],
-        session: &dyn Session,
-        _context: &PhysicalPlanningContext,
-    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        let (Some(node), [input]) = (node.as_any().downcast_ref::<Partition>(), physical_inputs) else {
-            return Ok(None);
-        };
-        let keys = node.keys.iter().map(|key| session.create_physical_expr(key.clone(), node.input.schema()));
+impl PlannedOperator<1> for Partition {
+    async fn plan(&self, with: Planning<'_, 1>) -> Result<Arc<dyn ExecutionPlan>> {
+        let ([input], [columns]) = (with.inputs, with.columns);
+        let keys = self.keys.iter().map(|key| with.session.create_physical_expr(key.clone(), columns));
         let keys = keys.collect::<Result<Vec<_>>>()?;
         let ordering = LexOrdering::new(keys.iter().map(|key| PhysicalSortExpr::new(Arc::clone(key), ascending())));
-        let how = match &node.layout {
+        let how = match &self.layout {
             Layout::Dealt { partitions } => How::Dealt(*partitions),
             Layout::Hashed { partitions } => How::Hashed(keys, *partitions),
             Layout::Cut { rows, partitions } => How::Cut { rows: *rows, partitions: *partitions },
             Layout::Shuffled { seed } => {
-                How::Shuffled { seed: *seed, partitions: session.config().target_partitions() }
+                How::Shuffled { seed: *seed, partitions: with.session.config().target_partitions() }
             }
             Layout::Ranges { splits, in_order } => {
                 let Some(ordering) = &ordering else { return plan_err!("partitions by ranges have one key") };
                 let splits = splits.iter().map(|split| SplitPoint::new(vec![split.clone()])).collect();
                 How::Ranges { range: RangePartitioning::try_new(ordering.clone(), splits)?, in_order: *in_order }
             }
-            Layout::Joined { partitions } => return Ok(Some(gathered(input, *partitions))),
+            Layout::Joined { partitions } => return Ok(gathered(&input, *partitions)),
             Layout::BlockOrder { seed } => {
-                return Ok(Some(Arc::new(BlockOrderExec::new(Arc::clone(input), *seed))));
+                return Ok(Arc::new(BlockOrderExec::new(input, *seed)));
             }
         };
-        let sort = ordering.filter(|_| node.sorted);
-        Ok(Some(Arc::new(PartitionExec::try_new(Arc::clone(input), how, sort)?)))
+        let sort = ordering.filter(|_| self.sorted);
+        Ok(Arc::new(PartitionExec::try_new(input, how, sort)?))
     }
 }
 

@@ -3,8 +3,6 @@
 //! Rows are numbered as they stream by, in the order of their partitions: either all of them from one number on, as one
 //! partition, or each partition for itself, where they need not wait for one another.
 
-use std::cmp::Ordering;
-use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -12,25 +10,22 @@ use arrow::array::{ArrayRef, Int64Array};
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use async_trait::async_trait;
-use datafusion::catalog::Session;
 use datafusion::common::{DFSchema, DFSchemaRef, plan_err};
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore};
 use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, OrderingRequirements, Partitioning};
 use datafusion::physical_plan::execution_plan::CardinalityEffect;
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties};
-use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use futures::stream::StreamExt;
 use serde::{Deserialize, Serialize};
-use sheaf_connectors::error::{from_datafusion, to_datafusion};
+use sheaf_connectors::error::to_datafusion;
 use sheaf_core::Error;
 
 use super::gather::OrderedGatherExec;
-use crate::encoding::{Decoder, Encoded, Encoder, one_input};
+use super::node::{EncodedOperator, LogicalOperator, PlannedOperator, Planning};
+use crate::encoding::{Decoder, Encoder};
 
 /// The bits of an id that number the rows of a partition: the number of the partition is above them.
 const ROW_BITS: u32 = 33;
@@ -75,70 +70,33 @@ impl fmt::Display for Numbering {
     }
 }
 
-/// The logical node.
+/// The column of the numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct RowIndex {
-    input: LogicalPlan,
-    name: String,
-    numbering: Numbering,
-    schema: DFSchemaRef,
+    pub(crate) name: String,
+    pub(crate) numbering: Numbering,
 }
 
-impl RowIndex {
-    pub(crate) fn new(input: LogicalPlan, name: &str, numbering: Numbering) -> Result<Self> {
-        let index = (None, Arc::new(Field::new(name, DataType::Int64, false)));
-        let others = input.schema().iter().map(|(qualifier, field)| (qualifier.cloned(), Arc::clone(field)));
+impl LogicalOperator<1> for RowIndex {
+    const NAME: &'static str = "RowIndex";
+
+    fn schema(&self, [input]: [&DFSchemaRef; 1]) -> Result<DFSchemaRef> {
+        let index = (None, Arc::new(Field::new(&self.name, DataType::Int64, false)));
+        let others = input.iter().map(|(qualifier, field)| (qualifier.cloned(), Arc::clone(field)));
         let fields = std::iter::once(index).chain(others).collect();
-        let schema = DFSchema::new_with_metadata(fields, input.schema().metadata().clone())?;
-        Ok(Self { input, name: name.to_string(), numbering, schema: Arc::new(schema) })
-    }
-}
-
-impl PartialOrd for RowIndex {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        (self == other).then_some(Ordering::Equal)
-    }
-}
-
-impl UserDefinedLogicalNodeCore for RowIndex {
-    fn name(&self) -> &'static str {
-        "RowIndex"
+        Ok(Arc::new(DFSchema::new_with_metadata(fields, input.metadata().clone())?))
     }
 
-    fn inputs(&self) -> Vec<&LogicalPlan> {
-        vec![&self.input]
+    fn needed(&self, columns: &[usize], _inputs: [&DFSchemaRef; 1]) -> [Vec<usize>; 1] {
+        [columns.iter().filter_map(|column| column.checked_sub(1)).collect()]
     }
 
-    fn schema(&self) -> &DFSchemaRef {
-        &self.schema
-    }
-
-    fn expressions(&self) -> Vec<Expr> {
-        Vec::new()
-    }
-
-    fn prevent_predicate_push_down_columns(&self) -> HashSet<String> {
-        // Rows that are left out below are not counted.
-        self.schema.fields().iter().map(|field| field.name().clone()).collect()
-    }
-
-    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RowIndex: {} {}", self.name, self.numbering)
     }
-
-    fn with_exprs_and_inputs(&self, _exprs: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
-        match (inputs.pop(), inputs.is_empty()) {
-            (Some(input), true) => Self::new(input, &self.name, self.numbering),
-            _ => plan_err!("RowIndex has one input"),
-        }
-    }
-
-    fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
-        Some(vec![output_columns.iter().filter_map(|column| column.checked_sub(1)).collect()])
-    }
 }
 
-impl Encoded for RowIndex {
+impl EncodedOperator<1> for RowIndex {
     const KIND: &'static str = "row_index";
 
     type Detail = (String, Numbering);
@@ -149,37 +107,22 @@ impl Encoded for RowIndex {
 
     fn decode(
         (name, numbering): Self::Detail,
-        _exprs: Vec<Expr>,
-        inputs: Vec<LogicalPlan>,
+        _inputs: [&DFSchemaRef; 1],
         _from: &mut Decoder<'_>,
     ) -> sheaf_core::Result<Self> {
-        Self::new(one_input(inputs)?, &name, numbering).map_err(from_datafusion)
+        Ok(Self { name, numbering })
     }
 }
 
-/// Plans [`RowIndex`] nodes.
-pub(crate) struct Planner;
-
 #[async_trait]
-impl ExtensionPlanner for Planner {
-    async fn plan_extension(
-        &self,
-        _planner: &dyn PhysicalPlanner,
-        node: &dyn UserDefinedLogicalNode,
-        _logical_inputs: &[&LogicalPlan],
-        physical_inputs: &[Arc<dyn ExecutionPlan>],
-        _session_state: &dyn Session,
-        _context: &PhysicalPlanningContext,
-    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        let (Some(node), [input]) = (node.as_any().downcast_ref::<RowIndex>(), physical_inputs) else {
-            return Ok(None);
+impl PlannedOperator<1> for RowIndex {
+    async fn plan(&self, with: Planning<'_, 1>) -> Result<Arc<dyn ExecutionPlan>> {
+        let [input] = with.inputs;
+        let (input, order): (Arc<dyn ExecutionPlan>, _) = match self.numbering {
+            Numbering::From(_) => (Arc::new(OrderedGatherExec::counted(input)), None),
+            Numbering::ByPartition => (Arc::clone(&input), input.output_ordering().cloned()),
         };
-        let schema = Arc::clone(node.schema.inner());
-        let (input, order): (Arc<dyn ExecutionPlan>, _) = match node.numbering {
-            Numbering::From(_) => (Arc::new(OrderedGatherExec::counted(Arc::clone(input))), None),
-            Numbering::ByPartition => (Arc::clone(input), input.output_ordering().cloned()),
-        };
-        Ok(Some(Arc::new(RowIndexExec::new(input, schema, node.numbering, order))))
+        Ok(Arc::new(RowIndexExec::new(input, with.schema, self.numbering, order)))
     }
 }
 

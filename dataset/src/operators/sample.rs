@@ -1,7 +1,6 @@
 //! `Sample`: each row with a given probability, or as often as chance has it; the same rows for the same seed and
 //! partitions.
 
-use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -10,97 +9,64 @@ use arrow::array::{BooleanArray, UInt32Array};
 use arrow::compute::{filter_record_batch, take_arrays};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use async_trait::async_trait;
-use datafusion::catalog::Session;
 use datafusion::common::{DFSchemaRef, plan_err};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore};
 use datafusion::physical_plan::execution_plan::CardinalityEffect;
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
-use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use futures::stream::{self, StreamExt, TryStreamExt};
 
-use crate::encoding::{Decoder, Encoded, Encoder, one_input};
+use super::node::{EncodedOperator, LogicalOperator, PlannedOperator, Planning, keeps_columns};
+use crate::encoding::{Decoder, Encoder};
 
-/// The logical node.
-#[derive(Debug, Clone)]
+/// What is drawn of each row: with what probability it is there, or with `replace` how often on average.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Sample {
-    input: LogicalPlan,
-    fraction: f64,
-    seed: u64,
-    replace: bool,
+    pub(crate) fraction: f64,
+    pub(crate) seed: u64,
+    pub(crate) replace: bool,
 }
 
 impl Sample {
-    /// Each row with probability `fraction`; with `replace`, each row `fraction` times on average.
-    pub(crate) fn new(input: LogicalPlan, fraction: f64, seed: u64, replace: bool) -> Self {
-        Self { input, fraction, seed, replace }
-    }
-
-    fn key(&self) -> (u64, u64, bool) {
+    fn key(self) -> (u64, u64, bool) {
         (self.fraction.to_bits(), self.seed, self.replace)
     }
 }
 
 impl PartialEq for Sample {
     fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key() && self.input == other.input
+        self.key() == other.key()
     }
 }
 
 impl Eq for Sample {}
 
-impl PartialOrd for Sample {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        (self == other).then_some(Ordering::Equal)
-    }
-}
-
 impl Hash for Sample {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.key().hash(state);
-        self.input.hash(state);
     }
 }
 
-impl UserDefinedLogicalNodeCore for Sample {
-    fn name(&self) -> &'static str {
-        "Sample"
-    }
-
-    fn inputs(&self) -> Vec<&LogicalPlan> {
-        vec![&self.input]
-    }
-
-    fn schema(&self) -> &DFSchemaRef {
-        self.input.schema()
-    }
-
-    fn expressions(&self) -> Vec<Expr> {
-        Vec::new()
-    }
-
-    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Sample: fraction={}, seed={}", self.fraction, self.seed)?;
+impl fmt::Display for Sample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "fraction={}, seed={}", self.fraction, self.seed)?;
         if self.replace { f.write_str(", replace") } else { Ok(()) }
     }
+}
 
-    fn with_exprs_and_inputs(&self, _exprs: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
-        match (inputs.pop(), inputs.is_empty()) {
-            (Some(input), true) => Ok(Self { input, ..self.clone() }),
-            _ => plan_err!("Sample has one input"),
-        }
-    }
+impl LogicalOperator<1> for Sample {
+    const NAME: &'static str = "Sample";
 
-    fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
-        Some(vec![output_columns.to_vec()])
+    keeps_columns!();
+
+    fn explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sample: {self}")
     }
 }
 
-impl Encoded for Sample {
+impl EncodedOperator<1> for Sample {
     const KIND: &'static str = "sample";
 
     /// The bits of the fraction, the seed, and whether rows are drawn more than once.
@@ -112,32 +78,17 @@ impl Encoded for Sample {
 
     fn decode(
         (fraction, seed, replace): Self::Detail,
-        _exprs: Vec<Expr>,
-        inputs: Vec<LogicalPlan>,
+        _inputs: [&DFSchemaRef; 1],
         _from: &mut Decoder<'_>,
     ) -> sheaf_core::Result<Self> {
-        Ok(Self::new(one_input(inputs)?, f64::from_bits(fraction), seed, replace))
+        Ok(Self { fraction: f64::from_bits(fraction), seed, replace })
     }
 }
 
-/// Plans [`Sample`] nodes.
-pub(crate) struct Planner;
-
 #[async_trait]
-impl ExtensionPlanner for Planner {
-    async fn plan_extension(
-        &self,
-        _planner: &dyn PhysicalPlanner,
-        node: &dyn UserDefinedLogicalNode,
-        _logical_inputs: &[&LogicalPlan],
-        physical_inputs: &[Arc<dyn ExecutionPlan>],
-        _session_state: &dyn Session,
-        _context: &PhysicalPlanningContext,
-    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        let (Some(node), [input]) = (node.as_any().downcast_ref::<Sample>(), physical_inputs) else {
-            return Ok(None);
-        };
-        Ok(Some(Arc::new(SampleExec::new(Arc::clone(input), node.fraction, node.seed, node.replace))))
+impl PlannedOperator<1> for Sample {
+    async fn plan(&self, Planning { inputs: [input], .. }: Planning<'_, 1>) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::new(SampleExec::new(input, *self)))
     }
 }
 
@@ -145,22 +96,19 @@ impl ExtensionPlanner for Planner {
 #[derive(Debug)]
 pub struct SampleExec {
     input: Arc<dyn ExecutionPlan>,
-    fraction: f64,
-    seed: u64,
-    replace: bool,
+    sample: Sample,
     metrics: ExecutionPlanMetricsSet,
 }
 
 impl SampleExec {
-    fn new(input: Arc<dyn ExecutionPlan>, fraction: f64, seed: u64, replace: bool) -> Self {
-        Self { input, fraction, seed, replace, metrics: ExecutionPlanMetricsSet::new() }
+    fn new(input: Arc<dyn ExecutionPlan>, sample: Sample) -> Self {
+        Self { input, sample, metrics: ExecutionPlanMetricsSet::new() }
     }
 }
 
 impl DisplayAs for SampleExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SampleExec: fraction={}, seed={}", self.fraction, self.seed)?;
-        if self.replace { f.write_str(", replace") } else { Ok(()) }
+        write!(f, "SampleExec: {}", self.sample)
     }
 }
 
@@ -171,7 +119,7 @@ impl ExecutionPlan for SampleExec {
 
     fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         match (children.pop(), children.is_empty()) {
-            (Some(input), true) => Ok(Arc::new(Self::new(input, self.fraction, self.seed, self.replace))),
+            (Some(input), true) => Ok(Arc::new(Self::new(input, self.sample))),
             _ => plan_err!("SampleExec has one input"),
         }
     }
@@ -180,9 +128,9 @@ impl ExecutionPlan for SampleExec {
         let most = context.session_config().batch_size();
         let input = self.input.execute(partition, context)?;
         let baseline = BaselineMetrics::new(&self.metrics, partition);
-        let mut dice = SplitMix::new(self.seed, partition as u64);
-        let fraction = self.fraction;
-        if self.replace {
+        let Sample { fraction, seed, replace } = self.sample;
+        let mut dice = SplitMix::new(seed, partition as u64);
+        if replace {
             let output = input
                 .map_ok(move |batch| {
                     let baseline = baseline.clone();
@@ -208,7 +156,7 @@ impl ExecutionPlan for SampleExec {
     }
 
     fn cardinality_effect(&self) -> CardinalityEffect {
-        if self.replace { CardinalityEffect::Unknown } else { CardinalityEffect::LowerEqual }
+        if self.sample.replace { CardinalityEffect::Unknown } else { CardinalityEffect::LowerEqual }
     }
 }
 

@@ -1,14 +1,12 @@
 //! `WholeWindow`: aggregates and picked values over whole partitions of sorted rows, as columns beside the rows.
 //!
-//! DataFusion's operator holds all rows of its input, uncounted, until the last one has come. This one computes while the
-//! rows of a partition go by, which wait on disk where memory is short, and puts them out in the order in which they
-//! came. The rule `whole_windows` puts it where DataFusion's would stand.
+//! DataFusion's operator holds all rows of its input, uncounted, until the last one has come. This one computes while
+//! the rows of a partition go by, which wait on disk where memory is short, and puts them out in the order in which
+//! they came. The rule `whole_windows` puts it where DataFusion's would stand.
 
 mod calls;
 mod stream;
 
-use std::cmp::Ordering;
-use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -24,8 +22,7 @@ use datafusion::functions_window::nth_value::{NthValue, NthValueKind};
 use datafusion::logical_expr::expr::{NullTreatment, WindowFunction};
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{
-    Expr, LogicalPlan, SortExpr, UserDefinedLogicalNode, UserDefinedLogicalNodeCore, WindowFrame, WindowFrameBound,
-    WindowFrameUnits, WindowFunctionDefinition,
+    Expr, SortExpr, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition,
 };
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_expr::window::PlainAggregateWindowExpr;
@@ -40,29 +37,22 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties, Statistics, StatisticsArgs,
 };
-use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner, create_window_expr_with_name};
+use datafusion::physical_planner::create_window_expr_with_name;
 use futures::stream::try_unfold;
 
+use crate::operators::node::{LogicalOperator, PlannedOperator, Planning};
 use crate::operators::persisted::rows::Rows;
 use calls::{Call, Place};
 use stream::{Open, Waiting, Windowed};
 
-/// The logical node. Its calls are window functions, each with the name of its column, whose partitions and order are
-/// those of the node.
+/// The calls: window functions, each with the name of its column, all of these partitions and this order.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct WholeWindow {
-    pub(crate) input: LogicalPlan,
     pub(crate) calls: Vec<Expr>,
     pub(crate) partition_by: Vec<Expr>,
     pub(crate) order_by: Vec<SortExpr>,
     /// The columns of the input, and one for each call.
     pub(crate) schema: DFSchemaRef,
-}
-
-impl PartialOrd for WholeWindow {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        (self == other).then_some(Ordering::Equal)
-    }
 }
 
 /// Whether the operator can compute this: the same value for all rows of a partition.
@@ -95,17 +85,12 @@ fn place(call: &WindowFunction, kind: &NthValueKind) -> Option<Place> {
     }
 }
 
-impl UserDefinedLogicalNodeCore for WholeWindow {
-    fn name(&self) -> &'static str {
-        "WholeWindow"
-    }
+// Before this node was there, filters on the keys went down and columns that nobody needs went away.
+impl LogicalOperator<1> for WholeWindow {
+    const NAME: &'static str = "WholeWindow";
 
-    fn inputs(&self) -> Vec<&LogicalPlan> {
-        vec![&self.input]
-    }
-
-    fn schema(&self) -> &DFSchemaRef {
-        &self.schema
+    fn schema(&self, _inputs: [&DFSchemaRef; 1]) -> Result<DFSchemaRef> {
+        Ok(Arc::clone(&self.schema))
     }
 
     fn expressions(&self) -> Vec<Expr> {
@@ -114,70 +99,42 @@ impl UserDefinedLogicalNodeCore for WholeWindow {
         self.calls.iter().cloned().chain(keys).chain(order).collect()
     }
 
-    fn prevent_predicate_push_down_columns(&self) -> HashSet<String> {
-        // Filters on the keys went down before this node was there.
-        self.schema.fields().iter().map(|field| field.name().clone()).collect()
+    fn with_expressions(self, mut exprs: Vec<Expr>) -> Result<Self> {
+        let (calls, keys) = (self.calls.len(), self.partition_by.len());
+        if exprs.len() != calls + keys + self.order_by.len() {
+            return plan_err!("WholeWindow keeps its expressions");
+        }
+        let order = self.order_by.into_iter().zip(exprs.split_off(calls + keys));
+        let order_by = order.map(|(key, expr)| SortExpr { expr, ..key }).collect();
+        let partition_by = exprs.split_off(calls);
+        Ok(Self { calls: exprs, partition_by, order_by, schema: self.schema })
     }
 
-    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let calls: Vec<_> = self.calls.iter().map(ToString::to_string).collect();
         write!(f, "WholeWindow: [{}]", calls.join(", "))
     }
-
-    fn with_exprs_and_inputs(&self, mut exprs: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
-        let (calls, keys) = (self.calls.len(), self.partition_by.len());
-        match (inputs.pop(), inputs.is_empty()) {
-            (Some(input), true) if exprs.len() == calls + keys + self.order_by.len() => {
-                let order = exprs.split_off(calls + keys);
-                let partition_by = exprs.split_off(calls);
-                let order = self.order_by.iter().zip(order);
-                let order_by = order.map(|(key, expr)| SortExpr { expr, ..key.clone() }).collect();
-                Ok(Self { input, calls: exprs, partition_by, order_by, schema: Arc::clone(&self.schema) })
-            }
-            _ => plan_err!("WholeWindow has one input and keeps its expressions"),
-        }
-    }
-
-    fn necessary_children_exprs(&self, _output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
-        // Columns that nobody needs went before this node was there.
-        Some(vec![(0..self.input.schema().fields().len()).collect()])
-    }
 }
 
-/// Plans [`WholeWindow`] nodes.
-pub(crate) struct Planner;
-
 #[async_trait]
-impl ExtensionPlanner for Planner {
-    async fn plan_extension(
-        &self,
-        _planner: &dyn PhysicalPlanner,
-        node: &dyn UserDefinedLogicalNode,
-        _logical_inputs: &[&LogicalPlan],
-        physical_inputs: &[Arc<dyn ExecutionPlan>],
-        session: &dyn Session,
-        context: &PhysicalPlanningContext,
-    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        let (Some(node), [input]) = (node.as_any().downcast_ref::<WholeWindow>(), physical_inputs) else {
-            return Ok(None);
-        };
-        let schema = node.input.schema();
-        let planned = |expr: &Expr| session.create_physical_expr(expr.clone(), schema);
-        let partition_by = node.partition_by.iter().map(planned).collect::<Result<_>>()?;
-        let order_by = create_physical_sort_exprs(&node.order_by, schema, session.execution_props(), context)?;
-        let calls = node.calls.iter().map(|call| planned_call(call, node, session, context));
+impl PlannedOperator<1> for WholeWindow {
+    async fn plan(&self, with: Planning<'_, 1>) -> Result<Arc<dyn ExecutionPlan>> {
+        let Planning { inputs: [input], columns: [columns], session, context, .. } = with;
+        let planned = |expr: &Expr| session.create_physical_expr(expr.clone(), columns);
+        let partition_by = self.partition_by.iter().map(planned).collect::<Result<_>>()?;
+        let order_by = create_physical_sort_exprs(&self.order_by, columns, session.execution_props(), context)?;
+        let calls = self.calls.iter().map(|call| planned_call(call, columns, session, context));
         let calls = calls.collect::<Result<_>>()?;
-        Ok(Some(Arc::new(WholeWindowExec::try_new(Arc::clone(input), calls, partition_by, order_by)?)))
+        Ok(Arc::new(WholeWindowExec::try_new(input, calls, partition_by, order_by)?))
     }
 }
 
 fn planned_call(
     call: &Expr,
-    node: &WholeWindow,
+    schema: &DFSchemaRef,
     session: &dyn Session,
     context: &PhysicalPlanningContext,
 ) -> Result<Call> {
-    let schema = node.input.schema();
     let name = call.qualified_name().1;
     let Expr::WindowFunction(mut call) = call.clone().unalias_nested().data else {
         return internal_err!("{call} is no window function");

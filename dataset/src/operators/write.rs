@@ -1,6 +1,5 @@
 //! `Write`: a plan whose result is files. The node stands in logical plans; the operators are the connectors'.
 
-use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -8,109 +7,56 @@ use std::sync::Arc;
 use arrow::array::{Array, StringArray, UInt64Array};
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
-use datafusion::catalog::Session;
-use datafusion::common::{DFSchema, DFSchemaRef, plan_err};
+use datafusion::common::{DFSchema, DFSchemaRef};
 use datafusion::error::Result;
-use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore};
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use serde::{Deserialize, Serialize};
 use sheaf_connectors::error::to_datafusion;
 use sheaf_connectors::stores::Stores;
 use sheaf_connectors::write::{self, WriteOptions};
 
-/// The logical node: writes its input's rows to `target`; one row of report comes out.
+use super::node::{LogicalOperator, PlannedOperator, Planning};
+
+/// A write of rows to `target`; one row of report comes out.
 #[derive(Debug, Clone)]
 pub(crate) struct Write {
-    input: LogicalPlan,
-    target: String,
-    options: WriteOptions,
-    stores: Arc<Stores>,
-    schema: DFSchemaRef,
-}
-
-impl Write {
-    pub(crate) fn new(input: LogicalPlan, target: String, options: WriteOptions, stores: Arc<Stores>) -> Result<Self> {
-        let schema = Arc::new(DFSchema::try_from(Arc::unwrap_or_clone(write::report_schema()))?);
-        Ok(Self { input, target, options, stores, schema })
-    }
+    pub(crate) target: String,
+    pub(crate) options: WriteOptions,
+    pub(crate) stores: Arc<Stores>,
 }
 
 impl PartialEq for Write {
     fn eq(&self, other: &Self) -> bool {
-        self.target == other.target && self.options == other.options && self.input == other.input
+        self.target == other.target && self.options == other.options
     }
 }
 
 impl Eq for Write {}
 
-impl PartialOrd for Write {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        (self == other).then_some(Ordering::Equal)
-    }
-}
-
 impl Hash for Write {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.target.hash(state);
-        self.input.hash(state);
     }
 }
 
-impl UserDefinedLogicalNodeCore for Write {
-    fn name(&self) -> &'static str {
-        "Write"
+impl LogicalOperator<1> for Write {
+    const NAME: &'static str = "Write";
+
+    fn schema(&self, _inputs: [&DFSchemaRef; 1]) -> Result<DFSchemaRef> {
+        Ok(Arc::new(DFSchema::try_from(Arc::unwrap_or_clone(write::report_schema()))?))
     }
 
-    fn inputs(&self) -> Vec<&LogicalPlan> {
-        vec![&self.input]
-    }
-
-    fn schema(&self) -> &DFSchemaRef {
-        &self.schema
-    }
-
-    fn expressions(&self) -> Vec<Expr> {
-        Vec::new()
-    }
-
-    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Write: {}, format={}, mode={}", self.target, self.options.format, self.options.mode.name())
     }
-
-    fn with_exprs_and_inputs(&self, _exprs: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
-        match (inputs.pop(), inputs.is_empty()) {
-            (Some(input), true) => Ok(Self { input, ..self.clone() }),
-            _ => plan_err!("Write has one input"),
-        }
-    }
-
-    fn necessary_children_exprs(&self, _output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
-        // Whatever of the report is used, every column is written.
-        Some(vec![(0..self.input.schema().fields().len()).collect()])
-    }
 }
 
-/// Plans [`Write`] nodes.
-pub(crate) struct Planner;
-
 #[async_trait]
-impl ExtensionPlanner for Planner {
-    async fn plan_extension(
-        &self,
-        _planner: &dyn PhysicalPlanner,
-        node: &dyn UserDefinedLogicalNode,
-        _logical_inputs: &[&LogicalPlan],
-        physical_inputs: &[Arc<dyn ExecutionPlan>],
-        session: &dyn Session,
-        _context: &PhysicalPlanningContext,
-    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        let (Some(node), [input]) = (node.as_any().downcast_ref::<Write>(), physical_inputs) else {
-            return Ok(None);
-        };
-        let plan = write::plan(session, &node.stores, Arc::clone(input), &node.target, node.options.clone());
-        plan.await.map(Some).map_err(to_datafusion)
+impl PlannedOperator<1> for Write {
+    async fn plan(&self, with: Planning<'_, 1>) -> Result<Arc<dyn ExecutionPlan>> {
+        let [input] = with.inputs;
+        let plan = write::plan(with.session, &self.stores, input, &self.target, self.options.clone());
+        plan.await.map_err(to_datafusion)
     }
 }
 

@@ -1,99 +1,54 @@
 //! `Zip`: the rows of two inputs side by side, the first with the first. Both stream; what is held is a batch of each.
 
-use std::cmp::Ordering;
-use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use async_trait::async_trait;
-use datafusion::catalog::Session;
-use datafusion::common::{DFSchema, DFSchemaRef, plan_err};
+use datafusion::common::{DFSchemaRef, plan_err};
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore};
 use datafusion::physical_expr::{EquivalenceProperties, Partitioning};
 use datafusion::physical_plan::common::spawn_buffered;
 use datafusion::physical_plan::execution_plan::EmissionType;
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
-use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use futures::stream::{Fuse, StreamExt, try_unfold};
-use sheaf_connectors::error::{from_datafusion, to_datafusion};
+use sheaf_connectors::error::to_datafusion;
 use sheaf_core::Error;
 
 use super::gather::OrderedGatherExec;
-use crate::encoding::{Decoder, Encoded, Encoder, damaged};
+use super::node::{EncodedOperator, LogicalOperator, PlannedOperator, Planning};
+use crate::encoding::{Decoder, Encoder};
 
 /// Batches that a side may be ahead of the other: enough that both work at once.
 const BATCHES_AHEAD: usize = 2;
 
-/// The logical node.
+/// The rows side by side; the columns of the inputs have different names.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Zip {
-    left: LogicalPlan,
-    right: LogicalPlan,
-    schema: DFSchemaRef,
-}
+pub(crate) struct Zip;
 
-impl Zip {
-    /// Inputs whose columns have different names.
-    pub(crate) fn new(left: LogicalPlan, right: LogicalPlan) -> Result<Self> {
-        let schema: DFSchema = left.schema().join(right.schema())?;
-        Ok(Self { left, right, schema: Arc::new(schema) })
-    }
-}
+impl LogicalOperator<2> for Zip {
+    const NAME: &'static str = "Zip";
 
-impl PartialOrd for Zip {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        (self == other).then_some(Ordering::Equal)
-    }
-}
-
-impl UserDefinedLogicalNodeCore for Zip {
-    fn name(&self) -> &'static str {
-        "Zip"
+    fn schema(&self, [left, right]: [&DFSchemaRef; 2]) -> Result<DFSchemaRef> {
+        Ok(Arc::new(left.join(right)?))
     }
 
-    fn inputs(&self) -> Vec<&LogicalPlan> {
-        vec![&self.left, &self.right]
+    fn needed(&self, columns: &[usize], [left, _]: [&DFSchemaRef; 2]) -> [Vec<usize>; 2] {
+        let split = left.fields().len();
+        let (left, right): (Vec<usize>, Vec<usize>) = columns.iter().partition(|column| **column < split);
+        [left, right.into_iter().map(|column| column - split).collect()]
     }
 
-    fn schema(&self) -> &DFSchemaRef {
-        &self.schema
-    }
-
-    fn expressions(&self) -> Vec<Expr> {
-        Vec::new()
-    }
-
-    fn prevent_predicate_push_down_columns(&self) -> HashSet<String> {
-        // A row that is left out on one side would leave its partner to another.
-        self.schema.fields().iter().map(|field| field.name().clone()).collect()
-    }
-
-    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Zip")
     }
-
-    fn with_exprs_and_inputs(&self, _exprs: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
-        match (inputs.pop(), inputs.pop(), inputs.is_empty()) {
-            (Some(right), Some(left), true) => Self::new(left, right),
-            _ => plan_err!("Zip has two inputs"),
-        }
-    }
-
-    fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
-        let columns = self.left.schema().fields().len();
-        let (left, right): (Vec<usize>, Vec<usize>) = output_columns.iter().partition(|column| **column < columns);
-        Some(vec![left, right.into_iter().map(|column| column - columns).collect()])
-    }
 }
 
-impl Encoded for Zip {
+impl EncodedOperator<2> for Zip {
     const KIND: &'static str = "zip";
 
     type Detail = ();
@@ -102,38 +57,16 @@ impl Encoded for Zip {
         Ok(())
     }
 
-    fn decode(
-        (): (),
-        _exprs: Vec<Expr>,
-        inputs: Vec<LogicalPlan>,
-        _from: &mut Decoder<'_>,
-    ) -> sheaf_core::Result<Self> {
-        let [left, right] = <[LogicalPlan; 2]>::try_from(inputs).map_err(|_| damaged("Zip has two inputs"))?;
-        Self::new(left, right).map_err(from_datafusion)
+    fn decode((): (), _inputs: [&DFSchemaRef; 2], _from: &mut Decoder<'_>) -> sheaf_core::Result<Self> {
+        Ok(Self)
     }
 }
 
-/// Plans [`Zip`] nodes.
-pub(crate) struct Planner;
-
 #[async_trait]
-impl ExtensionPlanner for Planner {
-    async fn plan_extension(
-        &self,
-        _planner: &dyn PhysicalPlanner,
-        node: &dyn UserDefinedLogicalNode,
-        _logical_inputs: &[&LogicalPlan],
-        physical_inputs: &[Arc<dyn ExecutionPlan>],
-        _session_state: &dyn Session,
-        _context: &PhysicalPlanningContext,
-    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        let (Some(node), [left, right]) = (node.as_any().downcast_ref::<Zip>(), physical_inputs) else {
-            return Ok(None);
-        };
-        let gathered = |side: &Arc<dyn ExecutionPlan>| -> Arc<dyn ExecutionPlan> {
-            Arc::new(OrderedGatherExec::counted(Arc::clone(side)))
-        };
-        Ok(Some(Arc::new(ZipExec::new(gathered(left), gathered(right), Arc::clone(node.schema.inner())))))
+impl PlannedOperator<2> for Zip {
+    async fn plan(&self, with: Planning<'_, 2>) -> Result<Arc<dyn ExecutionPlan>> {
+        let [left, right] = with.inputs.map(|side| Arc::new(OrderedGatherExec::counted(side)));
+        Ok(Arc::new(ZipExec::new(left, right, with.schema)))
     }
 }
 

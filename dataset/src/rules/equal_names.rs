@@ -1,9 +1,9 @@
 //! DataFusion's rule that hands filters down, kept from columns that share a name.
 //!
-//! In DataFusion 55 a filter goes down by the names of its columns. Where rows have one name twice (both sides of a join
-//! have a `k`), a filter on the second `k` arrives at the first: `l RIGHT JOIN r … WHERE l.k IS NULL` asked `r` for rows
-//! without `k`, and found none. While the rule runs, a guard stands on such rows, which lets pass what names none of
-//! these columns.
+//! In DataFusion 55 a filter goes down by the names of its columns. Where rows have one name twice (both sides of a
+//! join have a `k`), a filter on the second `k` arrives at the first: `l RIGHT JOIN r … WHERE l.k IS NULL` asked `r`
+//! for rows without `k`, and found none. While the rule runs, a guard stands on such rows, which lets pass what names
+//! none of these columns.
 
 use std::collections::HashSet;
 use std::fmt;

@@ -2,19 +2,21 @@
 //!
 //! In DataFusion 55 a projection over an equal one is dropped, as if the second did nothing: true of `a, b`, not of
 //! `x + 1 AS x`, which adds one each time. While the rule runs, a mark stands between a projection and one below it
-//! that computes a column from a column of the same name. The physical plan's own rule merges such steps later, rightly.
+//! that computes a column from a column of the same name. The physical plan's own rule merges such steps later,
+//! rightly.
 
-use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
 use datafusion::common::tree_node::Transformed;
-use datafusion::common::{DFSchemaRef, plan_err};
 use datafusion::error::Result;
-use datafusion::logical_expr::{Expr, Extension, LogicalPlan, Projection, UserDefinedLogicalNodeCore};
+use datafusion::logical_expr::{Expr, Extension, LogicalPlan, Projection};
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
+
+use crate::operators::node::{LogicalOperator, OperatorNode, keeps_columns};
+use crate::operators::plan_of;
 
 /// A rule that merges projections, with marks between steps that could be taken for one while it runs.
 #[derive(Debug)]
@@ -45,8 +47,8 @@ fn mark(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     let LogicalPlan::Projection(upper) = plan else { return Ok(Transformed::no(plan)) };
     match upper.input.as_ref() {
         LogicalPlan::Projection(lower) if !is_the_same_twice(&lower.expr) => {
-            let node = Arc::new(Step { input: Arc::unwrap_or_clone(upper.input) });
-            let input = Arc::new(LogicalPlan::Extension(Extension { node }));
+            let marked = OperatorNode::keeping_columns(Step, Arc::unwrap_or_clone(upper.input));
+            let input = Arc::new(plan_of(marked));
             Ok(Transformed::yes(LogicalPlan::Projection(Projection::try_new_with_schema(
                 upper.expr,
                 input,
@@ -59,11 +61,11 @@ fn mark(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
 
 fn unmark(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     let input = match &plan {
-        LogicalPlan::Extension(Extension { node }) => node.as_any().downcast_ref::<Step>().map(|step| &step.input),
+        LogicalPlan::Extension(Extension { node }) => OperatorNode::<Step, 1>::parts(node.as_ref()),
         _ => None,
     };
     Ok(match input {
-        Some(input) => Transformed::yes(input.clone()),
+        Some((Step, [input])) => Transformed::yes(input.clone()),
         None => Transformed::no(plan),
     })
 }
@@ -83,46 +85,15 @@ fn is_the_same_twice(exprs: &[Expr]) -> bool {
 
 /// Stands between two steps.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Step {
-    input: LogicalPlan,
-}
+struct Step;
 
-impl PartialOrd for Step {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        (self == other).then_some(Ordering::Equal)
-    }
-}
+impl LogicalOperator<1> for Step {
+    const NAME: &'static str = "Step";
 
-impl UserDefinedLogicalNodeCore for Step {
-    fn name(&self) -> &'static str {
-        "Step"
-    }
+    keeps_columns!();
 
-    fn inputs(&self) -> Vec<&LogicalPlan> {
-        vec![&self.input]
-    }
-
-    fn schema(&self) -> &DFSchemaRef {
-        self.input.schema()
-    }
-
-    fn expressions(&self) -> Vec<Expr> {
-        Vec::new()
-    }
-
-    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Step")
-    }
-
-    fn with_exprs_and_inputs(&self, _exprs: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
-        match (inputs.pop(), inputs.is_empty()) {
-            (Some(input), true) => Ok(Self { input }),
-            _ => plan_err!("Step has one input"),
-        }
-    }
-
-    fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
-        Some(vec![output_columns.to_vec()])
     }
 }
 

@@ -1,7 +1,8 @@
 //! DataFusion's rule that hands filters down, kept from handing a filter without columns below nodes that count rows.
 //!
-//! A node of ours names the columns whose filters stay above it. In DataFusion 55 that does not hold a filter that names
-//! no column, `random() < 0.5`: it would leave out rows before they are numbered, and each side of a zip other ones.
+//! A node of ours names the columns whose filters stay above it. In DataFusion 55 that does not hold a filter that
+//! names no column, `random() < 0.5`: it would leave out rows before they are numbered, and each side of a zip other
+//! ones.
 
 use std::sync::Arc;
 

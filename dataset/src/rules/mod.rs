@@ -8,6 +8,7 @@ mod dynamic_filters;
 mod equal_names;
 mod equal_steps;
 mod kept_filters;
+mod leading_rows;
 mod light_counts;
 pub(crate) mod object_columns;
 mod ordered_ranges;
@@ -47,6 +48,7 @@ pub(crate) fn install(state: SessionStateBuilder) -> SessionStateBuilder {
         .with_physical_optimizer_rule(Arc::new(light_counts::LightCounts))
         .with_physical_optimizer_rule(Arc::new(spill_joins::SpillJoins))
         .with_physical_optimizer_rule(Arc::new(whole_builds::WholeBuilds))
+        .with_physical_optimizer_rule(Arc::new(leading_rows::LeadingRows))
         .with_physical_optimizer_rule(Arc::new(backward_windows::BackwardWindows))
         .with_physical_optimizer_rule(Arc::new(window_texts::WindowTexts))
         .with_physical_optimizer_rule(Arc::new(compact_sorts::CompactSorts))

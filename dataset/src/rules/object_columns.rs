@@ -1,4 +1,5 @@
-//! Columns of Python objects are carried, and nothing else: the engine has no order, no equality and no arithmetic of them.
+//! Columns of Python objects are carried, and nothing else: the engine has no order, no equality and no arithmetic of
+//! them.
 //!
 //! Their bytes are pickles, which may differ for objects that are equal. What would compare them is refused before it
 //! gives an answer.

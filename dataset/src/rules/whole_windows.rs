@@ -1,7 +1,7 @@
 //! The rule that lets windows over whole partitions spill: see `operators/whole_window`.
 //!
-//! DataFusion holds a whole partition in memory as soon as one function of a window looks at rows that come later without
-//! end. Such functions leave the window here, so that the others stream:
+//! DataFusion holds a whole partition in memory as soon as one function of a window looks at rows that come later
+//! without end. Such functions leave the window here, so that the others stream:
 //!
 //! * what is the same for all rows of a partition is computed by `WholeWindow`;
 //! * `ntile`, `percent_rank` and `cume_dist` are made of a row's number or rank and the count of rows.
@@ -22,12 +22,14 @@ use datafusion::functions_window::rank::{percent_rank_udwf, rank_udwf};
 use datafusion::functions_window::row_number::row_number_udwf;
 use datafusion::logical_expr::expr::{WindowFunction, WindowFunctionParams};
 use datafusion::logical_expr::{
-    Expr, Extension, LogicalPlan, Projection, SortExpr, Window, WindowFrame, WindowFrameBound, WindowFrameUnits,
+    Expr, LogicalPlan, Projection, SortExpr, Window, WindowFrame, WindowFrameBound, WindowFrameUnits,
     WindowFunctionDefinition, WindowUDF, cast, lit, when,
 };
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
+use crate::operators::node::OperatorNode;
+use crate::operators::plan_of;
 use crate::operators::whole_window::{WholeWindow, is_whole};
 
 /// The rule.
@@ -81,8 +83,8 @@ fn split(window: Window) -> Result<Transformed<LogicalPlan>> {
     if !whole.is_empty() {
         let schema = Window::try_new(whole.clone(), Arc::clone(&plan))?.schema;
         let input = Arc::unwrap_or_clone(plan);
-        let node = Arc::new(WholeWindow { input, calls: whole, partition_by, order_by, schema });
-        plan = Arc::new(LogicalPlan::Extension(Extension { node }));
+        let windows = WholeWindow { calls: whole, partition_by, order_by, schema };
+        plan = Arc::new(plan_of(OperatorNode::try_new(windows, [input])?));
     }
     let is_as_it_was = plan.schema().columns().into_iter().map(Expr::Column).eq(output.iter().cloned());
     Ok(Transformed::yes(match is_as_it_was {

@@ -11,7 +11,7 @@ use super::join::{JoinOptions, JoinType, Side, keys_of};
 use crate::dataset::Dataset;
 use crate::expr::{Axis, LEFT, RIGHT, Span};
 use crate::operators::asof_join::{AsofJoin, AsofStrategy, Distance, Matching};
-use crate::operators::plan_of;
+use crate::operators::node::OperatorNode;
 use crate::verbs::checks;
 
 /// The digits of the largest integer of 64 bits.
@@ -85,9 +85,9 @@ impl Dataset {
         };
         let (left, left_keys) = with_keys(left, LEFT, left_on, &types)?;
         let (right, right_keys) = with_keys(right, RIGHT, right_on, &types)?;
-        let node = AsofJoin::new(left, right, left_keys, right_keys, matching).map_err(from_datafusion)?;
-        let plan = plan_of(node);
-        Self::new(self.session().clone(), plan).then(|joined| joined.project(columns))
+        let join = AsofJoin { left_keys, right_keys, matching };
+        let node = OperatorNode::try_new(join, [left, right]).map_err(from_datafusion)?;
+        self.of_node(node).then(|joined| joined.project(columns))
     }
 }
 

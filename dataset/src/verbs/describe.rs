@@ -27,9 +27,9 @@ enum Statistic {
 }
 
 impl Dataset {
-    /// One row for each statistic (count, `null_count`, mean, std, min, these percentiles, max) of every column, in this
-    /// order. Numbers are told as `Float64`, everything else as text, with count, `null_count`, min and max alone. NaN is
-    /// counted, and left out of the others; percentiles are approximate, so that they need little memory.
+    /// One row for each statistic (count, `null_count`, mean, std, min, these percentiles, max) of every column, in
+    /// this order. Numbers are told as `Float64`, everything else as text, with count, `null_count`, min and max alone.
+    /// NaN is counted, and left out of the others; percentiles are approximate, so that they need little memory.
     ///
     /// # Errors
     /// [`sheaf_core::ErrorKind::InvalidInput`] for a percentile outside 0..=1, or no column at all.

@@ -4,7 +4,6 @@
 //! The converse does not hold: what cannot be told apart by value (a user function without a fingerprint, a table of
 //! somebody else's) counts as different from everything but itself.
 
-use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -12,11 +11,11 @@ use std::sync::Arc;
 use arrow::ipc::writer::StreamWriter;
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::TableProvider;
+use datafusion::common::DFSchemaRef;
 use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
-use datafusion::common::{DFSchemaRef, plan_err};
 use datafusion::datasource::{MemTable, ViewTable, source_as_provider};
 use datafusion::error::Result as EngineResult;
-use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
+use datafusion::logical_expr::LogicalPlan;
 use sheaf_connectors::error::from_datafusion;
 use sheaf_connectors::read::FilesTable;
 use sheaf_core::Result;
@@ -24,6 +23,7 @@ use sheaf_core::Result;
 use crate::dataset::Dataset;
 use crate::operators::epochs::EpochsTable;
 use crate::operators::map_batches::MapBatches;
+use crate::operators::node::{LogicalOperator, OperatorNode};
 use crate::operators::persisted::PersistedTable;
 use crate::operators::plan_of;
 use crate::operators::range::RangeTable;
@@ -56,12 +56,13 @@ pub(crate) async fn fingerprint(dataset: &Dataset) -> Result<String> {
 fn with_functions_by_value(plan: LogicalPlan) -> EngineResult<LogicalPlan> {
     let told = plan.transform_up_with_subqueries(|node| {
         let LogicalPlan::Extension(extension) = &node else { return Ok(Transformed::no(node)) };
-        let Some(map) = extension.node.as_any().downcast_ref::<MapBatches>() else { return Ok(Transformed::no(node)) };
+        let Some((map, [input])) = OperatorNode::<MapBatches, 1>::parts(extension.node.as_ref()) else {
+            return Ok(Transformed::no(node));
+        };
         let Some(function) = map.function().fingerprint() else { return Ok(Transformed::no(node)) };
-        let [input] = <[_; 1]>::try_from(extension.node.inputs()).or_else(|_| plan_err!("a function has one input"))?;
-        let (input, schema) = (input.clone(), Arc::clone(extension.node.schema()));
-        let node = FunctionByValue { input, schema, function, told: format!("{:?}", map.options()) };
-        Ok(Transformed::yes(plan_of(node)))
+        let (schema, told) = (Arc::clone(extension.node.schema()), format!("{:?}", map.options()));
+        let told = FunctionByValue { schema, function, told };
+        Ok(Transformed::yes(plan_of(OperatorNode::try_new(told, [input.clone()])?)))
     })?;
     Ok(told.data)
 }
@@ -69,44 +70,20 @@ fn with_functions_by_value(plan: LogicalPlan) -> EngineResult<LogicalPlan> {
 /// Stands for a user function in a plan that is only told.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct FunctionByValue {
-    input: LogicalPlan,
     schema: DFSchemaRef,
     function: Vec<u8>,
     told: String,
 }
 
-impl PartialOrd for FunctionByValue {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        (self == other).then_some(Ordering::Equal)
-    }
-}
+impl LogicalOperator<1> for FunctionByValue {
+    const NAME: &'static str = "FunctionByValue";
 
-impl UserDefinedLogicalNodeCore for FunctionByValue {
-    fn name(&self) -> &'static str {
-        "FunctionByValue"
+    fn schema(&self, _inputs: [&DFSchemaRef; 1]) -> EngineResult<DFSchemaRef> {
+        Ok(Arc::clone(&self.schema))
     }
 
-    fn inputs(&self) -> Vec<&LogicalPlan> {
-        vec![&self.input]
-    }
-
-    fn schema(&self) -> &DFSchemaRef {
-        &self.schema
-    }
-
-    fn expressions(&self) -> Vec<Expr> {
-        Vec::new()
-    }
-
-    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "FunctionByValue: {}", self.told)
-    }
-
-    fn with_exprs_and_inputs(&self, _exprs: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> EngineResult<Self> {
-        match (inputs.pop(), inputs.is_empty()) {
-            (Some(input), true) => Ok(Self { input, ..self.clone() }),
-            _ => plan_err!("a function has one input"),
-        }
     }
 }
 

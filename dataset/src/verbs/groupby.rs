@@ -178,8 +178,9 @@ impl GroupedDataset {
     /// Without the type of its results the function is called once now, on rows of one group that come first.
     ///
     /// # Errors
-    /// [`sheaf_core::ErrorKind::UnknownColumn`] for a column that is not there; without a type, whatever goes wrong while
-    /// the first rows are read and aggregated, and [`sheaf_core::ErrorKind::TypeMismatch`] when their result is null.
+    /// [`sheaf_core::ErrorKind::UnknownColumn`] for a column that is not there; without a type, whatever goes wrong
+    /// while the first rows are read and aggregated, and [`sheaf_core::ErrorKind::TypeMismatch`] when their result is
+    /// null.
     pub async fn user_aggregate(
         &self,
         function: Arc<dyn UserAggregate>,

@@ -13,6 +13,7 @@ use sheaf_core::{Error, ErrorKind, Result};
 use crate::dataset::Dataset;
 use crate::expr::{LEFT, RIGHT, col};
 use crate::operators::broadcast::Broadcast;
+use crate::operators::node::OperatorNode;
 use crate::operators::plan_of;
 
 pub use datafusion::common::JoinType;
@@ -156,7 +157,7 @@ impl Dataset {
             .and_then(LogicalPlanBuilder::build)
             .map_err(from_datafusion)?;
         Ok(match broadcast == Some(side) {
-            true => plan_of(Broadcast::new(plan)),
+            true => plan_of(OperatorNode::keeping_columns(Broadcast, plan)),
             false => plan,
         })
     }

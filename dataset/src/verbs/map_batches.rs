@@ -12,7 +12,6 @@ use crate::operators::map_batches::{
     BatchFunction, BatchPosition, MapBatches, MapBatchesOptions, OnError, dead_letter_options, dead_letter_schema,
     first_output, looked_at,
 };
-use crate::operators::plan_of;
 use crate::verbs::origins::with_origins;
 
 impl Dataset {
@@ -45,12 +44,10 @@ impl Dataset {
             Some(_) => with_origins(plan).map_err(from_datafusion)?,
             None => None,
         };
-        let has_origins = origins.is_some();
-        let input = origins.unwrap_or_else(|| plan.clone());
-        let node = MapBatches::new(input, function, &schema, options, stores);
-        let node = node.map_err(from_datafusion)?.with_origins(has_origins);
-        let plan = plan_of(node);
-        let mapped = Self::new(self.session().clone(), plan);
+        let calls = MapBatches::new(function, &schema, options, stores).map_err(from_datafusion)?;
+        let calls = calls.with_origins(origins.is_some());
+        let input = Self::new(self.session().clone(), origins.unwrap_or_else(|| plan.clone()));
+        let mapped = input.through(calls)?;
         if keeps_partitioning {
             // Only the physical plan knows the keys; a function that drops one is told now.
             mapped.physical_plan().await?;

@@ -12,7 +12,6 @@ use sheaf_core::{Error, Result};
 use crate::dataset::Dataset;
 use crate::operators::map_batches::{BatchFunction, BatchPosition, call_blocking};
 use crate::operators::map_groups::{GroupCalls, GroupColumns, MapGroups, first_group};
-use crate::operators::plan_of;
 use crate::verbs::checks;
 use crate::verbs::groupby::GroupedDataset;
 
@@ -24,8 +23,8 @@ impl GroupedDataset {
     /// come first (none if the input has no rows), and the schema is that of what it returned.
     ///
     /// # Errors
-    /// [`sheaf_core::ErrorKind::UnknownColumn`] for a key that is not there; without a schema, whatever goes wrong while
-    /// the first rows are read and mapped.
+    /// [`sheaf_core::ErrorKind::UnknownColumn`] for a key that is not there; without a schema, whatever goes wrong
+    /// while the first rows are read and mapped.
     pub async fn map_groups(
         &self,
         function: Arc<dyn BatchFunction>,
@@ -41,10 +40,7 @@ impl GroupedDataset {
             Some(schema) => schema,
             None => tried(&input, &columns, &function).await?,
         };
-        let plan = input.logical_plan().clone();
-        let node = MapGroups::new(plan, columns, function, &schema, calls).map_err(from_datafusion)?;
-        let plan = plan_of(node);
-        Ok(Dataset::new(input.session().clone(), plan))
+        input.through(MapGroups::new(columns, function, &schema, calls).map_err(from_datafusion)?)
     }
 
     /// The columns that functions are given, and after them the keys that are none of these.

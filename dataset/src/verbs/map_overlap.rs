@@ -11,7 +11,6 @@ use crate::dataset::Dataset;
 use crate::expr::col;
 use crate::operators::map_batches::{BatchFunction, MapBatchesOptions};
 use crate::operators::overlap::{Cut, Margin, Overlap};
-use crate::operators::plan_of;
 use crate::verbs::checks;
 
 /// A run is so many times as long as its margins, which are read again for each, unless a size is given.
@@ -31,9 +30,9 @@ pub struct OverlapOptions {
 }
 
 impl Dataset {
-    /// What `function` makes of runs of rows in the order of a column, or as they are, each with the rows around it. The function
-    /// returns a row for each that it is given; those for the margins are cut off, so that there are as many rows as
-    /// before, in their order. A margin along the column has all rows that are equal to its end.
+    /// What `function` makes of runs of rows in the order of a column, or as they are, each with the rows around it.
+    /// The function returns a row for each that it is given; those for the margins are cut off, so that there are as
+    /// many rows as before, in their order. A margin along the column has all rows that are equal to its end.
     ///
     /// Without `schema`, the function is called once now, on the first rows of the order, and the schema is that of
     /// what it returned.
@@ -75,9 +74,7 @@ impl Dataset {
             }
         };
         let cut = Cut { on: options.on, before, after, run };
-        let node = Overlap::new(self.logical_plan().clone(), function, &schema, cut).map_err(from_datafusion)?;
-        let plan = plan_of(node);
-        Ok(Self::new(self.session().clone(), plan))
+        self.through(Overlap::new(function, &schema, cut).map_err(from_datafusion)?)
     }
 
     fn margin(&self, name: &str, on: Option<&str>, reach: Reach) -> Result<Margin> {

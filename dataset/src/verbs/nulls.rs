@@ -91,8 +91,8 @@ impl Dataset {
         }
     }
 
-    /// The rows with this value for NaN in these columns, or in all columns of floats for none named. A null value makes
-    /// NaN null.
+    /// The rows with this value for NaN in these columns, or in all columns of floats for none named. A null value
+    /// makes NaN null.
     ///
     /// # Errors
     /// As [`Dataset::drop_nan`]; [`sheaf_core::ErrorKind::TypeMismatch`] for a value that is no number.

@@ -10,6 +10,7 @@ use sheaf_core::{Error, ErrorKind, Result};
 
 use crate::dataset::Dataset;
 use crate::expr::{col, lit};
+use crate::operators::node::OperatorNode;
 use crate::operators::row_index::{Numbering, RowIndex};
 use crate::operators::zip::Zip;
 use crate::verbs::kinds;
@@ -60,8 +61,7 @@ impl Dataset {
             return Err(Error::invalid(format!("there is a column {name:?} already"))
                 .with_hint("give another name for the numbers of the rows"));
         }
-        let node = RowIndex::new(self.logical_plan().clone(), name, numbering).map_err(from_datafusion)?;
-        Ok(self.of_node(node))
+        self.through(RowIndex { name: name.to_string(), numbering })
     }
 
     /// The rows of both side by side, the first with the first, in their order; a column of the other whose name is
@@ -86,7 +86,8 @@ impl Dataset {
         // Of no table from here on: both sides may be of the same.
         let left = self.select(own.iter().map(|name| col(name).alias(name)))?;
         let right = other.select(renamed)?;
-        let node = Zip::new(left.logical_plan().clone(), right.logical_plan().clone()).map_err(from_datafusion)?;
+        let sides = [left.logical_plan().clone(), right.logical_plan().clone()];
+        let node = OperatorNode::try_new(Zip, sides).map_err(from_datafusion)?;
         Ok(self.of_node(node))
     }
 

@@ -1,8 +1,8 @@
 //! Where rows come from: their files and their numbers in them, carried along as two more columns.
 //!
-//! They are there from the scan on, through what leaves rows as they are, leaves some out, or puts them in another order:
-//! filters, projections, limits, sorts, windows, samples and repartitions. A row that is made of others (of a join, a
-//! group, a function) comes from no one place in a file, and has none.
+//! They are there from the scan on, through what leaves rows as they are, leaves some out, or puts them in another
+//! order: filters, projections, limits, sorts, windows, samples and repartitions. A row that is made of others (of a
+//! join, a group, a function) comes from no one place in a file, and has none.
 
 use std::sync::Arc;
 

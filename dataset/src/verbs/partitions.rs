@@ -5,8 +5,8 @@ use std::collections::BinaryHeap;
 use arrow::array::ArrayRef;
 use arrow::compute::{is_not_null, sort_to_indices, take};
 use datafusion::common::ScalarValue;
+use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr_rewriter::normalize_cols;
-use datafusion::logical_expr::{Expr, Extension, LogicalPlan};
 use datafusion::physical_expr::Partitioning;
 use datafusion::physical_plan::ExecutionPlanProperties;
 use sheaf_connectors::error::from_datafusion;
@@ -15,6 +15,7 @@ use sheaf_core::{Error, ErrorKind, Result};
 use crate::dataset::Dataset;
 use crate::expr::col;
 use crate::operators::extent::sorted_ranges;
+use crate::operators::node::OperatorNode;
 use crate::operators::partition::{Layout, Partition, ascending, with_its_equals};
 use crate::operators::sample::SplitMix;
 use crate::verbs::checks;
@@ -228,16 +229,15 @@ impl Dataset {
     }
 
     fn partitioned(&self, layout: Layout) -> Self {
-        self.on_node(Partition::new(self.logical_plan().clone(), layout))
+        self.through_partition(Partition::new(layout))
     }
 
     fn partitioned_by(&self, layout: Layout, keys: Vec<Expr>, sorted: bool) -> Self {
-        self.on_node(Partition::by(self.logical_plan().clone(), layout, keys, sorted))
+        self.through_partition(Partition::by(layout, keys, sorted))
     }
 
-    fn on_node(&self, node: Partition) -> Self {
-        let plan = LogicalPlan::Extension(Extension { node: std::sync::Arc::new(node) });
-        Self::new(self.session().clone(), plan)
+    fn through_partition(&self, partition: Partition) -> Self {
+        self.of_node(OperatorNode::keeping_columns(partition, self.logical_plan().clone()))
     }
 
     /// As many partitions as the session runs at once.

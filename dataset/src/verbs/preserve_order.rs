@@ -13,6 +13,7 @@ use sheaf_connectors::error::from_datafusion;
 use sheaf_core::{Error, ErrorKind, Result};
 
 use crate::dataset::Dataset;
+use crate::operators::node::OperatorNode;
 use crate::operators::plan_of;
 use crate::operators::row_index::{Numbering, RowIndex};
 use crate::verbs::nulls::unused;
@@ -149,8 +150,8 @@ fn over(plan: &LogicalPlan, inputs: Vec<LogicalPlan>) -> Result<LogicalPlan> {
 }
 
 fn numbered(input: &LogicalPlan, name: &str) -> Result<LogicalPlan> {
-    let node = RowIndex::new(input.clone(), name, Numbering::ByPartition).map_err(from_datafusion)?;
-    Ok(plan_of(node))
+    let index = RowIndex { name: name.to_string(), numbering: Numbering::ByPartition };
+    OperatorNode::try_new(index, [input.clone()]).map(plan_of).map_err(from_datafusion)
 }
 
 /// All names of columns in a plan.

@@ -17,12 +17,12 @@ use crate::verbs::nulls::unused;
 pub const MAX_PIVOT_NAMES: usize = 10_000;
 
 impl Dataset {
-    /// One row for each of the columns `on`, with its name and its value, beside those of `index`; other columns go. For
-    /// no `on`, all that are not `index`. The rows of one input row follow one another, and the input is read once.
+    /// One row for each of the columns `on`, with its name and its value, beside those of `index`; other columns go.
+    /// For no `on`, all that are not `index`. The rows of one input row follow one another, and the input is read once.
     ///
     /// # Errors
-    /// [`sheaf_core::ErrorKind::UnknownColumn`]; [`sheaf_core::ErrorKind::TypeMismatch`] when the values have no type in
-    /// common; [`sheaf_core::ErrorKind::InvalidInput`] when two columns would have one name.
+    /// [`sheaf_core::ErrorKind::UnknownColumn`]; [`sheaf_core::ErrorKind::TypeMismatch`] when the values have no type
+    /// in common; [`sheaf_core::ErrorKind::InvalidInput`] when two columns would have one name.
     pub fn unpivot(&self, on: &[&str], index: &[&str], variable_name: &str, value_name: &str) -> Result<Self> {
         self.check_columns(on.iter().chain(index).copied())?;
         let columns = self.columns();

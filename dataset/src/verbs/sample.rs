@@ -9,7 +9,7 @@ use sheaf_core::{Error, Result};
 
 use crate::dataset::Dataset;
 use crate::expr::{col, lit};
-use crate::operators::draw::{Draw, Lot};
+use crate::operators::draw::Draw;
 use crate::operators::random_key::RandomKey;
 use crate::operators::sample::Sample;
 use crate::verbs::nulls::unused;
@@ -45,21 +45,20 @@ impl Dataset {
     /// - A fraction with `stratify_by`: of the rows of each kind exactly the fraction, to the nearest row. The rows are
     ///   sorted for that, and spill.
     ///
-    /// A row is drawn by the seed, the number of its partition and its number there, so that the rows drawn are the same
-    /// while the input has the same rows in the same partitions. Without `stratify_by` the order of rows stays.
+    /// A row is drawn by the seed, the number of its partition and its number there, so that the rows drawn are the
+    /// same while the input has the same rows in the same partitions. Without `stratify_by` the order of rows stays.
     ///
     /// # Errors
-    /// [`sheaf_core::ErrorKind::InvalidInput`] for a fraction outside of 0 to 1, or of 0 to 100 with replacement, and for
-    /// `stratify_by` with a number or with replacement; [`sheaf_core::ErrorKind::UnknownColumn`].
+    /// [`sheaf_core::ErrorKind::InvalidInput`] for a fraction outside of 0 to 1, or of 0 to 100 with replacement, and
+    /// for `stratify_by` with a number or with replacement; [`sheaf_core::ErrorKind::UnknownColumn`].
     pub fn sample(&self, size: SampleSize, options: &SampleOptions) -> Result<Self> {
         let SampleOptions { seed, replace, ref stratify_by } = *options;
         if let SampleSize::Fraction(fraction) = size {
             check_fraction(fraction, replace)?;
         }
-        let plan = self.logical_plan().clone();
         match (size, stratify_by.is_empty()) {
-            (SampleSize::Fraction(fraction), true) => Ok(self.of_node(Sample::new(plan, fraction, seed, replace))),
-            (SampleSize::Rows(rows), true) => Ok(self.of_node(Draw::new(plan, Lot { rows, seed, replace }))),
+            (SampleSize::Fraction(fraction), true) => self.through(Sample { fraction, seed, replace }),
+            (SampleSize::Rows(rows), true) => self.through(Draw { rows, seed, replace }),
             (SampleSize::Fraction(fraction), false) if !replace => {
                 self.stratified(fraction, seed, stratify_by, |is_drawn| is_drawn)
             }
@@ -68,11 +67,11 @@ impl Dataset {
         }
     }
 
-    /// The rows for which `keep` of whether they are drawn is true: of those of equal values in the columns the fraction,
-    /// to the nearest row. Nulls are values here.
+    /// The rows for which `keep` of whether they are drawn is true: of those of equal values in the columns the
+    /// fraction, to the nearest row. Nulls are values here.
     ///
-    /// Rows of one kind are numbered in a random order, and those are drawn at which the rounded share of the rows so far
-    /// goes up by one: so it is known of each row before the last one has come.
+    /// Rows of one kind are numbered in a random order, and those are drawn at which the rounded share of the rows so
+    /// far goes up by one: so it is known of each row before the last one has come.
     pub(crate) fn stratified(
         &self,
         fraction: f64,
@@ -82,7 +81,7 @@ impl Dataset {
     ) -> Result<Self> {
         self.check_columns(columns.iter().map(String::as_str))?;
         let own = self.columns();
-        let keyed = RandomKey::try_new(self.logical_plan().clone(), seed).map_err(from_datafusion)?;
+        let keyed = self.through(RandomKey { seed })?;
         let number = row_number()
             .partition_by(columns.iter().map(col).collect())
             .order_by(vec![col(RandomKey::COLUMN).sort(true, false)])
@@ -91,7 +90,7 @@ impl Dataset {
         let numbered = unused("number", &own);
         let share = |rows: Expr| floor(cast(rows, DataType::Float64) * lit(fraction) + lit(0.5));
         let is_drawn = share(col(&numbered)).gt(share(col(&numbered) - lit(1_u64)));
-        self.of_node(keyed).with_column(&numbered, number)?.filter(keep(is_drawn))?.select(own.iter().map(col))
+        keyed.with_column(&numbered, number)?.filter(keep(is_drawn))?.select(own.iter().map(col))
     }
 }
 

@@ -88,8 +88,8 @@ impl Dataset {
         self.exclude(names)
     }
 
-    /// These columns as other types. A value that does not fit is an error when the plan runs, or null where `strict` is
-    /// false.
+    /// These columns as other types. A value that does not fit is an error when the plan runs, or null where `strict`
+    /// is false.
     ///
     /// # Errors
     /// [`sheaf_core::ErrorKind::UnknownColumn`], [`sheaf_core::ErrorKind::TypeMismatch`].

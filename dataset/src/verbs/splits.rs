@@ -57,8 +57,8 @@ impl Dataset {
     /// now, to count.
     ///
     /// # Errors
-    /// [`sheaf_core::ErrorKind::InvalidInput`] for shares that are not above 0 or leave no rest; whatever goes wrong while
-    /// the rows are counted.
+    /// [`sheaf_core::ErrorKind::InvalidInput`] for shares that are not above 0 or leave no rest; whatever goes wrong
+    /// while the rows are counted.
     pub async fn split_proportionately(&self, shares: &[f64]) -> Result<Vec<Self>> {
         if let Some(share) = shares.iter().find(|share| !(**share > 0.0 && **share < 1.0)) {
             return Err(Error::invalid(format!("a share lies between 0 and 1, not at {share}")));
@@ -81,14 +81,16 @@ impl Dataset {
 
     /// Two datasets that have each row once, between them: the first to train with, the second to test.
     ///
-    /// - By default the last rows are the test: the share of all, to the nearest row, or so many. The plan runs once now,
-    ///   to count; with `shuffle` the rows are put into a random order first.
+    /// - By default the last rows are the test: the share of all, to the nearest row, or so many. The plan runs once
+    ///   now, to count; with `shuffle` the rows are put into a random order first.
     /// - With `stratify`, of the rows of each kind the share is drawn, to the nearest row.
-    /// - With `hash_column`, rows whose value has a [`stable_hash`] within the share are the test; null is in the training.
+    /// - With `hash_column`, rows whose value has a [`stable_hash`] within the share are the test; null is in the
+    ///   training.
     ///
     /// # Errors
-    /// [`sheaf_core::ErrorKind::InvalidInput`] for a share that is not between 0 and 1, more rows than there are, a number
-    /// of rows where the share is needed, and options that exclude each other; [`sheaf_core::ErrorKind::UnknownColumn`].
+    /// [`sheaf_core::ErrorKind::InvalidInput`] for a share that is not between 0 and 1, more rows than there are, a
+    /// number of rows where the share is needed, and options that exclude each other;
+    /// [`sheaf_core::ErrorKind::UnknownColumn`].
     pub async fn train_test_split(&self, test: SampleSize, options: &SplitOptions) -> Result<(Self, Self)> {
         let share = match test {
             SampleSize::Fraction(share) if !(share > 0.0 && share < 1.0) => {

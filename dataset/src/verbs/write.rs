@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::catalog::TableProvider;
-use sheaf_connectors::error::from_datafusion;
 use sheaf_connectors::format::{CsvOptions, Format, JsonOptions};
 use sheaf_connectors::read::ReadOptions;
 use sheaf_connectors::write::{WriteFormat, WriteMode, WriteOptions};
@@ -38,9 +37,7 @@ impl Dataset {
     /// [`sheaf_core::ErrorKind::InvalidInput`] for options that contradict each other.
     pub fn write_plan(&self, target: &str, options: WriteOptions) -> Result<Self> {
         let stores = Arc::clone(self.session().stores());
-        let input = self.without_dictionaries_of_views()?;
-        let node = Write::new(input.logical_plan().clone(), target.into(), options, stores).map_err(from_datafusion)?;
-        Ok(self.of_node(node))
+        self.without_dictionaries_of_views()?.through(Write { target: target.into(), options, stores })
     }
 }
 

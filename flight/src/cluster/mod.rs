@@ -2,7 +2,8 @@
 //!
 //! One port for each node. `DoExchange` carries parcels between two nodes, both ways over one connection (`exchange`);
 //! `DoGet` brings objects, over connections of its own (`objects`); `DoAction` answers questions of the command line
-//! (`ask`), and `http` is what is served to who speaks that. `service` is the server, `switchboard` knows which connection leads to whom, and `access` says who may come.
+//! (`ask`), and `http` is what is served to who speaks that. `service` is the server, `switchboard` knows which
+//! connection leads to whom, and `access` says who may come.
 
 mod access;
 mod ask;

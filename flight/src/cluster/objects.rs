@@ -1,5 +1,5 @@
-//! Objects between nodes: `DoGet` gives their size, then their bytes in chunks. What came of an object before its sender
-//! was lost is kept for a while: the next sender of the same edition goes on where it ended.
+//! Objects between nodes: `DoGet` gives their size, then their bytes in chunks. What came of an object before its
+//! sender was lost is kept for a while: the next sender of the same edition goes on where it ended.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,5 +1,6 @@
 //! Certificates of both sides: every node shows one and asks the other for one of the same authority. (TLS as tonic has
-//! it turns on features of `rustls` that would build the whole engine anew; this is what it does, with both sides shown.)
+//! it turns on features of `rustls` that would build the whole engine anew; this is what it does, with both sides
+//! shown.)
 
 use std::io;
 use std::path::Path;

@@ -34,3 +34,8 @@ def each(given: bool | Sequence[bool], count: int, name: str) -> list[bool]:
     if len(listed) != count:
         raise ValueError(f"{name} has {len(listed)} values for {count} keys")
     return listed
+
+
+def of_call(given: Mapping[str, Any], *without: str) -> dict[str, Any]:
+    """The arguments of a method by name: what it has as ``locals()`` at its start."""
+    return {name: value for name, value in given.items() if name != "self" and name not in without}

@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from sheaf._arguments import of_call
+
 if TYPE_CHECKING:
     from sheaf.dataset import Dataset
 
@@ -38,19 +40,11 @@ class Files:
         """A dataset of one row for each file: its contents in the column ``bytes``, as they are.
 
         Files come in the order of the paths, those of a folder by their names. Empty ones are left out, as by all
-        readers.
+        readers. See ``read_parquet`` for the arguments that are not named here.
 
         Args:
             paths: As for ``read_parquet``. Whole folders are read, whatever the names of the files in them.
             include_paths: Whether there is a column ``path`` with each file's path; without ``bytes`` no file is read.
-            hive_partitioning: As for ``read_parquet``.
-            ignore_errors: As for ``read_parquet``.
-            file_extensions: As for ``read_parquet``.
-            partition_filter: As for ``read_parquet``.
-            ignore_missing_paths: As for ``read_parquet``.
-            parallelism: As for ``read_parquet``.
-            storage_options: As for ``read_parquet``.
-            filesystem: As for ``read_parquet``.
 
         >>> import sheaf as sf, tempfile, pathlib
         >>> folder = tempfile.TemporaryDirectory()
@@ -58,19 +52,9 @@ class Files:
         >>> sf.read_binary_files(folder.name).to_pydict()
         {'bytes': [b'one']}
         """
-        return self._read(
-            "binary",
-            paths=paths,
-            hive_partitioning=hive_partitioning,
-            include_file_paths="path" if include_paths else None,
-            ignore_errors=ignore_errors,
-            file_extensions=file_extensions,
-            partition_filter=partition_filter,
-            ignore_missing_paths=ignore_missing_paths,
-            parallelism=parallelism,
-            storage_options=storage_options,
-            filesystem=filesystem,
-        )
+        given = of_call(locals())
+        path = "path" if given.pop("include_paths") else None
+        return self._read("binary", include_file_paths=path, **given)
 
     def read_numpy(
         self,
@@ -98,16 +82,4 @@ class Files:
         >>> sf.read_numpy(f"{folder.name}/*.npy").to_pydict()
         {'data': [[0, 1], [2, 3]]}
         """
-        return self._read(
-            "numpy",
-            paths=paths,
-            hive_partitioning=hive_partitioning,
-            include_file_paths=include_file_paths,
-            ignore_errors=ignore_errors,
-            file_extensions=file_extensions,
-            partition_filter=partition_filter,
-            ignore_missing_paths=ignore_missing_paths,
-            parallelism=parallelism,
-            storage_options=storage_options,
-            filesystem=filesystem,
-        )
+        return self._read("numpy", **of_call(locals()))

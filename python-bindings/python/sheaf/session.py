@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from sheaf import _formats, _objects, _sheaf
-from sheaf._arguments import names_of
+from sheaf._arguments import names_of, of_call
 from sheaf._files import FileFilter, Files, Path, Paths
 from sheaf._filesystem import paths_of
 from sheaf._formats import Schema
@@ -180,7 +180,7 @@ class Session(Files, References):
         >>> sf.read_parquet(f"{folder.name}/*.parquet").count()
         3
         """
-        return self._read("parquet", **_arguments(locals()))
+        return self._read("parquet", **of_call(locals()))
 
     def read_csv(
         self,
@@ -213,8 +213,9 @@ class Session(Files, References):
     ) -> Dataset:
         """A dataset of CSV files, plain or compressed (gzip, zstd, bzip2, xz).
 
+        See ``read_parquet`` for the arguments that are not named here.
+
         Args:
-            paths: As for ``read_parquet``.
             delimiter: Between the fields of a row.
             quote: Around a field that holds delimiters, quotes or line breaks; ``None``: quotes are plain text.
             escape: Before a quote inside a quoted field; by default such a quote is doubled.
@@ -229,16 +230,6 @@ class Session(Files, References):
             truncated_rows: Whether a row may end early: what it lacks is null.
             compression: By default guessed by each file's name.
             schema: All columns and their types, in the order of the file.
-            hive_partitioning: As for ``read_parquet``.
-            include_file_paths: As for ``read_parquet``.
-            union_by_name: As for ``read_parquet``.
-            ignore_errors: As for ``read_parquet``.
-            file_extensions: As for ``read_parquet``.
-            partition_filter: As for ``read_parquet``.
-            ignore_missing_paths: As for ``read_parquet``.
-            parallelism: As for ``read_parquet``.
-            storage_options: As for ``read_parquet``.
-            filesystem: As for ``read_parquet``.
 
         >>> import sheaf as sf, tempfile, pathlib
         >>> folder = tempfile.TemporaryDirectory()
@@ -248,7 +239,7 @@ class Session(Files, References):
         {'a': [1, 2], 'b': [None, 'x']}
         """
         own = ("delimiter", "quote", "escape", "encoding", "skip_rows", "has_header", "comment")
-        given = _arguments(locals(), "own")
+        given = of_call(locals(), "own")
         csv = {name: given.pop(name) for name in (*own, "newlines_in_values", "truncated_rows")}
         nulls = given.pop("null_values")
         csv["null_values"] = [nulls] if isinstance(nulls, str) else list(nulls)
@@ -275,21 +266,11 @@ class Session(Files, References):
     ) -> Dataset:
         """A dataset of JSON lines: one object per line.
 
+        See ``read_parquet`` for the arguments that are not named here.
+
         Args:
-            paths: As for ``read_parquet``.
             infer_rows: Lines at the start of each file from which the schema is inferred.
             compression: By default guessed by each file's name.
-            schema: As for ``read_parquet``.
-            hive_partitioning: As for ``read_parquet``.
-            include_file_paths: As for ``read_parquet``.
-            union_by_name: As for ``read_parquet``.
-            ignore_errors: As for ``read_parquet``.
-            file_extensions: As for ``read_parquet``.
-            partition_filter: As for ``read_parquet``.
-            ignore_missing_paths: As for ``read_parquet``.
-            parallelism: As for ``read_parquet``.
-            storage_options: As for ``read_parquet``.
-            filesystem: As for ``read_parquet``.
 
         >>> import sheaf as sf, tempfile, pathlib
         >>> folder = tempfile.TemporaryDirectory()
@@ -298,7 +279,7 @@ class Session(Files, References):
         >>> sf.read_json(file).to_pydict()
         {'a': [1, 2]}
         """
-        return self._read("json", **_arguments(locals()))
+        return self._read("json", **of_call(locals()))
 
     def read_ipc(
         self,
@@ -324,7 +305,7 @@ class Session(Files, References):
         >>> sf.read_ipc(f"{folder.name}/ids.arrow").count()
         3
         """
-        return self._read("ipc", **_arguments(locals()))
+        return self._read("ipc", **of_call(locals()))
 
     def read_text(
         self,
@@ -350,7 +331,7 @@ class Session(Files, References):
         >>> sf.read_text(file).to_pydict()
         {'text': ['one', 'two']}
         """
-        return self._read("text", **_arguments(locals()))
+        return self._read("text", **of_call(locals()))
 
     def _read(self, reader: str, *, paths: Paths, schema: Schema | None = None, **given: Any) -> Dataset:
         within = paths_of(self._inner, given.pop("filesystem"), paths)
@@ -538,10 +519,6 @@ class DefaultSession(Session):
         """Stand for another session from now on; for ``None`` for a new one with default settings."""
         with self._lock:
             self._current = session
-
-
-def _arguments(given: dict[str, Any], *without: str) -> dict[str, Any]:
-    return {name: value for name, value in given.items() if name != "self" and name not in without}
 
 
 default = DefaultSession()

@@ -1,4 +1,5 @@
-//! Aggregates and window functions as methods of expressions, and what can be said of them: `distinct`, `filter`, `over`.
+//! Aggregates and window functions as methods of expressions, and what can be said of them: `distinct`, `filter`,
+//! `over`.
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;

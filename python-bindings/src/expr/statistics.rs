@@ -92,8 +92,8 @@ impl PyExpr {
         self.call("mode", [])
     }
 
-    /// Aggregate: the `k` values that occur most often with their counts, as a list of structs; of equally frequent ones
-    /// the smaller first. Nulls are left out.
+    /// Aggregate: the `k` values that occur most often with their counts, as a list of structs; of equally frequent
+    /// ones the smaller first. Nulls are left out.
     ///
     /// >>> import sheaf as sf
     /// >>> sf.from_pydict({"a": ["x", "y", "x"]}).aggregate(top=sf.col("a").top_k(1)).to_pydict()
@@ -114,9 +114,9 @@ impl PyExpr {
 
     /// Aggregate: how many values fall into each bin, as a list of structs with its start, its end and its count.
     ///
-    /// `bins` is a number of bins, equally wide from the least value to the largest, or a list of their edges. A bin has
-    /// its start and not its end, but for the last, which has both: NumPy's definition. With a number of bins all values
-    /// of a group are kept until its end. NaN and nulls are in no bin.
+    /// `bins` is a number of bins, equally wide from the least value to the largest, or a list of their edges. A bin
+    /// has its start and not its end, but for the last, which has both: NumPy's definition. With a number of bins all
+    /// values of a group are kept until its end. NaN and nulls are in no bin.
     ///
     /// >>> import sheaf as sf
     /// >>> sf.from_pydict({"a": [0, 1, 4]}).aggregate(h=sf.col("a").histogram(2)).to_pydict()

@@ -1,7 +1,8 @@
-//! Functions in worker processes of the runtime: batches go to them, and their results come back, through shared memory.
+//! Functions in worker processes of the runtime: batches go to them, and their results come back, through shared
+//! memory.
 //!
-//! What is to be done is decided by [`Pool`]. A thread of each run does it: it speaks to Python's `Workers`, which speaks
-//! to the runtime. It has the GIL for as long as that takes; the engine's threads need none.
+//! What is to be done is decided by [`Pool`]. A thread of each run does it: it speaks to Python's `Workers`, which
+//! speaks to the runtime. It has the GIL for as long as that takes; the engine's threads need none.
 
 mod driver;
 

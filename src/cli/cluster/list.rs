@@ -20,7 +20,8 @@ const ACTOR_STATES: [&str; 4] = ["alive", "pending", "restarting", "dead"];
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ListArguments {
-    /// Only those in this state: tasks are waiting, queued, running or ended; actors pending, alive, restarting or dead.
+    /// Only those in this state: tasks are waiting, queued, running or ended; actors pending, alive, restarting or
+    /// dead.
     #[arg(long, value_name = "STATE")]
     state: Option<String>,
     /// Only those of this name: of the function, class or method, or of the actor.

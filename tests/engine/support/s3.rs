@@ -55,7 +55,8 @@ impl S3Server {
                         let _alone = if conditional { Some(gate.lock().await) } else { None };
                         let head = request.method() == Method::HEAD;
                         let mut answer = Service::call(&service, request).await?;
-                        // To s3s-fs a folder of its disk is an object that it cannot read; on S3 there is no such object.
+                        // To s3s-fs a folder of its disk is an object that it cannot read; on S3 there is no such
+                        // object.
                         if head && answer.status() == StatusCode::INTERNAL_SERVER_ERROR {
                             *answer.status_mut() = StatusCode::NOT_FOUND;
                         }

@@ -1,4 +1,5 @@
-//! Placement groups: the head chooses nodes for their bundles, has all of them reserved, and only then lets them be used.
+//! Placement groups: the head chooses nodes for their bundles, has all of them reserved, and only then lets them be
+//! used.
 //!
 //! One round of a group asks the nodes that were chosen to reserve its bundles. When all have, the bundles are opened;
 //! when one refuses or dies, what was reserved is released and a later round begins anew. A bundle whose node dies is

@@ -1,5 +1,5 @@
-//! `Outbox`: holds back what the head says until what it says it on is saved, so that nobody is told of what a next life
-//! of the head would not know.
+//! `Outbox`: holds back what the head says until what it says it on is saved, so that nobody is told of what a next
+//! life of the head would not know.
 //!
 //! One batch is written at a time. What changes meanwhile is one batch more: however much there is to save, a disk is
 //! waited for twice at the most.

@@ -1,7 +1,7 @@
 //! What a head keeps for the head after it: who it is, which nodes there are and which died, names, placement groups.
 //!
-//! All else is told anew by nodes when they meet the next life of the head. No lease is written down: the numbers of one
-//! life begin with its epoch.
+//! All else is told anew by nodes when they meet the next life of the head. No lease is written down: the numbers of
+//! one life begin with its epoch.
 
 use std::sync::Arc;
 

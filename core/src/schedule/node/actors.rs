@@ -257,8 +257,8 @@ impl Node {
         true
     }
 
-    /// A call was answered. One that could not run tells that its life of the actor is over, or that an argument was lost
-    /// with another one: the owner knows which.
+    /// A call was answered. One that could not run tells that its life of the actor is over, or that an argument was
+    /// lost with another one: the owner knows which.
     pub(super) fn call_answered(&mut self, actor: ObjectId, task: TaskId, has_run: bool) {
         if let Some(calls) = self.calls.get_mut(&actor) {
             let sent = calls.answered(task);

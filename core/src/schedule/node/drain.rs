@@ -1,8 +1,8 @@
 //! A node that leaves: what it runs ends first or begins anew elsewhere, and what lies on it alone is copied.
 //!
-//! The head places nothing more there and tells all others, who give their leases back, make actors anew that leave, and
-//! fetch what only that node has of their objects. When nothing is left that another node needs, or its time is over,
-//! the node says so and goes. What it owns itself goes with it: nobody else could count the references.
+//! The head places nothing more there and tells all others, who give their leases back, make actors anew that leave,
+//! and fetch what only that node has of their objects. When nothing is left that another node needs, or its time is
+//! over, the node says so and goes. What it owns itself goes with it: nobody else could count the references.
 
 use std::collections::BTreeSet;
 
@@ -248,8 +248,8 @@ impl Node {
         self.drains.nodes.remove(&node);
     }
 
-    /// The copies of an object of this node's have changed: one that only nodes have that leave is fetched, and they are
-    /// told when it is safe.
+    /// The copies of an object of this node's have changed: one that only nodes have that leave is fetched, and they
+    /// are told when it is safe.
     pub(super) fn secure(&mut self, object: ObjectId) {
         if self.drains.nodes.is_empty() {
             return;

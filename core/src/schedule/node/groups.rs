@@ -128,8 +128,8 @@ impl Node {
         open.find_map(|(id, bundle)| bundle.ledger.take(&shape.demand).then_some(*id))
     }
 
-    /// Why an attempt that came for a lease finds none here: its group is gone, if there is a group and it has no bundle
-    /// here, since bundles go with their group alone.
+    /// Why an attempt that came for a lease finds none here: its group is gone, if there is a group and it has no
+    /// bundle here, since bundles go with their group alone.
     pub(super) fn gone_group(&self, shape: &Shape) -> Option<GroupId> {
         shape.strategy.group().filter(|group| self.groups.of(*group).next().is_none())
     }

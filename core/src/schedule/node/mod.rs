@@ -1,9 +1,11 @@
 //! `Node`: the state machine of one node. It owns the tasks and objects of its clients, and runs what it lends to.
 //!
-//! One topic in each file: `actors` have their calls, `references` counts, `objects` are those this node owns, `fetches` bring values here,
-//! `tasks` are those this node owns, `streams` their results that come one by one, `leases` are what they run on, `runs` are the attempts that run here, `deaths`
-//! is what the end of another node means, `drain` how one leaves, `names` are those of actors, `groups` has placement groups, `talk` is that with the head,
-//! `explain` says why something waits, `questions` are of those who ask that, and `listing` says what there is, for people.
+//! One topic in each file: `actors` have their calls, `references` counts, `objects` are those this node owns,
+//! `fetches` bring values here, `tasks` are those this node owns, `streams` their results that come one by one,
+//! `leases` are what they run on, `runs` are the attempts that run here, `deaths` is what the end of another node
+//! means, `drain` how one leaves, `names` are those of actors, `groups` has placement groups, `talk` is that with the
+//! head, `explain` says why something waits, `questions` are of those who ask that, and `listing` says what there is,
+//! for people.
 
 mod actors;
 mod deaths;

@@ -11,12 +11,12 @@ use parking_lot::Mutex;
 use sheaf_connectors::error::to_datafusion;
 use sheaf_flight::compact::compact_sparse;
 
-use super::Lot;
+use super::Draw;
 use crate::operators::partition::place;
 use crate::operators::sample::{SplitMix, rows_at};
 
-/// Rows more than are drawn that may be held before those are let go that are out: few enough to hold, and more than come
-/// of a batch.
+/// Rows more than are drawn that may be held before those are let go that are out: few enough to hold, and more than
+/// come of a batch.
 const SPARE_ROWS: usize = 1 << 14;
 
 /// What a random number takes with the place of its row.
@@ -24,7 +24,7 @@ const NUMBER_BYTES: usize = size_of::<(u64, u64)>();
 
 /// The draw, to which the partitions bring their rows in any order: what is drawn does not depend on it.
 pub(super) struct Drawing {
-    lot: Lot,
+    draw: Draw,
     /// The greatest number that may still be drawn, for a first look without the lock.
     limit: AtomicU64,
     state: Mutex<State>,
@@ -58,13 +58,13 @@ impl Held {
 }
 
 impl Drawing {
-    pub(super) fn try_new(lot: Lot, reservation: MemoryReservation) -> Result<Self> {
-        if lot.replace {
+    pub(super) fn try_new(draw: Draw, reservation: MemoryReservation) -> Result<Self> {
+        if draw.replace {
             // The first row alone has as many.
-            reservation.try_grow(lot.rows.saturating_mul(NUMBER_BYTES))?;
+            reservation.try_grow(draw.rows.saturating_mul(NUMBER_BYTES))?;
         }
         let state = State { least: BinaryHeap::new(), held: BTreeMap::new(), held_rows: 0, reservation };
-        Ok(Self { lot, limit: AtomicU64::new(u64::MAX), state: Mutex::new(state) })
+        Ok(Self { draw, limit: AtomicU64::new(u64::MAX), state: Mutex::new(state) })
     }
 
     /// Draws of a batch, whose first row has this number in its partition.
@@ -79,7 +79,7 @@ impl Drawing {
         let mut state = self.state.lock();
         let numbers = state.least.len();
         let drawn: Vec<u32> = rows.into_iter().filter(|row| self.draw(&mut state, first + u64::from(*row))).collect();
-        if state.least.len() == self.lot.rows
+        if state.least.len() == self.draw.rows
             && let Some((greatest, _)) = state.least.peek()
         {
             self.limit.store(*greatest, Ordering::Relaxed);
@@ -90,10 +90,10 @@ impl Drawing {
         let places: Vec<u64> = (first..first + batch.num_rows() as u64).collect();
         let held = Held { places, rows: batch.clone() }.only(drawn)?;
         state.held_rows += held.places.len();
-        let added = if self.lot.replace { 0 } else { state.least.len() - numbers };
+        let added = if self.draw.replace { 0 } else { state.least.len() - numbers };
         let bytes = held.bytes() + added * NUMBER_BYTES;
         state.held.insert(held.places[0], held);
-        let too_many = self.lot.rows.saturating_mul(2).saturating_add(SPARE_ROWS);
+        let too_many = self.draw.rows.saturating_mul(2).saturating_add(SPARE_ROWS);
         if state.held_rows > too_many || state.reservation.try_grow(bytes).is_err() {
             state.let_go()?;
         }
@@ -104,7 +104,7 @@ impl Drawing {
     fn draw(&self, state: &mut State, place: u64) -> bool {
         let mut is_drawn = false;
         for number in self.numbers(place) {
-            if state.least.len() == self.lot.rows {
+            if state.least.len() == self.draw.rows {
                 if state.least.peek().is_some_and(|greatest| *greatest < (number, place)) {
                     break;
                 }
@@ -118,12 +118,12 @@ impl Drawing {
 
     /// The random numbers of a row, ascending: one, or without end.
     fn numbers(&self, place: u64) -> impl Iterator<Item = u64> {
-        let number = SplitMix::at(self.lot.seed, place);
+        let number = SplitMix::at(self.draw.seed, place);
         let mut dice = SplitMix::new(number, 0);
         let mut now = 0.0;
-        let once = (!self.lot.replace).then_some(number);
+        let once = (!self.draw.replace).then_some(number);
         // Numbers above zero are ordered as their bits are.
-        let times = self.lot.replace.then(|| {
+        let times = self.draw.replace.then(|| {
             std::iter::from_fn(move || {
                 now += dice.wait();
                 Some(now.to_bits())

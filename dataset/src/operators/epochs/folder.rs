@@ -206,7 +206,8 @@ impl EpochsFolder {
         }
     }
 
-    /// Removes the files of attempts that nobody holds and that do not count. What cannot be removed stays for the next.
+    /// Removes the files of attempts that nobody holds and that do not count. What cannot be removed stays for the
+    /// next.
     async fn sweep(&self) {
         if let Err(error) = self.try_sweep().await {
             log::warn!("what earlier runs left in {} could not be removed: {error}", self.path.display());

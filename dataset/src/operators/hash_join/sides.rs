@@ -49,7 +49,8 @@ impl Sides {
         having(left + right, merge)
     }
 
-    /// An inner or outer join that keeps rows of the left side: the one that keeps the right side, of the sides swapped.
+    /// An inner or outer join that keeps rows of the left side: the one that keeps the right side, of the sides
+    /// swapped.
     pub(super) fn merge_keeping_left(self, how: JoinType) -> Result<Arc<dyn ExecutionPlan>> {
         let (left, right) = self.widths();
         let back: Vec<usize> = (right..right + left).chain(0..right).collect();

@@ -14,8 +14,8 @@ use super::BatchPosition;
 
 /// Checks a result against the declared schema; nullability and metadata are the declaration's.
 ///
-/// Columns whose types differ only in how they lay the same values out are cast: pandas' text is `large_string`, that of
-/// Polars `string_view`, and a schema says `string`.
+/// Columns whose types differ only in how they lay the same values out are cast: pandas' text is `large_string`, that
+/// of Polars `string_view`, and a schema says `string`.
 pub(crate) fn conform(
     batch: RecordBatch,
     schema: &SchemaRef,

@@ -1,6 +1,7 @@
 //! The seam to user functions: what the operator calls, and what it is told.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::iter;
 use std::sync::Arc;
 
@@ -66,6 +67,30 @@ pub trait BatchFunction: Send + Sync + 'static {
     /// Nobody waits any more for the call that runs at this position: the run failed elsewhere, had rows enough, or
     /// was given up. The call goes on by itself; a function that can be interrupted may do so.
     fn abandoned(&self, _at: BatchPosition) {}
+}
+
+/// A function as plans hold it: the same as another where it is the same object.
+#[derive(Clone)]
+pub(crate) struct SharedFunction(pub(crate) Arc<dyn BatchFunction>);
+
+impl PartialEq for SharedFunction {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for SharedFunction {}
+
+impl Hash for SharedFunction {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).cast::<()>().hash(state);
+    }
+}
+
+impl fmt::Debug for SharedFunction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SharedFunction").field(&self.0.name()).finish()
+    }
 }
 
 /// A run that begins.

@@ -1,4 +1,5 @@
-//! `GatherExec`: fewer partitions, of neighbours one after another. No row moves between threads, and their order stays.
+//! `GatherExec`: fewer partitions, of neighbours one after another. No row moves between threads, and their order
+//! stays.
 
 use std::fmt;
 use std::ops::Range;

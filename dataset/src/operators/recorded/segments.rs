@@ -1,5 +1,5 @@
-//! The file of a task's rows: segments one after the other, each an Arrow IPC stream with some batches of one partition.
-//! A consumer reads the ranges of its own partition and no others.
+//! The file of a task's rows: segments one after the other, each an Arrow IPC stream with some batches of one
+//! partition. A consumer reads the ranges of its own partition and no others.
 
 use std::io::Cursor;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! HTTP on the port of a node, beside Arrow Flight: for people, scripts and scrapers, who speak HTTP/1.1 or HTTP/2.
 //!
 //! `routes` is the one table of what is served. `guard` stands before all of it, Flight included; `reply` turns answers
-//! and errors into JSON; `packages` keeps files for the cluster, `durable` what its actors save, `jobs` is what submits and
-//! follows jobs, `metrics` is for Prometheus. `client` is the other side of all this, for the command line.
+//! and errors into JSON; `packages` keeps files for the cluster, `durable` what its actors save, `jobs` is what submits
+//! and follows jobs, `metrics` is for Prometheus. `client` is the other side of all this, for the command line.
 
 mod client;
 mod durable;

@@ -97,19 +97,11 @@ class Writers(Plan):
         """Write CSV. See ``write_parquet`` for the arguments that are not named here.
 
         Args:
-            target: A path or URL.
-            mode: What to do about data that is there.
             delimiter: Between the fields of a row.
             quote: Around a field that needs it.
             has_header: Whether the first row names the columns.
             null_value: The text that stands for null.
-            partition_by: Columns that become folders.
-            target_file_size: Bytes that a folder's files grow to, about, as a number or as text: ``"512MiB"``.
-            single_file: Whether the target is one file.
             compression: ``"gzip"``, ``"zstd"``, ``"bzip2"``, ``"xz"`` or ``"none"``; by default that of the name.
-            storage_options: As for ``sf.read_parquet``.
-            filesystem: As for ``write_parquet``.
-            job: As for ``write_parquet``.
 
         >>> import sheaf as sf, tempfile, pathlib
         >>> folder = tempfile.TemporaryDirectory()

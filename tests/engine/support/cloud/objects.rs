@@ -1,4 +1,5 @@
-//! What a cloud's server stores: objects, and parts of objects to come. It knows of ranges and pages, and nothing of XML.
+//! What a cloud's server stores: objects, and parts of objects to come. It knows of ranges and pages, and nothing of
+//! XML.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
