@@ -16,6 +16,7 @@ mod partitions;
 mod persist;
 #[cfg(feature = "polars")]
 mod polars;
+mod ranges;
 mod read;
 mod rewrites;
 mod s3;

@@ -1,26 +1,21 @@
 //! `KeptExec`: partitions in memory that are as the user chose them, with what is known of them. What `materialize` makes
 //! of a plan whose partitions were chosen.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::pruning::PruningStatistics;
-use datafusion::common::{Column as ColumnName, DFSchema, ScalarValue, internal_err, plan_err};
+use datafusion::common::{internal_err, plan_err};
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::error::Result;
 use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_expr::expressions::Column;
-use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr, RangePartitioning};
-use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
+use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
 use datafusion::physical_plan::common::compute_record_batch_statistics;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
@@ -31,6 +26,9 @@ use datafusion::physical_plan::{
 };
 use futures::TryStreamExt;
 
+use super::extent::KeyExtent;
+use super::pruned;
+
 /// Rows in memory, in the partitions of the plan that made them.
 #[derive(Debug)]
 pub(crate) struct KeptTable {
@@ -38,6 +36,7 @@ pub(crate) struct KeptTable {
     partitions: Arc<Vec<Vec<RecordBatch>>>,
     partitioning: Partitioning,
     equivalence: EquivalenceProperties,
+    extent: Option<KeyExtent>,
     _reservation: MemoryReservation,
 }
 
@@ -47,15 +46,20 @@ impl KeptTable {
         plan: &Arc<dyn ExecutionPlan>,
         partitions: Vec<Vec<RecordBatch>>,
         reservation: MemoryReservation,
-    ) -> Self {
+    ) -> Result<Self> {
         let properties = plan.properties();
-        Self {
+        let mut extent = KeyExtent::of(plan.as_ref());
+        if let Some(extent) = &mut extent {
+            partitions.iter().flatten().try_for_each(|batch| extent.add(batch))?;
+        }
+        Ok(Self {
             schema: plan.schema(),
             partitions: Arc::new(partitions),
             partitioning: properties.partitioning.clone(),
             equivalence: properties.eq_properties.clone(),
+            extent,
             _reservation: reservation,
-        }
+        })
     }
 
     /// Rows of which no more is known than their partitions.
@@ -69,6 +73,7 @@ impl KeptTable {
             equivalence: EquivalenceProperties::new(Arc::clone(&schema)),
             schema,
             partitions: Arc::new(partitions),
+            extent: None,
             _reservation: reservation,
         }
     }
@@ -76,19 +81,6 @@ impl KeptTable {
     /// The batches of each partition.
     pub(crate) fn partitions(&self) -> &[Vec<RecordBatch>] {
         &self.partitions
-    }
-
-    /// Which partitions can have rows that the filters leave.
-    fn left(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<bool>> {
-        let all = vec![true; self.partitions.len()];
-        let (Partitioning::Range(range), Some(filter)) = (&self.partitioning, conjunction(filters.iter().cloned()))
-        else {
-            return Ok(all);
-        };
-        let filter = state.create_physical_expr(filter, &DFSchema::try_from(Arc::clone(&self.schema))?)?;
-        let schema = Arc::clone(&self.schema);
-        let predicate = PruningPredicateBuilder::new().with_file_schema(schema).try_build(filter)?;
-        predicate.prune(&Bounds { range })
     }
 }
 
@@ -103,11 +95,7 @@ impl TableProvider for KeptTable {
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        let pushed = match &self.partitioning {
-            Partitioning::Range(_) => TableProviderFilterPushDown::Inexact,
-            _ => TableProviderFilterPushDown::Unsupported,
-        };
-        Ok(vec![pushed; filters.len()])
+        Ok(vec![pruned::support(&self.partitioning); filters.len()])
     }
 
     async fn scan(
@@ -117,7 +105,7 @@ impl TableProvider for KeptTable {
         filters: &[Expr],
         _limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let left = self.left(state, filters)?;
+        let left = pruned::left(&self.schema, &self.partitioning, self.extent.as_ref(), state, filters)?;
         let exec: Arc<dyn ExecutionPlan> = Arc::new(KeptExec::new(self, left)?);
         let Some(projection) = projection else { return Ok(exec) };
         let columns = projection.iter().map(|&index| {
@@ -128,61 +116,13 @@ impl TableProvider for KeptTable {
     }
 }
 
-/// The bounds of the ranges, as statistics of the partitions.
-struct Bounds<'a> {
-    range: &'a RangePartitioning,
-}
-
-impl Bounds<'_> {
-    /// The bound at the lower or the upper end of each partition; none where there is no end.
-    fn ends(&self, column: &ColumnName, first: isize) -> Option<ArrayRef> {
-        let [key] = self.range.ordering().as_ref() else { return None };
-        let is_key = key.expr.downcast_ref::<Column>().is_some_and(|key| key.name() == column.name());
-        let known = self.range.split_points().first()?.values().first()?;
-        if !is_key || key.options.descending {
-            return None;
-        }
-        let none = ScalarValue::try_new_null(&known.data_type()).ok()?;
-        let ends = (0..self.num_containers() as isize).map(|partition| {
-            let split = usize::try_from(partition + first).ok().and_then(|at| self.range.split_points().get(at));
-            split.and_then(|split| split.values().first()).unwrap_or(&none).clone()
-        });
-        ScalarValue::iter_to_array(ends).ok()
-    }
-}
-
-impl PruningStatistics for Bounds<'_> {
-    fn min_values(&self, column: &ColumnName) -> Option<ArrayRef> {
-        self.ends(column, -1)
-    }
-
-    fn max_values(&self, column: &ColumnName) -> Option<ArrayRef> {
-        self.ends(column, 0)
-    }
-
-    fn num_containers(&self) -> usize {
-        self.range.partition_count()
-    }
-
-    fn null_counts(&self, _column: &ColumnName) -> Option<ArrayRef> {
-        None
-    }
-
-    fn row_counts(&self) -> Option<ArrayRef> {
-        None
-    }
-
-    fn contained(&self, _column: &ColumnName, _values: &HashSet<ScalarValue>) -> Option<BooleanArray> {
-        None
-    }
-}
-
 /// The operator. A partition that no row is wanted of stays, and is empty.
 #[derive(Debug)]
 pub(crate) struct KeptExec {
     // Not a child: the optimizer would spread its rows over the threads.
     source: Arc<dyn ExecutionPlan>,
     left: Vec<bool>,
+    extent: Option<KeyExtent>,
     properties: Arc<PlanProperties>,
     statistics: Arc<Statistics>,
     metrics: ExecutionPlanMetricsSet,
@@ -202,7 +142,13 @@ impl KeptExec {
             Boundedness::Bounded,
         );
         let (properties, statistics) = (Arc::new(properties), Arc::new(statistics));
-        Ok(Self { source, left, properties, statistics, metrics: ExecutionPlanMetricsSet::new() })
+        let (extent, metrics) = (table.extent.clone(), ExecutionPlanMetricsSet::new());
+        Ok(Self { source, left, extent, properties, statistics, metrics })
+    }
+
+    /// Between which values its keys lie.
+    pub(crate) fn extent(&self) -> Option<&KeyExtent> {
+        self.extent.as_ref()
     }
 }
 

@@ -27,6 +27,7 @@ pub use exec::PartitionExec;
 pub use gather::GatherExec;
 pub(crate) use steps::{ADDED, place, with_random_keys};
 
+use super::concat::ConcatExec;
 use super::draw::DrawExec;
 use super::gather::OrderedGatherExec;
 use super::mix::MixExec;
@@ -211,6 +212,19 @@ pub(crate) fn ascending() -> SortOptions {
     SortOptions { descending: false, nulls_first: false }
 }
 
+/// Ranges are by total order, where -0.0 is less than 0.0: a range that begins at one begins at both, for groups and joins
+/// know them as one value.
+pub(crate) fn with_its_equals(split: ScalarValue) -> ScalarValue {
+    match split {
+        ScalarValue::Float16(Some(value)) if f32::from(value) == 0.0 && value.is_sign_positive() => {
+            ScalarValue::Float16(Some(-value))
+        }
+        ScalarValue::Float32(Some(0.0)) => ScalarValue::Float32(Some(-0.0)),
+        ScalarValue::Float64(Some(0.0)) => ScalarValue::Float64(Some(-0.0)),
+        other => other,
+    }
+}
+
 /// Whether the partitions of this plan are those that the user chose, and not the engine's own.
 pub(crate) fn is_chosen(plan: &Arc<dyn ExecutionPlan>) -> bool {
     if makes_chosen(plan) {
@@ -230,6 +244,7 @@ pub(crate) fn makes_chosen(plan: &Arc<dyn ExecutionPlan>) -> bool {
     plan.downcast_ref::<PartitionExec>().is_some()
         || plan.downcast_ref::<GatherExec>().is_some()
         || plan.downcast_ref::<super::kept::KeptExec>().is_some()
+        || plan.downcast_ref::<ConcatExec>().is_some()
         || plan.downcast_ref::<BlockOrderExec>().is_some()
 }
 

@@ -16,7 +16,7 @@ use datafusion::common::{Statistics, plan_err};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::{Expr, TableType};
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_expr::{EquivalenceProperties, Partitioning};
 use datafusion::physical_plan::coop::cooperative;
@@ -25,9 +25,11 @@ use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSe
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::statistics::StatisticsArgs;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, EmptyRecordBatchStream, ExecutionPlan, PlanProperties};
 use futures::stream;
 
+use super::extent::KeyExtent;
+use super::pruned;
 use rows::Found;
 pub(crate) use rows::{Rows, Writer};
 
@@ -36,6 +38,7 @@ pub(crate) use rows::{Rows, Writer};
 pub(crate) struct PersistedTable {
     rows: Arc<Rows>,
     properties: Arc<PlanProperties>,
+    extent: Option<KeyExtent>,
 }
 
 impl PersistedTable {
@@ -50,7 +53,12 @@ impl PersistedTable {
         )
         .with_scheduling_type(SchedulingType::Cooperative);
         let rows = Rows::new(plan.schema(), known.partitioning.partition_count(), runtime);
-        Self { rows, properties: Arc::new(properties) }
+        Self { rows, properties: Arc::new(properties), extent: None }
+    }
+
+    /// With what is known of the keys of its rows once all have come.
+    pub(crate) fn with_extent(self, extent: Option<KeyExtent>) -> Self {
+        Self { extent, ..self }
     }
 
     /// A table of rows that are there, of which no more is known than their partitions.
@@ -71,7 +79,7 @@ impl PersistedTable {
                 }
             }
         }
-        Ok(Self { rows, properties: Arc::new(properties) })
+        Ok(Self { rows, properties: Arc::new(properties), extent: None })
     }
 
     pub(crate) fn rows(&self) -> &Arc<Rows> {
@@ -102,16 +110,22 @@ impl TableProvider for PersistedTable {
         TableType::Base
     }
 
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        Ok(vec![pruned::support(&self.properties.partitioning); filters.len()])
+    }
+
     async fn scan(
         &self,
-        _state: &dyn Session,
+        state: &dyn Session,
         projection: Option<&Vec<usize>>,
-        _filters: &[Expr],
+        filters: &[Expr],
         _limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let (rows, properties) = (Arc::clone(&self.rows), Arc::clone(&self.properties));
-        let all: Arc<dyn ExecutionPlan> =
-            Arc::new(PersistedExec { rows, properties, metrics: ExecutionPlanMetricsSet::new() });
+        let extent = self.extent.clone();
+        let left = pruned::left(rows.schema(), &properties.partitioning, extent.as_ref(), state, filters)?;
+        let metrics = ExecutionPlanMetricsSet::new();
+        let all: Arc<dyn ExecutionPlan> = Arc::new(PersistedExec { rows, left, extent, properties, metrics });
         match projection {
             None => Ok(all),
             Some(columns) => {
@@ -122,17 +136,36 @@ impl TableProvider for PersistedTable {
     }
 }
 
-/// The operator: gives the batches of each partition in order, and reads those that are on disk one at a time.
+/// The operator: gives the batches of each partition in order, and reads those that are on disk one at a time. A partition
+/// that no row is wanted of stays, and is empty.
 #[derive(Debug)]
-struct PersistedExec {
+pub(crate) struct PersistedExec {
     rows: Arc<Rows>,
+    left: Vec<bool>,
+    extent: Option<KeyExtent>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
 
 impl DisplayAs for PersistedExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PersistedExec: partitions={}", self.rows.partitions())
+        write!(f, "PersistedExec: partitions={}", self.left.len())?;
+        match self.left.iter().filter(|left| **left).count() {
+            all if all == self.left.len() => Ok(()),
+            left => write!(f, ", read={left}"),
+        }
+    }
+}
+
+impl PersistedExec {
+    /// Between which values its keys lie.
+    pub(crate) fn extent(&self) -> Option<&KeyExtent> {
+        self.extent.as_ref()
+    }
+
+    /// Whether a row is wanted of this partition.
+    fn is_left(&self, partition: usize) -> bool {
+        self.left.get(partition).copied().unwrap_or(true)
     }
 }
 
@@ -156,6 +189,9 @@ impl ExecutionPlan for PersistedExec {
     }
 
     fn execute(&self, partition: usize, _context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        if !self.is_left(partition) {
+            return Ok(Box::pin(EmptyRecordBatchStream::new(self.schema())));
+        }
         let rows = Arc::clone(&self.rows);
         let baseline = BaselineMetrics::new(&self.metrics, partition);
         let batches = stream::try_unfold((rows, baseline, 0), move |(rows, baseline, number)| async move {
@@ -178,7 +214,9 @@ impl ExecutionPlan for PersistedExec {
     }
 
     fn statistics_from_inputs(&self, _inputs: &[Arc<Statistics>], args: &StatisticsArgs) -> Result<Arc<Statistics>> {
-        let (rows, bytes) = self.rows.size(args.partition());
+        let asked = |at: &usize| self.is_left(*at) && args.partition().is_none_or(|partition| partition == *at);
+        let sizes = (0..self.left.len()).filter(asked).map(|at| self.rows.size(Some(at)));
+        let (rows, bytes) = sizes.fold((0, 0), |(rows, bytes), (more_rows, more)| (rows + more_rows, bytes + more));
         let mut known = Statistics::new_unknown(&self.schema());
         known.num_rows = Precision::Exact(rows);
         known.total_byte_size = Precision::Inexact(bytes);

@@ -17,11 +17,13 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::execution_plan::replace_children_if_necessary;
 use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
+use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties, Statistics, StatisticsArgs,
-    StatisticsContext,
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties, Statistics,
+    StatisticsArgs, StatisticsContext,
 };
 
+use crate::operators::concat::ConcatExec;
 use crate::operators::partition::{counts_rows, makes_chosen};
 
 /// The rule that enforces distribution and order, kept from chosen partitions.
@@ -44,9 +46,11 @@ impl PhysicalOptimizerRule for ChosenPartitions {
             pieces.push(piece.data()?);
         }
         let mut settings = config.clone();
-        if is_above_chosen || counts_rows(&plan) {
+        // A concat stands on its inputs' own partitions, also where nobody chose them.
+        if is_above_chosen || counts_rows(&plan) || plan.is::<ConcatExec>() {
             settings.optimizer.enable_round_robin_repartition = false;
         }
+        settings.optimizer.prefer_existing_union |= plan.exists(|node| Ok(is_union_of_ranges(node)))?;
         if !is_above_chosen {
             return self.0.optimize(plan, &settings);
         }
@@ -71,6 +75,13 @@ impl PhysicalOptimizerRule for ChosenPartitions {
     fn schema_check(&self) -> bool {
         self.0.schema_check()
     }
+}
+
+/// Whether this is a union of datasets with an index. Of those with the same ranges DataFusion would read a partition of
+/// each at a time, whichever is ready, and the rows of one dataset would no longer follow those of another.
+fn is_union_of_ranges(node: &Arc<dyn ExecutionPlan>) -> bool {
+    let is_range = |input: &&Arc<dyn ExecutionPlan>| matches!(input.output_partitioning(), Partitioning::Range(_));
+    node.is::<UnionExec>() && node.children().iter().all(is_range)
 }
 
 /// A join of two sides that are partitioned alike by its keys needs neither side whole.

@@ -11,6 +11,7 @@ mod kept_filters;
 mod leading_rows;
 mod light_counts;
 pub(crate) mod object_columns;
+mod ordered_ranges;
 mod row_order;
 mod shown_inputs;
 mod skewed_joins;
@@ -38,7 +39,8 @@ const REQUIREMENTS: &str = "EnsureRequirements";
 /// The rule of DataFusion that merges projections.
 const MERGED_PROJECTIONS: &str = "optimize_projections";
 
-/// Adds Sheaf's rules to DataFusion's own: `broadcast_sides` and `dynamic_filters` among them, the others after them.
+/// Adds Sheaf's rules to DataFusion's own: `broadcast_sides`, `ordered_ranges` and `dynamic_filters` among them, the others
+/// after them.
 pub(crate) fn install(state: SessionStateBuilder) -> SessionStateBuilder {
     state
         .with_analyzer_rules(object_columns::analyzer())
@@ -72,7 +74,8 @@ fn logical() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     rules
 }
 
-/// DataFusion's physical rules, some of them guarded, and `broadcast_sides` and `dynamic_filters` among them.
+/// DataFusion's physical rules, some of them guarded, and `broadcast_sides`, `ordered_ranges` and `dynamic_filters` among
+/// them.
 fn physical() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> = Vec::new();
     for rule in PhysicalOptimizer::new().rules {
@@ -82,7 +85,10 @@ fn physical() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
         let chose_sides = rule.name() == JOIN_SELECTION;
         match rule.name() {
             PUSHDOWN | DYNAMIC_PUSHDOWN => rules.push(Arc::new(equal_names::GuardedPushdown(rule))),
-            REQUIREMENTS => rules.push(Arc::new(chosen_partitions::ChosenPartitions(rule))),
+            REQUIREMENTS => {
+                rules.push(Arc::new(ordered_ranges::OrderedRanges));
+                rules.push(Arc::new(chosen_partitions::ChosenPartitions(rule)));
+            }
             _ => rules.push(rule),
         }
         if chose_sides {

@@ -21,6 +21,7 @@ use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::unnest::UnnestExec;
 use datafusion::physical_plan::{ExecutionPlan, Partitioning};
 
+use crate::operators::concat::ConcatExec;
 use crate::operators::gather::OrderedGatherExec;
 use crate::operators::map_batches::MapBatchesExec;
 use crate::operators::own_files;
@@ -81,6 +82,7 @@ fn counts_below(plan: &Arc<dyn ExecutionPlan>, input: usize, counts: bool) -> bo
         return false;
     }
     // These give rows in the order of their input, but claim none for it: a sort by a column need not hold above.
-    let follows = plan.is::<UnionExec>() || plan.is::<UnnestExec>() || plan.is::<MapBatchesExec>();
+    let puts_together = plan.is::<UnionExec>() || plan.is::<ConcatExec>();
+    let follows = puts_together || plan.is::<UnnestExec>() || plan.is::<MapBatchesExec>();
     follows || plan.fetch().is_some() || plan.maintains_input_order().get(input).copied().unwrap_or(false)
 }

@@ -77,7 +77,7 @@ impl Dataset {
     pub async fn materialize(&self) -> Result<Self> {
         let rows = gathered(self).await?;
         self.session().from_provider(match is_chosen(&rows.plan) {
-            true => Arc::new(rows.kept()),
+            true => Arc::new(rows.kept()?),
             false => Arc::new(rows.spread(self.session().settings().threads)?),
         })
     }
@@ -113,14 +113,14 @@ async fn gathered(dataset: &Dataset) -> Result<Gathered> {
 
 impl Gathered {
     /// In the partitions of the plan.
-    fn kept(self) -> KeptTable {
+    fn kept(self) -> Result<KeptTable> {
         let mut partitions = vec![Vec::new(); self.plan.output_partitioning().partition_count()];
         for (partition, batch) in self.batches {
             if let Some(batches) = partitions.get_mut(partition) {
                 batches.push(batch);
             }
         }
-        KeptTable::new(&self.plan, partitions, self.reservation)
+        KeptTable::new(&self.plan, partitions, self.reservation).map_err(from_datafusion)
     }
 
     /// In runs, one for each thread.

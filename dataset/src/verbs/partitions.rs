@@ -14,8 +14,9 @@ use sheaf_core::{Error, ErrorKind, Result};
 
 use crate::dataset::Dataset;
 use crate::expr::col;
+use crate::operators::extent::sorted_ranges;
 use crate::operators::node::OperatorNode;
-use crate::operators::partition::{Layout, Partition, ascending};
+use crate::operators::partition::{Layout, Partition, ascending, with_its_equals};
 use crate::operators::sample::SplitMix;
 use crate::verbs::checks;
 
@@ -132,7 +133,9 @@ impl Dataset {
     ///
     /// The ranges begin at the given divisions, or at those that a sample of the column gives: for that the plan runs
     /// once now. They are remembered: a `groupby`, a window, or a join with a dataset of the same divisions moves no row
-    /// again, and of a materialized dataset a filter on the column reads only the partitions that can match.
+    /// again, and of a materialized or persisted dataset a filter on the column reads only the partitions that can match.
+    /// Of such datasets, [`Dataset::concat`] keeps the ranges where they follow one another. Rows that are so already stay
+    /// where they are: with these divisions, or with any where none are asked for.
     ///
     /// # Errors
     /// [`ErrorKind::UnknownColumn`]; [`ErrorKind::TypeMismatch`] for a nested column, or divisions that are not of its
@@ -164,6 +167,9 @@ impl Dataset {
                 };
                 divisions.into_iter().map(cast).collect::<Result<Vec<_>>>()?
             }
+            (None, None) if self.divisions_by(column).await.is_some_and(|known| !known.is_empty()) => {
+                return Ok(self.clone());
+            }
             (None, partitions) => {
                 let partitions = partitions.unwrap_or_else(|| self.usual_partitions());
                 check_count(partitions)?;
@@ -174,6 +180,9 @@ impl Dataset {
         check_count(splits.len() + 1)?;
         if let Some(pair) = splits.windows(2).find(|pair| pair[0] >= pair[1]) {
             return Err(Error::invalid(format!("the divisions do not ascend: {} is before {}", pair[0], pair[1])));
+        }
+        if self.divisions_by(column).await.as_ref() == Some(&splits) {
+            return Ok(self.clone());
         }
         let layout = Layout::Ranges { splits, in_order: options.sorted };
         Ok(self.partitioned_by(layout, key, !options.sorted))
@@ -192,6 +201,15 @@ impl Dataset {
             _ => None,
         });
         Ok(splits.collect())
+    }
+
+    /// The divisions of a dataset whose partitions are ranges of this column already, each sorted by it. What is wrong
+    /// with the plan is left for its run to tell.
+    async fn divisions_by(&self, column: &str) -> Option<Vec<ScalarValue>> {
+        let plan = self.planned().await.ok()?;
+        let (key, range) = sorted_ranges(plan.as_ref())?;
+        let splits = range.split_points().iter().map(|split| split.values().first().cloned());
+        splits.collect::<Option<_>>().filter(|_| plan.schema().field(key).name() == column)
     }
 
     /// All rows in a random order, each as likely at every place. What does not fit in memory is on disk meanwhile.
@@ -326,19 +344,6 @@ fn quantiles(values: Vec<ScalarValue>, parts: usize) -> datafusion::error::Resul
         }
     }
     Ok(splits)
-}
-
-/// Ranges are by total order, where -0.0 is less than 0.0: a range that begins at one begins at both, for groups and joins
-/// know them as one value.
-fn with_its_equals(split: ScalarValue) -> ScalarValue {
-    match split {
-        ScalarValue::Float16(Some(value)) if f32::from(value) == 0.0 && value.is_sign_positive() => {
-            ScalarValue::Float16(Some(-value))
-        }
-        ScalarValue::Float32(Some(0.0)) => ScalarValue::Float32(Some(-0.0)),
-        ScalarValue::Float64(Some(0.0)) => ScalarValue::Float64(Some(-0.0)),
-        other => other,
-    }
 }
 
 fn check_count(partitions: usize) -> Result<()> {

@@ -7,6 +7,7 @@ use sheaf_connectors::error::from_datafusion;
 use sheaf_core::{Error, Result};
 
 use crate::dataset::Dataset;
+use crate::operators::extent::KeyExtent;
 use crate::operators::persisted::{PersistedTable, Writer};
 
 impl Dataset {
@@ -24,9 +25,13 @@ impl Dataset {
         let session = self.session();
         let mut run = self.start().await?;
         let table = PersistedTable::of(run.plan().as_ref(), &session.context().runtime_env());
+        let mut extent = KeyExtent::of(run.plan().as_ref());
         let rows = table.rows();
         let writers: Vec<Arc<Mutex<Option<Writer>>>> = (0..rows.partitions()).map(|_| Arc::default()).collect();
         while let Some((partition, batch)) = run.next_of().await? {
+            if let Some(extent) = &mut extent {
+                extent.add(&batch).map_err(from_datafusion)?;
+            }
             let Some(batch) = rows.keep(partition, &batch).map_err(from_datafusion)? else { continue };
             let (rows, writer) = (Arc::clone(rows), Arc::clone(&writers[partition]));
             let stored = move || rows.store(partition, &batch, &mut writer.lock());
@@ -36,6 +41,6 @@ impl Dataset {
                 .map_err(|error| from_datafusion(error).with_context("persisting rows for which there is no memory"))?;
         }
         self.keep_stats(&run);
-        session.from_provider(Arc::new(table))
+        session.from_provider(Arc::new(table.with_extent(extent)))
     }
 }

@@ -31,6 +31,9 @@ impl Dataset {
 
     /// The rows of all, in the order of the datasets; as [`Dataset::union`] in everything else.
     ///
+    /// Materialized or persisted datasets with an index, each of which ends before the next begins, make one with that
+    /// index: known partitions, sorted, without an exchange or a sort.
+    ///
     /// # Errors
     /// [`sheaf_core::ErrorKind::TypeMismatch`] when columns do not fit; [`sheaf_core::ErrorKind::InvalidInput`] for no
     /// dataset at all.

@@ -84,8 +84,8 @@ class Partitions(Plan):
         """Partitions by ranges of a column, each sorted by it: all rows are in the order of the column, nulls last.
 
         The ranges are remembered. A ``groupby`` or a window by the column, and a join with a dataset of the same
-        divisions, move no row again; of a materialized dataset, a filter on the column reads only the partitions that
-        can match.
+        divisions, move no row again; of a materialized or persisted dataset, a filter on the column reads only the
+        partitions that can match. A dataset that has this index already stays as it is.
 
         Args:
             column: The name of the column.

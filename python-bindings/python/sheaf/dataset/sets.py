@@ -73,6 +73,9 @@ class Sets(Plan):
 def concat(datasets: Iterable[Dataset], *, by_name: bool = False, distinct: bool = False) -> Dataset:
     """The rows of all, in the order of the datasets; the arguments are those of ``Dataset.union``.
 
+    Persisted or materialized datasets with an index (``set_index``), each of which ends before the next begins, make
+    one with that index: a ``groupby``, a window or a ``sort`` by it moves and sorts nothing.
+
     >>> import sheaf as sf
     >>> sf.concat([sf.range(2), sf.range(1)]).to_pydict()
     {'id': [0, 1, 0]}
