@@ -152,9 +152,7 @@ def _called(function: Any) -> Callable[[Case], Run]:
         start(case, workers=case.rows)
         # A class must leave a whole CPU for the reader, or nothing runs.
         pool = (
-            {"compute": ray.data.ActorPoolStrategy(size=case.rows), "num_cpus": 0}
-            if isinstance(function, type)
-            else {}
+            {"compute": ray.data.ActorPoolStrategy(size=case.rows), "num_cpus": 0} if isinstance(function, type) else {}
         )
 
         def run() -> pa.Table:
