@@ -91,12 +91,20 @@ fn each_violation_is_found() {
 #[test]
 fn the_readme_shows_the_measured_speeds() {
     let text = read("README.md");
-    let table =
-        text.split("<!-- speed table: begin").nth(1).unwrap().split("<!-- speed table: end -->").next().unwrap();
-    for row in ["| Q1 |", "| Q22 |", "| **all 22** |", "| CSV → Parquet", "| `map_batches`: NumPy"] {
-        assert!(table.contains(row), "README's table has no row {row}");
+    let table_of = |name: &str| {
+        let begun = text.split(&format!("<!-- {name} table: begin")).nth(1).unwrap();
+        begun.split(&format!("<!-- {name} table: end -->")).next().unwrap()
+    };
+    for (name, rows) in [
+        ("speed", ["| Q1 |", "| Q22 |", "| **all 22** |", "| CSV → Parquet", "| `map_batches`: NumPy"]),
+        ("dataset", ["| word count", "| `map_batches`, heavy", "| groupby, 10 M", "| join, 10 M", "| sort of 5 GB"]),
+    ] {
+        let table = table_of(name);
+        for row in rows {
+            assert!(table.contains(row), "README's {name} table has no row {row}");
+        }
+        assert!(!table.contains("/tmp/") && !table.contains("/home/"), "{name}: paths of the machine that measured");
     }
-    assert!(!table.contains("/tmp/") && !table.contains("/home/"), "paths of the machine that measured");
 }
 
 #[test]

@@ -22,7 +22,8 @@ def rows(dataset: sf.Dataset) -> Counter[tuple[Any, ...]]:
 def exchanges(dataset: sf.Dataset) -> int:
     """The exchanges by keys, and gathers, that the engine puts into the plan by itself."""
     plan = dataset.explain().split("== Physical ==")[1]
-    return plan.count("RepartitionExec: partitioning=Hash") + plan.count("CoalescePartitionsExec")
+    moved = ("RepartitionExec: partitioning=Hash", "SkewedExchangeExec", "CoalescePartitionsExec")
+    return sum(plan.count(name) for name in moved)
 
 
 def table(dice: random.Random, session: sf.Session, value: str) -> sf.Dataset:
