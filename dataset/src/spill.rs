@@ -10,6 +10,8 @@ use sheaf_core::{Error, ErrorKind, Result, ResultExt};
 
 const PREFIX: &str = "sheaf-spill-";
 const LOCK: &str = "lock";
+/// How often files that come while a folder is removed may keep it from being removed.
+const LATE_FILES: usize = 10;
 
 /// The folders of live sessions, with the process that made them: a forked child has this list and not the sessions.
 static LIVE: Mutex<BTreeSet<(u32, PathBuf)>> = Mutex::new(BTreeSet::new());
@@ -27,12 +29,28 @@ fn remove(process: u32, path: &Path) {
     if process != std::process::id() {
         return;
     }
-    match fs::remove_dir_all(path) {
+    match removed(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             log::warn!("cannot remove the spill folder {}: {error}", path.display());
         }
         _ => {}
     }
+}
+
+/// At the exit of a process its threads may go on spilling. They do not find the folder under its new name, so that no
+/// more comes than the files which they were creating just then.
+fn removed(path: &Path) -> std::io::Result<()> {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Ok(()) };
+    let gone = path.with_file_name(format!("{name}-gone"));
+    fs::rename(path, &gone)?;
+    let mut result = fs::remove_dir_all(&gone);
+    for _ in 0..LATE_FILES {
+        match &result {
+            Err(error) if error.kind() == std::io::ErrorKind::DirectoryNotEmpty => result = fs::remove_dir_all(&gone),
+            _ => break,
+        }
+    }
+    result
 }
 
 /// A session's own folder for spilled data.
@@ -93,7 +111,8 @@ fn sweep(parent: &Path) {
 fn is_left_over(folder: &Path) -> bool {
     match File::open(folder.join(LOCK)) {
         Ok(lock) => !matches!(lock.try_lock(), Err(TryLockError::WouldBlock)),
-        Err(_) => false,
+        // It has a lock before it has its name: one without was being removed when its process was killed.
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
     }
 }
 
@@ -108,11 +127,37 @@ mod tests {
         let left = parent.join("sheaf-spill-killed");
         fs::create_dir(&left).unwrap();
         File::create(left.join(LOCK)).unwrap();
+        let half_removed = parent.join("sheaf-spill-half");
+        fs::create_dir(&half_removed).unwrap();
         let second = SpillFolder::create(&parent, "two").unwrap();
         assert!(first.path().exists() && second.path().exists());
-        assert!(!left.exists(), "what a killed session left is removed");
+        assert!(!left.exists() && !half_removed.exists(), "what a killed session left is removed");
         drop((first, second));
         assert_eq!(fs::read_dir(&parent).unwrap().count(), 0);
+        fs::remove_dir(&parent).unwrap();
+    }
+
+    #[test]
+    fn a_folder_goes_while_threads_go_on_spilling() {
+        let parent = std::env::temp_dir().join(format!("sheaf-spilling-test-{}", std::process::id()));
+        for round in 0..50 {
+            let folder = SpillFolder::create(&parent, &round.to_string()).unwrap();
+            let inner = folder.path().join("datafusion-x");
+            fs::create_dir(&inner).unwrap();
+            let spilling = sheaf_core::env::thread("spilling", move || {
+                let mut files = 0_u32;
+                // Without an end where the folder is still there, but for this bound.
+                while files < 20_000 && File::create(inner.join(files.to_string())).is_ok() {
+                    files += 1;
+                }
+                files
+            })
+            .unwrap();
+            while fs::read_dir(folder.path().join("datafusion-x")).unwrap().count() < 20 {}
+            drop(folder);
+            assert!(spilling.join().unwrap() >= 20);
+            assert_eq!(fs::read_dir(&parent).unwrap().count(), 0, "round {round}");
+        }
         fs::remove_dir(&parent).unwrap();
     }
 }
