@@ -94,11 +94,6 @@ def client() -> RuntimeClient:
     return client()
 
 
-def help_on() -> None:
-    """Let this thread, which works for the runtime that is there, start no other one when that has ended."""
-    _thread.is_helper = True
-
-
 @contextlib.contextmanager
 def starting_none() -> Iterator[None]:
     """Within it this thread, which works for the runtime that is there, starts no other one when that has ended: what

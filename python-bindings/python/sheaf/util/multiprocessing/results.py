@@ -63,8 +63,8 @@ class AsyncResult:
             return False
         return True
 
+    @process.starting_none()
     def _tell(self, callback: Callback | None, error_callback: Callback | None) -> None:
-        process.help_on()
         try:
             result = self.get()
         except Exception as error:
