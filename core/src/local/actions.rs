@@ -38,6 +38,7 @@ impl Shell {
             Action::Leave => self.leave(),
             Action::End => self.is_over = true,
             Action::Start(attempt, spec, values) => self.start(attempt, &spec, values),
+            Action::StartFragment(attempt, spec, values, places) => self.start_fragment(attempt, &spec, values, places),
             Action::Kill(attempt, stop) => self.stop(attempt, stop),
             Action::KillActor(actor, _) => self.end_actor(actor),
             Action::Drop(object) => {
@@ -150,6 +151,12 @@ pub(super) fn reason(failure: Failure) -> Reason {
         ),
         Failure::Lost(Lost::RetriesUsedUp) => {
             Reason::Lost("its task may not run again (max_retries; calls of actors never do)".to_string())
+        }
+        Failure::Lost(Lost::NotRepeatable) => {
+            Reason::Lost("another run of its task would make something else".to_string())
+        }
+        Failure::Unread(object, node, why) => {
+            Reason::Crashed(format!("{object} could not be read from {node}, time and again: {why}"))
         }
         Failure::Lost(Lost::Freed) => Reason::Lost("nobody held it any more".to_string()),
     }

@@ -150,6 +150,7 @@ impl Shell {
     fn task_as_json(&self, TaskRow { spec, state, attempt, node }: &TaskRow) -> Value {
         let kind = match spec.kind {
             Kind::Function => "task",
+            Kind::Fragment { .. } => "fragment",
             Kind::Actor { .. } => "actor",
             Kind::Call { .. } => "call",
         };

@@ -5,13 +5,14 @@
 //! `workers` are the processes, which the `zygote` forks, `output` is what they print, `logs` are files with it,
 //! `keeper` saves what the head wants saved, and `metrics` what there is to measure. `inquiry` answers what people ask:
 //! `holders` has objects, `files` what was printed. `warnings` go to the drivers whose tasks find no node; `leaving` is
-//! how a node is drained.
+//! how a node is drained, and `fragments` are the parts of plans that it runs itself.
 
 mod actions;
 mod clients;
 mod disk;
 mod door;
 mod files;
+mod fragments;
 mod gpus;
 mod groups;
 mod holders;

@@ -45,6 +45,14 @@ pub enum Kind {
         /// The client that calls: its calls run in the order in which it submitted them.
         caller: ClientId,
     },
+    /// A part of a plan: the node runs it itself ([`crate::fragment`]).
+    Fragment {
+        /// Objects of which it reads parts, wherever they are: it waits for them, and they are not brought to it.
+        reads: Vec<ObjectId>,
+        /// Whether a result that was lost may be made again: another attempt makes the same of the same input. If not,
+        /// it is tried again only until one attempt has ended well.
+        is_repeatable: bool,
+    },
 }
 
 /// A task as its owner keeps it until nothing can be asked of it any more.
@@ -75,9 +83,25 @@ pub struct TaskSpec {
 }
 
 impl TaskSpec {
-    /// All that it is handed, as a value or as a reference.
+    /// All that it is handed, as a value, as a reference, or to read parts of.
     pub fn handed(&self) -> impl Iterator<Item = ObjectId> {
-        self.needs.iter().chain(&self.refs).copied()
+        self.needs.iter().chain(&self.refs).chain(self.reads()).copied()
+    }
+
+    /// The objects of which it reads parts.
+    #[must_use]
+    pub fn reads(&self) -> &[ObjectId] {
+        match &self.kind {
+            Kind::Fragment { reads, .. } => reads,
+            _ => &[],
+        }
+    }
+
+    /// Whether a result that was lost may be made again by another attempt.
+    #[must_use]
+    pub fn is_repeatable(&self) -> bool {
+        // A call changed its actor: it is not made again for a lost result.
+        !matches!(self.kind, Kind::Call { .. } | Kind::Fragment { is_repeatable: false, .. })
     }
 
     /// The actor that it calls, and the client that does.
@@ -85,7 +109,7 @@ impl TaskSpec {
     pub fn call(&self) -> Option<(ObjectId, ClientId)> {
         match self.kind {
             Kind::Call { actor, caller } => Some((actor, caller)),
-            Kind::Function | Kind::Actor { .. } => None,
+            Kind::Function | Kind::Actor { .. } | Kind::Fragment { .. } => None,
         }
     }
 }
@@ -127,6 +151,8 @@ pub enum Failure {
     Drained(bool, NodeId),
     /// The value was there and is not any more.
     Lost(Lost),
+    /// Parts of an object could not be read from that node, and why: it is read from another copy, or made again.
+    Unread(ObjectId, NodeId, Arc<str>),
 }
 
 impl Failure {
@@ -282,6 +308,8 @@ pub enum Lost {
     NoLineage,
     /// The task that made it may not run again.
     RetriesUsedUp,
+    /// Another attempt would make something else.
+    NotRepeatable,
     /// Nobody held the object any more.
     Freed,
 }
@@ -349,6 +377,26 @@ impl Known {
         match self {
             Self::Inline(_, contains) | Self::Stored(_, contains) => contains,
             Self::Failed(failure) => failure.contains(),
+        }
+    }
+}
+
+/// Where something is of which parts are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// It is small, and this is all of it.
+    Inline(Bytes),
+    /// In the stores of these nodes.
+    At(Vec<NodeId>),
+}
+
+impl Place {
+    /// As its owner told.
+    pub(super) fn of(known: Option<&Known>) -> Self {
+        match known {
+            Some(Known::Inline(bytes, _)) => Self::Inline(bytes.clone()),
+            Some(Known::Stored(nodes, _)) => Self::At(nodes.clone()),
+            Some(Known::Failed(_)) | None => Self::At(Vec::new()),
         }
     }
 }

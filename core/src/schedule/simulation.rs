@@ -381,7 +381,9 @@ impl World {
         match action {
             Action::ToHead(report) => self.transmit(id, NodeId(0), &Coming::AtHead(id, report)),
             Action::ToNode(to, frame) => self.transmit(id, to, &Coming::AtNode(to, Packet::Node(id, frame))),
-            Action::Start(attempt, spec, values) => self.start_worker(id, attempt, spec, &values),
+            Action::Start(attempt, spec, values) | Action::StartFragment(attempt, spec, values, _) => {
+                self.start_worker(id, attempt, spec, &values);
+            }
             Action::Kill(attempt, _) => self.kill_worker(id, attempt),
             Action::KillActor(actor, life) => self.kill_actor(id, actor, life),
             Action::Fetch(object, from) => {

@@ -31,7 +31,7 @@ use bytes::Bytes;
 
 use super::message::{
     About, Failure, FromHead, GroupAnswer, GroupRequest, GroupSpec, Member, NameAnswer, NameRequest, NodeMessage,
-    Outcome, Packet, Report, Returned, Shape, Stop, TaskSpec, ToHead,
+    Outcome, Packet, Place, Report, Returned, Shape, Stop, TaskSpec, ToHead,
 };
 use crate::env::Moment;
 use crate::flaw::{Flaw, planted};
@@ -127,6 +127,9 @@ pub enum Action {
     ToNode(NodeId, Frame<NodeMessage>),
     /// Run an attempt; the values of what it needs are given, or (`None`) in the store.
     Start(Attempt, Arc<TaskSpec>, Vec<(ObjectId, Option<Bytes>)>),
+    /// Run a part of a plan, in this process: with the values of what it needs, and where that is of which it reads
+    /// parts.
+    StartFragment(Attempt, Arc<TaskSpec>, Vec<(ObjectId, Option<Bytes>)>, Vec<(ObjectId, Place)>),
     /// Stop an attempt; it ends with [`Event::Ended`] if the node is still told of it.
     Kill(Attempt, Stop),
     /// End the worker of an actor, in that of its lives.

@@ -18,8 +18,8 @@ pub(super) struct Owned {
     pub(super) copies: BTreeSet<NodeId>,
     /// Other nodes, and what they hold of it.
     pub(super) holders: BTreeMap<NodeId, Hold>,
-    /// Its task has ended and is not kept, for it may not run again.
-    pub(super) is_final: bool,
+    /// Its task has ended and is not kept, for it may not run again, and why.
+    pub(super) is_final: Option<Lost>,
     /// Nodes that asked where it is.
     pub(super) waiters: BTreeSet<NodeId>,
 }
@@ -222,20 +222,17 @@ impl Node {
     }
 
     /// Results of a task that may not run again, and is not kept: why, when they are lost.
-    pub(super) fn set_final(&mut self, objects: impl Iterator<Item = ObjectId>) {
+    pub(super) fn set_final(&mut self, objects: impl Iterator<Item = ObjectId>, why: Lost) {
         for object in objects {
             if let Some(owned) = self.owned.get_mut(&object) {
-                owned.is_final = true;
+                owned.is_final = Some(why);
             }
         }
     }
 
     /// Why an object that was lost cannot be made again, when its task is not known.
     pub(super) fn why_lost(&self, object: ObjectId) -> Lost {
-        match self.owned.get(&object).is_some_and(|owned| owned.is_final) {
-            true => Lost::RetriesUsedUp,
-            false => Lost::NoLineage,
-        }
+        self.owned.get(&object).and_then(|owned| owned.is_final).unwrap_or(Lost::NoLineage)
     }
 
     /// Makes objects pending whose task runs again.

@@ -9,7 +9,7 @@ use super::fetches::Waiter;
 use super::references::Count;
 use super::{Action, Node};
 use crate::ids::{Attempt, ClientId, LeaseId, ObjectId};
-use crate::schedule::message::{Failure, Kind, Known, Made, NodeMessage, Outcome, Stop, TaskSpec};
+use crate::schedule::message::{Failure, Kind, Known, Made, NodeMessage, Outcome, Place, Stop, TaskSpec};
 
 /// An attempt that runs here.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub(super) struct Run {
     stage: Stage,
     /// The values of what it needs, as far as they are here.
     values: BTreeMap<ObjectId, Option<Bytes>>,
+    /// Where what it reads is, as far as its owner knew.
+    places: Vec<(ObjectId, Place)>,
     /// The references within its results, held until the owner of the task holds them.
     pub(super) contains: Vec<ObjectId>,
     /// Its results in this node's store.
@@ -102,17 +104,19 @@ impl Node {
     ) {
         let needs: BTreeSet<ObjectId> = spec.needs.iter().copied().collect();
         let refs: Vec<ObjectId> = spec.handed().collect();
+        let mut known: BTreeMap<_, _> = known.into_iter().collect();
+        let places = spec.reads().iter().map(|object| (*object, Place::of(known.get(object)))).collect();
         let run = Run {
             lease,
             spec,
             stage: Stage::Fetching(needs.clone()),
             values: BTreeMap::new(),
+            places,
             contains: Vec::new(),
             made: Vec::new(),
         };
         self.runs.insert(attempt, run);
         refs.into_iter().for_each(|object| self.hold(object, Count::Cover));
-        let mut known: BTreeMap<_, _> = known.into_iter().collect();
         if needs.is_empty() {
             return self.start(attempt);
         }
@@ -168,7 +172,12 @@ impl Node {
         let Some(run) = self.runs.get_mut(&attempt) else { return };
         run.stage = Stage::Running;
         let values = std::mem::take(&mut run.values).into_iter().collect();
-        self.actions.push(Action::Start(attempt, Arc::clone(&run.spec), values));
+        let places = std::mem::take(&mut run.places);
+        let spec = Arc::clone(&run.spec);
+        self.actions.push(match spec.kind {
+            Kind::Fragment { .. } => Action::StartFragment(attempt, spec, values, places),
+            _ => Action::Start(attempt, spec, values),
+        });
     }
 
     /// An attempt waits for objects, or goes on.

@@ -13,6 +13,10 @@ use crate::flaw::{Flaw, planted};
 use crate::ids::{Attempt, ClientId, LeaseId, NodeId, ObjectId, TaskId};
 use crate::schedule::message::{Failure, Kind, Known, Lost, Made, NodeMessage, Outcome, Returned, Stop, TaskSpec};
 
+/// How often a task begins anew because what it reads was lost meanwhile. Each time a copy less is there, and what has
+/// none is made again at the cost of its own retries: this bounds what is left, nodes that others cannot reach.
+const MOST_UNREAD: u32 = 100;
+
 /// A task of this node's.
 #[derive(Debug)]
 pub(super) struct Task {
@@ -24,6 +28,8 @@ pub(super) struct Task {
     /// Somebody wants it ended: it never runs again.
     is_unwanted: bool,
     pub(super) state: State,
+    /// How often it may still begin anew because it could not read what it reads.
+    unread: u32,
     /// Results that are not freed.
     pub(super) results: u32,
     /// Results that came while it ran.
@@ -93,11 +99,13 @@ impl Task {
         matches!(self.spec.kind, Kind::Actor { .. })
     }
 
+    fn is_fragment(&self) -> bool {
+        matches!(self.spec.kind, Kind::Fragment { .. })
+    }
+
     /// About what it takes to keep it.
     fn bytes(&self) -> usize {
-        size_of::<Self>()
-            + self.spec.payload.len()
-            + (self.spec.needs.len() + self.spec.refs.len()) * size_of::<ObjectId>()
+        size_of::<Self>() + self.spec.payload.len() + self.spec.handed().count() * size_of::<ObjectId>()
     }
 
     /// All that it is handed, as a value or as a reference, and the handle of the actor that it calls.
@@ -129,6 +137,7 @@ impl Node {
             retries: spec.max_retries,
             is_unwanted: false,
             state: State::Done,
+            unread: MOST_UNREAD,
             results: spec.returns,
             items: 0,
             within_items: Vec::new(),
@@ -153,7 +162,7 @@ impl Node {
             self.line_up(actor, order, id);
         }
         let Some(task) = self.tasks.get_mut(&id) else { return };
-        let needs: BTreeSet<ObjectId> = task.spec.needs.iter().copied().collect();
+        let needs: BTreeSet<ObjectId> = task.spec.needs.iter().chain(task.spec.reads()).copied().collect();
         task.state = State::Waiting(needs.clone());
         task.known.clear();
         if needs.is_empty() {
@@ -224,6 +233,11 @@ impl Node {
             task.state = State::Waiting(BTreeSet::new()); // The next lines say what it is.
         }
         match outcome {
+            Outcome::Failed(Failure::Unread(object, from, _)) if self.may_read_again(attempt.task) => {
+                self.send(node, NodeMessage::Committed(attempt, false));
+                self.send(object.owner(), NodeMessage::CopyLost(object, from));
+                self.gather(attempt.task);
+            }
             Outcome::Failed(failure) if failure.is_death() => {
                 self.send(node, NodeMessage::Committed(attempt, false));
                 self.retry(attempt.task, &failure);
@@ -320,9 +334,8 @@ impl Node {
             return self.actions.push(Action::Done(id));
         }
         let (retries, results, refs) = (task.retries, task.all_results(), task.refs());
-        // A call changed its actor: it is not made again for a lost result.
-        let is_call = task.actor().is_some();
-        let may_again = retries > 0 && !is_call;
+        let (is_repeatable, is_fragment) = (task.spec.is_repeatable(), task.is_fragment());
+        let may_again = retries > 0 && is_repeatable;
         let keep = may_again && results.clone().any(|result| self.can_be_lost(result));
         self.actions.push(Action::Done(id));
         for object in refs {
@@ -335,7 +348,8 @@ impl Node {
             self.keep(id);
         } else {
             if !may_again {
-                self.set_final(results);
+                let why = if is_fragment && !is_repeatable { Lost::NotRepeatable } else { Lost::RetriesUsedUp };
+                self.set_final(results, why);
             }
             self.tasks.remove(&id);
         }
@@ -386,6 +400,15 @@ impl Node {
             self.lineage_bytes -= task.bytes();
             task.refs().into_iter().for_each(|inner| self.release(inner, Count::Lineage));
         }
+    }
+
+    /// Whether a task that could not read something may begin anew, which counts.
+    fn may_read_again(&mut self, id: TaskId) -> bool {
+        let Some(task) = self.tasks.get_mut(&id).filter(|task| !task.is_unwanted && task.unread > 0) else {
+            return false;
+        };
+        task.unread -= 1;
+        true
     }
 
     /// Runs a task again that a machine failed, if it may.

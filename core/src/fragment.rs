@@ -1,0 +1,136 @@
+//! Parts of plans that a node runs in its own process: what the runtime and an [`Executor`] say to each other.
+//!
+//! A fragment is a task like any other: the ledger lends it resources, its owner tries it again, and its results are
+//! objects with lineage. What it reads are *parts* of objects: a task writes one object with a part for each partition
+//! of its output, and whoever needs a partition reads that part from the node that has it. `core` knows nothing of what
+//! is in a part.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::ids::{Attempt, NodeId, ObjectId};
+use crate::parts::Parts;
+use crate::schedule::{Failure, Place};
+
+/// Runs fragments. Both methods return at once.
+pub trait Executor: Send + Sync + fmt::Debug {
+    /// Runs an attempt, which ends with [`Fragment::end`], or with the end of the fragment itself.
+    fn start(&self, fragment: Fragment);
+    /// An attempt is to stop: nobody waits for it any more. It still ends.
+    fn stop(&self, attempt: Attempt);
+}
+
+/// An attempt to run a part of a plan.
+#[derive(Debug)]
+pub struct Fragment {
+    /// Which one.
+    pub attempt: Attempt,
+    /// The values of what it needs, in the order in which they were given.
+    pub needs: Vec<Bytes>,
+    /// What is its own: which part of the plan it is.
+    pub payload: Bytes,
+    /// Where that is of which it reads parts, in the order in which it was given.
+    pub reads: Vec<(ObjectId, Place)>,
+    /// What it reads from and writes to.
+    pub store: Arc<dyn PartStore>,
+    end: Option<End>,
+}
+
+/// Tells the node how an attempt ended.
+type EndFn = Box<dyn FnOnce(Attempt, Ended) + Send>;
+
+struct End(EndFn);
+
+impl fmt::Debug for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("End")
+    }
+}
+
+/// How an attempt ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// With its results.
+    Made(Vec<Kept>),
+    /// Without.
+    Failed(Failure),
+}
+
+impl Fragment {
+    /// An attempt that says by `end` how it ended.
+    #[must_use]
+    pub fn new(
+        attempt: Attempt,
+        needs: Vec<Bytes>,
+        payload: Bytes,
+        reads: Vec<(ObjectId, Place)>,
+        store: Arc<dyn PartStore>,
+        end: impl FnOnce(Attempt, Ended) + Send + 'static,
+    ) -> Self {
+        Self { attempt, needs, payload, reads, store, end: Some(End(Box::new(end))) }
+    }
+
+    /// Says how it ended.
+    pub fn end(mut self, ended: Ended) {
+        self.say(ended);
+    }
+
+    fn say(&mut self, ended: Ended) {
+        if let Some(End(end)) = self.end.take() {
+            end(self.attempt, ended);
+        }
+    }
+}
+
+impl Drop for Fragment {
+    /// One that goes without a word, as when what runs it panics, has failed.
+    fn drop(&mut self) {
+        self.say(Ended::Failed(Failure::Crashed(Arc::from("it ended without a result"))));
+    }
+}
+
+/// A part of an object, or a piece of one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chunk {
+    /// Which part.
+    pub part: u32,
+    /// The next bytes of it. They are whole when the first chunk of another part, or the end, has come.
+    pub bytes: Bytes,
+}
+
+/// Parts could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread {
+    /// From where.
+    pub from: NodeId,
+    /// Why.
+    pub why: String,
+}
+
+/// A result that is kept until it is told with [`Ended::Made`]; one that is dropped before is gone.
+pub struct Kept(pub Box<dyn fmt::Debug + Send>);
+
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The objects that fragments read parts of and write: the store of this node, and those of others behind a network.
+pub trait PartStore: Send + Sync + fmt::Debug {
+    /// Brings parts of an object, one after the other and each in order, from the first node that has them. What has
+    /// come is bounded: a reader that does not read holds the sender up. The first error is the last message; parts
+    /// that are whole by then are right, for each has a checksum.
+    fn read(&self, object: ObjectId, place: &Place, parts: Range<u32>) -> mpsc::Receiver<Result<Chunk, Unread>>;
+
+    /// Keeps what was written. Small results travel in messages, others lie in the store's memory or on disk.
+    fn keep(&self, parts: Parts) -> oneshot::Receiver<crate::Result<Kept>>;
+
+    /// The folder for what is too large for memory while it is written.
+    fn folder(&self) -> &Path;
+}
