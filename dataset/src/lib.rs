@@ -5,6 +5,7 @@ pub mod aggregates;
 pub mod codec;
 pub mod dataset;
 mod encoding;
+pub mod engines;
 pub mod expr;
 pub mod feed;
 pub mod jobs;

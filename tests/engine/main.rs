@@ -25,6 +25,7 @@ mod shuffle;
 mod skew;
 mod slt;
 mod sql;
+mod stages;
 mod support;
 mod tpch;
 mod verbs;

@@ -6,6 +6,7 @@ mod tpch_data;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::path::Path;
 
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use sheaf::Result;
@@ -16,11 +17,17 @@ fn request(arguments: &[&str]) -> Result<Request> {
     Request::parse(arguments.iter().map(ToString::to_string))
 }
 
+/// Writes the tables of a scale to a folder, a file for each.
+pub(crate) fn make(folder: &Path, scale: &str) {
+    let out = folder.to_str().unwrap();
+    request(&["--scale", scale, "--out", out, "--bench"]).unwrap().run().unwrap();
+}
+
 #[test]
 fn tables_of_any_scale_are_made_here() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().to_str().unwrap();
-    request(&["--scale", "0.01", "--out", out, "--bench"]).unwrap().run().unwrap();
+    make(folder.path(), "0.01");
     let rows = |name: &str| {
         let file = File::open(folder.path().join(name)).unwrap();
         SerializedFileReader::new(file).unwrap().metadata().file_metadata().num_rows()

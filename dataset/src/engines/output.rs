@@ -1,0 +1,121 @@
+//! What a task writes: the partitions of its plan as the parts of one object, each an Arrow IPC stream.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::ipc::CompressionType;
+use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
+use arrow::record_batch::RecordBatch;
+use bytes::Bytes;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_plan::{ExecutionPlan, execute_stream_partitioned};
+use futures::StreamExt;
+use parking_lot::Mutex;
+use sheaf_connectors::error::from_datafusion;
+use sheaf_core::parts::{Parts, PartsWriter};
+use sheaf_core::{Error, ErrorKind, Result};
+use sheaf_flight::compact::compact_sparse;
+use tokio::task::JoinSet;
+
+/// Bytes of a part that are handed on at once: enough that their costs do not count.
+const PIECE_BYTES: usize = 256 << 10;
+
+/// Runs a plan and writes each of its partitions as a part; what is more than `limit` bytes goes to a file in `folder`
+/// meanwhile. Parts without rows have no bytes. Dropping the call ends the run.
+///
+/// Views are compacted: a batch that shows few rows would write all the buffers that it points into.
+///
+/// # Errors
+/// What goes wrong in the plan; [`ErrorKind::DiskFull`] and [`ErrorKind::Io`] when the folder does not take it.
+pub async fn write_parts(
+    plan: Arc<dyn ExecutionPlan>,
+    context: Arc<TaskContext>,
+    folder: &Path,
+    limit: u64,
+) -> Result<Parts> {
+    let streams = execute_stream_partitioned(plan, context).map_err(from_datafusion)?;
+    let writer = Arc::new(Mutex::new(PartsWriter::new(streams.len(), limit, folder)));
+    let mut writing = JoinSet::new();
+    for (part, stream) in streams.into_iter().enumerate() {
+        writing.spawn(write_part(part, stream, Arc::clone(&writer)));
+    }
+    while let Some(ended) = writing.join_next().await {
+        ended.map_err(|error| Error::internal(format!("an operator panicked: {error}")))??;
+    }
+    let writer = Arc::into_inner(writer).ok_or_else(|| Error::internal("a part is still being written"))?;
+    writer.into_inner().finish().map_err(unwritten)
+}
+
+async fn write_part(part: usize, mut stream: SendableRecordBatchStream, to: Arc<Mutex<PartsWriter>>) -> Result<()> {
+    let mut encoder = None;
+    while let Some(batch) = stream.next().await {
+        let batch = batch.map_err(from_datafusion)?;
+        if batch.num_rows() == 0 {
+            continue;
+        }
+        let encoder: &mut Encoder = match &mut encoder {
+            Some(encoder) => encoder,
+            none => none.insert(Encoder::new(&batch)?),
+        };
+        encoder.write(&batch)?;
+        if encoder.buffered() >= PIECE_BYTES {
+            let (bytes, rows) = encoder.take();
+            to.lock().write(part, bytes, rows).map_err(unwritten)?;
+        }
+    }
+    if let Some(encoder) = encoder {
+        let (bytes, rows) = encoder.finish()?;
+        to.lock().write(part, bytes, rows).map_err(unwritten)?;
+    }
+    Ok(())
+}
+
+/// Batches as an Arrow IPC stream, whose bytes are taken as they come.
+struct Encoder {
+    writer: StreamWriter<Vec<u8>>,
+    rows: u64,
+}
+
+impl Encoder {
+    /// For batches like this one.
+    fn new(batch: &RecordBatch) -> Result<Self> {
+        let options = IpcWriteOptions::default().try_with_compression(Some(CompressionType::LZ4_FRAME));
+        let writer = options.and_then(|options| {
+            StreamWriter::try_new_with_options(Vec::with_capacity(PIECE_BYTES), &batch.schema(), options)
+        });
+        Ok(Self { writer: writer.map_err(|error| unencoded(&error))?, rows: 0 })
+    }
+
+    fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.rows += batch.num_rows() as u64;
+        self.writer.write(&compact_sparse(batch)?).map_err(|error| unencoded(&error))
+    }
+
+    fn buffered(&self) -> usize {
+        self.writer.get_ref().len()
+    }
+
+    fn take(&mut self) -> (Bytes, u64) {
+        let bytes = std::mem::replace(self.writer.get_mut(), Vec::with_capacity(PIECE_BYTES));
+        (Bytes::from(bytes), std::mem::take(&mut self.rows))
+    }
+
+    fn finish(mut self) -> Result<(Bytes, u64)> {
+        self.writer.finish().map_err(|error| unencoded(&error))?;
+        Ok(self.take())
+    }
+}
+
+fn unencoded(error: &dyn std::fmt::Display) -> Error {
+    Error::internal(format!("rows of a task cannot be written down: {error}"))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
+fn unwritten(error: std::io::Error) -> Error {
+    let kind = match error.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => ErrorKind::DiskFull,
+        _ => ErrorKind::Io,
+    };
+    Error::new(kind, format!("what a task made cannot be written to the spill folder: {error}"))
+        .with_hint("make room there, or give another folder (--spill-dir)")
+}

@@ -1,0 +1,87 @@
+//! A plan for many nodes: DataFusion's, cut by datafusion-distributed.
+
+use std::sync::Arc;
+
+use datafusion::error::{DataFusionError, Result as EngineResult};
+use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion_distributed::{DistributedExt, SessionStateBuilderExt, WorkerResolver};
+use sheaf_connectors::error::from_datafusion;
+use sheaf_core::{Error, Result};
+use url::Url;
+
+/// What a plan is cut for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClusterShape {
+    /// Nodes that can run tasks: a stage has as many at the most.
+    pub nodes: usize,
+    /// Partitions of each task: the threads of a node.
+    pub partitions: usize,
+    /// Bytes of files that are worth a partition: fewer do not get a task of their own.
+    pub bytes_per_partition: usize,
+}
+
+/// Bytes of files that a partition reads at the least: datafusion-distributed's own measure.
+pub const BYTES_PER_PARTITION: usize = 16 << 20;
+
+impl ClusterShape {
+    /// So many nodes with so many threads each.
+    #[must_use]
+    pub fn new(nodes: usize, partitions: usize) -> Self {
+        Self { nodes, partitions, bytes_per_partition: BYTES_PER_PARTITION }
+    }
+}
+
+/// Plans a query for nodes, in the static way: where it is cut, and into how many tasks, is known before it runs. A
+/// plan that is not worth cutting comes back as that for one process.
+///
+/// `DistributedExec` is its root where it was cut; [`super::stages::StageGraph::of`] takes it apart.
+///
+/// # Errors
+/// [`sheaf_core::ErrorKind::InvalidInput`] for a cluster without nodes; those of planning.
+pub async fn plan_for(
+    logical: &LogicalPlan,
+    state: &SessionState,
+    shape: ClusterShape,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    if shape.nodes == 0 || shape.partitions == 0 {
+        return Err(Error::invalid("there is no node that could run a part of the plan")
+            .with_hint("start one with `sheaf node --head HOST:PORT`"));
+    }
+    let state = state_for(state, shape).map_err(from_datafusion)?;
+    state.create_physical_plan(logical).await.map_err(from_datafusion)
+}
+
+fn state_for(state: &SessionState, shape: ClusterShape) -> EngineResult<SessionState> {
+    let mut config = state.config().clone();
+    let options = config.options_mut();
+    options.execution.target_partitions = shape.partitions;
+    // The catalog is shared with the session: a new one would take its place.
+    options.catalog.create_default_catalog_and_schema = false;
+    let builder = SessionStateBuilder::new_from_existing(state.clone())
+        .with_config(config)
+        .with_distributed_worker_resolver(Places::new(shape.nodes)?)
+        .with_distributed_planner()
+        // The operator that isolates children is not public: nobody else could run it.
+        .with_distributed_children_isolator_unions(false)?
+        .with_distributed_file_scan_config_bytes_per_partition(shape.bytes_per_partition)?;
+    Ok(builder.build())
+}
+
+/// Stands for the nodes while a plan is made: only how many there are counts then.
+struct Places(Vec<Url>);
+
+impl Places {
+    fn new(nodes: usize) -> EngineResult<Self> {
+        let url = |number| Url::parse(&format!("http://node-{number}/"));
+        let urls = (0..nodes).map(url).collect::<std::result::Result<_, _>>();
+        Ok(Self(urls.map_err(|error| DataFusionError::External(Box::new(error)))?))
+    }
+}
+
+impl WorkerResolver for Places {
+    fn get_urls(&self) -> EngineResult<Vec<Url>> {
+        Ok(self.0.clone())
+    }
+}

@@ -1,0 +1,240 @@
+//! The stages of a plan as plain data: what each task reads, what it runs, and in how many parts its output lies.
+//!
+//! A task writes one object with a part for each partition of its output. Which parts a task of the next stage reads is
+//! arithmetic on numbers ([`Input::parts`]), so that neither the plan nor the protocol lists them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::error::{DataFusionError, Result as EngineResult};
+use datafusion::physical_plan::repartition::RepartitionExec;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use datafusion_distributed::{
+    BroadcastExec, DistributedExec, DistributedLeafExec, MaybeEncoded, NetworkBoundary, NetworkBoundaryExt,
+    NetworkBroadcastExec, NetworkCoalesceExec, ProducerHead, Stage as Boundary,
+};
+use sheaf_connectors::error::from_datafusion;
+use sheaf_core::Result;
+
+use super::exchange::ExchangeReadExec;
+
+/// How a stage reads another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// Each task has parts of its own of all tasks: rows that hash alike meet.
+    Shuffle,
+    /// Each task has all parts of all tasks.
+    Broadcast,
+    /// Each task has all parts of tasks of its own.
+    Coalesce,
+}
+
+/// What a stage reads of another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Input {
+    /// The number of that stage in the graph.
+    pub stage: usize,
+    /// How it is read.
+    pub way: Way,
+    /// The tasks of that stage.
+    pub tasks: usize,
+    /// The parts that each of them writes.
+    pub parts: usize,
+    /// The partitions that a task reads them as.
+    pub partitions: usize,
+}
+
+impl Input {
+    /// What a task of the reading stage reads as one of its partitions: tasks of the stage that is read, and the part
+    /// of each. `of` is how many tasks the reading stage has.
+    #[must_use]
+    pub fn parts(&self, task: usize, of: usize, partition: usize) -> Vec<(usize, usize)> {
+        match self.way {
+            Way::Shuffle => (0..self.tasks).map(|from| (from, task * self.partitions + partition)).collect(),
+            Way::Broadcast => (0..self.tasks).map(|from| (from, partition)).collect(),
+            Way::Coalesce => {
+                let (first, count) = group(self.tasks, task, of);
+                let (from, part) = (partition / self.parts.max(1), partition % self.parts.max(1));
+                if from < count { vec![(first + from, part)] } else { Vec::new() }
+            }
+        }
+    }
+
+    /// The tasks of the stage that is read of which a task reads anything.
+    #[must_use]
+    pub fn sources(&self, task: usize, of: usize) -> std::ops::Range<usize> {
+        match self.way {
+            Way::Shuffle | Way::Broadcast => 0..self.tasks,
+            Way::Coalesce => {
+                let (first, count) = group(self.tasks, task, of);
+                first..first + count
+            }
+        }
+    }
+}
+
+/// The first of those of `all` that belong to one of `of` groups, and how many there are: the first groups have one
+/// more where it does not come out even.
+fn group(all: usize, number: usize, of: usize) -> (usize, usize) {
+    let (each, more) = (all / of.max(1), all % of.max(1));
+    (number * each + number.min(more), each + usize::from(number < more))
+}
+
+/// The part of a plan between exchanges.
+#[derive(Debug, Clone)]
+pub struct Stage {
+    /// What runs, for all tasks: leaves that differ between them are `DistributedLeafExec`.
+    pub plan: Arc<dyn ExecutionPlan>,
+    /// How many tasks it has.
+    pub tasks: usize,
+    /// What it reads; [`ExchangeReadExec`] has the place here.
+    pub inputs: Vec<Input>,
+}
+
+impl Stage {
+    /// The plan of one task: of leaves that differ its own, and fresh state throughout, for a plan runs once.
+    ///
+    /// # Errors
+    /// [`sheaf_core::ErrorKind::Internal`] when a leaf has none for it.
+    pub fn plan_of(&self, task: usize) -> Result<Arc<dyn ExecutionPlan>> {
+        let own = |plan: Arc<dyn ExecutionPlan>| {
+            let Some(leaf) = plan.downcast_ref::<DistributedLeafExec>() else { return Ok(Transformed::no(plan)) };
+            let variant = leaf.variants().get(task).map(Arc::clone);
+            variant.map(Transformed::yes).ok_or_else(|| unplanned(&format!("a leaf has nothing for task {task}")))
+        };
+        let plan = Arc::clone(&self.plan).transform_up(own).map_err(from_datafusion)?.data;
+        datafusion::physical_plan::execution_plan::reset_plan_states(plan).map_err(from_datafusion)
+    }
+
+    /// The parts of the output of each task.
+    #[must_use]
+    pub fn parts(&self) -> usize {
+        self.plan.output_partitioning().partition_count()
+    }
+}
+
+/// All stages of a plan, each after those that it reads. The last one has one task and gives the result.
+#[derive(Debug, Clone)]
+pub struct StageGraph {
+    /// In that order.
+    pub stages: Vec<Stage>,
+}
+
+impl StageGraph {
+    /// The stages of a plan of datafusion-distributed's; of any other plan, one stage of one task.
+    ///
+    /// # Errors
+    /// [`sheaf_core::ErrorKind::Internal`] for a plan that was cut in a way that is not known here.
+    pub fn of(plan: &Arc<dyn ExecutionPlan>) -> Result<Self> {
+        let root = match plan.downcast_ref::<DistributedExec>() {
+            Some(root) => root.children().first().map_or(plan, |child| *child),
+            None => plan,
+        };
+        let mut stages = Vec::new();
+        let last = cut(root, 1, &mut stages).map_err(from_datafusion)?;
+        stages.push(last);
+        Ok(Self { stages })
+    }
+}
+
+/// A stage of so many tasks, after those below it.
+fn cut(plan: &Arc<dyn ExecutionPlan>, tasks: usize, stages: &mut Vec<Stage>) -> EngineResult<Stage> {
+    let mut inputs = Vec::new();
+    let read = |plan: Arc<dyn ExecutionPlan>| {
+        let Some(boundary) = plan.as_network_boundary() else { return Ok(Transformed::no(plan)) };
+        let input = below(&plan, boundary, tasks, stages)?;
+        let read = ExchangeReadExec::new(Arc::clone(plan.properties()), inputs.len(), input);
+        inputs.push(input);
+        Ok(Transformed::new(Arc::new(read) as Arc<dyn ExecutionPlan>, true, TreeNodeRecursion::Jump))
+    };
+    let plan = Arc::clone(plan).transform_down(read)?.data;
+    Ok(Stage { plan, tasks, inputs })
+}
+
+/// Cuts what is below a boundary, which a stage of so many tasks reads.
+fn below(
+    plan: &Arc<dyn ExecutionPlan>,
+    boundary: &dyn NetworkBoundary,
+    readers: usize,
+    stages: &mut Vec<Stage>,
+) -> EngineResult<Input> {
+    let Boundary::Local(input) = boundary.input_stage() else {
+        return Err(unplanned("a stage below is elsewhere already"));
+    };
+    let head = headless(&input.plan);
+    let (head, way) = match boundary.producer_head(readers)? {
+        ProducerHead::RepartitionExec { partitioning: MaybeEncoded::Decoded(partitioning) } => {
+            (Arc::new(RepartitionExec::try_new(head, partitioning)?) as Arc<dyn ExecutionPlan>, Way::Shuffle)
+        }
+        ProducerHead::RepartitionExec { .. } => return Err(unplanned("a partitioning is encoded")),
+        // What every task reads is kept once, and not once for each.
+        ProducerHead::BroadcastExec { .. } if plan.is::<NetworkBroadcastExec>() => (head, Way::Broadcast),
+        ProducerHead::None if plan.is::<NetworkCoalesceExec>() => (head, Way::Coalesce),
+        _ => return Err(unplanned(&format!("{} is not known", plan.name()))),
+    };
+    let stage = cut(&head, input.tasks, stages)?;
+    let (tasks, parts) = (stage.tasks, stage.parts());
+    stages.push(stage);
+    let partitions = plan.output_partitioning().partition_count();
+    Ok(Input { stage: stages.len() - 1, way, tasks, parts, partitions })
+}
+
+/// A stage without the operator that deals its rows out: that depends on who reads them.
+fn headless(plan: &Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+    let repartition = plan.downcast_ref::<RepartitionExec>().map(RepartitionExec::input);
+    let broadcast = plan.downcast_ref::<BroadcastExec>().map(BroadcastExec::input);
+    Arc::clone(repartition.or(broadcast).unwrap_or(plan))
+}
+
+fn unplanned(why: &str) -> DataFusionError {
+    DataFusionError::Internal(format!("a plan was cut into stages in an unknown way: {why}"))
+}
+
+impl fmt::Display for StageGraph {
+    /// One line for each stage, the last one first, with its plan below it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, stage) in self.stages.iter().enumerate().rev() {
+            writeln!(f, "Stage {number}: tasks={}, parts={}", stage.tasks, stage.parts())?;
+            let plan = datafusion::physical_plan::displayable(stage.plan.as_ref()).indent(true).to_string();
+            plan.lines().try_for_each(|line| writeln!(f, "  {line}"))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How often each part of each task of the stage that is read is read, by all tasks of the reading one.
+    fn read(input: &Input, readers: usize) -> Vec<Vec<usize>> {
+        let mut times = vec![vec![0; input.parts]; input.tasks];
+        for task in 0..readers {
+            for partition in 0..input.partitions {
+                for (from, part) in input.parts(task, readers, partition) {
+                    assert!(input.sources(task, readers).contains(&from));
+                    times[from][part] += 1;
+                }
+            }
+        }
+        times
+    }
+
+    #[test]
+    fn every_part_is_read_as_often_as_it_is_wanted() {
+        for readers in 1..=7 {
+            for tasks in 1..=7 {
+                for each in 1..=4 {
+                    let input = |way, parts, partitions| Input { stage: 0, way, tasks, parts, partitions };
+                    let shuffle = input(Way::Shuffle, each * readers, each);
+                    assert!(read(&shuffle, readers).iter().flatten().all(|times| *times == 1));
+                    let broadcast = input(Way::Broadcast, each, each);
+                    assert!(read(&broadcast, readers).iter().flatten().all(|times| *times == readers));
+                    let coalesce = input(Way::Coalesce, each, each * tasks.div_ceil(readers));
+                    assert!(read(&coalesce, readers).iter().flatten().all(|times| *times == 1));
+                }
+            }
+        }
+    }
+}

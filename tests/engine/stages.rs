@@ -1,0 +1,271 @@
+//! Plans for a cluster: cut into stages, each task run alone over what the others wrote, the rows are the same.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
+use datafusion::execution::TaskContext;
+use datafusion::physical_plan::{ExecutionPlan, collect_partitioned};
+use sheaf::core::fragment::{Chunk, Kept, PartStore, Unread};
+use sheaf::core::ids::{NodeId, ObjectId, TaskId};
+use sheaf::core::parts::{Body, Index, Parts};
+use sheaf::core::schedule::Place;
+use sheaf::dataset::engines::exchange::{ExchangeReadExec, TaskInputs};
+use sheaf::dataset::engines::input::{PartSource, SharedSource};
+use sheaf::dataset::engines::output::write_parts;
+use sheaf::dataset::engines::plan::{ClusterShape, plan_for};
+use sheaf::dataset::engines::stages::StageGraph;
+use sheaf::{Dataset, Options, Session, SessionSql};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::tpch;
+
+/// What tasks wrote, as a node's store would have it.
+#[derive(Debug, Default)]
+struct Memory {
+    objects: Mutex<HashMap<ObjectId, (Index, Bytes)>>,
+    folder: PathBuf,
+}
+
+impl Memory {
+    fn insert(&self, object: ObjectId, parts: Parts) {
+        let bytes = match parts.body {
+            Body::Memory(pieces) => pieces.concat(),
+            Body::File(file) => {
+                let mut bytes = vec![0; parts.size as usize];
+                file.read_exact_at(&mut bytes, 0).unwrap();
+                bytes
+            }
+        };
+        self.objects.lock().unwrap().insert(object, (parts.index, bytes.into()));
+    }
+}
+
+impl PartStore for Memory {
+    fn read(&self, object: ObjectId, _: &Place, parts: Range<u32>) -> mpsc::Receiver<Result<Chunk, Unread>> {
+        let (sender, receiver) = mpsc::channel(1);
+        let object = self.objects.lock().unwrap().get(&object).cloned();
+        tokio::spawn(async move {
+            let Some((index, bytes)) = object else {
+                let unread = Unread { from: NodeId(7), why: "it is gone".to_string() };
+                return drop(sender.send(Err(unread)).await);
+            };
+            for part in parts {
+                for extent in &index.parts[part as usize].extents {
+                    let extent = extent.start as usize..extent.end as usize;
+                    // Pieces of any length: they are cut where no message ends.
+                    for piece in bytes.slice(extent).chunks(10_007) {
+                        let bytes = Bytes::copy_from_slice(piece);
+                        if sender.send(Ok(Chunk { part, bytes })).await.is_err() {
+                            return;
+                        }
+                    }
+                }
+            }
+        });
+        receiver
+    }
+
+    fn keep(&self, _: Parts) -> oneshot::Receiver<sheaf::Result<Kept>> {
+        panic!("tests keep what is written themselves")
+    }
+
+    fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+fn output_of(stage: usize, task: usize) -> ObjectId {
+    TaskId { owner: NodeId(1), number: (stage * 1_000 + task) as u64 }.result(0)
+}
+
+/// The schemas of what a stage reads, by the places of its inputs.
+fn schemas(plan: &Arc<dyn ExecutionPlan>, into: &mut Vec<(usize, SchemaRef)>) {
+    if let Some(read) = plan.downcast_ref::<ExchangeReadExec>() {
+        into.push((read.number(), plan.schema()));
+    }
+    plan.children().into_iter().for_each(|child| schemas(child, into));
+}
+
+/// The context of a task that reads from a source.
+fn context_of(context: &TaskContext, source: &Arc<PartSource>) -> Arc<TaskContext> {
+    let inputs = TaskInputs(Arc::new(SharedSource(Arc::clone(source))));
+    Arc::new(TaskContext::new(
+        None,
+        context.session_id(),
+        context.session_config().clone().with_extension(Arc::new(inputs)),
+        context.scalar_functions().clone(),
+        context.higher_order_functions().clone(),
+        context.aggregate_functions().clone(),
+        context.window_functions().clone(),
+        context.runtime_env(),
+    ))
+}
+
+/// What a task of a stage reads.
+fn source_of(graph: &StageGraph, number: usize, task: usize, store: &Arc<Memory>) -> Arc<PartSource> {
+    let stage = &graph.stages[number];
+    let mut schemas_of = Vec::new();
+    schemas(&stage.plan, &mut schemas_of);
+    schemas_of.sort_by_key(|(number, _)| *number);
+    let inputs: Vec<_> = stage.inputs.iter().copied().zip(schemas_of.into_iter().map(|(_, schema)| schema)).collect();
+    let outputs = stage.inputs.iter().flat_map(|input| {
+        let place = Place::At(vec![NodeId(1)]);
+        input.sources(task, stage.tasks).map(move |from| (output_of(input.stage, from), place.clone()))
+    });
+    let outputs = outputs.collect();
+    let store: Arc<dyn PartStore> = Arc::<Memory>::clone(store);
+    Arc::new(PartSource::new(store, (task, stage.tasks), inputs, outputs).unwrap())
+}
+
+/// Runs each task of each stage by itself, one after the other, with so many bytes in memory.
+async fn run(graph: &StageGraph, context: &Arc<TaskContext>, limit: u64) -> Vec<RecordBatch> {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(Memory { folder: folder.path().to_path_buf(), ..Memory::default() });
+    let last = graph.stages.len() - 1;
+    for (number, stage) in graph.stages[..last].iter().enumerate() {
+        for task in 0..stage.tasks {
+            let own = context_of(context, &source_of(graph, number, task, &store));
+            let parts = write_parts(stage.plan_of(task).unwrap(), own, store.folder(), limit).await.unwrap();
+            assert_eq!(parts.index.parts.len(), stage.parts());
+            store.insert(output_of(number, task), parts);
+        }
+    }
+    let own = context_of(context, &source_of(graph, last, 0, &store));
+    let made = collect_partitioned(graph.stages[last].plan_of(0).unwrap(), own).await.unwrap();
+    made.into_iter().flatten().collect()
+}
+
+/// Rows as text, in an order of their own; floats to a millionth, for sums come in any order.
+fn rows(batches: &[RecordBatch]) -> Vec<String> {
+    let mut rows = Vec::new();
+    for batch in batches {
+        let options = FormatOptions::default();
+        let columns: Vec<_> =
+            batch.columns().iter().map(|column| ArrayFormatter::try_new(column.as_ref(), &options).unwrap()).collect();
+        for row in 0..batch.num_rows() {
+            let values = columns.iter().map(|column| {
+                let text = column.value(row).to_string();
+                text.parse::<f64>().map_or(text, |number| format!("{number:.6e}"))
+            });
+            rows.push(values.collect::<Vec<_>>().join(" | "));
+        }
+    }
+    rows.sort_unstable();
+    rows
+}
+
+/// Whether the rows of a query on a cluster of three are those of one process; the tasks that it took there.
+async fn compare(session: &Session, query: &Dataset, what: &str) -> usize {
+    let shape = ClusterShape { bytes_per_partition: 32 << 10, ..ClusterShape::new(3, 2) };
+    let plan = plan_for(query.logical_plan(), &session.state(), shape).await.unwrap();
+    let graph = StageGraph::of(&plan).unwrap();
+    let tasks: usize = graph.stages.iter().map(|stage| stage.tasks).sum();
+    let here = rows(&query.collect().await.unwrap());
+    for limit in [u64::MAX, 10_000] {
+        let there = run(&graph, &session.state().task_ctx(), limit).await;
+        assert_eq!(rows(&there), here, "{what}\n{graph}");
+    }
+    tasks
+}
+
+fn read_all(session: &Session, folder: &Path) {
+    for table in ["customer", "lineitem", "nation", "orders", "part", "partsupp", "region", "supplier"] {
+        let path = folder.join(format!("{table}.parquet")).to_str().unwrap().to_string();
+        let files = session.threads().block_on(session.read(&[path], &sheaf::connectors::read::ReadOptions::default()));
+        session.register(table, &files.unwrap()).unwrap();
+    }
+}
+
+#[test]
+fn the_queries_of_tpch_stage_by_stage_have_the_same_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    tpch::make(folder.path(), "0.01");
+    let session = Session::new(Options { threads: Some(2), ..Options::default() }).unwrap();
+    read_all(&session, folder.path());
+    let mut cut = 0;
+    for number in 1..=22 {
+        let text = std::fs::read_to_string(format!("benches/tpch/q{number:02}.sql")).unwrap();
+        let query = session.threads().block_on(session.sql(&text)).unwrap();
+        let tasks = session.threads().block_on(compare(&session, &query, &format!("q{number}")));
+        cut += usize::from(tasks > 3);
+    }
+    assert_eq!(cut, 22, "a query runs in few tasks: nothing was shown by it");
+}
+
+#[test]
+fn unions_of_several_scans_are_cut_too() {
+    let folder = tempfile::tempdir().unwrap();
+    tpch::make(folder.path(), "0.01");
+    let session = Session::new(Options { threads: Some(2), ..Options::default() }).unwrap();
+    read_all(&session, folder.path());
+    for text in [
+        "SELECT l_orderkey AS k FROM lineitem UNION ALL SELECT o_orderkey FROM orders UNION ALL SELECT ps_partkey FROM partsupp",
+        "SELECT k, count(*) AS n FROM (SELECT l_orderkey AS k FROM lineitem UNION ALL SELECT o_orderkey FROM orders) t GROUP BY k",
+        "SELECT k FROM (SELECT l_orderkey AS k FROM lineitem UNION ALL SELECT o_orderkey FROM orders) t ORDER BY k LIMIT 10",
+        "SELECT l_orderkey AS k FROM lineitem UNION SELECT o_orderkey FROM orders",
+    ] {
+        let query = session.threads().block_on(session.sql(text)).unwrap();
+        assert!(session.threads().block_on(compare(&session, &query, text)) > 3, "{text}");
+    }
+}
+
+#[test]
+fn a_plan_that_is_not_worth_it_is_one_stage_and_a_cluster_without_nodes_is_an_error() {
+    let session = Session::new(Options { threads: Some(2), ..Options::default() }).unwrap();
+    let query = session.range(0, 100).unwrap();
+    let plan = |shape| session.threads().block_on(plan_for(query.logical_plan(), &session.state(), shape));
+    let graph = StageGraph::of(&plan(ClusterShape::new(3, 2)).unwrap()).unwrap();
+    assert_eq!((graph.stages.len(), graph.stages[0].tasks), (1, 1));
+    let error = plan(ClusterShape::new(0, 2)).unwrap_err();
+    assert!(error.to_string().contains("no node"), "{error}");
+}
+
+#[test]
+fn what_is_gone_is_named_where_it_was_wanted() {
+    let folder = tempfile::tempdir().unwrap();
+    tpch::make(folder.path(), "0.01");
+    let session = Session::new(Options { threads: Some(2), ..Options::default() }).unwrap();
+    read_all(&session, folder.path());
+    let query =
+        session.threads().block_on(session.sql("SELECT count(*) AS n FROM lineitem GROUP BY l_orderkey")).unwrap();
+    session.threads().block_on(async {
+        let shape = ClusterShape { bytes_per_partition: 32 << 10, ..ClusterShape::new(3, 2) };
+        let plan = plan_for(query.logical_plan(), &session.state(), shape).await.unwrap();
+        let graph = StageGraph::of(&plan).unwrap();
+        let store = Arc::new(Memory { folder: folder.path().to_path_buf(), ..Memory::default() });
+        let (number, context) = (1, session.state().task_ctx());
+        let source = source_of(&graph, number, 0, &store);
+        let own = context_of(&context, &source);
+        let failed = write_parts(graph.stages[number].plan_of(0).unwrap(), own, store.folder(), 1 << 20).await;
+        let (object, unread) = source.unread().unwrap();
+        assert_eq!(object.task.owner, NodeId(1));
+        assert_eq!(unread, Unread { from: NodeId(7), why: "it is gone".to_string() });
+        let error = failed.unwrap_err().to_string();
+        assert!(error.contains("could not be read from node-7: it is gone"), "{error}");
+    });
+}
+
+#[test]
+fn a_few_rows_of_many_strings_are_written_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let session = Session::new(Options { threads: Some(2), ..Options::default() }).unwrap();
+    let text = "SELECT value AS n, repeat('sheaf', 40) || value AS text FROM range(100000)";
+    let all = session.threads().block_on(session.sql(text)).unwrap();
+    let all = session.threads().block_on(all.collect()).unwrap();
+    let held: usize = all.iter().map(RecordBatch::get_array_memory_size).sum();
+    session.register("many", &session.from_batches(all[0].schema(), all).unwrap()).unwrap();
+    let few = session.threads().block_on(session.sql("SELECT * FROM many WHERE n % 10000 = 7")).unwrap();
+    let parts = session.threads().block_on(async {
+        let plan = few.physical_plan().await.unwrap();
+        write_parts(plan, session.state().task_ctx(), folder.path(), 1 << 20).await.unwrap()
+    });
+    assert_eq!(parts.index.parts.iter().map(|part| part.rows).sum::<u64>(), 10);
+    assert!(parts.size < 20_000 && held > 10_000_000, "{} of {held} bytes", parts.size);
+}
