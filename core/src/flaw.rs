@@ -23,6 +23,12 @@ pub(crate) enum Flaw {
     ForgottenEpoch,
     /// What a head says does not wait until what it says it on is saved.
     EarlyAnswer,
+    /// A part of a plan begins before all that it reads is there.
+    EarlyFragment,
+    /// A copy that could not be read is still told of.
+    UnreadCopy,
+    /// What another attempt would make otherwise is made again.
+    MixedAttempts,
 }
 
 /// Whether `flaw` is planted in this thread.

@@ -3,6 +3,7 @@
 //! all of it.
 
 mod drains;
+mod fragments;
 mod groups;
 mod heads;
 mod programs;
@@ -16,7 +17,7 @@ use bytes::Bytes;
 
 use super::message::{
     About, Failure, GroupAnswer, GroupRequest, GroupSpec, Kind, Lost, Made, NameAnswer, NameRequest, Outcome, Packet,
-    Raised, Report, Returned, Shape, Stop, TaskSpec,
+    Place, Raised, Report, Returned, Shape, Stop, TaskSpec,
 };
 use super::{Action, Event, Head, HeadAction, HeadEvent, HeadLimits, Node, Outbox};
 use crate::env::{Moment, Random};
@@ -24,6 +25,7 @@ use crate::ids::{Attempt, BundleId, ClientId, GroupId, NodeId, ObjectId, TaskId}
 use crate::resources::{CPU, Resources};
 use crate::state::{Batch, MemoryStore};
 
+use fragments::Fragments;
 use groups::Groups;
 use programs::Client;
 
@@ -90,6 +92,8 @@ struct Told {
     groups: usize,
     /// Nodes that left in time.
     left: usize,
+    /// Attempts of fragments that could not read something.
+    unread: usize,
     faults: BTreeMap<&'static str, usize>,
     /// What was broken, first things first.
     broken: Vec<String>,
@@ -121,6 +125,7 @@ struct World {
     /// Questions why something waits that are not answered.
     asked_why: BTreeSet<(NodeId, ClientId, u64)>,
     groups: Groups,
+    fragments: Fragments,
     /// The number of the next result of each attempt that streams.
     items: BTreeMap<(NodeId, Attempt), u32>,
     /// Tasks that asked for another try.
@@ -165,6 +170,7 @@ impl World {
             asked_names: BTreeSet::new(),
             asked_why: BTreeSet::new(),
             groups: Groups::default(),
+            fragments: Fragments::default(),
             items: BTreeMap::new(),
             raised: BTreeSet::new(),
             begun: BTreeMap::new(),
@@ -262,6 +268,7 @@ impl World {
         }
         self.check_end();
         self.told.groups = self.groups.created();
+        self.told.unread = self.fragments.failed;
         self.told
     }
 
@@ -315,7 +322,7 @@ impl World {
             return self.later(at, Coming::Local(node, event));
         }
         if let Event::Fetched(object) = &event {
-            host.store.insert(*object);
+            self.stores(node, *object);
         }
         self.step_node(node, event);
     }
@@ -381,8 +388,9 @@ impl World {
         match action {
             Action::ToHead(report) => self.transmit(id, NodeId(0), &Coming::AtHead(id, report)),
             Action::ToNode(to, frame) => self.transmit(id, to, &Coming::AtNode(to, Packet::Node(id, frame))),
-            Action::Start(attempt, spec, values) | Action::StartFragment(attempt, spec, values, _) => {
-                self.start_worker(id, attempt, spec, &values);
+            Action::Start(attempt, spec, values) => self.start_worker(id, attempt, spec, &values),
+            Action::StartFragment(attempt, spec, values, places) => {
+                self.start_fragment(id, attempt, spec, &values, places);
             }
             Action::Kill(attempt, _) => self.kill_worker(id, attempt),
             Action::KillActor(actor, life) => self.kill_actor(id, actor, life),
@@ -409,9 +417,11 @@ impl World {
                 if !self.running.remove(&task) {
                     self.broken(&format!("{task} ended twice"));
                 }
+                self.fragments.ended(task);
             }
             Action::Again(task) => {
                 self.running.insert(task);
+                self.check_again(task);
             }
             Action::Warn(_, missing) => self.warnings.push((id, missing)),
             Action::Leave => self.leave(id),

@@ -106,6 +106,10 @@ impl Node {
         let refs: Vec<ObjectId> = spec.handed().collect();
         let mut known: BTreeMap<_, _> = known.into_iter().collect();
         let places = spec.reads().iter().map(|object| (*object, Place::of(known.get(object)))).collect();
+        let failed = spec.reads().iter().find_map(|object| match known.get(object) {
+            Some(Known::Failed(failure)) => Some(failure.clone()),
+            _ => None,
+        });
         let run = Run {
             lease,
             spec,
@@ -117,6 +121,10 @@ impl Node {
         };
         self.runs.insert(attempt, run);
         refs.into_iter().for_each(|object| self.hold(object, Count::Cover));
+        if let Some(failure) = failed {
+            // What it reads was there, was lost, and could not be made again since.
+            return self.end(attempt, Outcome::Failed(failure));
+        }
         if needs.is_empty() {
             return self.start(attempt);
         }

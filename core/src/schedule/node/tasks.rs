@@ -162,7 +162,8 @@ impl Node {
             self.line_up(actor, order, id);
         }
         let Some(task) = self.tasks.get_mut(&id) else { return };
-        let needs: BTreeSet<ObjectId> = task.spec.needs.iter().chain(task.spec.reads()).copied().collect();
+        let reads = if planted(Flaw::EarlyFragment) { &[] } else { task.spec.reads() };
+        let needs: BTreeSet<ObjectId> = task.spec.needs.iter().chain(reads).copied().collect();
         task.state = State::Waiting(needs.clone());
         task.known.clear();
         if needs.is_empty() {
@@ -235,7 +236,9 @@ impl Node {
         match outcome {
             Outcome::Failed(Failure::Unread(object, from, _)) if self.may_read_again(attempt.task) => {
                 self.send(node, NodeMessage::Committed(attempt, false));
-                self.send(object.owner(), NodeMessage::CopyLost(object, from));
+                if !planted(Flaw::UnreadCopy) {
+                    self.send(object.owner(), NodeMessage::CopyLost(object, from));
+                }
                 self.gather(attempt.task);
             }
             Outcome::Failed(failure) if failure.is_death() => {
@@ -334,7 +337,8 @@ impl Node {
             return self.actions.push(Action::Done(id));
         }
         let (retries, results, refs) = (task.retries, task.all_results(), task.refs());
-        let (is_repeatable, is_fragment) = (task.spec.is_repeatable(), task.is_fragment());
+        let is_fragment = task.is_fragment();
+        let is_repeatable = task.spec.is_repeatable() || (is_fragment && planted(Flaw::MixedAttempts));
         let may_again = retries > 0 && is_repeatable;
         let keep = may_again && results.clone().any(|result| self.can_be_lost(result));
         self.actions.push(Action::Done(id));

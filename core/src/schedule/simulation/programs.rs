@@ -40,7 +40,7 @@ impl World {
         foreign.or_else(|| self.any_ref(node, client))
     }
 
-    fn any_ref(&mut self, node: NodeId, client: ClientId) -> Option<ObjectId> {
+    pub(super) fn any_ref(&mut self, node: NodeId, client: ClientId) -> Option<ObjectId> {
         let dice = self.random.draw();
         let refs = &self.client(node, client)?.refs;
         (!refs.is_empty()).then(|| refs[(dice % refs.len() as u64) as usize])
@@ -220,9 +220,7 @@ impl World {
         let made = if self.random.below(2) == 0 {
             Made::Inline(Bytes::copy_from_slice(token.as_bytes()))
         } else {
-            if let Some(host) = self.hosts.get_mut(&node) {
-                host.store.insert(object);
-            }
+            self.stores(node, object);
             Made::Stored { size: 1 << 20 }
         };
         Returned { made, contains }
@@ -242,7 +240,8 @@ impl World {
     }
 
     fn submit_one(&mut self, node: NodeId, id: ClientId) {
-        let kind = match self.random.below(6) {
+        let kind = match self.random.below(8) {
+            1 | 2 => self.fragment(node, id),
             0 => Kind::Actor {
                 held: Resources::new([("slot", self.random.below(2) as f64)]).unwrap(),
                 concurrency: 1 + self.random.below(2) as u32,
@@ -282,7 +281,7 @@ impl World {
         }
         self.running.insert(task);
         self.told.tasks += 1;
-        let handed: Vec<ObjectId> = spec.needs.iter().chain(&spec.refs).copied().collect();
+        let handed: Vec<ObjectId> = spec.handed().collect();
         self.step_node(node, Event::Submit(id, Arc::new(spec)));
         // Much of what is handed on is not needed any more.
         for object in handed {
@@ -353,7 +352,7 @@ impl World {
             }
         }
         self.check_call(node, attempt, &spec);
-        let is_in_actor = spec.kind != Kind::Function;
+        let is_in_actor = !matches!(spec.kind, Kind::Function | Kind::Fragment { .. });
         let id = self.start_client(node, Client { attempt: Some(attempt), is_in_actor, ..Client::default() });
         for object in &spec.refs {
             self.will_take(node, id, *object);
@@ -430,7 +429,9 @@ impl World {
         }
         let Some(host) = self.hosts.get_mut(&node) else { return };
         let Some((spec, id)) = host.workers.remove(&attempt) else { return };
-        let outcome = if self.random.below(20) == 0 {
+        let outcome = if let Some(unread) = self.unread_by(node, attempt) {
+            Outcome::Failed(unread)
+        } else if self.random.below(20) == 0 {
             let contains = (0..self.random.below(2)).filter_map(|_| self.any_ref(node, id)).collect();
             let raised = Raised { error: Bytes::from_static(b"raised"), contains };
             match self.random.below(2) {

@@ -9,10 +9,11 @@ const SEEDS: u64 = 500;
 
 /// Runs these seeds, each of which has enough in it to prove something.
 fn hold(seeds: std::ops::Range<u64>) {
-    let (mut broken, mut tasks, mut groups, mut left) = (Vec::new(), 0, 0, 0);
+    let (mut broken, mut tasks, mut groups, mut left, mut unread) = (Vec::new(), 0, 0, 0, 0);
     for seed in seeds.clone() {
         let told = World::new(seed).run();
         (tasks, groups, left) = (tasks + told.tasks, groups + told.groups, left + told.left);
+        unread += told.unread;
         if !told.broken.is_empty() {
             broken.push(format!("seed {seed}, faults {:?}:\n    {}", told.faults, told.broken.join("\n    ")));
             continue;
@@ -21,7 +22,9 @@ fn hold(seeds: std::ops::Range<u64>) {
         assert!(told.tasks >= 200, "seed {seed} has only {} tasks", told.tasks);
         assert!(faults >= 5 && told.faults.len() >= 3, "seed {seed} has only the faults {:?}", told.faults);
     }
-    println!("{} seeds, {tasks} tasks, {groups} placement groups, {left} nodes drained in time", seeds.clone().count());
+    let count = seeds.clone().count();
+    println!("{count} seeds, {tasks} tasks, {groups} placement groups, {left} nodes drained in time, {unread} unread");
+    assert!(unread >= count, "only {unread} attempts could not read something");
     assert!(groups >= seeds.clone().count(), "only {groups} placement groups were made");
     assert!(left >= seeds.clone().count() / 5, "only {left} nodes left in time");
     let some = &broken[..broken.len().min(5)];
@@ -338,6 +341,9 @@ fn planted_faults_are_found() {
         Flaw::ForgottenDeath,
         Flaw::ForgottenEpoch,
         Flaw::EarlyAnswer,
+        Flaw::EarlyFragment,
+        Flaw::UnreadCopy,
+        Flaw::MixedAttempts,
     ];
     for flaw in flaws {
         plant(Some(flaw));
