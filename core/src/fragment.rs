@@ -5,6 +5,7 @@
 //! of its output, and whoever needs a partition reads that part from the node that has it. `core` knows nothing of what
 //! is in a part.
 
+use std::any::Any;
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
@@ -42,7 +43,7 @@ pub struct Fragment {
 }
 
 /// Tells the node how an attempt ended.
-type EndFn = Box<dyn FnOnce(Attempt, Ended) + Send>;
+type EndFn = Box<dyn FnOnce(Attempt, Ended) + Send + Sync>;
 
 struct End(EndFn);
 
@@ -70,7 +71,7 @@ impl Fragment {
         payload: Bytes,
         reads: Vec<(ObjectId, Place)>,
         store: Arc<dyn PartStore>,
-        end: impl FnOnce(Attempt, Ended) + Send + 'static,
+        end: impl FnOnce(Attempt, Ended) + Send + Sync + 'static,
     ) -> Self {
         Self { attempt, needs, payload, reads, store, end: Some(End(Box::new(end))) }
     }
@@ -99,7 +100,8 @@ impl Drop for Fragment {
 pub struct Chunk {
     /// Which part.
     pub part: u32,
-    /// The next bytes of it. They are whole when the first chunk of another part, or the end, has come.
+    /// The next bytes of it, as they were written. They are whole when the first chunk of another part, or the end, has
+    /// come.
     pub bytes: Bytes,
 }
 
@@ -112,20 +114,28 @@ pub struct Unread {
     pub why: String,
 }
 
-/// A result that is kept until it is told with [`Ended::Made`]; one that is dropped before is gone.
-pub struct Kept(pub Box<dyn fmt::Debug + Send>);
+/// A result that is kept until it is told with [`Ended::Made`]; one that is dropped before is gone. Only the store that
+/// made it knows what is in it.
+pub struct Kept(pub Box<dyn Any + Send>);
 
 impl fmt::Debug for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        f.write_str("Kept")
     }
+}
+
+/// Reads parts of objects from other nodes.
+pub trait PartReader: Send + Sync + fmt::Debug {
+    /// As [`PartStore::read`], from that node. Returns at once, and ends within a bounded time after the last chunk was
+    /// taken.
+    fn read(&self, object: ObjectId, from: NodeId, parts: Range<u32>) -> mpsc::Receiver<Result<Chunk, Unread>>;
 }
 
 /// The objects that fragments read parts of and write: the store of this node, and those of others behind a network.
 pub trait PartStore: Send + Sync + fmt::Debug {
     /// Brings parts of an object, one after the other and each in order, from the first node that has them. What has
-    /// come is bounded: a reader that does not read holds the sender up. The first error is the last message; parts
-    /// that are whole by then are right, for each has a checksum.
+    /// come is bounded: a reader that does not read holds the sender up. The first error is the last message; what came
+    /// before it is right, for each piece has a checksum.
     fn read(&self, object: ObjectId, place: &Place, parts: Range<u32>) -> mpsc::Receiver<Result<Chunk, Unread>>;
 
     /// Keeps what was written. Small results travel in messages, others lie in the store's memory or on disk.

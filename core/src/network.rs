@@ -3,8 +3,11 @@
 //! A network may lose, repeat and reorder: [`crate::link`] mends that. What it must never do is wait. The one over
 //! Arrow Flight is in the crate `flight`; what comes in goes through [`crate::local::Inlet`].
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
+use crate::fragment::PartReader;
 use crate::ids::{ClientId, NodeId, ObjectId};
 use crate::schedule::{Packet, Report};
 use crate::wire::Line;
@@ -94,6 +97,8 @@ pub trait Network: Send {
     fn part(&mut self, node: NodeId);
     /// Brings an object from a node; [`crate::local::Inlet::fetched`] follows within a bounded time.
     fn fetch(&mut self, object: ObjectId, from: NodeId);
+    /// What reads parts of objects of other nodes.
+    fn parts(&self) -> Option<Arc<dyn PartReader>>;
 }
 
 #[cfg(test)]

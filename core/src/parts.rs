@@ -1,9 +1,11 @@
 //! Objects in parts: what a fragment writes, one part for each partition of its output, and the index of that.
 //!
-//! The bytes of a part lie in *extents*, in the order in which they were written; at the end of the object stand the
-//! index, its length and a mark. So parts can be written side by side, to memory as long as they are few and to a file
-//! beyond that, and one of them can be read alone. It is the layout of Spark's and Ballista's shuffle files, with the
-//! index within.
+//! The bytes of a part lie in *extents*, in the order in which they were written: [`Pieces`], each with a checksum; at
+//! the end of the object stand the index, its length, its checksum and a mark. So parts can be written side by side, to
+//! memory as long as they are few and to a file beyond that, and one of them can be read alone. It is the layout of
+//! Spark's and Ballista's shuffle files, with the index within.
+
+mod pieces;
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Seek, Write};
@@ -11,13 +13,15 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use crc32fast::Hasher;
 use serde::{Deserialize, Serialize};
 
+use crate::Error;
+pub use pieces::Pieces;
+
 /// What an object in parts ends with.
-const MARK: [u8; 8] = *b"sheaf-p1";
-/// The mark and the length of the index before it.
-const TAIL: u64 = 16;
+const MARK: [u8; 8] = *b"sheaf-p2";
+/// The length of the index, its checksum, and the mark.
+const TAIL: u64 = 20;
 /// A longer index is none: 10,000 parts with a hundred extents each take some 10 MB.
 const LONGEST_INDEX: u64 = 256 << 20;
 
@@ -26,14 +30,12 @@ const LONGEST_INDEX: u64 = 256 << 20;
 pub struct Part {
     /// Where its bytes are, in their order.
     pub extents: Vec<Range<u64>>,
-    /// The checksum of all of them.
-    pub checksum: u32,
     /// The rows in it, as whoever wrote it counts.
     pub rows: u64,
 }
 
 impl Part {
-    /// How many bytes it has.
+    /// How many bytes it has, those before its pieces too.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.extents.iter().map(|extent| extent.end - extent.start).sum()
@@ -56,14 +58,19 @@ impl Index {
         let broken = |why: &str| io::Error::new(ErrorKind::InvalidData, format!("an object in parts is broken: {why}"));
         let start = size.checked_sub(TAIL).ok_or_else(|| broken("it is too short"))?;
         let tail = read(start, TAIL as usize)?;
-        let (length, mark) = tail.split_at_checked(8).ok_or_else(|| broken("it is cut off"))?;
+        let (length, rest) = tail.split_first_chunk().ok_or_else(|| broken("it is cut off"))?;
+        let (checksum, mark) = rest.split_first_chunk().ok_or_else(|| broken("it is cut off"))?;
         if mark != MARK {
             return Err(broken("it does not end with an index"));
         }
-        let length = u64::from_le_bytes(length.try_into().unwrap_or_default());
+        let length = u64::from_le_bytes(*length);
         let at = start.checked_sub(length).filter(|_| length <= LONGEST_INDEX);
         let at = at.ok_or_else(|| broken("its index is longer than it"))?;
-        let index: Self = postcard::from_bytes(&read(at, length as usize)?).map_err(|_| broken("its index"))?;
+        let bytes = read(at, length as usize)?;
+        if crc32fast::hash(&bytes) != u32::from_le_bytes(*checksum) {
+            return Err(broken("its index has another checksum"));
+        }
+        let index: Self = postcard::from_bytes(&bytes).map_err(|_| broken("its index"))?;
         let mut extents = index.parts.iter().flat_map(|part| &part.extents);
         match extents.all(|extent| extent.start <= extent.end && extent.end <= at) {
             true => Ok(index),
@@ -73,8 +80,9 @@ impl Index {
 
     fn tail(&self) -> io::Result<Vec<u8>> {
         let mut bytes = postcard::to_stdvec(self).map_err(io::Error::other)?;
-        let length = bytes.len() as u64;
+        let (length, checksum) = (bytes.len() as u64, crc32fast::hash(&bytes));
         bytes.extend(length.to_le_bytes());
+        bytes.extend(checksum.to_le_bytes());
         bytes.extend(MARK);
         Ok(bytes)
     }
@@ -106,7 +114,6 @@ pub struct PartsWriter {
     folder: PathBuf,
     limit: u64,
     index: Index,
-    hashers: Vec<Hasher>,
     /// What is in memory of each part.
     waiting: Vec<Vec<Bytes>>,
     buffered: u64,
@@ -121,7 +128,6 @@ impl PartsWriter {
             folder: folder.to_path_buf(),
             limit,
             index: Index { parts: vec![Part::default(); parts] },
-            hashers: vec![Hasher::new(); parts],
             waiting: vec![Vec::new(); parts],
             buffered: 0,
             file: None,
@@ -134,20 +140,19 @@ impl PartsWriter {
         self.buffered
     }
 
-    /// Adds bytes, with so many rows, to a part. It may write all that is in memory to the disk.
+    /// Adds a piece, with so many rows, to a part: it is read whole or not at all. It may write all that is in memory to the disk.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`] for a part that is not there; else what the disk says.
     pub fn write(&mut self, part: usize, bytes: Bytes, rows: u64) -> io::Result<()> {
-        let (Some(index), Some(hasher), Some(waiting)) =
-            (self.index.parts.get_mut(part), self.hashers.get_mut(part), self.waiting.get_mut(part))
-        else {
+        let (Some(index), Some(waiting)) = (self.index.parts.get_mut(part), self.waiting.get_mut(part)) else {
             return Err(io::Error::new(ErrorKind::InvalidInput, format!("there is no part {part}")));
         };
         index.rows += rows;
-        hasher.update(&bytes);
-        self.buffered += bytes.len() as u64;
-        waiting.push(bytes);
+        for framed in pieces::framed(bytes) {
+            self.buffered += framed.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
+            waiting.extend(framed);
+        }
         if self.buffered > self.limit { self.flush() } else { Ok(()) }
     }
 
@@ -180,9 +185,6 @@ impl PartsWriter {
     /// # Errors
     /// What the disk says.
     pub fn finish(mut self) -> io::Result<Parts> {
-        for (part, hasher) in self.index.parts.iter_mut().zip(std::mem::take(&mut self.hashers)) {
-            part.checksum = hasher.finalize();
-        }
         if self.file.is_some() {
             self.flush()?;
         }
@@ -205,6 +207,17 @@ impl PartsWriter {
         let pieces = self.waiting.into_iter().flatten().chain([Bytes::from(tail)]).collect();
         Ok(Parts { index: self.index, size, body: Body::Memory(pieces) })
     }
+}
+
+/// What is said of a disk that does not take what a task made.
+#[must_use]
+pub fn unwritten(error: &io::Error) -> Error {
+    let kind = match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => crate::ErrorKind::DiskFull,
+        _ => crate::ErrorKind::Io,
+    };
+    Error::new(kind, format!("what a task made cannot be written to the spill folder: {error}"))
+        .with_hint("make room there, or give another folder (--spill-dir)")
 }
 
 #[cfg(test)]
@@ -252,9 +265,11 @@ mod tests {
             assert_eq!(index, parts.index);
             for (part, expected) in index.parts.iter().zip(&expected) {
                 let extents = part.extents.iter().map(|extent| &bytes[extent.start as usize..extent.end as usize]);
-                assert_eq!(extents.collect::<Vec<_>>().concat(), *expected);
-                assert_eq!((part.bytes(), part.checksum), (expected.len() as u64, crc32fast::hash(expected)));
-                assert_eq!(part.rows * 4, part.bytes());
+                let (mut pieces, mut read) = (Pieces::default(), Vec::new());
+                extents.for_each(|extent| read.extend(pieces.take(Bytes::copy_from_slice(extent)).unwrap().concat()));
+                pieces.end().unwrap();
+                assert_eq!((&read, part.rows * 4), (expected, expected.len() as u64));
+                assert!(part.bytes() >= part.rows * 4);
             }
             assert_eq!(index.parts.len(), 5, "the last one is empty");
         }
@@ -272,8 +287,13 @@ mod tests {
         assert!(read(&bytes[..bytes.len() - 1]).is_err(), "it is cut off");
         assert!(read(&bytes[5..]).is_err(), "a part lies outside");
         assert!(read(b"").is_err() && read(&[0; 64]).is_err());
+        for place in 12..bytes.len() {
+            let mut flipped = bytes.clone();
+            flipped[place] ^= 1;
+            assert!(read(&flipped).is_err(), "byte {place} of the index is another one");
+        }
         let mut longer = bytes.clone();
-        let at = bytes.len() - 16;
+        let at = bytes.len() - TAIL as usize;
         longer[at..at + 8].copy_from_slice(&u64::MAX.to_le_bytes());
         assert!(read(&longer).is_err(), "its index is longer than it");
     }

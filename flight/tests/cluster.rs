@@ -44,6 +44,7 @@ fn node_with(head: Option<&str>, store_bytes: u64, access: Access) -> (Local, St
         spill_dir: std::env::temp_dir(),
         command: ["bash", "-c", "cat <&{fd}"].map(str::to_string).to_vec(),
         state: None,
+        executor: None,
         log_dir: None,
     };
     let head = head.map(str::to_string);
@@ -100,7 +101,7 @@ fn objects_cross_from_node_to_node() {
 async fn sent(address: &str, wish: (ObjectId, u64, u64)) -> ((u64, u64, u64), Vec<u8>) {
     let channel = Endpoint::from_shared(address.to_string()).unwrap().connect().await.unwrap();
     let mut flight = FlightServiceClient::new(channel);
-    let ticket = Ticket { ticket: postcard::to_stdvec(&wish).unwrap().into() };
+    let ticket = Ticket { ticket: postcard::to_stdvec(&(0_u8, wish)).unwrap().into() };
     let mut coming = flight.do_get(ticket).await.unwrap().into_inner();
     let header = coming.message().await.unwrap().unwrap();
     let mut bytes = Vec::new();

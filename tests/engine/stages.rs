@@ -14,7 +14,7 @@ use datafusion::execution::TaskContext;
 use datafusion::physical_plan::{ExecutionPlan, collect_partitioned};
 use sheaf::core::fragment::{Chunk, Kept, PartStore, Unread};
 use sheaf::core::ids::{NodeId, ObjectId, TaskId};
-use sheaf::core::parts::{Body, Index, Parts};
+use sheaf::core::parts::{Body, Index, Parts, Pieces};
 use sheaf::core::schedule::Place;
 use sheaf::dataset::engines::exchange::{ExchangeReadExec, TaskInputs};
 use sheaf::dataset::engines::input::{PartSource, SharedSource};
@@ -57,14 +57,17 @@ impl PartStore for Memory {
                 return drop(sender.send(Err(unread)).await);
             };
             for part in parts {
-                for extent in &index.parts[part as usize].extents {
-                    let extent = extent.start as usize..extent.end as usize;
-                    // Pieces of any length: they are cut where no message ends.
-                    for piece in bytes.slice(extent).chunks(10_007) {
-                        let bytes = Bytes::copy_from_slice(piece);
-                        if sender.send(Ok(Chunk { part, bytes })).await.is_err() {
-                            return;
-                        }
+                let extents = index.parts[part as usize].extents.iter();
+                let mut pieces = Pieces::default();
+                let whole = extents
+                    .flat_map(|extent| pieces.take(bytes.slice(extent.start as usize..extent.end as usize)).unwrap());
+                // Chunks of any length: they are cut where no message ends.
+                let chunks: Vec<Bytes> = whole
+                    .flat_map(|piece| piece.chunks(10_007).map(Bytes::copy_from_slice).collect::<Vec<_>>())
+                    .collect();
+                for bytes in chunks {
+                    if sender.send(Ok(Chunk { part, bytes })).await.is_err() {
+                        return;
                     }
                 }
             }

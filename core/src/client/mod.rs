@@ -26,8 +26,8 @@ use serde_bytes::ByteBuf;
 use crate::ids::{Attempt, ClientId, NodeId, ObjectId, TaskId};
 use crate::metrics::Update;
 use crate::wire::{
-    Answer, Arguments, CallOptions, INLINE_BYTES, Inbox, Kept, Line, MadeHere, Outbox, Submission, ToClient, ToNode,
-    Wish,
+    Answer, Arguments, CallOptions, FragmentSubmission, INLINE_BYTES, Inbox, Kept, Line, MadeHere, Outbox, Submission,
+    ToClient, ToNode, Wish,
 };
 use crate::{Error, ErrorKind, Result, env};
 
@@ -248,6 +248,19 @@ impl Client {
         Ok(task)
     }
 
+    /// Submits a part of a plan. This process holds a reference to its one result.
+    ///
+    /// # Errors
+    /// As every method.
+    pub fn submit_fragment(&self, fragment: NewFragment) -> Result<ObjectId> {
+        let task = self.new_task();
+        let NewFragment { options, needs, reads, is_repeatable, payload } = fragment;
+        let payload = ByteBuf::from(payload);
+        let part = FragmentSubmission { task, options, needs, reads, is_repeatable, payload };
+        self.send(&ToNode::SubmitFragment(part), Vec::new())?;
+        Ok(task.result(0))
+    }
+
     /// Keeps a value, given in parts, and the references within it. This process holds a reference to it.
     ///
     /// # Errors
@@ -319,6 +332,17 @@ impl Client {
         let first = self.questions(1);
         self.answers.call_back(first, object, Box::new(then))?;
         self.send(&ToNode::Get { first, objects: vec![object], wish: Wish::Value, blocks: false }, Vec::new())
+    }
+
+    /// Asks where an object is when it is there, and calls `then` with that from another thread: small values come
+    /// themselves, of others [`Answer::At`] tells the nodes.
+    ///
+    /// # Errors
+    /// As every method.
+    pub fn when_placed(&self, object: ObjectId, then: impl FnOnce(Reply) + Send + 'static) -> Result<()> {
+        let first = self.questions(1);
+        self.answers.call_back(first, object, Box::new(then))?;
+        self.send(&ToNode::Get { first, objects: vec![object], wish: Wish::Place, blocks: false }, Vec::new())
     }
 
     /// The value of an object that this process has had and still has: objects never change.
@@ -397,6 +421,21 @@ pub struct NewCall<'a> {
     pub refs: Vec<ObjectId>,
     /// The arguments.
     pub parts: &'a [&'a [u8]],
+}
+
+/// A part of a plan to submit.
+#[derive(Debug)]
+pub struct NewFragment {
+    /// What it asks for, as [`Client::define`] numbered it.
+    pub options: u32,
+    /// Objects whose values it is begun with.
+    pub needs: Vec<ObjectId>,
+    /// Objects of which it reads parts: it begins when all are somewhere.
+    pub reads: Vec<ObjectId>,
+    /// Whether another attempt makes the same.
+    pub is_repeatable: bool,
+    /// What is its own; small, for it is kept with the task.
+    pub payload: Vec<u8>,
 }
 
 /// What is on its way to those who wait in this process.

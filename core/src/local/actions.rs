@@ -91,6 +91,7 @@ impl Shell {
             // Not kept in mind as there: the next one may want it here.
             _ if asked.wish == Wish::Anywhere => Answer::Ready,
             Err(failure) => Answer::Failed(reason(failure)),
+            Ok((None, _)) if asked.wish == Wish::Place => Answer::At(self.node.copies(asked.object)),
             Ok((Some(bytes), _)) => Answer::Inline(bytes.to_vec().into()),
             Ok((None, _)) => return self.deliver(Recipient::Question(id, question), vec![asked.object]),
         };
@@ -100,7 +101,7 @@ impl Shell {
 
     /// Stops what runs here.
     fn stop(&mut self, attempt: Attempt, stop: Stop) {
-        if self.is_withdrawn(attempt) {
+        if self.is_withdrawn(attempt) || self.stop_fragment(attempt) {
             return;
         }
         let Some(id) = self.running.get(&attempt).copied() else { return };

@@ -9,6 +9,7 @@ use tokio::sync::oneshot::{self, Receiver};
 
 use super::inquiry::Inquiry;
 use super::shell::Input;
+use super::source::RangeSource;
 use crate::ids::{NodeId, ObjectId};
 use crate::network::Parcel;
 use crate::store::Content;
@@ -96,6 +97,12 @@ impl Inlet {
     #[must_use]
     pub fn open(&self, object: ObjectId) -> Receiver<Result<Reading, String>> {
         self.ask(|answer| Input::Open(object, answer))
+    }
+
+    /// Opens an object of which ranges are read.
+    #[must_use]
+    pub fn source(&self, object: ObjectId) -> Receiver<Result<RangeSource, String>> {
+        self.ask(|answer| Input::Source(object, answer))
     }
 
     /// Asks what there is here, for people.

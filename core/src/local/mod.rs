@@ -5,7 +5,8 @@
 //! `workers` are the processes, which the `zygote` forks, `output` is what they print, `logs` are files with it,
 //! `keeper` saves what the head wants saved, and `metrics` what there is to measure. `inquiry` answers what people ask:
 //! `holders` has objects, `files` what was printed. `warnings` go to the drivers whose tasks find no node; `leaving` is
-//! how a node is drained, and `fragments` are the parts of plans that it runs itself.
+//! how a node is drained. `fragments` are the parts of plans that it runs itself, `parts` is what they read and write,
+//! and `source` an object of which ranges are read.
 
 mod actions;
 mod clients;
@@ -23,9 +24,11 @@ mod leaving;
 mod logs;
 mod metrics;
 mod output;
+mod parts;
 mod peers;
 mod requests;
 mod shell;
+mod source;
 mod values;
 mod warnings;
 mod workers;
@@ -44,6 +47,7 @@ use parking_lot::Mutex;
 
 use crate::client::Lines;
 use crate::env;
+use crate::fragment::Executor;
 use crate::network::Network;
 use crate::resources::Resources;
 use crate::state::StateStore;
@@ -53,6 +57,7 @@ pub use door::knock;
 pub use files::{From, Part};
 pub use inlet::{Fetched, Inlet, Reading, Room};
 pub use inquiry::{Filter, Inquiry};
+pub use source::RangeSource;
 
 pub use crate::wire::Line;
 use shell::{Input, Outside, Shell};
@@ -100,6 +105,8 @@ pub struct LocalOptions {
     pub command: Vec<String>,
     /// What the head of this process keeps for the one after it; `None` for nothing.
     pub state: Option<Arc<dyn StateStore>>,
+    /// What runs parts of plans here; a node without refuses them.
+    pub executor: Option<Arc<dyn Executor>>,
     /// Below which a folder for the logs of this session is made, if anywhere.
     pub log_dir: Option<PathBuf>,
 }

@@ -15,7 +15,7 @@ use crate::schedule::{
     Event, Failure, GroupRequest, Kind, Made, Member, NameRequest, Outcome, Raised, Returned, Stop, TaskSpec,
 };
 use crate::store::Content;
-use crate::wire::{Answer, Arguments, Ending, Lies, MadeHere, NodeInfo, Submission, ToNode, Wish};
+use crate::wire::{Answer, Arguments, Ending, FragmentSubmission, Lies, MadeHere, NodeInfo, Submission, ToNode, Wish};
 
 /// What of a call only its worker understands, as the node carries it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -42,6 +42,7 @@ impl Shell {
                 }
             }
             ToNode::Submit(submission) => self.submit(id, submission)?,
+            ToNode::SubmitFragment(submission) => self.submit_fragment(id, submission)?,
             ToNode::Put(object, made, contains) => {
                 let made = self.made(id, object, None, made)?;
                 self.post(Event::Put(id, object, Returned { made, contains }));
@@ -188,6 +189,28 @@ impl Shell {
         Ok(())
     }
 
+    fn submit_fragment(&mut self, id: ClientId, part: FragmentSubmission) -> io::Result<()> {
+        let Some(client) = self.clients.get_mut(&id) else { return Ok(()) };
+        let Some(prepared) = client.options.get(&part.options).cloned() else {
+            return Err(unknown("a fragment with options that were not told"));
+        };
+        client.children.insert(part.task);
+        let spec = TaskSpec {
+            id: part.task,
+            kind: Kind::Fragment { reads: part.reads, is_repeatable: part.is_repeatable },
+            shape: Arc::clone(&prepared.shape),
+            needs: part.needs,
+            refs: Vec::new(),
+            returns: 1,
+            streams: false,
+            max_retries: prepared.options.max_retries,
+            common: prepared.work.clone(),
+            payload: Bytes::from(part.payload.into_vec()),
+        };
+        self.post(Event::Submit(id, Arc::new(spec)));
+        Ok(())
+    }
+
     /// A value that a client made, with what is in shared memory taken into the store.
     fn made(&mut self, id: ClientId, object: ObjectId, attempt: Option<Attempt>, made: MadeHere) -> io::Result<Made> {
         match made {
@@ -226,7 +249,7 @@ impl Shell {
         for (question, object) in (first..).zip(objects) {
             self.post(match wish {
                 Wish::Value | Wish::Here => Event::Get(id, question, *object),
-                Wish::Anywhere => Event::See(id, question, *object),
+                Wish::Anywhere | Wish::Place => Event::See(id, question, *object),
             });
         }
         self.pump();

@@ -18,18 +18,22 @@ use super::LocalOptions;
 use super::clients::Client;
 use super::disk::Disk;
 use super::door;
+use super::fragments::Running;
 use super::gpus::{Gpus, Unstarted};
 use super::inlet::{Fetched, Inlet, Reading, Room};
 use super::inquiry::Inquiry;
 use super::keeper::Keeper;
 use super::logs::Logs;
+use super::parts::NodeParts;
 use super::peers::PEERS;
+use super::source::{Indexes, RangeSource};
 use super::values::Delivery;
 use super::warnings::Warned;
 use super::workers::{Pool, Worker};
 use super::zygote::Zygote;
 use crate::client::Lines;
-use crate::env::Moment;
+use crate::env::{Moment, Threads};
+use crate::fragment::Ended;
 use crate::ids::{Attempt, ClientId, NodeId, ObjectId};
 use crate::metrics::Metrics;
 use crate::network::{Network, Parcel};
@@ -69,6 +73,9 @@ pub(super) enum Input {
     Unreserve(u64),
     Fetched(ObjectId, NodeId, Fetched),
     Open(ObjectId, oneshot::Sender<std::result::Result<Reading, String>>),
+    Source(ObjectId, oneshot::Sender<std::result::Result<RangeSource, String>>),
+    /// An attempt to run a fragment ended, in that life of the node.
+    Ended(NodeId, Attempt, Ended),
     Close(ObjectId, u64),
     Inquire(Inquiry, oneshot::Sender<String>),
     /// A batch of the head of that epoch is on disk, and whether that could not be done for a while.
@@ -166,6 +173,11 @@ pub(super) struct Shell {
     pub(super) next_client: u64,
     /// Which worker runs what.
     pub(super) running: BTreeMap<Attempt, ClientId>,
+    /// Parts of plans that run in this process.
+    pub(super) fragments: BTreeMap<Attempt, Running>,
+    /// What they read from and write to; `None` where none run.
+    pub(super) parts: Option<Arc<NodeParts>>,
+    pub(super) indexes: Arc<Indexes>,
     /// Which worker is which actor.
     pub(super) actors: BTreeMap<ObjectId, ClientId>,
     /// Workers that have nothing to do, by whom they work for.
@@ -218,7 +230,13 @@ impl Shell {
             poll.add(&opened, watch(Source::Door.token())).map_err(failed)?;
             door = Some(opened);
         }
+        let inlet = Inlet::new(results.clone(), Arc::clone(&waker));
         let (head, keeper) = begin_head(&options, id, &results, &waker)?;
+        let parts = options.executor.is_some().then(|| {
+            let others = network.as_ref().and_then(|network| network.parts());
+            let (inlet, folder) = (inlet.clone(), options.spill_dir.clone());
+            Ok::<_, Error>(Arc::new(NodeParts { node: id, inlet, folder, others, threads: Threads::start(1)? }))
+        });
         Ok(Self {
             started: Instant::now(),
             inputs,
@@ -229,7 +247,7 @@ impl Shell {
             keeper,
             head_lost_at: None,
             network,
-            inlet: Inlet::new(results.clone(), Arc::clone(&waker)),
+            inlet,
             door,
             place: options.role.address().map(place).unwrap_or_default(),
             rooms: BTreeMap::new(),
@@ -254,6 +272,9 @@ impl Shell {
             workers: BTreeMap::new(),
             next_client: 0,
             running: BTreeMap::new(),
+            fragments: BTreeMap::new(),
+            parts: parts.transpose()?,
+            indexes: Arc::default(),
             actors: BTreeMap::new(),
             idle: BTreeMap::new(),
             deliveries: Vec::new(),
@@ -349,6 +370,8 @@ impl Shell {
             }
             Input::Fetched(object, from, what) => self.fetch_ended(object, from, what),
             Input::Open(object, answer) => self.open_for_peer(object, answer),
+            Input::Source(object, answer) => self.open_source(object, answer),
+            Input::Ended(life, attempt, ended) => self.fragment_ended(life, attempt, ended),
             Input::Close(object, edition) => self.close_for_peer(object, edition),
             Input::Inquire(inquiry, answer) => self.inquired(inquiry, answer),
             Input::Saved { epoch, has_failed } => self.head_is_saved(epoch, has_failed),
@@ -473,6 +496,7 @@ impl Shell {
 
     fn end(mut self) -> Option<(LocalOptions, Outside)> {
         self.clients.clear();
+        self.stop_fragments();
         // A next life of the head must not read while the last one still writes.
         self.keeper = None;
         self.zygote = None;

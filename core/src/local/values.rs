@@ -17,6 +17,8 @@ pub(super) enum Recipient {
     Question(ClientId, u64),
     /// A worker, before a call.
     Call(ClientId, Box<Run>),
+    /// A fragment, before it begins.
+    Fragment(Attempt),
     /// Another node.
     Peer(u64),
 }
@@ -34,7 +36,8 @@ impl Recipient {
     fn client(&self) -> ClientId {
         match self {
             Self::Question(id, _) | Self::Call(id, _) => *id,
-            Self::Peer(_) => PEERS,
+            // It is this node that reads.
+            Self::Fragment(_) | Self::Peer(_) => PEERS,
         }
     }
 }
@@ -43,7 +46,9 @@ impl Shell {
     /// Opens objects for someone, and hands them over when all are there.
     pub(super) fn deliver(&mut self, to: Recipient, objects: Vec<ObjectId>) {
         let delivery = Delivery { to, missing: objects, opened: Vec::new() };
-        if let (Recipient::Call(_, _), Err(why)) = (&delivery.to, self.store.could_hold(&delivery.missing)) {
+        if let (Recipient::Call(_, _) | Recipient::Fragment(_), Err(why)) =
+            (&delivery.to, self.store.could_hold(&delivery.missing))
+        {
             let first = delivery.missing.first().copied();
             return first.into_iter().for_each(|object| self.give_up_for_room(&delivery.to, object, &why));
         }
@@ -89,14 +94,14 @@ impl Shell {
                 }
             }
             Recipient::Peer(question) => {
-                let Some(Here { object, memory, size, edition }) = delivery.opened.into_iter().next() else { return };
-                let content = Content { memory, size, edition, origin: Arc::default(), kept_as: None };
-                let reading = Reading { content, object, inlet: self.inlet.clone() };
+                let Some(here) = delivery.opened.into_iter().next() else { return };
+                let reading = self.reading(here);
                 if let Some(answer) = self.readers.remove(&question) {
                     // One that is not wanted any more is closed as it is dropped.
                     let _ = answer.send(Ok(reading));
                 }
             }
+            Recipient::Fragment(attempt) => self.begin_fragment(attempt, delivery.opened),
             Recipient::Call(id, mut run) => {
                 let mut files = Vec::new();
                 let mut opened = delivery.opened;
@@ -111,6 +116,13 @@ impl Shell {
                 self.send(id, &ToClient::Run(run), files);
             }
         }
+    }
+
+    /// What is open for this node itself, or for another one, until it is dropped.
+    pub(super) fn reading(&self, here: Here) -> Reading {
+        let Here { object, memory, size, edition } = here;
+        let content = Content { memory, size, edition, origin: Arc::default(), kept_as: None };
+        Reading { content, object, inlet: self.inlet.clone() }
     }
 
     /// An object cannot be had: what needs it fails, or asks again for one that can be made anew.
@@ -128,7 +140,13 @@ impl Shell {
                     let _ = answer.send(Err(why.to_string()));
                 }
             }
-            to @ Recipient::Call(_, _) if !is_gone => self.give_up_for_room(&to, object, why),
+            Recipient::Fragment(attempt) if is_gone => {
+                self.fragment_failed(attempt, Failure::Crashed(format!("{object} could not be had: {why}").into()));
+            }
+            to @ (Recipient::Call(_, _) | Recipient::Fragment(_)) if !is_gone => {
+                self.give_up_for_room(&to, object, why)
+            }
+            Recipient::Fragment(_) => {}
             Recipient::Call(id, run) => {
                 self.forget_functions(id);
                 let crashed = Failure::Crashed(format!("{object} could not be had: {why}").into());
@@ -139,10 +157,17 @@ impl Shell {
 
     /// A call cannot have its arguments in memory.
     fn give_up_for_room(&mut self, to: &Recipient, object: ObjectId, why: &str) {
-        if let Recipient::Call(id, run) = to {
-            self.forget_functions(*id);
-            let no_room = Failure::NoRoom(format!("{} needs {object}: {why}", run.work.name).into());
-            self.call_ended(*id, run.attempt, Outcome::Failed(no_room));
+        match to {
+            Recipient::Call(id, run) => {
+                self.forget_functions(*id);
+                let no_room = Failure::NoRoom(format!("{} needs {object}: {why}", run.work.name).into());
+                self.call_ended(*id, run.attempt, Outcome::Failed(no_room));
+            }
+            Recipient::Fragment(attempt) => {
+                let no_room = Failure::NoRoom(format!("the fragment {} needs {object}: {why}", attempt.task).into());
+                self.fragment_failed(*attempt, no_room);
+            }
+            Recipient::Question(_, _) | Recipient::Peer(_) => {}
         }
     }
 
@@ -203,7 +228,11 @@ impl Shell {
 
     /// A call is not to be started after all; says whether it was not.
     pub(super) fn withdraw(&mut self, attempt: Attempt) -> bool {
-        let is_it = |delivery: &Delivery| matches!(&delivery.to, Recipient::Call(_, run) if run.attempt == attempt);
+        let is_it = |delivery: &Delivery| match &delivery.to {
+            Recipient::Call(_, run) => run.attempt == attempt,
+            Recipient::Fragment(other) => *other == attempt,
+            Recipient::Question(_, _) | Recipient::Peer(_) => false,
+        };
         let Some(place) = self.deliveries.iter().position(is_it) else { return false };
         let delivery = self.deliveries.remove(place);
         self.not_read(delivery.to.client(), &delivery.opened);

@@ -6,6 +6,7 @@
 
 mod holdings;
 pub mod memory;
+mod ranges;
 mod room;
 mod spare;
 pub mod spill;
@@ -20,6 +21,7 @@ use crate::ids::{ClientId, ObjectId};
 use crate::wire::{Kept, ObjectInfo};
 
 pub use holdings::{Holding, Totals};
+pub use ranges::Ranges;
 use room::{PATIENCE, Request, Reserved, Waiting};
 use spare::{Departed, Spares};
 use spill::Spilled;

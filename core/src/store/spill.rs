@@ -1,8 +1,9 @@
 //! Objects on disk: files without a name, with a checksum, gone with the process that has them.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Seek, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use crc32fast::Hasher;
@@ -14,7 +15,8 @@ use super::memory::{Draft, read_parts};
 pub struct Spilled {
     file: File,
     size: u64,
-    checksum: u32,
+    /// None where what was written has its own.
+    checksum: Option<u32>,
 }
 
 impl Spilled {
@@ -29,7 +31,29 @@ impl Spilled {
             hasher.update(part);
             file.write_all(part)
         })?;
-        Ok(Self { file, size, checksum: hasher.finalize() })
+        Ok(Self { file, size, checksum: Some(hasher.finalize()) })
+    }
+
+    /// An object in parts, which was written to a file.
+    #[must_use]
+    pub fn of_parts(file: File, size: u64) -> Self {
+        Self { file, size, checksum: None }
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Reads so many bytes from a place. Their checksum is not looked at.
+    ///
+    /// # Errors
+    /// [`ErrorKind::UnexpectedEof`] when there are fewer; else what the system says.
+    pub fn read_at(&self, at: u64, length: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; length];
+        self.file.read_exact_at(&mut bytes, at)?;
+        Ok(bytes)
     }
 
     /// Brings it back into shared memory.
@@ -38,17 +62,15 @@ impl Spilled {
     /// [`ErrorKind::InvalidData`] when it is not what was written; else what the system says.
     pub fn read_back(&self) -> io::Result<OwnedFd> {
         let draft = Draft::new(self.size)?;
-        let mut file = &self.file;
-        file.rewind()?;
         let (mut hasher, mut part, mut at) = (Hasher::new(), vec![0; 1 << 20], 0);
         while at < self.size {
             let room = part.len().min((self.size - at) as usize);
-            file.read_exact(&mut part[..room])?;
+            self.file.read_exact_at(&mut part[..room], at)?;
             hasher.update(&part[..room]);
             draft.write(&part[..room], at)?;
             at += room as u64;
         }
-        if hasher.finalize() != self.checksum {
+        if self.checksum.is_some_and(|checksum| hasher.finalize() != checksum) {
             return Err(io::Error::new(ErrorKind::InvalidData, "what was spilled has another checksum"));
         }
         draft.seal()
@@ -71,11 +93,11 @@ mod tests {
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "it has no name");
         let back = Mapping::new(&spilled.read_back().unwrap(), bytes.len() as u64).unwrap();
         assert_eq!(&back[..], &bytes[..]);
-        let mut file = &spilled.file;
-        file.seek(io::SeekFrom::Start(1_500_000)).unwrap();
-        file.write_all(b"?").unwrap();
+        assert_eq!(spilled.read_at(1_000_000, 5).unwrap(), bytes[1_000_000..1_000_005]);
+        assert!(spilled.read_at(2_999_999, 2).is_err());
+        spilled.file.write_all_at(b"?", 1_500_000).unwrap();
         assert_eq!(spilled.read_back().unwrap_err().kind(), ErrorKind::InvalidData);
-        file.set_len(1_000).unwrap();
+        spilled.file.set_len(1_000).unwrap();
         assert_eq!(spilled.read_back().unwrap_err().kind(), ErrorKind::UnexpectedEof);
     }
 }

@@ -125,6 +125,23 @@ pub struct Submission {
     pub arguments: Arguments,
 }
 
+/// A part of a plan; it has one result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FragmentSubmission {
+    /// Its name.
+    pub task: TaskId,
+    /// What it asks for.
+    pub options: u32,
+    /// Objects whose values it is begun with.
+    pub needs: Vec<ObjectId>,
+    /// Objects of which it reads parts.
+    pub reads: Vec<ObjectId>,
+    /// Whether another attempt makes the same.
+    pub is_repeatable: bool,
+    /// What is its own.
+    pub payload: ByteBuf,
+}
+
 /// A value that a client made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MadeHere {
@@ -183,6 +200,8 @@ pub enum Wish {
     Here,
     /// That there is a value, wherever it is.
     Anywhere,
+    /// Where its value is, if it is not small.
+    Place,
 }
 
 /// From a client to its node.
@@ -192,6 +211,8 @@ pub enum ToNode {
     Define(u32, CallOptions),
     /// Run this; the client holds a reference to each result.
     Submit(Submission),
+    /// Run this part of a plan; the client holds a reference to its result.
+    SubmitFragment(FragmentSubmission),
     /// Keep this; the client holds a reference to it. Room for it was reserved.
     Put(ObjectId, MadeHere, Vec<ObjectId>),
     /// The client holds one reference more.
@@ -334,6 +355,8 @@ pub enum Answer {
     There(ObjectId),
     /// A small value.
     Inline(ByteBuf),
+    /// An object is in the stores of these nodes.
+    At(Vec<NodeId>),
     /// An object in shared memory; the file comes along. The client says when it does not read it any more.
     Stored {
         /// Which one.

@@ -12,8 +12,8 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream_partitioned};
 use futures::StreamExt;
 use parking_lot::Mutex;
 use sheaf_connectors::error::from_datafusion;
-use sheaf_core::parts::{Parts, PartsWriter};
-use sheaf_core::{Error, ErrorKind, Result};
+use sheaf_core::parts::{Parts, PartsWriter, unwritten};
+use sheaf_core::{Error, Result};
 use sheaf_flight::compact::compact_sparse;
 use tokio::task::JoinSet;
 
@@ -26,7 +26,7 @@ const PIECE_BYTES: usize = 256 << 10;
 /// Views are compacted: a batch that shows few rows would write all the buffers that it points into.
 ///
 /// # Errors
-/// What goes wrong in the plan; [`ErrorKind::DiskFull`] and [`ErrorKind::Io`] when the folder does not take it.
+/// What goes wrong in the plan; [`sheaf_core::ErrorKind::DiskFull`] and [`sheaf_core::ErrorKind::Io`] when the folder does not take it.
 pub async fn write_parts(
     plan: Arc<dyn ExecutionPlan>,
     context: Arc<TaskContext>,
@@ -43,7 +43,7 @@ pub async fn write_parts(
         ended.map_err(|error| Error::internal(format!("an operator panicked: {error}")))??;
     }
     let writer = Arc::into_inner(writer).ok_or_else(|| Error::internal("a part is still being written"))?;
-    writer.into_inner().finish().map_err(unwritten)
+    writer.into_inner().finish().map_err(|error| unwritten(&error))
 }
 
 async fn write_part(part: usize, mut stream: SendableRecordBatchStream, to: Arc<Mutex<PartsWriter>>) -> Result<()> {
@@ -60,12 +60,12 @@ async fn write_part(part: usize, mut stream: SendableRecordBatchStream, to: Arc<
         encoder.write(&batch)?;
         if encoder.buffered() >= PIECE_BYTES {
             let (bytes, rows) = encoder.take();
-            to.lock().write(part, bytes, rows).map_err(unwritten)?;
+            to.lock().write(part, bytes, rows).map_err(|error| unwritten(&error))?;
         }
     }
     if let Some(encoder) = encoder {
         let (bytes, rows) = encoder.finish()?;
-        to.lock().write(part, bytes, rows).map_err(unwritten)?;
+        to.lock().write(part, bytes, rows).map_err(|error| unwritten(&error))?;
     }
     Ok(())
 }
@@ -108,14 +108,4 @@ impl Encoder {
 
 fn unencoded(error: &dyn std::fmt::Display) -> Error {
     Error::internal(format!("rows of a task cannot be written down: {error}"))
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
-fn unwritten(error: std::io::Error) -> Error {
-    let kind = match error.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => ErrorKind::DiskFull,
-        _ => ErrorKind::Io,
-    };
-    Error::new(kind, format!("what a task made cannot be written to the spill folder: {error}"))
-        .with_hint("make room there, or give another folder (--spill-dir)")
 }

@@ -1,7 +1,7 @@
 //! The network of a cluster: what `sheaf_core::network::Network` promises, over Arrow Flight.
 //!
 //! One port for each node. `DoExchange` carries parcels between two nodes, both ways over one connection (`exchange`);
-//! `DoGet` brings objects, over connections of its own (`objects`); `DoAction` answers questions of the command line
+//! `DoGet` brings objects and parts of them, over connections of its own (`objects`, `parts`); `DoAction` answers questions of the command line
 //! (`ask`), and `http` is what is served to who speaks that. `service` is the server, `switchboard` knows which
 //! connection leads to whom, and `access` says who may come.
 
@@ -10,6 +10,7 @@ mod ask;
 mod exchange;
 mod http;
 mod objects;
+mod parts;
 mod service;
 mod switchboard;
 mod tls;

@@ -19,29 +19,39 @@ use tonic::transport::Channel;
 use tonic::{Request, Status, Streaming};
 
 use super::connect;
+use super::parts::PartsWish;
 use super::switchboard::Switchboard;
 use crate::status::from_status;
 
 /// Bytes of a chunk: enough that its costs do not count, and below the limit of gRPC's messages.
-const CHUNK_BYTES: u64 = 1 << 20;
+pub(super) const CHUNK_BYTES: u64 = 1 << 20;
 /// How long the next chunk may take.
-const STALL: Duration = Duration::from_secs(10);
+pub(super) const STALL: Duration = Duration::from_secs(10);
 /// How long an object may take to be opened: it may be on disk, and others before it.
-const OPENING: Duration = Duration::from_secs(30);
+pub(super) const OPENING: Duration = Duration::from_secs(30);
 /// How long a node is tried again that cannot be reached: then it is given up by all others too.
-const UNREACHABLE: Duration = Duration::from_secs(10);
+pub(super) const UNREACHABLE: Duration = Duration::from_secs(10);
 /// Between two tries.
-const PAUSE: Duration = Duration::from_millis(200);
+pub(super) const PAUSE: Duration = Duration::from_millis(200);
 /// How long what came of an object is kept for its next sender.
 const KEPT: Duration = Duration::from_secs(60);
 
 /// What is asked for, from which byte on.
 #[derive(Debug, Serialize, Deserialize)]
-struct Wish {
+pub(super) struct Wish {
     object: ObjectId,
     offset: u64,
     /// The edition of which so many bytes are there.
     edition: u64,
+}
+
+/// What a ticket asks for.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Asked {
+    /// An object.
+    Object(Wish),
+    /// Parts of one.
+    Parts(PartsWish),
 }
 
 /// What is told first.
@@ -64,7 +74,7 @@ pub(super) struct Partial {
 }
 
 /// Why a try ended.
-enum Broken {
+pub(super) enum Broken {
     /// The other node has not got it.
     Missing(String),
     /// There is no room here.
@@ -73,13 +83,11 @@ enum Broken {
     Cut(String),
 }
 
-/// The bytes that a ticket asks for.
+/// The bytes that are asked for.
 pub(super) async fn serve(
     inlet: &Inlet,
-    ticket: &Ticket,
+    wish: Wish,
 ) -> std::result::Result<impl Stream<Item = std::result::Result<FlightData, Status>> + Send + 'static, Status> {
-    let wish: Wish =
-        postcard::from_bytes(&ticket.ticket).map_err(|_| Status::invalid_argument("the ticket names no object"))?;
     let opened = tokio::time::timeout(OPENING, inlet.open(wish.object)).await;
     let reading = match opened {
         Ok(Ok(Ok(reading))) => reading,
@@ -145,7 +153,7 @@ pub(super) async fn fetch(board: Arc<Switchboard>, object: ObjectId, from: NodeI
 async fn try_once(board: &Switchboard, object: ObjectId, from: NodeId) -> std::result::Result<(Room, Content), Broken> {
     let mut begun = board.partial.lock().remove(&object);
     let (offset, edition) = begun.as_ref().map_or((0, 0), |partial| (partial.arrived, partial.edition));
-    let opened = open(board, from, &Wish { object, offset, edition }).await;
+    let opened = open(board, from, Asked::Object(Wish { object, offset, edition })).await;
     let (header, data) = match opened {
         Ok(opened) => opened,
         Err(broken) => {
@@ -192,34 +200,44 @@ fn origin(from: NodeId) -> String {
 async fn open(
     board: &Switchboard,
     from: NodeId,
-    wish: &Wish,
+    asked: Asked,
 ) -> std::result::Result<(Header, Streaming<FlightData>), Broken> {
+    let (first, data) = begin(board, from, asked).await?;
+    let header = postcard::from_bytes(&first.app_metadata)
+        .map_err(|error| Broken::Cut(format!("{from} is not understood: {error}")))?;
+    Ok((header, data))
+}
+
+/// What a node says first to what it is asked for, and what comes after that.
+pub(super) async fn begin(
+    board: &Switchboard,
+    from: NodeId,
+    asked: Asked,
+) -> std::result::Result<(FlightData, Streaming<FlightData>), Broken> {
     let cut = |error: Error| Broken::Cut(error.to_string());
     let address = board
         .address_of(Peer::Node(from))
         .ok_or_else(|| Broken::Cut(format!("nobody has said where {from} is reached")))?;
     let channel = channel_to(board, &address).await.map_err(cut)?;
-    let ticket = postcard::to_stdvec(wish).map_err(|error| Broken::Cut(error.to_string()))?;
+    let ticket = postcard::to_stdvec(&asked).map_err(|error| Broken::Cut(error.to_string()))?;
     let mut request = Request::new(Ticket { ticket: ticket.into() });
     board.access().show(&mut request);
-    let told = |status: Status| {
-        board.channels.lock().remove(&address);
-        match status.code() {
-            tonic::Code::NotFound => Broken::Missing(status.message().to_string()),
-            _ => Broken::Cut(from_status(&status).to_string()),
+    let told = |status: Status| match status.code() {
+        tonic::Code::NotFound | tonic::Code::DataLoss => Broken::Missing(status.message().to_string()),
+        _ => {
+            board.channels.lock().remove(&address);
+            Broken::Cut(from_status(&status).to_string())
         }
     };
     let late = |_| Broken::Cut(format!("the node at {address} does not answer"));
-    let asked = async {
+    let asking = async {
         let mut data = FlightServiceClient::new(channel).do_get(request).await?.into_inner();
         let first = data.message().await?;
         Ok::<_, Status>((first, data))
     };
-    let (first, data) = tokio::time::timeout(OPENING + STALL, asked).await.map_err(late)?.map_err(told)?;
+    let (first, data) = tokio::time::timeout(OPENING + STALL, asking).await.map_err(late)?.map_err(told)?;
     let first = first.ok_or_else(|| Broken::Cut(format!("the node at {address} hung up")))?;
-    let header = postcard::from_bytes(&first.app_metadata)
-        .map_err(|error| Broken::Cut(format!("the node at {address} is not understood: {error}")))?;
-    Ok((header, data))
+    Ok((first, data))
 }
 
 /// Gets room for an object, and the memory.

@@ -19,8 +19,9 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::exchange::{Hello, incoming, outgoing};
 use super::http::Offers;
+use super::objects::Asked;
 use super::switchboard::Switchboard;
-use super::{KEEP_ALIVE, MESSAGE_BYTES, ask, http, objects};
+use super::{KEEP_ALIVE, MESSAGE_BYTES, ask, http, objects, parts};
 use crate::server::{Reply, not_offered};
 use crate::status::to_status;
 
@@ -69,8 +70,11 @@ impl FlightService for Service {
 
     async fn do_get(&self, request: Request<Ticket>) -> Answer<Self::DoGetStream> {
         self.board.access().check(request.metadata())?;
-        let chunks = objects::serve(self.board.inlet(), request.get_ref()).await?;
-        Ok(Response::new(chunks.boxed()))
+        let asked = postcard::from_bytes(&request.get_ref().ticket);
+        match asked.map_err(|_| Status::invalid_argument("the ticket names no object"))? {
+            Asked::Object(wish) => Ok(Response::new(objects::serve(self.board.inlet(), wish).await?.boxed())),
+            Asked::Parts(wish) => Ok(Response::new(parts::serve(self.board.inlet(), wish).await?.boxed())),
+        }
     }
 
     async fn do_exchange(&self, request: Request<Streaming<FlightData>>) -> Answer<Self::DoExchangeStream> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use sheaf_core::env::Threads;
+use sheaf_core::fragment::PartReader;
 use sheaf_core::ids::{NodeId, ObjectId};
 use sheaf_core::local::Inlet;
 use sheaf_core::network::{Network, Parcel, Peer};
@@ -18,6 +19,7 @@ use tokio::task::AbortHandle;
 use super::access::Access;
 use super::exchange::{Hello, converse};
 use super::objects::{self, Partial};
+use super::parts::FlightParts;
 
 /// Parcels that wait for one connection.
 const QUEUE: usize = 256;
@@ -26,6 +28,9 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_
 /// Objects that are fetched at once; more wait. Few are enough to fill a network, and each takes its room in the store
 /// before its bytes come.
 const FETCHES: usize = 8;
+
+/// Answers with parts of objects that are on their way at once; each is bounded.
+const READS: usize = 16;
 
 /// A way to a peer.
 #[derive(Debug)]
@@ -63,6 +68,8 @@ pub(super) struct Switchboard {
     handle: Handle,
     state: Mutex<State>,
     pub(super) fetching: Semaphore,
+    /// Answers with parts of objects that are on their way.
+    pub(super) reading: Semaphore,
     /// What came of objects whose sender was lost.
     pub(super) partial: Mutex<BTreeMap<ObjectId, Partial>>,
     pub(super) channels: Mutex<BTreeMap<String, tonic::transport::Channel>>,
@@ -88,10 +95,15 @@ impl Switchboard {
             handle,
             state: Mutex::new(state),
             fetching: Semaphore::new(FETCHES),
+            reading: Semaphore::new(READS),
             partial: Mutex::default(),
             channels: Mutex::default(),
             trouble: Mutex::default(),
         }
+    }
+
+    pub(super) fn handle(&self) -> &Handle {
+        &self.handle
     }
 
     pub(super) fn inlet(&self) -> &Inlet {
@@ -268,5 +280,9 @@ impl Network for FlightNetwork {
 
     fn fetch(&mut self, object: ObjectId, from: NodeId) {
         self.board.handle.spawn(objects::fetch(Arc::clone(&self.board), object, from));
+    }
+
+    fn parts(&self) -> Option<Arc<dyn PartReader>> {
+        Some(Arc::new(FlightParts::new(Arc::clone(&self.board))))
     }
 }

@@ -95,6 +95,7 @@ impl Runtime {
         object_store_memory: Option<u64>,
         spill_dir: Option<PathBuf>,
         command: Vec<String>,
+        executor: None,
         log_dir: Option<PathBuf>,
         port: Option<&HeadPort>,
         launcher: Vec<String>,

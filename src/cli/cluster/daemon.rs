@@ -191,6 +191,7 @@ impl NodeFlags {
                 .map(str::to_string)
                 .to_vec(),
             state: None,
+            executor: None,
             log_dir: self.log_dir.clone(),
         })
     }

@@ -107,6 +107,11 @@ impl Node {
         }
     }
 
+    /// Where an object of this node's is.
+    pub fn copies(&self, object: ObjectId) -> Vec<NodeId> {
+        self.owned.get(&object).map(|owned| owned.copies.iter().copied().collect()).unwrap_or_default()
+    }
+
     /// `from` asks where an object is: it is told now or when the object is ready; a lost one is made again.
     pub(super) fn locate(&mut self, from: NodeId, object: ObjectId) {
         if let Some(known) = self.known(object) {
