@@ -180,6 +180,12 @@ impl Error {
         &self.0.message
     }
 
+    /// Where it happened, the innermost place first.
+    #[must_use]
+    pub fn contexts(&self) -> &[String] {
+        &self.0.context
+    }
+
     /// What the user can do about it, if that is known.
     #[must_use]
     pub fn hint(&self) -> Option<&str> {

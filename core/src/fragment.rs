@@ -7,6 +7,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::io;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::ids::{Attempt, NodeId, ObjectId};
-use crate::parts::Parts;
+use crate::parts::{Index, Parts, Pieces};
 use crate::schedule::{Failure, Place};
 
 /// Runs fragments. Both methods return at once.
@@ -58,6 +59,8 @@ impl fmt::Debug for End {
 pub enum Ended {
     /// With its results.
     Made(Vec<Kept>),
+    /// With an error, in the words of the executor, after which another try may end better.
+    Raised(Bytes),
     /// Without.
     Failed(Failure),
 }
@@ -126,21 +129,48 @@ impl fmt::Debug for Kept {
 
 /// Reads parts of objects from other nodes.
 pub trait PartReader: Send + Sync + fmt::Debug {
-    /// As [`PartStore::read`], from that node. Returns at once, and ends within a bounded time after the last chunk was
+    /// As [`PartInput::read`], from that node. Returns at once, and ends within a bounded time after the last chunk was
     /// taken.
     fn read(&self, object: ObjectId, from: NodeId, parts: Range<u32>) -> mpsc::Receiver<Result<Chunk, Unread>>;
 }
 
-/// The objects that fragments read parts of and write: the store of this node, and those of others behind a network.
-pub trait PartStore: Send + Sync + fmt::Debug {
+/// Objects of which parts are read, wherever they are.
+pub trait PartInput: Send + Sync + fmt::Debug {
     /// Brings parts of an object, one after the other and each in order, from the first node that has them. What has
     /// come is bounded: a reader that does not read holds the sender up. The first error is the last message; what came
     /// before it is right, for each piece has a checksum.
     fn read(&self, object: ObjectId, place: &Place, parts: Range<u32>) -> mpsc::Receiver<Result<Chunk, Unread>>;
+}
 
+/// The objects that fragments read parts of and write: the store of this node, and those of others behind a network.
+pub trait PartStore: PartInput {
     /// Keeps what was written. Small results travel in messages, others lie in the store's memory or on disk.
     fn keep(&self, parts: Parts) -> oneshot::Receiver<crate::Result<Kept>>;
 
     /// The folder for what is too large for memory while it is written.
     fn folder(&self) -> &Path;
+}
+
+/// Parts of a small object, all of which is here.
+///
+/// # Errors
+/// When it is not what was written.
+pub fn inline_parts(object: &Bytes, parts: Range<u32>) -> io::Result<Vec<Chunk>> {
+    let piece = |at: u64, length: usize| {
+        let start = usize::try_from(at).map_err(io::Error::other)?;
+        let piece = start.checked_add(length).and_then(|end| object.get(start..end));
+        piece.map(<[u8]>::to_vec).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    };
+    let index = Index::read(object.len() as u64, piece)?;
+    let mut chunks = Vec::new();
+    for part in parts {
+        let missing = || io::Error::other(format!("it has no part {part}"));
+        let mut pieces = Pieces::default();
+        for extent in &index.parts.get(part as usize).ok_or_else(missing)?.extents {
+            let bytes = object.slice(extent.start as usize..extent.end as usize);
+            chunks.extend(pieces.take(bytes)?.into_iter().map(|bytes| Chunk { part, bytes }));
+        }
+        pieces.end()?;
+    }
+    Ok(chunks)
 }

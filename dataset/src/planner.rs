@@ -31,24 +31,37 @@ pub struct SheafPlanner {
     inner: DefaultPhysicalPlanner,
 }
 
+/// What plans each of our nodes.
+fn nodes() -> Vec<Arc<dyn ExtensionPlanner + Send + Sync>> {
+    vec![
+        planner::<MapBatches, 1>(),
+        planner::<Sample, 1>(),
+        planner::<Write, 1>(),
+        planner::<Broadcast, 1>(),
+        planner::<AsofJoin, 2>(),
+        planner::<Overlap, 1>(),
+        planner::<MapGroups, 1>(),
+        Arc::new(mix::Planner),
+        planner::<Partition, 1>(),
+        planner::<Draw, 1>(),
+        planner::<RandomKey, 1>(),
+        planner::<WholeWindow, 1>(),
+        planner::<RowIndex, 1>(),
+        planner::<Zip, 2>(),
+    ]
+}
+
 impl Default for SheafPlanner {
     fn default() -> Self {
-        let nodes: Vec<Arc<dyn ExtensionPlanner + Send + Sync>> = vec![
-            planner::<MapBatches, 1>(),
-            planner::<Sample, 1>(),
-            planner::<Write, 1>(),
-            planner::<Broadcast, 1>(),
-            planner::<AsofJoin, 2>(),
-            planner::<Overlap, 1>(),
-            planner::<MapGroups, 1>(),
-            Arc::new(mix::Planner),
-            planner::<Partition, 1>(),
-            planner::<Draw, 1>(),
-            planner::<RandomKey, 1>(),
-            planner::<WholeWindow, 1>(),
-            planner::<RowIndex, 1>(),
-            planner::<Zip, 2>(),
-        ];
+        Self { inner: DefaultPhysicalPlanner::with_extension_planners(nodes()) }
+    }
+}
+
+impl SheafPlanner {
+    /// The same with the nodes of another planner.
+    pub(crate) fn with(other: Arc<dyn ExtensionPlanner + Send + Sync>) -> Self {
+        let mut nodes = nodes();
+        nodes.push(other);
         Self { inner: DefaultPhysicalPlanner::with_extension_planners(nodes) }
     }
 }

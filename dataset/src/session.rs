@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::TableProvider;
+use datafusion::common::config::ConfigOptions;
 use datafusion::datasource::MemTable;
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
@@ -21,6 +22,9 @@ use sheaf_core::{Error, ErrorKind, Options, Result, Settings};
 
 use crate::aggregates;
 use crate::dataset::Dataset;
+use crate::engines::Cluster;
+use crate::engines::plan::join_subqueries;
+use crate::engines::remote::ClusterPlanner;
 use crate::expr::{self, UserFunction};
 use crate::memory::SharePool;
 use crate::planner::SheafPlanner;
@@ -157,13 +161,12 @@ impl Session {
 
     /// The settings of the engine that decide what plans mean, and not how they run.
     pub(crate) fn meaning(&self) -> Vec<(&'static str, String)> {
-        let state = self.state();
-        let told = state.config_options().entries();
-        let told = |key: &'static str| {
-            let entry = told.iter().find(|entry| entry.key == key)?;
-            Some((key, entry.value.clone()?))
-        };
-        MEANING.into_iter().filter_map(told).collect()
+        meaning_of(self.state().config_options())
+    }
+
+    /// This session where plans mean what they do under these options, as [`Session::meaning_as`].
+    pub(crate) fn meaning_like(&self, options: &ConfigOptions) -> Result<Self> {
+        self.meaning_as(&meaning_of(options).into_iter().map(|(key, value)| (key.to_string(), value)).collect())
     }
 
     /// This session where plans mean what they do under these settings: another handle on its threads, memory, stores
@@ -184,6 +187,27 @@ impl Session {
         let (threads, spill, stores) = (Arc::clone(threads), Arc::clone(spill), Arc::clone(stores));
         let context = SessionContext::new_with_state(state);
         Ok(Self { inner: Arc::new(Inner { context, threads, spill, settings: settings.clone(), stores }) })
+    }
+
+    /// This session with its queries on a cluster: another handle on its settings, stores and catalog. What statements do
+    /// besides, such as writing files, is still done here.
+    ///
+    /// A dataset belongs to the session that it was made by: one of this session's runs in this process.
+    #[must_use]
+    pub fn on(&self, cluster: &Arc<Cluster>) -> Self {
+        let planner = ClusterPlanner::new(Arc::clone(cluster), self.clone());
+        let mut config = self.state().config().clone();
+        join_subqueries(config.options_mut());
+        // The catalog is shared with this session: a new one would take its place.
+        config.options_mut().catalog.create_default_catalog_and_schema = false;
+        let state = SessionStateBuilder::new_from_existing(self.state())
+            .with_config(config)
+            .with_query_planner(Arc::new(planner))
+            .build();
+        let Inner { threads, spill, settings, stores, .. } = self.inner.as_ref();
+        let (threads, spill, stores) = (Arc::clone(threads), Arc::clone(spill), Arc::clone(stores));
+        let context = SessionContext::new_with_state(state);
+        Self { inner: Arc::new(Inner { context, threads, spill, settings: settings.clone(), stores }) }
     }
 
     /// What operators hold in memory and on disk now.
@@ -346,6 +370,16 @@ impl<T> Drop for AbortOnDropHandle<T> {
 }
 
 /// A name that no other session of this machine has: the process and a count.
+/// Those of the options that decide what plans mean.
+fn meaning_of(options: &ConfigOptions) -> Vec<(&'static str, String)> {
+    let told = options.entries();
+    let told = |key: &'static str| {
+        let entry = told.iter().find(|entry| entry.key == key)?;
+        Some((key, entry.value.clone()?))
+    };
+    MEANING.into_iter().filter_map(told).collect()
+}
+
 fn spill_name() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let nanos = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |age| age.as_nanos());

@@ -148,7 +148,7 @@ fn node(head: Option<&str>, slots: f64, store_bytes: u64) -> (Member, String) {
         labels: BTreeMap::new(),
         store_bytes,
         spill_dir: folder.path().to_path_buf(),
-        command: ["bash", "-c", "cat <&{fd}"].map(str::to_string).to_vec(),
+        command: ["bash", "-c", "cat <&{fd} >/dev/null"].map(str::to_string).to_vec(),
         state: None,
         executor: Some(Arc::<Runner>::clone(&runner)),
         log_dir: None,

@@ -12,7 +12,7 @@ use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::{ExecutionPlan, collect_partitioned};
-use sheaf::core::fragment::{Chunk, Kept, PartStore, Unread};
+use sheaf::core::fragment::{Chunk, PartInput, Unread};
 use sheaf::core::ids::{NodeId, ObjectId, TaskId};
 use sheaf::core::parts::{Body, Index, Parts, Pieces};
 use sheaf::core::schedule::Place;
@@ -22,7 +22,7 @@ use sheaf::dataset::engines::output::write_parts;
 use sheaf::dataset::engines::plan::{ClusterShape, plan_for};
 use sheaf::dataset::engines::stages::StageGraph;
 use sheaf::{Dataset, Options, Session, SessionSql};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use crate::tpch;
 
@@ -47,7 +47,7 @@ impl Memory {
     }
 }
 
-impl PartStore for Memory {
+impl PartInput for Memory {
     fn read(&self, object: ObjectId, _: &Place, parts: Range<u32>) -> mpsc::Receiver<Result<Chunk, Unread>> {
         let (sender, receiver) = mpsc::channel(1);
         let object = self.objects.lock().unwrap().get(&object).cloned();
@@ -73,14 +73,6 @@ impl PartStore for Memory {
             }
         });
         receiver
-    }
-
-    fn keep(&self, _: Parts) -> oneshot::Receiver<sheaf::Result<Kept>> {
-        panic!("tests keep what is written themselves")
-    }
-
-    fn folder(&self) -> &Path {
-        &self.folder
     }
 }
 
@@ -123,7 +115,7 @@ fn source_of(graph: &StageGraph, number: usize, task: usize, store: &Arc<Memory>
         input.sources(task, stage.tasks).map(move |from| (output_of(input.stage, from), place.clone()))
     });
     let outputs = outputs.collect();
-    let store: Arc<dyn PartStore> = Arc::<Memory>::clone(store);
+    let store: Arc<dyn PartInput> = Arc::<Memory>::clone(store);
     Arc::new(PartSource::new(store, (task, stage.tasks), inputs, outputs).unwrap())
 }
 
@@ -135,7 +127,7 @@ async fn run(graph: &StageGraph, context: &Arc<TaskContext>, limit: u64) -> Vec<
     for (number, stage) in graph.stages[..last].iter().enumerate() {
         for task in 0..stage.tasks {
             let own = context_of(context, &source_of(graph, number, task, &store));
-            let parts = write_parts(stage.plan_of(task).unwrap(), own, store.folder(), limit).await.unwrap();
+            let parts = write_parts(stage.plan_of(task).unwrap(), own, &store.folder, limit).await.unwrap();
             assert_eq!(parts.index.parts.len(), stage.parts());
             store.insert(output_of(number, task), parts);
         }
@@ -146,7 +138,7 @@ async fn run(graph: &StageGraph, context: &Arc<TaskContext>, limit: u64) -> Vec<
 }
 
 /// Rows as text, in an order of their own; floats to a millionth, for sums come in any order.
-fn rows(batches: &[RecordBatch]) -> Vec<String> {
+pub(crate) fn rows(batches: &[RecordBatch]) -> Vec<String> {
     let mut rows = Vec::new();
     for batch in batches {
         let options = FormatOptions::default();
@@ -178,7 +170,7 @@ async fn compare(session: &Session, query: &Dataset, what: &str) -> usize {
     tasks
 }
 
-fn read_all(session: &Session, folder: &Path) {
+pub(crate) fn read_all(session: &Session, folder: &Path) {
     for table in ["customer", "lineitem", "nation", "orders", "part", "partsupp", "region", "supplier"] {
         let path = folder.join(format!("{table}.parquet")).to_str().unwrap().to_string();
         let files = session.threads().block_on(session.read(&[path], &sheaf::connectors::read::ReadOptions::default()));
@@ -246,7 +238,7 @@ fn what_is_gone_is_named_where_it_was_wanted() {
         let (number, context) = (1, session.state().task_ctx());
         let source = source_of(&graph, number, 0, &store);
         let own = context_of(&context, &source);
-        let failed = write_parts(graph.stages[number].plan_of(0).unwrap(), own, store.folder(), 1 << 20).await;
+        let failed = write_parts(graph.stages[number].plan_of(0).unwrap(), own, &store.folder, 1 << 20).await;
         let (object, unread) = source.unread().unwrap();
         assert_eq!(object.task.owner, NodeId(1));
         assert_eq!(unread, Unread { from: NodeId(7), why: "it is gone".to_string() });

@@ -15,7 +15,7 @@ use super::source::{RangeSource, mapped};
 use super::values::Recipient;
 use crate::fragment::{Ended, Fragment, Kept, PartStore};
 use crate::ids::{Attempt, NodeId, ObjectId};
-use crate::schedule::{Event, Failure, Made, Outcome, Place, Returned, TaskSpec};
+use crate::schedule::{Event, Failure, Made, Outcome, Place, Raised, Returned, TaskSpec};
 use crate::store::{Content, Here, Ranges};
 
 /// An attempt to run a fragment, from its start to its end.
@@ -122,6 +122,7 @@ impl Shell {
         let Some(running) = self.fragments.remove(&attempt) else { return };
         let outcome = match ended {
             _ if running.is_stopped => Outcome::Failed(Failure::Cancelled),
+            Ended::Raised(error) => Outcome::Raised(Raised { error, contains: Vec::new() }),
             Ended::Failed(failure) => Outcome::Failed(failure),
             Ended::Made(kept) => self.keep_all(attempt, &running.spec, kept),
         };

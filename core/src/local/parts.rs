@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use super::inlet::{Inlet, Room};
 use super::source::RangeSource;
 use crate::env::Threads;
-use crate::fragment::{Chunk, Kept, PartReader, PartStore, Unread};
+use crate::fragment::{Chunk, Kept, PartInput, PartReader, PartStore, Unread, inline_parts};
 use crate::ids::{NodeId, ObjectId};
 use crate::parts::{Body, Parts, Pieces};
 use crate::schedule::Place;
@@ -67,7 +67,7 @@ pub(super) struct NodeParts {
     pub(super) threads: Arc<Threads>,
 }
 
-impl PartStore for NodeParts {
+impl PartInput for NodeParts {
     fn read(&self, object: ObjectId, place: &Place, parts: Range<u32>) -> Receiver<std::result::Result<Chunk, Unread>> {
         let (sender, receiver) = mpsc::channel(AHEAD);
         let (here, place) = (self.clone(), place.clone());
@@ -79,7 +79,9 @@ impl PartStore for NodeParts {
         });
         receiver
     }
+}
 
+impl PartStore for NodeParts {
     fn keep(&self, parts: Parts) -> oneshot::Receiver<Result<Kept>> {
         let (answer, receiver) = oneshot::channel();
         let here = self.clone();
@@ -105,7 +107,14 @@ impl NodeParts {
         to: &Sender<std::result::Result<Chunk, Unread>>,
     ) -> std::result::Result<(), Unread> {
         let nodes = match place {
-            Place::Inline(bytes) => return self.send(Arc::new(RangeSource::inline(object, bytes)), parts, to).await,
+            Place::Inline(bytes) => {
+                for chunk in inline_parts(&bytes, parts).map_err(|error| self.unread(&error))? {
+                    if to.send(Ok(chunk)).await.is_err() {
+                        break;
+                    }
+                }
+                return Ok(());
+            }
             Place::At(nodes) => nodes,
         };
         let mut last = Unread { from: self.node, why: "no node has it".to_string() };

@@ -61,12 +61,6 @@ impl RangeSource {
         Ok(Self { object, bytes: Held::Memory(mapped(reading)?), size, edition, indexes })
     }
 
-    /// A small one, all of which is here.
-    pub(super) fn inline(object: ObjectId, bytes: Bytes) -> Self {
-        let size = bytes.len() as u64;
-        Self { object, bytes: Held::Memory(bytes), size, edition: 0, indexes: Arc::default() }
-    }
-
     pub(super) fn on_disk(object: ObjectId, spilled: Arc<Spilled>, edition: u64, indexes: Arc<Indexes>) -> Self {
         Self { object, size: spilled.size(), bytes: Held::Disk(spilled), edition, indexes }
     }

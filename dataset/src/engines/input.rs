@@ -12,7 +12,7 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::stream::{self, Stream, StreamExt};
 use parking_lot::Mutex;
-use sheaf_core::fragment::{Chunk, PartStore, Unread};
+use sheaf_core::fragment::{Chunk, PartInput, Unread};
 use sheaf_core::ids::ObjectId;
 use sheaf_core::schedule::Place;
 use tokio::sync::mpsc::Receiver;
@@ -26,7 +26,7 @@ const READS_AT_ONCE: usize = 4;
 /// What one task of a stage reads.
 #[derive(Debug)]
 pub struct PartSource {
-    store: Arc<dyn PartStore>,
+    store: Arc<dyn PartInput>,
     /// Which task it is, and of how many.
     task: (usize, usize),
     inputs: Vec<(Input, SchemaRef)>,
@@ -41,7 +41,7 @@ impl PartSource {
     /// # Errors
     /// When there are more or fewer than the inputs have.
     pub fn new(
-        store: Arc<dyn PartStore>,
+        store: Arc<dyn PartInput>,
         task: (usize, usize),
         inputs: Vec<(Input, SchemaRef)>,
         outputs: Vec<(ObjectId, Place)>,

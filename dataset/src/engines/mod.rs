@@ -1,11 +1,26 @@
 //! How plans run on many nodes: what DataFusion plans for one process, cut into stages.
 //!
-//! `plan` asks datafusion-distributed where a plan is cut and into how many tasks, `stages` is the outcome as plain
-//! data, and `exchange` the operator by which a task reads what the tasks of other stages wrote: `output` writes it,
-//! `input` reads it.
+//! `plan` asks datafusion-distributed where a plan is cut and into how many tasks, `spread` says which operators may be
+//! among many tasks, `stages` is the outcome as plain data, and `exchange` the operator by which a task reads what the
+//! tasks of other stages wrote: `output` writes it, `input` reads it. `determinism` says what another run would make.
+//!
+//! `shipped` is a plan on its way to other nodes, where `runner` runs its parts, and `told` are errors on their way
+//! back. A session on a [`Cluster`] (`cluster`) plans by `remote`, and its queries run by the durable exchange
+//! (`durable`).
 
+pub mod cluster;
+pub mod determinism;
+mod durable;
 pub mod exchange;
 pub mod input;
 pub mod output;
 pub mod plan;
+pub mod remote;
+pub mod runner;
+pub mod shipped;
+pub mod spread;
 pub mod stages;
+mod told;
+
+pub use cluster::Cluster;
+pub use runner::FragmentRunner;

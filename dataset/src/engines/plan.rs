@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
+use datafusion::catalog::Session as EngineSession;
+use datafusion::common::config::ConfigOptions;
 use datafusion::error::{DataFusionError, Result as EngineResult};
+use datafusion::execution::context::QueryPlanner;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
@@ -10,6 +14,8 @@ use datafusion_distributed::{DistributedExt, SessionStateBuilderExt, WorkerResol
 use sheaf_connectors::error::from_datafusion;
 use sheaf_core::{Error, Result};
 use url::Url;
+
+use super::spread::unspread;
 
 /// What a plan is cut for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +40,8 @@ impl ClusterShape {
 }
 
 /// Plans a query for nodes, in the static way: where it is cut, and into how many tasks, is known before it runs. A
-/// plan that is not worth cutting comes back as that for one process.
+/// plan that is not worth cutting, or that has an operator which must see all rows ([`unspread`]), comes back as that
+/// for one process.
 ///
 /// `DistributedExec` is its root where it was cut; [`super::stages::StageGraph::of`] takes it apart.
 ///
@@ -45,28 +52,72 @@ pub async fn plan_for(
     state: &SessionState,
     shape: ClusterShape,
 ) -> Result<Arc<dyn ExecutionPlan>> {
+    let optimized = state_for(state, shape).optimize(logical).map_err(from_datafusion)?;
+    plan_optimized(&optimized, state, shape).await
+}
+
+/// As [`plan_for`], of a logical plan that is optimized already.
+///
+/// # Errors
+/// As [`plan_for`].
+pub async fn plan_optimized(
+    optimized: &LogicalPlan,
+    state: &SessionState,
+    shape: ClusterShape,
+) -> Result<Arc<dyn ExecutionPlan>> {
     if shape.nodes == 0 || shape.partitions == 0 {
         return Err(Error::invalid("there is no node that could run a part of the plan")
             .with_hint("start one with `sheaf node --head HOST:PORT`"));
     }
-    let state = state_for(state, shape).map_err(from_datafusion)?;
-    state.create_physical_plan(logical).await.map_err(from_datafusion)
+    let state = state_for(state, shape);
+    let whole = state.query_planner().create_physical_plan(optimized, &state).await.map_err(from_datafusion)?;
+    if unspread(&whole).is_some() {
+        return Ok(whole);
+    }
+    let state = cutting(state, whole, shape).map_err(from_datafusion)?;
+    state.query_planner().create_physical_plan(optimized, &state).await.map_err(from_datafusion)
 }
 
-fn state_for(state: &SessionState, shape: ClusterShape) -> EngineResult<SessionState> {
+fn state_for(state: &SessionState, shape: ClusterShape) -> SessionState {
     let mut config = state.config().clone();
     let options = config.options_mut();
     options.execution.target_partitions = shape.partitions;
+    join_subqueries(options);
     // The catalog is shared with the session: a new one would take its place.
     options.catalog.create_default_catalog_and_schema = false;
-    let builder = SessionStateBuilder::new_from_existing(state.clone())
-        .with_config(config)
+    SessionStateBuilder::new_from_existing(state.clone()).with_config(config).build()
+}
+
+/// Scalar subqueries become joins: where they are found before the rest of the plan runs, its tasks do not know them.
+pub(crate) fn join_subqueries(options: &mut ConfigOptions) {
+    options.optimizer.enable_physical_uncorrelated_scalar_subquery = false;
+}
+
+/// A state whose planner cuts this plan.
+fn cutting(state: SessionState, whole: Arc<dyn ExecutionPlan>, shape: ClusterShape) -> EngineResult<SessionState> {
+    let builder = SessionStateBuilder::new_from_existing(state)
+        .with_query_planner(Arc::new(Planned(whole)))
         .with_distributed_worker_resolver(Places::new(shape.nodes)?)
         .with_distributed_planner()
         // The operator that isolates children is not public: nobody else could run it.
         .with_distributed_children_isolator_unions(false)?
         .with_distributed_file_scan_config_bytes_per_partition(shape.bytes_per_partition)?;
     Ok(builder.build())
+}
+
+/// A planner whose work is done.
+#[derive(Debug)]
+struct Planned(Arc<dyn ExecutionPlan>);
+
+#[async_trait]
+impl QueryPlanner for Planned {
+    async fn create_physical_plan(
+        &self,
+        _: &LogicalPlan,
+        _: &dyn EngineSession,
+    ) -> EngineResult<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::clone(&self.0))
+    }
 }
 
 /// Stands for the nodes while a plan is made: only how many there are counts then.

@@ -1,7 +1,8 @@
 //! The network of a cluster: what `sheaf_core::network::Network` promises, over Arrow Flight.
 //!
 //! One port for each node. `DoExchange` carries parcels between two nodes, both ways over one connection (`exchange`);
-//! `DoGet` brings objects and parts of them, over connections of its own (`objects`, `parts`); `DoAction` answers questions of the command line
+//! `DoGet` brings objects and parts of them, over connections of its own (`objects`, `parts`; `reader`
+//! is for those who are no node); `DoAction` answers questions of the command line
 //! (`ask`), and `http` is what is served to who speaks that. `service` is the server, `switchboard` knows which
 //! connection leads to whom, and `access` says who may come.
 
@@ -11,6 +12,7 @@ mod exchange;
 mod http;
 mod objects;
 mod parts;
+mod reader;
 mod service;
 mod switchboard;
 mod tls;
@@ -35,6 +37,7 @@ use tower::service_fn;
 pub use access::Access;
 pub use ask::{ask, ask_all, node_names};
 pub use http::HttpClient;
+pub use reader::PartClient;
 use switchboard::{FlightNetwork, Switchboard};
 use tls::Tls;
 

@@ -1,6 +1,7 @@
 //! Objects between nodes: `DoGet` gives their size, then their bytes in chunks. What came of an object before its
 //! sender was lost is kept for a while: the next sender of the same edition goes on where it ended.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,7 @@ use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::{FlightData, Ticket};
 use bytes::Bytes;
 use futures::stream::{self, Stream, StreamExt};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use sheaf_core::ids::{NodeId, ObjectId};
 use sheaf_core::local::{Fetched, Inlet, Reading, Room};
@@ -15,9 +17,12 @@ use sheaf_core::network::Peer;
 use sheaf_core::store::Content;
 use sheaf_core::store::memory::{Draft, read_at};
 use sheaf_core::{Error, Result};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tonic::transport::Channel;
 use tonic::{Request, Status, Streaming};
 
+use super::access::Access;
 use super::connect;
 use super::parts::PartsWish;
 use super::switchboard::Switchboard;
@@ -63,6 +68,20 @@ struct Header {
     offset: u64,
 }
 
+/// Where other nodes are, and the connections to them that objects come through.
+pub(super) trait Reach: Send + Sync {
+    /// Where a node is reached; `None` for one that is dead or that nobody has told of.
+    fn address_of_node(&self, node: NodeId) -> Option<String>;
+    /// What is shown there.
+    fn access(&self) -> &Access;
+    /// The connections, by address.
+    fn channels(&self) -> &Mutex<BTreeMap<String, Channel>>;
+    /// Answers with parts of objects that are on their way.
+    fn reading(&self) -> &Semaphore;
+    /// The threads that carry them.
+    fn handle(&self) -> &Handle;
+}
+
 /// A part of an object, in the room that is kept for all of it.
 pub(super) struct Partial {
     draft: Draft,
@@ -74,6 +93,7 @@ pub(super) struct Partial {
 }
 
 /// Why a try ended.
+#[derive(Debug)]
 pub(super) enum Broken {
     /// The other node has not got it.
     Missing(String),
@@ -210,14 +230,13 @@ async fn open(
 
 /// What a node says first to what it is asked for, and what comes after that.
 pub(super) async fn begin(
-    board: &Switchboard,
+    board: &dyn Reach,
     from: NodeId,
     asked: Asked,
 ) -> std::result::Result<(FlightData, Streaming<FlightData>), Broken> {
     let cut = |error: Error| Broken::Cut(error.to_string());
-    let address = board
-        .address_of(Peer::Node(from))
-        .ok_or_else(|| Broken::Cut(format!("nobody has said where {from} is reached")))?;
+    let address =
+        board.address_of_node(from).ok_or_else(|| Broken::Cut(format!("nobody has said where {from} is reached")))?;
     let channel = channel_to(board, &address).await.map_err(cut)?;
     let ticket = postcard::to_stdvec(&asked).map_err(|error| Broken::Cut(error.to_string()))?;
     let mut request = Request::new(Ticket { ticket: ticket.into() });
@@ -225,7 +244,7 @@ pub(super) async fn begin(
     let told = |status: Status| match status.code() {
         tonic::Code::NotFound | tonic::Code::DataLoss => Broken::Missing(status.message().to_string()),
         _ => {
-            board.channels.lock().remove(&address);
+            board.channels().lock().remove(&address);
             Broken::Cut(from_status(&status).to_string())
         }
     };
@@ -275,12 +294,12 @@ async fn receive(partial: &mut Partial, mut data: Streaming<FlightData>) -> std:
 }
 
 /// A connection for objects: control does not wait behind them.
-async fn channel_to(board: &Switchboard, address: &str) -> Result<Channel> {
-    if let Some(channel) = board.channels.lock().get(address).cloned() {
+async fn channel_to(board: &dyn Reach, address: &str) -> Result<Channel> {
+    if let Some(channel) = board.channels().lock().get(address).cloned() {
         return Ok(channel);
     }
     let channel = connect(address, board.access()).await?;
-    board.channels.lock().insert(address.to_string(), channel.clone());
+    board.channels().lock().insert(address.to_string(), channel.clone());
     Ok(channel)
 }
 

@@ -15,13 +15,11 @@ use serde::{Deserialize, Serialize};
 use sheaf_core::fragment::{Chunk, PartReader, Unread};
 use sheaf_core::ids::{NodeId, ObjectId};
 use sheaf_core::local::{Inlet, RangeSource};
-use sheaf_core::network::Peer;
 use sheaf_core::parts::Pieces;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tonic::{Status, Streaming};
 
-use super::objects::{Asked, Broken, CHUNK_BYTES, OPENING, PAUSE, STALL, UNREACHABLE, begin};
-use super::switchboard::Switchboard;
+use super::objects::{Asked, Broken, CHUNK_BYTES, OPENING, PAUSE, Reach, STALL, UNREACHABLE, begin};
 
 /// Bytes of one answer.
 const ANSWER_BYTES: u64 = 4 << 20;
@@ -124,7 +122,7 @@ async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T, Status> 
 
 /// Reads parts over Flight.
 pub(super) struct FlightParts {
-    board: Arc<Switchboard>,
+    board: Arc<dyn Reach>,
 }
 
 impl fmt::Debug for FlightParts {
@@ -134,7 +132,7 @@ impl fmt::Debug for FlightParts {
 }
 
 impl FlightParts {
-    pub(super) fn new(board: Arc<Switchboard>) -> Self {
+    pub(super) fn new(board: Arc<dyn Reach>) -> Self {
         Self { board }
     }
 }
@@ -157,7 +155,7 @@ impl PartReader for FlightParts {
 
 /// Parts that are on their way from another node.
 struct Reading {
-    board: Arc<Switchboard>,
+    board: Arc<dyn Reach>,
     object: ObjectId,
     from: NodeId,
     /// What is not asked for yet.
@@ -193,7 +191,7 @@ impl Reading {
         loop {
             let tried = {
                 let board = Arc::clone(&self.board);
-                let _one_of_few = board.reading.acquire().await;
+                let _one_of_few = board.reading().acquire().await;
                 self.try_once().await
             };
             match tried {
@@ -201,7 +199,7 @@ impl Reading {
                 Err(Broken::Missing(why) | Broken::NoRoom(why)) => return Err(why),
                 Err(Broken::Cut(why)) => {
                     // A node that is dead has no address any more.
-                    if Instant::now() >= until || self.board.address_of(Peer::Node(self.from)).is_none() {
+                    if Instant::now() >= until || self.board.address_of_node(self.from).is_none() {
                         return Err(why);
                     }
                     log::debug!("parts of {} from {}: {why}", self.object, self.from);
@@ -220,7 +218,7 @@ impl Reading {
             }
         };
         let asked = Asked::Parts(PartsWish { object: self.object, wanted });
-        let (first, data) = begin(&self.board, self.from, asked).await?;
+        let (first, data) = begin(self.board.as_ref(), self.from, asked).await?;
         if let Some(parts) = self.wanted.take() {
             let header: Header = postcard::from_bytes(&first.app_metadata)
                 .map_err(|error| Broken::Missing(format!("what came is not understood: {error}")))?;

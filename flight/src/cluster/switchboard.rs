@@ -15,10 +15,11 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::AbortHandle;
+use tonic::transport::Channel;
 
 use super::access::Access;
 use super::exchange::{Hello, converse};
-use super::objects::{self, Partial};
+use super::objects::{self, Partial, Reach};
 use super::parts::FlightParts;
 
 /// Parcels that wait for one connection.
@@ -30,7 +31,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_
 const FETCHES: usize = 8;
 
 /// Answers with parts of objects that are on their way at once; each is bounded.
-const READS: usize = 16;
+pub(super) const READS: usize = 16;
 
 /// A way to a peer.
 #[derive(Debug)]
@@ -69,10 +70,10 @@ pub(super) struct Switchboard {
     state: Mutex<State>,
     pub(super) fetching: Semaphore,
     /// Answers with parts of objects that are on their way.
-    pub(super) reading: Semaphore,
+    reading: Semaphore,
     /// What came of objects whose sender was lost.
     pub(super) partial: Mutex<BTreeMap<ObjectId, Partial>>,
-    pub(super) channels: Mutex<BTreeMap<String, tonic::transport::Channel>>,
+    channels: Mutex<BTreeMap<String, Channel>>,
     /// Why the last connection to the head ended.
     trouble: Mutex<Option<String>>,
 }
@@ -100,10 +101,6 @@ impl Switchboard {
             channels: Mutex::default(),
             trouble: Mutex::default(),
         }
-    }
-
-    pub(super) fn handle(&self) -> &Handle {
-        &self.handle
     }
 
     pub(super) fn inlet(&self) -> &Inlet {
@@ -235,6 +232,28 @@ pub(super) struct FlightNetwork {
     _threads: Arc<Threads>,
 }
 
+impl Reach for Switchboard {
+    fn address_of_node(&self, node: NodeId) -> Option<String> {
+        self.address_of(Peer::Node(node))
+    }
+
+    fn access(&self) -> &Access {
+        &self.access
+    }
+
+    fn channels(&self) -> &Mutex<BTreeMap<String, Channel>> {
+        &self.channels
+    }
+
+    fn reading(&self) -> &Semaphore {
+        &self.reading
+    }
+
+    fn handle(&self) -> &Handle {
+        &self.handle
+    }
+}
+
 impl FlightNetwork {
     pub(super) fn new(board: Arc<Switchboard>, threads: Arc<Threads>, serving: AbortHandle) -> Self {
         Self { board, serving, _threads: threads }
@@ -283,6 +302,7 @@ impl Network for FlightNetwork {
     }
 
     fn parts(&self) -> Option<Arc<dyn PartReader>> {
-        Some(Arc::new(FlightParts::new(Arc::clone(&self.board))))
+        let board: Arc<dyn Reach> = Arc::<Switchboard>::clone(&self.board);
+        Some(Arc::new(FlightParts::new(board)))
     }
 }

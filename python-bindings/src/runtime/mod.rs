@@ -95,7 +95,6 @@ impl Runtime {
         object_store_memory: Option<u64>,
         spill_dir: Option<PathBuf>,
         command: Vec<String>,
-        executor: None,
         log_dir: Option<PathBuf>,
         port: Option<&HeadPort>,
         launcher: Vec<String>,
@@ -110,6 +109,7 @@ impl Runtime {
             spill_dir: spill_dir.unwrap_or_else(std::env::temp_dir),
             command,
             state: None,
+            executor: None,
             log_dir,
         };
         let Some(port) = port else { return Ok(Self(py.detach(|| Local::start(options)).py(py)?, None)) };

@@ -1,0 +1,156 @@
+//! `Cluster`: the nodes that a session's queries run on.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use sheaf_core::client::{Client, Host};
+use sheaf_core::fragment::{Chunk, PartInput, PartReader, Unread, inline_parts};
+use sheaf_core::ids::{Attempt, NodeId, ObjectId};
+use sheaf_core::local::{Inquiry, Local, knock};
+use sheaf_core::resources::CPU;
+use sheaf_core::schedule::Place;
+use sheaf_core::{Error, ErrorKind, Result};
+use sheaf_flight::cluster::{Access, PartClient, ask, endpoint_of, node_names};
+use tokio::sync::mpsc::{self, Receiver};
+
+use super::plan::{BYTES_PER_PARTITION, ClusterShape};
+
+/// Chunks that wait for one reader.
+const AHEAD: usize = 2;
+
+/// A connection to a cluster, through one of its nodes; it ends when it is dropped, and what ran for it too.
+pub struct Cluster {
+    client: Arc<Client>,
+    reader: PartClient,
+    bytes_per_partition: usize,
+}
+
+/// The driver of datasets hears of its node's end by what it asks for next.
+struct Driver;
+
+impl Host for Driver {
+    fn node_is_gone(&self) {}
+    fn stop(&self, _: Attempt, _: bool) {}
+}
+
+impl Cluster {
+    /// Connects to the cluster whose head is at an address, such as `sheaf://host:7070`, through the node of it that
+    /// runs on this machine.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] for an address that is none, [`ErrorKind::Io`] and [`ErrorKind::PermissionDenied`]
+    /// when the head does not answer or lets nobody in without a token, [`ErrorKind::NotFound`] when no node of it runs
+    /// here.
+    pub fn connect(address: &str, access: Access) -> Result<Arc<Self>> {
+        let nodes = ask(&endpoint_of(address, &access)?, &access, &Inquiry::Nodes)?;
+        let socket = node_names(&nodes).find_map(|node| knock(node).ok()).ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, format!("no node of the cluster at {address} runs on this machine"))
+                .with_hint("start one as the same user: sheaf node --num-cpus 0 --head HOST:PORT")
+        })?;
+        Self::over(Client::new(socket, Driver)?, access)
+    }
+
+    /// Connects through a node in this process.
+    ///
+    /// # Errors
+    /// As [`Local::connect`].
+    pub fn through(node: &Local, access: Access) -> Result<Arc<Self>> {
+        Self::over(Client::new(node.connect()?, Driver)?, access)
+    }
+
+    /// The cluster of a connection that is there already.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] when the system refuses a thread.
+    pub fn over(client: Arc<Client>, access: Access) -> Result<Arc<Self>> {
+        Self::with_bytes_per_partition(client, access, BYTES_PER_PARTITION)
+    }
+
+    /// As [`Cluster::over`], where so many bytes of files are worth a partition: fewer do not get a task of their own.
+    ///
+    /// # Errors
+    /// As [`Cluster::over`].
+    pub fn with_bytes_per_partition(
+        client: Arc<Client>,
+        access: Access,
+        bytes_per_partition: usize,
+    ) -> Result<Arc<Self>> {
+        Ok(Arc::new(Self { client, reader: PartClient::start(access)?, bytes_per_partition }))
+    }
+
+    pub(super) fn client(&self) -> &Arc<Client> {
+        &self.client
+    }
+
+    /// What plans are cut for now: as many tasks as there are nodes with CPUs, as wide as the smallest of them. It asks
+    /// the node and waits for the answer.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] when no node has CPUs, [`ErrorKind::Cancelled`] when the node is gone.
+    pub fn shape(&self) -> Result<ClusterShape> {
+        let nodes = self.client.nodes()?;
+        self.reader.know(nodes.iter().map(|node| (node.id, node.address.clone())));
+        let cpus = nodes.iter().filter_map(|node| node.total.get(CPU).copied()).map(|cpus| cpus as usize);
+        let cpus: Vec<usize> = cpus.filter(|cpus| *cpus > 0).collect();
+        let Some(partitions) = cpus.iter().min().copied() else {
+            return Err(Error::invalid(format!("none of the {} nodes of the cluster has CPUs", nodes.len()))
+                .with_hint("start one that has: sheaf node --num-cpus N --head HOST:PORT"));
+        };
+        Ok(ClusterShape { nodes: cpus.len(), partitions, bytes_per_partition: self.bytes_per_partition })
+    }
+
+    /// Tells the reader of results where the nodes are now.
+    pub(super) fn look_again(&self) -> Result<()> {
+        let nodes = self.client.nodes()?;
+        self.reader.know(nodes.into_iter().map(|node| (node.id, node.address)));
+        Ok(())
+    }
+
+    /// The nodes that are there, with their addresses.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Cancelled`] when the node is gone.
+    pub fn nodes(&self) -> Result<BTreeMap<NodeId, String>> {
+        Ok(self.client.nodes()?.into_iter().map(|node| (node.id, node.address)).collect())
+    }
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster").field("node", &self.client.node()).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.client.close();
+    }
+}
+
+impl PartInput for Cluster {
+    fn read(&self, object: ObjectId, place: &Place, parts: Range<u32>) -> Receiver<std::result::Result<Chunk, Unread>> {
+        let from = self.client.node();
+        match place {
+            Place::At(nodes) => match nodes.first() {
+                Some(node) => self.reader.read(object, *node, parts),
+                None => told(vec![Err(Unread { from, why: "no node has it".to_string() })]),
+            },
+            Place::Inline(bytes) => match inline_parts(bytes, parts) {
+                Ok(chunks) => told(chunks.into_iter().map(Ok).collect()),
+                Err(error) => told(vec![Err(Unread { from, why: error.to_string() })]),
+            },
+        }
+    }
+}
+
+/// A receiver of what is there already.
+fn told(chunks: Vec<std::result::Result<Chunk, Unread>>) -> Receiver<std::result::Result<Chunk, Unread>> {
+    let (sender, receiver) = mpsc::channel(chunks.len().max(AHEAD));
+    for chunk in chunks {
+        // There is room for all.
+        let _ = sender.try_send(chunk);
+    }
+    receiver
+}

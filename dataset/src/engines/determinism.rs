@@ -1,0 +1,129 @@
+//! Whether a stage that runs again makes the same.
+//!
+//! Rows that come in another order change nothing where each consumer takes whole parts, and which rows are in a part
+//! follows from the rows. It is otherwise where an operator chooses rows by the order in which they come, or by chance:
+//! then a consumer of one attempt and a consumer of another may together see a row twice or never.
+
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::logical_expr::Volatility;
+use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::aggregates::AggregateExec;
+use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
+
+use super::stages::StageGraph;
+
+/// What another run of a stage makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Class {
+    /// The same parts, with their rows in the same order.
+    Determined,
+    /// The same rows in each part, perhaps in another order.
+    Unordered,
+    /// Other rows, and why.
+    Undetermined(String),
+}
+
+impl Class {
+    /// Whether a part of one run can stand beside one of another run.
+    #[must_use]
+    pub fn is_repeatable(&self) -> bool {
+        !matches!(self, Self::Undetermined(_))
+    }
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Determined => f.write_str("determined"),
+            Self::Unordered => f.write_str("unordered"),
+            Self::Undetermined(why) => write!(f, "undetermined ({why})"),
+        }
+    }
+}
+
+/// Aggregates whose result depends on the order of rows, unless they are told one.
+const ORDERED: [&str; 5] = ["array_agg", "first_value", "last_value", "nth_value", "string_agg"];
+
+/// Operators that only pass on, choose or change rows one by one, so that order in is order out.
+const IN_ORDER: [&str; 9] = [
+    "CompactExec",
+    "CooperativeExec",
+    "DataSourceExec",
+    "DistributedLeafExec",
+    "EmptyExec",
+    "FilterExec",
+    "MapBatchesExec",
+    "PlaceholderRowExec",
+    "ProjectionExec",
+];
+
+/// The class of each stage of a graph.
+#[must_use]
+pub fn classes(graph: &StageGraph) -> Vec<Class> {
+    graph.stages.iter().map(|stage| class_of(&stage.plan, stage.inputs.is_empty())).collect()
+}
+
+fn class_of(plan: &Arc<dyn ExecutionPlan>, is_leaf: bool) -> Class {
+    let mut class = if is_leaf { Class::Determined } else { Class::Unordered };
+    // No visit of ours fails.
+    let _ = plan.apply(|node| {
+        if let Some(why) = chosen(node) {
+            class = Class::Undetermined(why);
+            return Ok(TreeNodeRecursion::Stop);
+        }
+        if class == Class::Determined && IN_ORDER.binary_search(&node.name()).is_err() {
+            class = Class::Unordered;
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    class
+}
+
+/// Why an operator's rows depend on chance or on the order of its input.
+fn chosen(node: &Arc<dyn ExecutionPlan>) -> Option<String> {
+    if let Some(function) = volatile(node) {
+        return Some(function);
+    }
+    if node.name().ends_with("LimitExec") {
+        return Some("a limit takes the first rows that come".to_string());
+    }
+    if let Some(sort) = node.downcast_ref::<SortExec>() {
+        return sort.fetch().map(|_| "of equal rows a sort with a limit takes the first that come".to_string());
+    }
+    if node.fetch().is_some() {
+        return Some(format!("{} takes the first rows that come", node.name()));
+    }
+    if let Some(aggregate) = node.downcast_ref::<AggregateExec>() {
+        let ordered = aggregate.aggr_expr().iter().find(|call| ORDERED.contains(&call.fun().name()));
+        return ordered.map(|call| format!("{} depends on the order of rows", call.fun().name()));
+    }
+    if node.is::<WindowAggExec>() || node.is::<BoundedWindowAggExec>() || node.name() == "LeadingRowsExec" {
+        return Some("windows number equal rows as they come".to_string());
+    }
+    (node.name() == "MapBatchesExec").then(|| "a function of the user's is not known to be determined".to_string())
+}
+
+/// A function among a node's expressions that gives something else each time.
+fn volatile(node: &Arc<dyn ExecutionPlan>) -> Option<String> {
+    let mut found = None;
+    let mut visit = |root: &Arc<dyn PhysicalExpr>| {
+        root.apply(|expr| {
+            let function = expr.downcast_ref::<ScalarFunctionExpr>();
+            let function = function.filter(|function| function.fun().signature().volatility == Volatility::Volatile);
+            match function {
+                Some(function) => {
+                    found = Some(format!("{}() differs each time", function.name()));
+                    Ok(TreeNodeRecursion::Stop)
+                }
+                None => Ok(TreeNodeRecursion::Continue),
+            }
+        })
+    };
+    let _ = node.apply_expressions(&mut visit);
+    found
+}

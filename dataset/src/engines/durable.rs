@@ -1,0 +1,239 @@
+//! The durable exchange: all tasks of all stages as fragments of the runtime, submitted at once. Each begins when what
+//! it reads is somewhere; what a dead node had is made again; what no consumer can need any more is freed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use datafusion::execution::TaskContext;
+use futures::StreamExt;
+use sheaf_connectors::error::from_datafusion;
+use sheaf_core::client::{NewFragment, Reply};
+use sheaf_core::fragment::PartInput;
+use sheaf_core::ids::ObjectId;
+use sheaf_core::resources::CPU;
+use sheaf_core::schedule::Place;
+use sheaf_core::wire::{Answer, CallOptions, Reason, Where, Work};
+use sheaf_core::{Error, ErrorKind, Result};
+use tokio::sync::{mpsc, oneshot};
+
+use super::cluster::Cluster;
+use super::determinism::{Class, classes};
+use super::exchange::ExchangeSource;
+use super::input::{PartSource, SharedSource};
+use super::plan::ClusterShape;
+use super::runner::TaskPart;
+use super::shipped::Shipped;
+use super::stages::{Input, StageGraph, Way};
+use super::told::{error_of, is_lost};
+
+/// How often a task runs again when its node dies, or an error says that another try may help.
+const RETRIES: u32 = 4;
+/// How often a whole query begins anew because a result is gone that would not be made again as it was.
+const ROLL_BACKS: u32 = 3;
+
+/// The tasks of one run of a query; those that are left are stopped when this goes.
+struct Tasks {
+    cluster: Arc<Cluster>,
+    /// Of each stage.
+    outputs: Vec<Vec<ObjectId>>,
+}
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        let client = self.cluster.client();
+        for output in self.outputs.iter().flatten() {
+            // A node that is gone has stopped them.
+            let _ = client.cancel(*output, false, false);
+        }
+        if let Some(last) = self.outputs.last() {
+            last.iter().for_each(|output| client.drop_ref(*output));
+        }
+    }
+}
+
+impl Tasks {
+    /// Submits all of them. Only the results of the last stage are held: what is between lives for as long as a
+    /// consumer may need it.
+    fn submit(cluster: &Arc<Cluster>, shipped: &Shipped, classes: &[Class], shape: ClusterShape) -> Result<Self> {
+        let client = cluster.client();
+        let plan = client.put(&[&shipped.bytes], Vec::new())?;
+        let mut tasks = Self { cluster: Arc::clone(cluster), outputs: Vec::new() };
+        let submitted = tasks.submit_stages(&shipped.graph, plan, classes, shape);
+        client.drop_ref(plan);
+        let last = shipped.graph.stages.len() - 1;
+        tasks.outputs.iter().take(last).flatten().for_each(|output| client.drop_ref(*output));
+        submitted.map(|()| tasks)
+    }
+
+    fn submit_stages(
+        &mut self,
+        graph: &StageGraph,
+        plan: ObjectId,
+        classes: &[Class],
+        shape: ClusterShape,
+    ) -> Result<()> {
+        let client = Arc::clone(self.cluster.client());
+        for (number, stage) in graph.stages.iter().enumerate() {
+            let options = client.define(options(number, shape))?;
+            self.outputs.push(Vec::new());
+            for task in 0..stage.tasks {
+                let reads = stage.inputs.iter().flat_map(|input| {
+                    let outputs = &self.outputs[input.stage];
+                    input.sources(task, stage.tasks).filter_map(|from| outputs.get(from).copied())
+                });
+                let payload = serde_json::to_vec(&TaskPart { stage: number, task })
+                    .map_err(|error| Error::internal(format!("a task: {error}")))?;
+                let fragment = NewFragment {
+                    options,
+                    needs: vec![plan],
+                    reads: reads.collect(),
+                    is_repeatable: classes.get(number).is_none_or(Class::is_repeatable),
+                    payload,
+                };
+                let output = client.submit_fragment(fragment)?;
+                self.outputs[number].push(output);
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the results of the last stage are, once they are.
+    async fn results(&self) -> std::result::Result<Vec<(ObjectId, Place)>, Failed> {
+        let mut places = Vec::new();
+        for output in self.outputs.last().into_iter().flatten() {
+            let (sender, answer) = oneshot::channel();
+            // One that nobody waits for any more is not told.
+            self.cluster.client().when_placed(*output, move |reply| drop(sender.send(reply)))?;
+            let place = match answer.await.unwrap_or(Reply::Ended) {
+                Reply::Other(Answer::At(nodes)) => Place::At(nodes),
+                Reply::Value(value) => Place::Inline(value.bytes().to_vec().into()),
+                Reply::Failed(reason) => return Err(Failed::of(reason)),
+                _ => return Err(Failed::Error(gone())),
+            };
+            places.push((*output, place));
+        }
+        Ok(places)
+    }
+}
+
+fn options(stage: usize, shape: ClusterShape) -> CallOptions {
+    CallOptions {
+        resources: BTreeMap::from([(CPU.to_string(), shape.partitions as f64)]),
+        place: Where::Spread,
+        fail_if_unschedulable: true,
+        returns: 1,
+        streams: false,
+        max_retries: RETRIES,
+        held: BTreeMap::new(),
+        concurrency: 1,
+        work: Work { name: format!("stage {stage} of a query"), ..Work::default() },
+    }
+}
+
+/// Why a run of a query ended before its end.
+enum Failed {
+    /// What is gone would be made otherwise: all begins anew.
+    Lost(Error),
+    Error(Error),
+}
+
+impl Failed {
+    fn of(reason: Reason) -> Self {
+        if is_lost(&reason) { Self::Lost(error_of(reason)) } else { Self::Error(error_of(reason)) }
+    }
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+fn gone() -> Error {
+    Error::new(ErrorKind::Cancelled, "the node that this program belongs to is gone")
+}
+
+/// A query on its way to its rows.
+pub(super) struct Query {
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) shipped: Arc<Shipped>,
+    pub(super) shape: ClusterShape,
+    pub(super) schema: SchemaRef,
+}
+
+impl Query {
+    /// Runs it and sends its rows, in the order of its partitions, until somebody wants no more.
+    ///
+    /// As long as no row has gone out, a query of which a result is gone that would not be made again as it was begins
+    /// anew: its consumers with it.
+    pub(super) async fn run(self, context: Arc<TaskContext>, to: mpsc::Sender<Result<RecordBatch>>) {
+        for left in (0..ROLL_BACKS).rev() {
+            let mut has_begun = false;
+            let ended = tokio::select! {
+                ended = self.once(&context, &to, &mut has_begun) => ended,
+                () = to.closed() => return,
+            };
+            match ended {
+                Ok(()) => return,
+                Err(Failed::Lost(error)) if left > 0 && !has_begun => {
+                    log::warn!("a query begins anew: {error}");
+                }
+                Err(Failed::Lost(error) | Failed::Error(error)) => {
+                    let _ = to.send(Err(error)).await;
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn once(
+        &self,
+        context: &Arc<TaskContext>,
+        to: &mpsc::Sender<Result<RecordBatch>>,
+        has_begun: &mut bool,
+    ) -> std::result::Result<(), Failed> {
+        let classes = classes(&self.shipped.graph);
+        let (cluster, shipped, shape) = (Arc::clone(&self.cluster), Arc::clone(&self.shipped), self.shape);
+        // Writing to the node's socket may wait for it.
+        let submitted = tokio::task::spawn_blocking(move || Tasks::submit(&cluster, &shipped, &classes, shape));
+        let tasks = submitted.await.map_err(|error| Error::internal(error.to_string()))??;
+        let results = tasks.results().await?;
+        let cluster = Arc::clone(&self.cluster);
+        let looked = tokio::task::spawn_blocking(move || cluster.look_again());
+        looked.await.map_err(|error| Error::internal(error.to_string()))??;
+        let source = self.source(results)?;
+        for partition in 0..self.parts() {
+            let mut rows = SharedSource(Arc::clone(&source)).read(0, partition, context).map_err(from_datafusion)?;
+            while let Some(batch) = rows.next().await {
+                let batch = batch.map_err(|error| match source.unread() {
+                    Some((object, unread)) => {
+                        let why =
+                            format!("{object}, a result of the query, is gone with {}: {}", unread.from, unread.why);
+                        Failed::Lost(Error::new(ErrorKind::Io, why).with_hint("run the query again"))
+                    }
+                    None => Failed::Error(from_datafusion(error)),
+                })?;
+                *has_begun = true;
+                if to.send(Ok(batch)).await.is_err() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn parts(&self) -> usize {
+        self.shipped.graph.stages.last().map_or(0, super::stages::Stage::parts)
+    }
+
+    /// What the last stage wrote, as the input of a stage that is here.
+    fn source(&self, results: Vec<(ObjectId, Place)>) -> Result<Arc<PartSource>> {
+        let (stage, parts) = (self.shipped.graph.stages.len() - 1, self.parts());
+        let input = Input { stage, way: Way::Coalesce, tasks: results.len(), parts, partitions: parts };
+        let store = Arc::<Cluster>::clone(&self.cluster) as Arc<dyn PartInput>;
+        let inputs = vec![(input, Arc::clone(&self.schema))];
+        PartSource::new(store, (0, 1), inputs, results).map(Arc::new).map_err(from_datafusion)
+    }
+}

@@ -1,0 +1,266 @@
+//! `Remote` and `ClusterExec`: the part of a plan that runs on a cluster, and its rows here.
+//!
+//! A session on a cluster has another planner; all else is as in one process. What a statement does here, such as
+//! writing files or explaining a plan, stands above the part that runs there.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::datatypes::Schema;
+use async_trait::async_trait;
+use datafusion::catalog::Session as EngineSession;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchemaRef, plan_err};
+use datafusion::datasource::source_as_provider;
+use datafusion::error::Result;
+use datafusion::execution::context::QueryPlanner;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore};
+use datafusion::physical_expr::EquivalenceProperties;
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties,
+};
+use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
+use futures::stream;
+use sheaf_connectors::error::to_datafusion;
+use sheaf_core::Error;
+use tokio::sync::mpsc;
+
+use super::cluster::Cluster;
+use super::determinism::{Class, classes};
+use super::durable::Query;
+use super::plan::ClusterShape;
+use super::shipped::Shipped;
+use super::spread::unspread;
+use crate::operators::node::OperatorNode;
+use crate::operators::without_expressions;
+use crate::operators::write::Write;
+use crate::planner::SheafPlanner;
+use crate::session::Session;
+
+/// Batches that wait for the reader of a query's result.
+const WAITING_BATCHES: usize = 4;
+
+/// The planner of a session on a cluster.
+pub(crate) struct ClusterPlanner(SheafPlanner);
+
+impl ClusterPlanner {
+    /// Plans what runs on this cluster; `session` is the same without it.
+    pub(crate) fn new(cluster: Arc<Cluster>, session: Session) -> Self {
+        Self(SheafPlanner::with(Arc::new(RemotePlanner { cluster, session })))
+    }
+}
+
+impl fmt::Debug for ClusterPlanner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClusterPlanner")
+    }
+}
+
+#[async_trait]
+impl QueryPlanner for ClusterPlanner {
+    async fn create_physical_plan(
+        &self,
+        plan: &LogicalPlan,
+        session: &dyn EngineSession,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.0.create_physical_plan(&sent(plan.clone())?, session).await
+    }
+}
+
+/// The plan with what can run on a cluster in [`Remote`] nodes.
+fn sent(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let is_done_here = match &plan {
+        LogicalPlan::Explain(_)
+        | LogicalPlan::Analyze(_)
+        | LogicalPlan::Dml(_)
+        | LogicalPlan::Ddl(_)
+        | LogicalPlan::Copy(_)
+        | LogicalPlan::Statement(_)
+        | LogicalPlan::DescribeTable(_) => true,
+        LogicalPlan::Extension(Extension { node }) => OperatorNode::<Write, 1>::parts(node.as_ref()).is_some(),
+        _ => false,
+    };
+    if is_done_here {
+        return plan.map_children(|child| sent(child).map(Transformed::yes)).map(|plan| plan.data);
+    }
+    if !reads_tables(&plan)? {
+        return Ok(plan);
+    }
+    Ok(LogicalPlan::Extension(Extension { node: Arc::new(Remote { plan }) }))
+}
+
+/// Whether there is anything in the plan that nodes would read: the catalog and constants are here.
+fn reads_tables(plan: &LogicalPlan) -> Result<bool> {
+    let mut reads = false;
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            let is_of_catalog = scan.table_name.schema() == Some("information_schema");
+            reads |= !is_of_catalog && source_as_provider(&scan.source).is_ok();
+        }
+        Ok(if reads { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    Ok(reads)
+}
+
+/// The part of a logical plan that runs on the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Remote {
+    plan: LogicalPlan,
+}
+
+impl PartialOrd for Remote {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        (self == other).then_some(Ordering::Equal)
+    }
+}
+
+impl UserDefinedLogicalNodeCore for Remote {
+    fn name(&self) -> &'static str {
+        "Remote"
+    }
+
+    /// None: what it stands for is not planned here.
+    fn inputs(&self) -> Vec<&LogicalPlan> {
+        Vec::new()
+    }
+
+    fn schema(&self) -> &DFSchemaRef {
+        self.plan.schema()
+    }
+
+    fn expressions(&self) -> Vec<Expr> {
+        Vec::new()
+    }
+
+    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Remote")
+    }
+
+    fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self> {
+        match exprs.is_empty() && inputs.is_empty() {
+            true => Ok(self.clone()),
+            false => plan_err!("what runs on a cluster has no inputs here"),
+        }
+    }
+}
+
+struct RemotePlanner {
+    cluster: Arc<Cluster>,
+    session: Session,
+}
+
+#[async_trait]
+impl ExtensionPlanner for RemotePlanner {
+    async fn plan_extension(
+        &self,
+        _planner: &dyn PhysicalPlanner,
+        node: &dyn UserDefinedLogicalNode,
+        _logical_inputs: &[&LogicalPlan],
+        _physical_inputs: &[Arc<dyn ExecutionPlan>],
+        session: &dyn EngineSession,
+        _context: &PhysicalPlanningContext,
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let Some(Remote { plan }) = node.as_any().downcast_ref() else { return Ok(None) };
+        let cluster = Arc::clone(&self.cluster);
+        let shape = tokio::task::spawn_blocking(move || cluster.shape()).await;
+        let shape = shape.map_err(|error| Error::internal(error.to_string())).and_then(|shape| shape);
+        let shape = shape.map_err(to_datafusion)?;
+        let session = self.session.meaning_like(session.config_options()).map_err(to_datafusion)?;
+        let shipped = Shipped::of(&session, plan, shape).await.map_err(to_datafusion)?;
+        Ok(Some(Arc::new(ClusterExec::new(Arc::clone(&self.cluster), Arc::new(shipped), shape))))
+    }
+}
+
+/// The rows of a query that runs on a cluster.
+#[derive(Clone)]
+pub struct ClusterExec {
+    cluster: Arc<Cluster>,
+    shipped: Arc<Shipped>,
+    shape: ClusterShape,
+    properties: Arc<PlanProperties>,
+}
+
+impl ClusterExec {
+    fn new(cluster: Arc<Cluster>, shipped: Arc<Shipped>, shape: ClusterShape) -> Self {
+        let last = shipped.graph.stages.last().map(|stage| &stage.plan);
+        let schema = last.map_or_else(|| Arc::new(Schema::empty()), |plan| plan.schema());
+        // Partitions that follow one another are in no order together.
+        let order = match last {
+            Some(plan) if plan.output_partitioning().partition_count() == 1 => plan.equivalence_properties().clone(),
+            _ => EquivalenceProperties::new(schema),
+        };
+        let partitioning = Partitioning::UnknownPartitioning(1);
+        let properties = PlanProperties::new(order, partitioning, EmissionType::Final, Boundedness::Bounded);
+        Self { cluster, shipped, shape, properties: Arc::new(properties) }
+    }
+
+    /// The stages, and how often each of them may be made again.
+    #[must_use]
+    pub fn stages(&self) -> (&super::stages::StageGraph, Vec<Class>) {
+        (&self.shipped.graph, classes(&self.shipped.graph))
+    }
+}
+
+impl fmt::Debug for ClusterExec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClusterExec").field("shape", &self.shape).finish_non_exhaustive()
+    }
+}
+
+impl DisplayAs for ClusterExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (graph, ClusterShape { nodes, partitions, .. }) = (&self.shipped.graph, self.shape);
+        let tasks: usize = graph.stages.iter().map(|stage| stage.tasks).sum();
+        let stages = graph.stages.len();
+        write!(f, "ClusterExec: exchange=durable, stages={stages}, tasks={tasks}, nodes={nodes}, cpus={partitions}")?;
+        // One stage may be all that it is worth, or all that is right.
+        let alone = graph.stages.first().filter(|_| stages == 1).and_then(|stage| unspread(&stage.plan));
+        alone.map_or(Ok(()), |operator| write!(f, ", one task because of {operator}"))
+    }
+}
+
+impl ExecutionPlan for ClusterExec {
+    fn name(&self) -> &'static str {
+        "ClusterExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        Vec::new()
+    }
+
+    without_expressions!();
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        match children.is_empty() {
+            true => Ok(self),
+            false => plan_err!("what runs on a cluster has no children here"),
+        }
+    }
+
+    fn execute(&self, _: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let schema = self.schema();
+        let query = Query {
+            cluster: Arc::clone(&self.cluster),
+            shipped: Arc::clone(&self.shipped),
+            shape: self.shape,
+            schema: Arc::clone(&schema),
+        };
+        let (sender, rows) = mpsc::channel(WAITING_BATCHES);
+        // It ends when its rows are not wanted any more.
+        tokio::spawn(query.run(context, sender));
+        let rows = stream::unfold(rows, |mut rows| async move {
+            let batch = rows.recv().await?;
+            Some((batch.map_err(to_datafusion), rows))
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
+    }
+}

@@ -1,0 +1,248 @@
+//! `FragmentRunner`: runs the parts of plans that a node is given, over one session that all of them share.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::execution::TaskContext;
+use datafusion::execution::memory_pool::MemoryConsumer;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use sheaf_core::client::parts_of;
+use sheaf_core::fragment::{Ended, Executor, Fragment, Kept, PartInput, PartStore, Unread};
+use sheaf_core::ids::{Attempt, ObjectId};
+use sheaf_core::schedule::{Failure, Raised};
+use sheaf_core::{Error, Result};
+use tokio::sync::OnceCell;
+use tokio::task::AbortHandle;
+use twox_hash::XxHash64;
+
+use super::exchange::{ExchangeReadExec, TaskInputs};
+use super::input::{PartSource, SharedSource};
+use super::output::write_parts;
+use super::shipped::unship;
+use super::stages::{Stage, StageGraph};
+use super::told;
+use crate::codec::FunctionDecoder;
+use crate::session::Session;
+
+/// Plans that are kept for the next task of the same query.
+const PLANS: usize = 16;
+/// Bytes of a task's output that stay in memory while it is written, if the session has them.
+const OUTPUT_BYTES: usize = 32 << 20;
+/// The same where it has not.
+const FEW_BYTES: usize = 1 << 20;
+
+/// Which part of a plan a fragment is: its payload.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct TaskPart {
+    pub(super) stage: usize,
+    pub(super) task: usize,
+}
+
+/// Runs fragments; each of them plans nothing that another one of the same query has planned here.
+pub struct FragmentRunner(Arc<Shared>);
+
+struct Shared {
+    session: Session,
+    /// The node, for people.
+    name: String,
+    functions: Arc<dyn FunctionDecoder + Send + Sync>,
+    plans: Mutex<VecDeque<(u64, Arc<Plan>)>>,
+    running: Mutex<BTreeMap<Attempt, AbortHandle>>,
+    begun: AtomicU64,
+}
+
+/// The stages of a query and the session they run in, once they are made.
+type Plan = OnceCell<(StageGraph, Session)>;
+
+/// Why a fragment made nothing.
+enum Unmade {
+    Unread(ObjectId, Unread),
+    Error(Error),
+}
+
+impl From<Error> for Unmade {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl FragmentRunner {
+    /// Runs them in this session, on the node of that name. `functions` makes the user's functions.
+    #[must_use]
+    pub fn new(session: Session, name: &str, functions: Arc<dyn FunctionDecoder + Send + Sync>) -> Self {
+        Self(Arc::new(Shared {
+            session,
+            name: name.to_string(),
+            functions,
+            plans: Mutex::default(),
+            running: Mutex::default(),
+            begun: AtomicU64::new(0),
+        }))
+    }
+
+    /// How many attempts it has begun.
+    #[must_use]
+    pub fn begun(&self) -> u64 {
+        self.0.begun.load(Ordering::Relaxed)
+    }
+
+    /// How many attempts run now.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.0.running.lock().len()
+    }
+}
+
+impl fmt::Debug for FragmentRunner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FragmentRunner").field("name", &self.0.name).field("running", &self.running()).finish()
+    }
+}
+
+impl Executor for FragmentRunner {
+    fn start(&self, fragment: Fragment) {
+        self.0.begun.fetch_add(1, Ordering::Relaxed);
+        let (attempt, shared) = (fragment.attempt, Arc::clone(&self.0));
+        let mut running = self.0.running.lock();
+        let task = self.0.session.threads().handle().spawn(async move {
+            let _entry = Entry(Arc::clone(&shared), attempt);
+            let ended = shared.ended(&fragment).await;
+            fragment.end(ended);
+        });
+        running.insert(attempt, task.abort_handle());
+    }
+
+    fn stop(&self, attempt: Attempt) {
+        if let Some(task) = self.0.running.lock().get(&attempt) {
+            task.abort();
+        }
+    }
+}
+
+/// An attempt among those that run, however it ends.
+struct Entry(Arc<Shared>, Attempt);
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.0.running.lock().remove(&self.1);
+    }
+}
+
+impl Shared {
+    async fn ended(&self, fragment: &Fragment) -> Ended {
+        match self.make(fragment).await {
+            Ok(kept) => Ended::Made(vec![kept]),
+            Err(Unmade::Unread(object, Unread { from, why })) => {
+                Ended::Failed(Failure::Unread(object, from, why.into()))
+            }
+            Err(Unmade::Error(error)) if error.kind().is_retryable() => Ended::Raised(told::write(&error)),
+            Err(Unmade::Error(error)) => {
+                Ended::Failed(Failure::Error(Raised { error: told::write(&error), contains: Vec::new() }))
+            }
+        }
+    }
+
+    async fn make(&self, fragment: &Fragment) -> std::result::Result<Kept, Unmade> {
+        let part: TaskPart =
+            serde_json::from_slice(&fragment.payload).map_err(|_| Error::internal("what came is no part of a plan"))?;
+        let plan = self.plan(fragment.needs.first()).await.map_err(|error| self.named(error))?;
+        let (graph, session) = plan.get().ok_or_else(|| Error::internal("a plan that is there is gone"))?;
+        let unknown = || Error::internal(format!("a plan has no stage {}", part.stage));
+        let stage = graph.stages.get(part.stage).ok_or_else(unknown)?;
+        let store = Arc::clone(&fragment.store);
+        let source = source_of(stage, part.task, Arc::clone(&store) as _, fragment.reads.clone())?;
+        match self.write(stage, part, session, &source, store.as_ref()).await {
+            Ok(kept) => Ok(kept),
+            Err(error) => match source.unread() {
+                Some((object, unread)) => Err(Unmade::Unread(object, unread)),
+                None => {
+                    let whole = format!("stage {}, task {} of {}", part.stage, part.task, stage.tasks);
+                    Err(Unmade::Error(self.named(error.with_context(whole))))
+                }
+            },
+        }
+    }
+
+    async fn write(
+        &self,
+        stage: &Stage,
+        part: TaskPart,
+        session: &Session,
+        source: &Arc<PartSource>,
+        store: &dyn PartStore,
+    ) -> Result<Kept> {
+        let context = context_of(&session.context().task_ctx(), source);
+        let held = MemoryConsumer::new(format!("output of stage {}", part.stage)).register(context.memory_pool());
+        let limit = if held.try_grow(OUTPUT_BYTES).is_ok() { OUTPUT_BYTES } else { FEW_BYTES };
+        let plan = stage.plan_of(part.task)?;
+        let parts = write_parts(plan, context, store.folder(), limit as u64).await?;
+        let kept = store.keep(parts).await.map_err(|_| crate::run::cancelled())?;
+        drop(held);
+        kept
+    }
+
+    /// The stages of the query that this is the plan of.
+    async fn plan(&self, packed: Option<&Bytes>) -> Result<Arc<Plan>> {
+        let broken = || Error::internal("a part of a plan came without the plan");
+        let packed = packed.ok_or_else(broken)?;
+        let places = parts_of(packed).ok_or_else(broken)?;
+        let bytes = places.first().and_then(|place| packed.get(place.clone())).ok_or_else(broken)?;
+        let plan = self.kept(XxHash64::oneshot(0, bytes));
+        plan.get_or_try_init(|| unship(&self.session, bytes, self.functions.as_ref())).await?;
+        Ok(plan)
+    }
+
+    fn kept(&self, key: u64) -> Arc<Plan> {
+        let mut plans = self.plans.lock();
+        let place = plans.iter().position(|(other, _)| *other == key);
+        let kept = place.and_then(|place| plans.remove(place)).unwrap_or_default();
+        let plan = if place.is_some() { kept.1 } else { Arc::default() };
+        plans.truncate(PLANS - 1);
+        plans.push_front((key, Arc::clone(&plan)));
+        plan
+    }
+
+    fn named(&self, error: Error) -> Error {
+        error.with_context(format!("on {}", self.name))
+    }
+}
+
+/// What a task of a stage reads.
+fn source_of(
+    stage: &Stage,
+    task: usize,
+    store: Arc<dyn PartInput>,
+    reads: Vec<(ObjectId, sheaf_core::schedule::Place)>,
+) -> Result<Arc<PartSource>> {
+    let mut schemas = BTreeMap::new();
+    let walked = stage.plan.apply(|node| {
+        if let Some(read) = node.downcast_ref::<ExchangeReadExec>() {
+            schemas.insert(read.number(), node.schema());
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    walked.map_err(sheaf_connectors::error::from_datafusion)?;
+    let inputs = stage.inputs.iter().copied().zip(schemas.into_values()).collect();
+    let source = PartSource::new(store, (task, stage.tasks), inputs, reads);
+    source.map(Arc::new).map_err(sheaf_connectors::error::from_datafusion)
+}
+
+/// The context of a task that reads from a source.
+fn context_of(context: &TaskContext, source: &Arc<PartSource>) -> Arc<TaskContext> {
+    let inputs = TaskInputs(Arc::new(SharedSource(Arc::clone(source))));
+    Arc::new(TaskContext::new(
+        context.task_id(),
+        context.session_id(),
+        context.session_config().clone().with_extension(Arc::new(inputs)),
+        context.scalar_functions().clone(),
+        context.higher_order_functions().clone(),
+        context.aggregate_functions().clone(),
+        context.window_functions().clone(),
+        context.runtime_env(),
+    ))
+}

@@ -1,0 +1,153 @@
+//! Sessions on a cluster: the same datasets and statements, the same rows, and nothing left when they are done.
+
+use std::path::Path;
+
+use datafusion::arrow::compute::concat_batches;
+use sheaf::connectors::read::ReadOptions;
+use sheaf::connectors::write::WriteOptions;
+use sheaf::expr::col;
+use sheaf::{Dataset, ErrorKind, Options, Session, SessionSql};
+
+use crate::stages::{read_all, rows};
+use crate::support::nodes::{Nodes, USUAL, becomes_true};
+use crate::tpch;
+
+fn session() -> Session {
+    Session::new(Options { threads: Some(2), ..Options::default() }).unwrap()
+}
+
+fn query(session: &Session, text: &str) -> Dataset {
+    session.threads().block_on(session.sql(text)).unwrap()
+}
+
+fn tpch_query(session: &Session, number: usize) -> Dataset {
+    query(session, &std::fs::read_to_string(format!("benches/tpch/q{number:02}.sql")).unwrap())
+}
+
+fn collect(dataset: &Dataset) -> sheaf::Result<Vec<String>> {
+    dataset.session().threads().block_on(dataset.collect()).map(|batches| rows(&batches))
+}
+
+fn tables(folder: &Path) -> Session {
+    tpch::make(folder, "0.01");
+    let session = session();
+    read_all(&session, folder);
+    session
+}
+
+#[test]
+fn the_queries_of_tpch_have_the_same_rows_on_a_cluster() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = tables(folder.path());
+    let nodes = Nodes::start(3, USUAL);
+    let there = here.on(&nodes.cluster);
+    for number in 1..=22 {
+        let before = nodes.begun();
+        let rows = collect(&tpch_query(&there, number)).unwrap();
+        assert_eq!(rows, collect(&tpch_query(&here, number)).unwrap(), "q{number}");
+        let took_part = nodes.begun().iter().zip(before).filter(|(after, before)| *after > before).count();
+        assert!(took_part >= 2, "q{number} ran on {took_part} nodes");
+    }
+    nodes.are_empty();
+}
+
+#[test]
+fn rows_that_are_ordered_come_in_their_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = tables(folder.path());
+    let nodes = Nodes::start(2, USUAL);
+    let there = here.on(&nodes.cluster);
+    for text in [
+        "SELECT l_orderkey, l_linenumber FROM lineitem ORDER BY l_orderkey DESC, l_linenumber",
+        "SELECT o_custkey, count(*) AS n FROM orders GROUP BY o_custkey ORDER BY n DESC, o_custkey LIMIT 20",
+    ] {
+        let of = |session: &Session| {
+            let batches = session.threads().block_on(query(session, text).collect()).unwrap();
+            let batch = concat_batches(&batches[0].schema(), &batches).unwrap();
+            format!("{:?}", batch.columns())
+        };
+        assert!(of(&there) == of(&here), "{text}");
+    }
+}
+
+#[test]
+fn verbs_and_writes_are_the_same_on_a_cluster() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = tables(folder.path());
+    let nodes = Nodes::start(2, USUAL);
+    let there = here.on(&nodes.cluster);
+    let path = folder.path().join("orders.parquet").to_str().unwrap().to_string();
+    let read = |session: &Session| {
+        session.threads().block_on(session.read(std::slice::from_ref(&path), &ReadOptions::default())).unwrap()
+    };
+    let count = |session: &Session| session.threads().block_on(read(session).count()).unwrap();
+    assert_eq!((count(&there), count(&here)), (15_000, 15_000));
+    let target = folder.path().join("copy");
+    let written = read(&there).select([col("o_orderkey"), col("o_custkey")]).unwrap();
+    let report = there.threads().block_on(written.write(target.to_str().unwrap(), WriteOptions::default())).unwrap();
+    assert_eq!(report.rows, 15_000);
+    let back = here.threads().block_on(here.read(&[target.to_str().unwrap().to_string()], &ReadOptions::default()));
+    assert_eq!(here.threads().block_on(back.unwrap().count()).unwrap(), 15_000);
+    let explained = collect(&query(&there, "EXPLAIN SELECT count(*) FROM orders GROUP BY o_custkey")).unwrap();
+    assert!(explained.iter().any(|line| line.contains("ClusterExec: exchange=durable, stages=")), "{explained:?}");
+    // What has no rows of a table is here.
+    assert_eq!(collect(&query(&there, "SELECT 1 + 1 AS two")).unwrap(), ["2.000000e0"]);
+    assert!(!collect(&query(&there, "SHOW TABLES")).unwrap().is_empty());
+    nodes.are_empty();
+}
+
+#[test]
+fn what_is_not_wanted_any_more_is_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = tables(folder.path());
+    let nodes = Nodes::start(2, USUAL);
+    let there = here.on(&nodes.cluster);
+    let text = "SELECT count(*) FROM lineitem a JOIN lineitem b ON a.l_quantity < b.l_quantity + a.l_tax";
+    let run = there.threads().block_on(query(&there, text).start()).unwrap();
+    becomes_true("it runs", || nodes.running() > 0);
+    let stopped = std::time::Instant::now();
+    drop(run);
+    becomes_true("it does not run", || nodes.running() == 0);
+    assert!(stopped.elapsed().as_secs_f64() < 1.0, "{:?}", stopped.elapsed());
+    nodes.are_empty();
+}
+
+#[test]
+fn what_goes_wrong_says_where_and_what() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = tables(folder.path());
+    let nodes = Nodes::start(2, USUAL);
+    let there = here.on(&nodes.cluster);
+    let failed = collect(&query(&there, "SELECT count(*) FROM orders WHERE 1 / o_shippriority > 1"));
+    let error = failed.unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("stage 0, task ") && text.contains("on http://127.0.0.1:"), "{text}");
+    assert!(text.to_lowercase().contains("divide by zero"), "{text}");
+    // A file that is gone when a node wants it.
+    let lost = query(&there, "SELECT sum(p_size) FROM part");
+    std::fs::remove_file(folder.path().join("part.parquet")).unwrap();
+    let error = collect(&lost).unwrap_err();
+    assert!(error.to_string().contains("part.parquet"), "{error}");
+    nodes.are_empty();
+    let empty = Nodes::start(0, USUAL);
+    let error = collect(&query(&here.on(&empty.cluster), "SELECT count(*) FROM orders")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert!(error.to_string().contains("CPUs"), "{error}");
+}
+
+#[test]
+fn a_node_that_dies_costs_only_what_it_had() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = tables(folder.path());
+    for number in [3, 9, 18] {
+        let mut nodes = Nodes::start(3, USUAL);
+        let there = here.on(&nodes.cluster);
+        let expected = collect(&tpch_query(&here, number)).unwrap();
+        let run = tpch_query(&there, number);
+        let answer = std::thread::spawn(move || collect(&run));
+        becomes_true("it runs", || nodes.begun().iter().sum::<u64>() >= 3);
+        drop(nodes.members.pop());
+        assert_eq!(answer.join().unwrap().unwrap(), expected, "q{number}");
+        nodes.are_empty();
+    }
+}
