@@ -23,7 +23,7 @@ use sheaf_core::{Error, ErrorKind, Options, Result, Settings};
 use crate::aggregates;
 use crate::dataset::Dataset;
 use crate::engines::Cluster;
-use crate::engines::plan::join_subqueries;
+use crate::engines::plan::for_tasks;
 use crate::engines::remote::ClusterPlanner;
 use crate::expr::{self, UserFunction};
 use crate::memory::SharePool;
@@ -196,12 +196,7 @@ impl Session {
     #[must_use]
     pub fn on(&self, cluster: &Arc<Cluster>) -> Self {
         let planner = ClusterPlanner::new(Arc::clone(cluster), self.clone());
-        let mut config = self.state().config().clone();
-        join_subqueries(config.options_mut());
-        // The catalog is shared with this session: a new one would take its place.
-        config.options_mut().catalog.create_default_catalog_and_schema = false;
-        let state = SessionStateBuilder::new_from_existing(self.state())
-            .with_config(config)
+        let state = SessionStateBuilder::new_from_existing(for_tasks(&self.state()))
             .with_query_planner(Arc::new(planner))
             .build();
         let Inner { threads, spill, settings, stores, .. } = self.inner.as_ref();

@@ -17,6 +17,8 @@ use sqllogictest::{
     default_validator,
 };
 
+use crate::support::nodes::{Nodes, USUAL};
+
 /// A way to run the corpus: `skipif NAME` in a file leaves a record out.
 #[derive(Clone, Copy)]
 enum Kind {
@@ -26,6 +28,8 @@ enum Kind {
     Torn,
     /// Each plan is written down and read by another session, which runs it.
     Sent,
+    /// On a cluster of two nodes in this process, by the durable exchange; what is small is cut as well.
+    Durable,
 }
 
 struct Engine {
@@ -33,6 +37,8 @@ struct Engine {
     session: Session,
     /// Where plans are sent.
     other: Option<Session>,
+    /// Where they run.
+    _nodes: Option<Nodes>,
 }
 
 impl Engine {
@@ -40,11 +46,16 @@ impl Engine {
         let (threads, batch_size) = match kind {
             Kind::Plain => (1, 8192),
             Kind::Torn => (4, 3),
-            Kind::Sent => (2, 8192),
+            Kind::Sent | Kind::Durable => (2, 8192),
         };
         let options = Options { threads: Some(threads), batch_size: Some(batch_size), ..Options::default() };
         let other = matches!(kind, Kind::Sent).then(|| Session::new(options.clone())).transpose()?;
-        Ok(Self { kind, session: Session::new(options)?, other })
+        let (mut session, nodes) =
+            (Session::new(options)?, matches!(kind, Kind::Durable).then(|| Nodes::start(2, USUAL)));
+        if let Some(nodes) = &nodes {
+            session = session.on(&nodes.cluster);
+        }
+        Ok(Self { kind, session, other, _nodes: nodes })
     }
 
     /// The dataset as the session has it that it is sent to.
@@ -86,6 +97,7 @@ impl AsyncDB for Engine {
             Kind::Plain => "plain",
             Kind::Torn => "torn",
             Kind::Sent => "sent",
+            Kind::Durable => "durable",
         }
     }
 }
@@ -153,7 +165,7 @@ async fn the_corpus_passes() {
             update(&file).await;
         }
         let name = file.file_name().unwrap().to_str().unwrap();
-        for kind in [Kind::Plain, Kind::Torn, Kind::Sent] {
+        for kind in [Kind::Plain, Kind::Torn, Kind::Sent, Kind::Durable] {
             if let Err(error) = run(kind, name, &fs::read_to_string(&file).unwrap()).await {
                 failed.push(error.to_string());
             }

@@ -9,9 +9,10 @@ mod histogram;
 mod moments;
 mod null_count;
 mod product;
+mod single_value;
 pub(crate) mod user;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arrow::record_batch::RecordBatch;
 use datafusion::common::{Result, ScalarValue, not_impl_err, plan_err};
@@ -24,8 +25,21 @@ pub use user::{GroupStates, UserAggregate};
 /// Every aggregate of ours.
 #[must_use]
 pub fn all() -> Vec<Arc<AggregateUDF>> {
-    [frequent::functions(), histogram::functions(), moments::functions(), null_count::functions(), product::functions()]
-        .concat()
+    [
+        frequent::functions(),
+        histogram::functions(),
+        moments::functions(),
+        null_count::functions(),
+        product::functions(),
+        single_value::functions(),
+    ]
+    .concat()
+}
+
+/// The aggregate that takes the value of the only row.
+pub(crate) fn single_value() -> Arc<AggregateUDF> {
+    static FUNCTION: LazyLock<Vec<Arc<AggregateUDF>>> = LazyLock::new(single_value::functions);
+    Arc::clone(&FUNCTION[0])
 }
 
 /// A session that knows them beside those that it has.

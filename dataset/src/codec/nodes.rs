@@ -17,9 +17,10 @@ use crate::operators::plan_of;
 use crate::operators::random_key::RandomKey;
 use crate::operators::row_index::RowIndex;
 use crate::operators::sample::Sample;
+use crate::operators::whole_window::WholeWindow;
 use crate::operators::zip::Zip;
 
-const NODES: [Node; 12] = [
+const NODES: [Node; 13] = [
     Node::of::<OperatorNode<AsofJoin, 2>>(),
     Node::of::<OperatorNode<Broadcast, 1>>(),
     Node::of::<OperatorNode<Draw, 1>>(),
@@ -31,6 +32,7 @@ const NODES: [Node; 12] = [
     Node::of::<OperatorNode<RandomKey, 1>>(),
     Node::of::<OperatorNode<RowIndex, 1>>(),
     Node::of::<OperatorNode<Sample, 1>>(),
+    Node::of::<OperatorNode<WholeWindow, 1>>(),
     Node::of::<OperatorNode<Zip, 2>>(),
 ];
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::catalog::Session as EngineSession;
-use datafusion::common::config::ConfigOptions;
 use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::execution::context::QueryPlanner;
 use datafusion::execution::{SessionState, SessionStateBuilder};
@@ -16,6 +15,7 @@ use sheaf_core::{Error, Result};
 use url::Url;
 
 use super::spread::unspread;
+use crate::rules::single_subqueries;
 
 /// What a plan is cut for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub async fn plan_for(
     state: &SessionState,
     shape: ClusterShape,
 ) -> Result<Arc<dyn ExecutionPlan>> {
-    let optimized = state_for(state, shape).optimize(logical).map_err(from_datafusion)?;
+    let optimized = for_tasks(&state_for(state, shape)).optimize(logical).map_err(from_datafusion)?;
     plan_optimized(&optimized, state, shape).await
 }
 
@@ -82,15 +82,22 @@ fn state_for(state: &SessionState, shape: ClusterShape) -> SessionState {
     let mut config = state.config().clone();
     let options = config.options_mut();
     options.execution.target_partitions = shape.partitions;
-    join_subqueries(options);
     // The catalog is shared with the session: a new one would take its place.
     options.catalog.create_default_catalog_and_schema = false;
     SessionStateBuilder::new_from_existing(state.clone()).with_config(config).build()
 }
 
-/// Scalar subqueries become joins: where they are found before the rest of the plan runs, its tasks do not know them.
-pub(crate) fn join_subqueries(options: &mut ConfigOptions) {
-    options.optimizer.enable_physical_uncorrelated_scalar_subquery = false;
+/// The state in which logical plans are optimized that many tasks run. Scalar subqueries become joins: where they are
+/// found before the rest of the plan runs, its tasks do not know them.
+pub(crate) fn for_tasks(state: &SessionState) -> SessionState {
+    let mut config = state.config().clone();
+    config.options_mut().optimizer.enable_physical_uncorrelated_scalar_subquery = false;
+    // The catalog is shared with the session: a new one would take its place.
+    config.options_mut().catalog.create_default_catalog_and_schema = false;
+    SessionStateBuilder::new_from_existing(state.clone())
+        .with_config(config)
+        .with_optimizer_rules(single_subqueries::with(state.optimizers()))
+        .build()
 }
 
 /// A state whose planner cuts this plan.

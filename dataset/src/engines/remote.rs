@@ -22,7 +22,7 @@ use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties,
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties, displayable,
 };
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use futures::stream;
@@ -138,7 +138,9 @@ impl UserDefinedLogicalNodeCore for Remote {
     }
 
     fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Remote")
+        f.write_str("Remote")?;
+        let plan = self.plan.display_indent().to_string();
+        plan.lines().try_for_each(|line| write!(f, "\n  {line}"))
     }
 
     fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self> {
@@ -213,14 +215,24 @@ impl fmt::Debug for ClusterExec {
 }
 
 impl DisplayAs for ClusterExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// One line, and in plans that are lists of lines the stages below it, the last one first.
+    fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (graph, ClusterShape { nodes, partitions, .. }) = (&self.shipped.graph, self.shape);
         let tasks: usize = graph.stages.iter().map(|stage| stage.tasks).sum();
         let stages = graph.stages.len();
         write!(f, "ClusterExec: exchange=durable, stages={stages}, tasks={tasks}, nodes={nodes}, cpus={partitions}")?;
         // One stage may be all that it is worth, or all that is right.
         let alone = graph.stages.first().filter(|_| stages == 1).and_then(|stage| unspread(&stage.plan));
-        alone.map_or(Ok(()), |operator| write!(f, ", one task because of {operator}"))
+        alone.map_or(Ok(()), |operator| write!(f, ", one task because of {operator}"))?;
+        if matches!(format, DisplayFormatType::TreeRender) {
+            return Ok(());
+        }
+        for (number, (stage, class)) in graph.stages.iter().zip(classes(graph)).enumerate().rev() {
+            write!(f, "\n  Stage {number}: tasks={}, parts={}, {class}", stage.tasks, stage.parts())?;
+            let plan = displayable(stage.plan.as_ref()).indent(false).to_string();
+            plan.lines().try_for_each(|line| write!(f, "\n    {line}"))?;
+        }
+        Ok(())
     }
 }
 

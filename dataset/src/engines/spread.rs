@@ -8,7 +8,7 @@ use std::sync::Arc;
 use datafusion::physical_plan::ExecutionPlan;
 
 /// Operators that work on one row, one group or one partition at a time, or that datafusion-distributed gives all rows.
-const SPREAD: [&str; 36] = [
+const SPREAD: [&str; 37] = [
     "AggregateExec",
     "BoundedWindowAggExec",
     "BroadcastExec",
@@ -44,6 +44,7 @@ const SPREAD: [&str; 36] = [
     "SpillingHashJoinExec",
     "UnionExec",
     "UnnestExec",
+    "WholeWindowExec",
     "WindowAggExec",
 ];
 

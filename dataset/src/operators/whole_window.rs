@@ -40,7 +40,8 @@ use datafusion::physical_plan::{
 use datafusion::physical_planner::create_window_expr_with_name;
 use futures::stream::try_unfold;
 
-use crate::operators::node::{LogicalOperator, PlannedOperator, Planning};
+use crate::encoding::{Decoder, Encoder, Qualified};
+use crate::operators::node::{EncodedOperator, LogicalOperator, PlannedOperator, Planning};
 use crate::operators::persisted::rows::Rows;
 use calls::{Call, Place};
 use stream::{Open, Waiting, Windowed};
@@ -113,6 +114,30 @@ impl LogicalOperator<1> for WholeWindow {
     fn explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let calls: Vec<_> = self.calls.iter().map(ToString::to_string).collect();
         write!(f, "WholeWindow: [{}]", calls.join(", "))
+    }
+}
+
+impl EncodedOperator<1> for WholeWindow {
+    const KIND: &'static str = "whole_window";
+
+    /// How many calls and keys there are, the directions of the order, whether nulls are first in each, and the schema.
+    type Detail = (usize, usize, Vec<(bool, bool)>, Qualified);
+
+    fn encode(&self, to: &mut Encoder) -> sheaf_core::Result<Self::Detail> {
+        let order = self.order_by.iter().map(|key| (key.asc, key.nulls_first)).collect();
+        Ok((self.calls.len(), self.partition_by.len(), order, Qualified::encode(&self.schema, to)?))
+    }
+
+    fn decode(
+        (calls, keys, order, schema): Self::Detail,
+        _inputs: [&DFSchemaRef; 1],
+        from: &mut Decoder<'_>,
+    ) -> sheaf_core::Result<Self> {
+        // Its expressions take the places of these.
+        let place = Expr::Literal(ScalarValue::Null, None);
+        let order_by = order.into_iter().map(|(asc, nulls)| SortExpr::new(place.clone(), asc, nulls)).collect();
+        let places = |count| vec![place.clone(); count];
+        Ok(Self { calls: places(calls), partition_by: places(keys), order_by, schema: schema.decode(from)? })
     }
 }
 

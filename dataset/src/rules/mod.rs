@@ -14,6 +14,7 @@ pub(crate) mod object_columns;
 mod ordered_ranges;
 mod row_order;
 mod shown_inputs;
+pub(crate) mod single_subqueries;
 mod skewed_joins;
 mod spill_joins;
 mod whole_builds;
