@@ -1,6 +1,7 @@
 //! `Session` as Python holds it: settings, sources and the catalog.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -8,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3_arrow::PySchema;
 use pyo3_arrow::input::AnyRecordBatch;
 use sheaf::connectors::objects::without_objects;
+use sheaf::dataset::engines::Cluster;
 use sheaf::{Error, Options, Session, SessionSql};
 
 use crate::convert::{gather, with_schema};
@@ -17,6 +19,7 @@ use crate::expr::PyUserFunction;
 use crate::filesystem;
 use crate::parts::from_parts;
 use crate::read::ReadArgs;
+use crate::runtime::access;
 use crate::sql::bindings;
 use crate::wait::wait;
 
@@ -49,14 +52,28 @@ impl PySession {
 
 #[pymethods]
 impl PySession {
-    /// Settings come as text, by key: the engine reads and checks them.
+    /// Settings come as text, by key: the engine reads and checks them. With an address, queries run on the cluster
+    /// whose head is there.
     #[new]
-    fn new(py: Python<'_>, settings: Vec<(String, String)>) -> PyResult<Self> {
+    #[pyo3(signature = (settings, address, token_file, tls))]
+    fn new(
+        py: Python<'_>,
+        settings: Vec<(String, String)>,
+        address: Option<String>,
+        token_file: Option<PathBuf>,
+        tls: Option<(PathBuf, PathBuf, PathBuf)>,
+    ) -> PyResult<Self> {
         let mut options = Options::default();
         for (key, value) in &settings {
             options.set(key, value).py(py)?;
         }
-        let session = py.detach(|| Session::new(options)).py(py)?;
+        let session = py.detach(|| {
+            let session = Session::new(options)?;
+            let Some(address) = address else { return Ok(session) };
+            let cluster = Cluster::connect(&address, access(token_file.as_deref(), tls.as_ref())?)?;
+            Ok(session.on(&cluster))
+        });
+        let session = session.py(py)?;
         filesystem::open_hdfs(&session);
         Ok(Self { inner: Mutex::new(Some(session)) })
     }

@@ -8,8 +8,8 @@ use sheaf_core::Result;
 use sheaf_core::settings::{KEYS, Options};
 
 use super::cluster::{
-    DrainArguments, HeadArguments, JobCommand, ListArguments, LogsArguments, MemoryArguments, NodeArguments,
-    ShowArguments,
+    ClusterFlags, DrainArguments, HeadArguments, JobCommand, ListArguments, LogsArguments, MemoryArguments,
+    NodeArguments, ShowArguments,
 };
 use super::exit::EXIT_CODES;
 use super::output::Format;
@@ -79,6 +79,8 @@ pub(super) struct SqlArguments {
     /// Rows of a table to print, 0 for all [default: 100 on a terminal, else all].
     #[arg(long, value_name = "ROWS")]
     pub(super) max_rows: Option<usize>,
+    #[command(flatten)]
+    pub(super) cluster: ClusterFlags,
 }
 
 #[derive(Debug, Args)]

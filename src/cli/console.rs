@@ -2,9 +2,11 @@
 //! for Ctrl-C. It is apart from the session's threads, so that a signal is seen however busy they are.
 
 use std::io;
+use std::sync::Arc;
 
 use sheaf_core::{Error, ErrorKind, Options, Result};
 use sheaf_dataset::Session;
+use sheaf_dataset::engines::Cluster;
 use tokio::runtime::{Builder, Runtime};
 
 use super::exit::Stop;
@@ -24,6 +26,14 @@ impl Console {
             .build()
             .map_err(|error| Error::new(ErrorKind::Io, format!("cannot wait for the engine: {error}")))?;
         Ok(Self { runtime, session: Session::new(options)? })
+    }
+
+    /// The same with its queries on a cluster, if there is one.
+    pub(super) fn on(self, cluster: Option<Arc<Cluster>>) -> Self {
+        match cluster {
+            Some(cluster) => Self { session: self.session.on(&cluster), ..self },
+            None => self,
+        }
     }
 
     pub(super) fn session(&self) -> &Session {

@@ -48,7 +48,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
 fn execute(arguments: Arguments) -> Result<(), Stop> {
     let options = arguments.settings.options()?;
     match arguments.command {
-        Command::Sql(sql) => sql::run(&Console::start(options)?, &sql),
+        Command::Sql(sql) => sql::run(&Console::start(options)?.on(sql.cluster.cluster()?), &sql),
         Command::Schema(schema) => schema::run(&Console::start(options)?, &schema),
         Command::Convert(convert) => convert::run(&Console::start(options)?, &convert),
         Command::Head(head) => cluster::head(&head, &options),

@@ -151,3 +151,43 @@ fn a_node_that_dies_costs_only_what_it_had() {
         nodes.are_empty();
     }
 }
+
+/// Runs a query of two stages, and ends a node when a task of the second one has read what the first one made, and
+/// others have not. Its rows.
+fn with_a_loss_between_tasks(here: &Session, text: &str) -> Vec<String> {
+    let mut nodes = Nodes::start(3, USUAL);
+    let there = here.on(&nodes.cluster);
+    nodes.keep(Some(1));
+    let run = query(&there, text);
+    let answer = std::thread::spawn(move || collect(&run));
+    becomes_true("a task of the second stage is to begin on each node", || {
+        nodes.members[1..].iter().all(|member| member.gate.kept() > 0)
+    });
+    let first = &nodes.members[1];
+    first.gate.keep(None);
+    becomes_true("it has read", || first.runner.running() == 0);
+    drop(nodes.members.remove(2));
+    nodes.keep(None);
+    let rows = answer.join().unwrap().unwrap();
+    nodes.are_empty();
+    rows
+}
+
+#[test]
+fn what_another_run_would_make_otherwise_is_never_mixed() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = tables(folder.path());
+    // Which task has which row is chance: of two runs together some rows would be there twice, and others never.
+    let text = "SELECT r, count(*) AS n FROM (SELECT floor(random() * 1000) AS r FROM lineitem) GROUP BY r";
+    let rows = with_a_loss_between_tasks(&here, text);
+    let counts = rows.iter().map(|row| row.split(" | ").nth(1).unwrap().parse::<f64>().unwrap());
+    assert!((counts.sum::<f64>() - 60_175.0).abs() < 0.5, "{} rows", rows.len());
+}
+
+#[test]
+fn what_another_run_makes_alike_is_made_again_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = tables(folder.path());
+    let text = "SELECT l_orderkey, count(*) AS n FROM lineitem GROUP BY l_orderkey";
+    assert_eq!(with_a_loss_between_tasks(&here, text), collect(&query(&here, text)).unwrap());
+}

@@ -264,3 +264,31 @@ fn a_few_rows_of_many_strings_are_written_alone() {
     assert_eq!(parts.index.parts.iter().map(|part| part.rows).sum::<u64>(), 10);
     assert!(parts.size < 20_000 && held > 10_000_000, "{} of {held} bytes", parts.size);
 }
+
+#[test]
+fn a_leaf_of_the_last_stage_has_all_files() {
+    let folder = tempfile::tempdir().unwrap();
+    tpch::make(folder.path(), "0.01");
+    let session = Session::new(Options { threads: Some(2), ..Options::default() }).unwrap();
+    read_all(&session, folder.path());
+    let lines = folder.path().join("lines");
+    std::fs::create_dir(&lines).unwrap();
+    for copy in 0..4 {
+        std::fs::copy(folder.path().join("lineitem.parquet"), lines.join(format!("{copy}.parquet"))).unwrap();
+    }
+    let text = format!(
+        "SELECT o_orderpriority, count(*) AS n FROM '{}/*.parquet' l JOIN orders ON l_orderkey = o_orderkey GROUP BY 1",
+        lines.display()
+    );
+    let query = session.threads().block_on(session.sql(&text)).unwrap();
+    session.threads().block_on(async {
+        // Plans of one partition have aggregates in the last stage, and the scans below them, cut for all nodes.
+        for partitions in [1, 2] {
+            let shape = ClusterShape { bytes_per_partition: 32 << 10, partitions, ..ClusterShape::new(3, 1) };
+            let plan = plan_for(query.logical_plan(), &session.state(), shape).await.unwrap();
+            let graph = StageGraph::of(&plan).unwrap();
+            let here = rows(&query.collect().await.unwrap());
+            assert_eq!(rows(&run(&graph, &session.state().task_ctx(), u64::MAX).await), here, "{graph}");
+        }
+    });
+}

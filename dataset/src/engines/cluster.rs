@@ -94,11 +94,11 @@ impl Cluster {
         self.reader.know(nodes.iter().map(|node| (node.id, node.address.clone())));
         let cpus = nodes.iter().filter_map(|node| node.total.get(CPU).copied()).map(|cpus| cpus as usize);
         let cpus: Vec<usize> = cpus.filter(|cpus| *cpus > 0).collect();
-        let Some(partitions) = cpus.iter().min().copied() else {
+        let Some(least) = cpus.iter().min().copied() else {
             return Err(Error::invalid(format!("none of the {} nodes of the cluster has CPUs", nodes.len()))
                 .with_hint("start one that has: sheaf node --num-cpus N --head HOST:PORT"));
         };
-        Ok(ClusterShape { nodes: cpus.len(), partitions, bytes_per_partition: self.bytes_per_partition })
+        Ok(ClusterShape { bytes_per_partition: self.bytes_per_partition, ..ClusterShape::new(cpus.len(), least) })
     }
 
     /// Tells the reader of results where the nodes are now.

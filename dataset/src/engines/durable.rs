@@ -120,7 +120,7 @@ impl Tasks {
 
 fn options(stage: usize, shape: ClusterShape) -> CallOptions {
     CallOptions {
-        resources: BTreeMap::from([(CPU.to_string(), shape.partitions as f64)]),
+        resources: BTreeMap::from([(CPU.to_string(), shape.cpus as f64)]),
         place: Where::Spread,
         fail_if_unschedulable: true,
         returns: 1,

@@ -22,8 +22,10 @@ use crate::rules::single_subqueries;
 pub struct ClusterShape {
     /// Nodes that can run tasks: a stage has as many at the most.
     pub nodes: usize,
-    /// Partitions of each task: the threads of a node.
+    /// Partitions of each task: the threads of a node, and two at the least, for a plan of one is not cut.
     pub partitions: usize,
+    /// CPUs that each task takes.
+    pub cpus: usize,
     /// Bytes of files that are worth a partition: fewer do not get a task of their own.
     pub bytes_per_partition: usize,
 }
@@ -34,8 +36,8 @@ pub const BYTES_PER_PARTITION: usize = 16 << 20;
 impl ClusterShape {
     /// So many nodes with so many threads each.
     #[must_use]
-    pub fn new(nodes: usize, partitions: usize) -> Self {
-        Self { nodes, partitions, bytes_per_partition: BYTES_PER_PARTITION }
+    pub fn new(nodes: usize, cpus: usize) -> Self {
+        Self { nodes, partitions: cpus.max(2), cpus, bytes_per_partition: BYTES_PER_PARTITION }
     }
 }
 
@@ -65,7 +67,7 @@ pub async fn plan_optimized(
     state: &SessionState,
     shape: ClusterShape,
 ) -> Result<Arc<dyn ExecutionPlan>> {
-    if shape.nodes == 0 || shape.partitions == 0 {
+    if shape.nodes == 0 || shape.cpus == 0 {
         return Err(Error::invalid("there is no node that could run a part of the plan")
             .with_hint("start one with `sheaf node --head HOST:PORT`"));
     }

@@ -217,10 +217,10 @@ impl fmt::Debug for ClusterExec {
 impl DisplayAs for ClusterExec {
     /// One line, and in plans that are lists of lines the stages below it, the last one first.
     fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (graph, ClusterShape { nodes, partitions, .. }) = (&self.shipped.graph, self.shape);
+        let (graph, ClusterShape { nodes, cpus, .. }) = (&self.shipped.graph, self.shape);
         let tasks: usize = graph.stages.iter().map(|stage| stage.tasks).sum();
         let stages = graph.stages.len();
-        write!(f, "ClusterExec: exchange=durable, stages={stages}, tasks={tasks}, nodes={nodes}, cpus={partitions}")?;
+        write!(f, "ClusterExec: exchange=durable, stages={stages}, tasks={tasks}, nodes={nodes}, cpus={cpus}")?;
         // One stage may be all that it is worth, or all that is right.
         let alone = graph.stages.first().filter(|_| stages == 1).and_then(|stage| unspread(&stage.plan));
         alone.map_or(Ok(()), |operator| write!(f, ", one task because of {operator}"))?;

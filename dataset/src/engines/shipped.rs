@@ -20,7 +20,7 @@ use sheaf_core::{Error, ErrorKind, Result};
 use twox_hash::XxHash64;
 
 use super::plan::{ClusterShape, plan_optimized};
-use super::stages::{Stage, StageGraph};
+use super::stages::{Stage, StageGraph, leaves_of};
 use crate::codec::FunctionDecoder;
 use crate::dataset::Dataset;
 use crate::session::Session;
@@ -58,7 +58,7 @@ impl Shipped {
         })?;
         let physical = plan_optimized(optimized, &session.state(), shape).await?;
         let graph = StageGraph::of(&physical)?;
-        let ClusterShape { nodes, partitions, bytes_per_partition } = shape;
+        let ClusterShape { nodes, partitions, bytes_per_partition, .. } = shape;
         let marks = graph.stages.iter().map(mark).collect::<Result<_>>()?;
         let header = serde_json::to_vec(&Header { nodes, partitions, bytes_per_partition, marks });
         let header = header.map_err(|error| Error::internal(format!("the header of a plan: {error}")))?;
@@ -84,7 +84,7 @@ pub async fn unship(
     let header: Header = serde_json::from_slice(header).map_err(|_| broken())?;
     let dataset = session.dataset_from_bytes(plan, functions)?;
     let Header { nodes, partitions, bytes_per_partition, marks } = header;
-    let shape = ClusterShape { nodes, partitions, bytes_per_partition };
+    let shape = ClusterShape { bytes_per_partition, ..ClusterShape::new(nodes, partitions) };
     let physical = plan_optimized(dataset.logical_plan(), &dataset.session().state(), shape).await?;
     let graph = StageGraph::of(&physical)?;
     let made = graph.stages.iter().map(mark).collect::<Result<Vec<_>>>()?;
@@ -103,14 +103,14 @@ pub async fn unship(
 fn mark(stage: &Stage) -> Result<u64> {
     let mut mark = XxHash64::default();
     (stage.tasks, stage.parts(), stage.inputs.len()).hash(&mut mark);
-    mark_plan(&stage.plan, &mut mark).map_err(from_datafusion)?;
+    mark_plan(&stage.plan, stage.tasks, &mut mark).map_err(from_datafusion)?;
     Ok(mark.finish())
 }
 
-fn mark_plan(plan: &Arc<dyn ExecutionPlan>, mark: &mut XxHash64) -> datafusion::error::Result<()> {
+fn mark_plan(plan: &Arc<dyn ExecutionPlan>, tasks: usize, mark: &mut XxHash64) -> datafusion::error::Result<()> {
     plan.apply(|node| {
         if let Some(leaf) = node.downcast_ref::<DistributedLeafExec>() {
-            leaf.variants().iter().try_for_each(|variant| mark_plan(variant, mark))?;
+            leaves_of(leaf, tasks)?.iter().try_for_each(|own| mark_plan(own, tasks, mark))?;
             return Ok(TreeNodeRecursion::Jump);
         }
         displayable(node.as_ref()).one_line().to_string().hash(mark);

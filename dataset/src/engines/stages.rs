@@ -100,8 +100,9 @@ impl Stage {
     pub fn plan_of(&self, task: usize) -> Result<Arc<dyn ExecutionPlan>> {
         let own = |plan: Arc<dyn ExecutionPlan>| {
             let Some(leaf) = plan.downcast_ref::<DistributedLeafExec>() else { return Ok(Transformed::no(plan)) };
-            let variant = leaf.variants().get(task).map(Arc::clone);
-            variant.map(Transformed::yes).ok_or_else(|| unplanned(&format!("a leaf has nothing for task {task}")))
+            let leaves = leaves_of(leaf, self.tasks)?;
+            let own = leaves.get(task).map(Arc::clone);
+            own.map(Transformed::yes).ok_or_else(|| unplanned(&format!("a leaf has nothing for task {task}")))
         };
         let plan = Arc::clone(&self.plan).transform_up(own).map_err(from_datafusion)?.data;
         datafusion::physical_plan::execution_plan::reset_plan_states(plan).map_err(from_datafusion)
@@ -111,6 +112,15 @@ impl Stage {
     #[must_use]
     pub fn parts(&self) -> usize {
         self.plan.output_partitioning().partition_count()
+    }
+}
+
+/// What each of so many tasks has of a leaf: one task has all of it, also where it is cut for more.
+pub(super) fn leaves_of(leaf: &DistributedLeafExec, tasks: usize) -> EngineResult<&[Arc<dyn ExecutionPlan>]> {
+    match leaf.variants() {
+        _ if tasks == 1 => Ok(std::slice::from_ref(leaf.original())),
+        variants if variants.len() == tasks => Ok(variants),
+        variants => Err(unplanned(&format!("a leaf is cut for {} tasks, and its stage has {tasks}", variants.len()))),
     }
 }
 

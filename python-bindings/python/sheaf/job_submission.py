@@ -289,14 +289,14 @@ class JobSubmissionClient:
 def _head(
     address: str, token_file: str | os.PathLike[str] | None, tls: Sequence[str | os.PathLike[str]] | None
 ) -> Head:
-    from sheaf._runtime import start
+    from sheaf._access import certificates_of, file_of
     from sheaf._runtime.environment.head import Head
 
     place = address.rsplit("://", 1)[-1].rstrip("/")
     host, _, port = place.rpartition(":")
     if not host or not port.isdigit():
         raise ValueError(f"{address!r} is no address of a head\n  help: write its host and port: sheaf://host:7070")
-    return Head.at(place, start.file_of(token_file, "SHEAF_TOKEN_FILE"), start.certificates_of(tls))
+    return Head.at(place, file_of(token_file, "SHEAF_TOKEN_FILE"), certificates_of(tls))
 
 
 def _path(job_id: str, rest: str = "") -> str:

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from sheaf import _formats, _objects, _sheaf
+from sheaf._access import certificates_of, file_of
 from sheaf._arguments import names_of, of_call
 from sheaf._files import FileFilter, Files, Path, Paths
 from sheaf._filesystem import paths_of
@@ -43,6 +44,16 @@ class Session(Files, References):
         spill_limit: Bytes that may be on disk at once.
         batch_size: Rows of a batch between operators.
         progress: Whether long work shows a bar: ``"auto"`` (on a terminal and in notebooks), ``"on"`` or ``"off"``.
+        address: ``"sheaf://host:port"``: queries run on the cluster whose head is there, through the node of it that
+            runs on this machine. Functions of Python's do not travel yet, nor do files that are Python objects; rows
+            in memory travel with each query. Files are written by this process.
+        token_file: The file whose first line is the secret of the cluster; by default what ``SHEAF_TOKEN_FILE`` says.
+        tls: PEM files: the certificate that is shown to the cluster, its key, and the authority of the cluster's; by
+            default what ``SHEAF_TLS_CERT``, ``SHEAF_TLS_KEY`` and ``SHEAF_TLS_CA`` say.
+
+    Raises:
+        InvalidInputError: A setting that cannot be, or an address that is none.
+        MissingFileError: No node of the cluster runs on this machine.
 
     >>> import sheaf as sf
     >>> with sf.Session(memory_limit="1GiB", threads=2) as session:
@@ -59,6 +70,9 @@ class Session(Files, References):
         spill_limit: int | str | None = None,
         batch_size: int | None = None,
         progress: Literal["auto", "on", "off"] | bool | None = None,
+        address: str | None = None,
+        token_file: Path | None = None,
+        tls: Sequence[Path] | None = None,
     ) -> None:
         given = {
             "memory_limit": memory_limit,
@@ -68,7 +82,9 @@ class Session(Files, References):
             "batch_size": batch_size,
             "progress": progress if not isinstance(progress, bool) else ("on" if progress else "off"),
         }
-        self._own = _sheaf.Session([(key, str(value)) for key, value in given.items() if value is not None])
+        settings = [(key, str(value)) for key, value in given.items() if value is not None]
+        shown = (None, None) if address is None else (file_of(token_file, "SHEAF_TOKEN_FILE"), certificates_of(tls))
+        self._own = _sheaf.Session(settings, address, *shown)
 
     @property
     def _inner(self) -> _sheaf.Session:

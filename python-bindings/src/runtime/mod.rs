@@ -71,7 +71,8 @@ impl HeadPort {
     }
 }
 
-fn access(token_file: Option<&Path>, tls: Option<&(PathBuf, PathBuf, PathBuf)>) -> sheaf::Result<Access> {
+/// What is shown to a cluster.
+pub(crate) fn access(token_file: Option<&Path>, tls: Option<&(PathBuf, PathBuf, PathBuf)>) -> sheaf::Result<Access> {
     let access = token_file.map_or_else(|| Ok(Access::default()), Access::with_token_file)?;
     match tls {
         Some((certificate, key, authority)) => access.with_certificates(certificate, key, authority),

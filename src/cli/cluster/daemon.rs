@@ -8,12 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use sheaf_core::fragment::Executor;
 use sheaf_core::jobs::{Jobs, JobsOptions};
 use sheaf_core::local::{Local, LocalOptions, Role};
 use sheaf_core::resources::{CPU, GPU, MEMORY, Resources};
 use sheaf_core::settings::{Options, gpus, state_folder};
 use sheaf_core::state::{DiskStore, MemoryStore, StateStore};
 use sheaf_core::{Error, ErrorKind, Result, env, host};
+use sheaf_dataset::engines::FragmentRunner;
+use sheaf_dataset::{NoFunctions, Session};
 use sheaf_flight::cluster::{Port, endpoint_of};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
@@ -21,8 +24,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::super::exit::Stop;
 use super::{AccessFlags, PORT};
 
-/// The part of the memory that objects may have; the rest is for tasks that ask for some.
+/// The part of the memory that objects may have.
 const STORE_PART: f64 = 0.3;
+/// The part that queries may have, unless --memory-limit says otherwise; the rest is for tasks that ask for some.
+const QUERY_PART: f64 = 0.35;
 /// Where a machine does not say how much memory it has.
 const MEMORY_BYTES: u64 = 4 << 30;
 /// How long a wait for words of the node lasts.
@@ -179,21 +184,39 @@ fn bind(host: &str, port: u16, flags: &NodeFlags) -> Result<Port> {
 impl NodeFlags {
     fn options(&self, role: Role, settings: &Options, head: &str) -> Result<LocalOptions> {
         let memory = host::memory_bytes().unwrap_or(MEMORY_BYTES) as f64;
+        let queries = settings.memory_limit.map_or(memory * QUERY_PART, |bytes| bytes as f64);
+        let objects = self.object_store_memory.unwrap_or((memory * STORE_PART) as u64);
+        let runner = self.runner(&role, settings, queries as u64)?;
         let mut labels = self.labels.clone();
         labels.insert(PYTHON_LABEL.to_string(), self.python_version()?);
         Ok(LocalOptions {
             role,
-            resources: self.all_resources(memory * (1.0 - STORE_PART))?,
+            resources: self.all_resources((memory * (1.0 - STORE_PART) - queries).max(0.0))?,
             labels,
-            store_bytes: self.object_store_memory.unwrap_or((memory * STORE_PART) as u64),
+            store_bytes: objects,
             spill_dir: settings.spill_dir.clone().unwrap_or_else(std::env::temp_dir),
             command: [&self.python, "-P", "-c", ZYGOTE, "{fd}", &self.access.for_workers(head)?]
                 .map(str::to_string)
                 .to_vec(),
             state: None,
-            executor: None,
+            executor: runner.map(|runner| Arc::new(runner) as Arc<dyn Executor>),
             log_dir: self.log_dir.clone(),
         })
+    }
+
+    /// What runs parts of queries, on a node with CPUs.
+    fn runner(&self, role: &Role, settings: &Options, memory: u64) -> Result<Option<FragmentRunner>> {
+        let cpus = self.cpus().floor() as usize;
+        if cpus == 0 {
+            return Ok(None);
+        }
+        let options = Options { threads: Some(cpus), memory_limit: Some(memory), ..settings.clone() };
+        let name = role.address().unwrap_or_default();
+        Ok(Some(FragmentRunner::new(Session::new(options)?, name, Arc::new(NoFunctions))))
+    }
+
+    fn cpus(&self) -> f64 {
+        self.num_cpus.unwrap_or_else(|| host::threads() as f64)
     }
 
     /// The jobs of a head, which join its cluster by themselves.
@@ -211,7 +234,7 @@ impl NodeFlags {
     }
 
     fn all_resources(&self, memory: f64) -> Result<Resources> {
-        let cpus = self.num_cpus.unwrap_or_else(|| host::threads() as f64);
+        let cpus = self.cpus();
         let gpus = self.num_gpus.unwrap_or_else(|| gpus() as f64);
         if let Some(name) = self.resources.keys().find(|name| [CPU, GPU, MEMORY].contains(&name.as_str())) {
             return Err(Error::invalid(format!("--resources cannot have {name}"))

@@ -13,9 +13,11 @@ mod rows;
 mod show;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use sheaf_core::{Error, ErrorKind, Result};
+use sheaf_dataset::engines::Cluster;
 use sheaf_flight::cluster::Access;
 
 pub(super) use daemon::{HeadArguments, NodeArguments, head, node};
@@ -44,6 +46,24 @@ pub(in crate::cli) struct AccessFlags {
     /// The authority whose certificates others have to show.
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_ca: Option<PathBuf>,
+}
+
+/// The cluster that queries run on.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ClusterFlags {
+    /// Run queries on the cluster whose head is there, such as sheaf://host:7070, through the node of it that runs on
+    /// this machine.
+    #[arg(long, value_name = "ADDRESS")]
+    address: Option<String>,
+    #[command(flatten)]
+    access: AccessFlags,
+}
+
+impl ClusterFlags {
+    /// The cluster, if one is named.
+    pub(in crate::cli) fn cluster(&self) -> Result<Option<Arc<Cluster>>> {
+        self.address.as_deref().map(|address| Cluster::connect(address, self.access.access()?)).transpose()
+    }
 }
 
 impl AccessFlags {

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use sheaf::core::client::{Client, Host};
+use sheaf::core::fragment::{Executor, Fragment};
 use sheaf::core::ids::Attempt;
 use sheaf::core::local::{Local, LocalOptions, Role};
 use sheaf::core::resources::Resources;
@@ -24,10 +25,53 @@ impl Host for Nobody {
     fn stop(&self, _: Attempt, _: bool) {}
 }
 
+/// Runs fragments, and keeps those of one stage until it is told to let them go.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    runner: Arc<FragmentRunner>,
+    held: Mutex<(Option<u64>, Vec<Fragment>)>,
+}
+
+impl Gate {
+    /// Keeps what comes of this stage from now on; `None` lets all go.
+    pub(crate) fn keep(&self, stage: Option<u64>) {
+        let kept = {
+            let mut held = self.held.lock().unwrap();
+            held.0 = stage;
+            std::mem::take(&mut held.1)
+        };
+        kept.into_iter().for_each(|fragment| self.start(fragment));
+    }
+
+    /// How many it keeps.
+    pub(crate) fn kept(&self) -> usize {
+        self.held.lock().unwrap().1.len()
+    }
+}
+
+impl Executor for Gate {
+    fn start(&self, fragment: Fragment) {
+        let part: serde_json::Value = serde_json::from_slice(&fragment.payload).unwrap();
+        let mut held = self.held.lock().unwrap();
+        if held.0.is_some() && held.0 == part["stage"].as_u64() {
+            held.1.push(fragment);
+        } else {
+            drop(held);
+            self.runner.start(fragment);
+        }
+    }
+
+    fn stop(&self, attempt: Attempt) {
+        self.held.lock().unwrap().1.retain(|fragment| fragment.attempt != attempt);
+        self.runner.stop(attempt);
+    }
+}
+
 /// A node and what runs on it.
 pub(crate) struct Member {
     pub(crate) local: Local,
     pub(crate) runner: Arc<FragmentRunner>,
+    pub(crate) gate: Arc<Gate>,
     pub(crate) session: Session,
     pub(crate) folder: tempfile::TempDir,
 }
@@ -65,6 +109,7 @@ fn node(head: Option<&str>, given: Given) -> (Member, String) {
     });
     let session = session.unwrap();
     let runner = Arc::new(FragmentRunner::new(session.clone(), &address, Arc::new(NoFunctions)));
+    let gate = Arc::new(Gate { runner: Arc::clone(&runner), held: Mutex::default() });
     let options = LocalOptions {
         role: if head.is_some() { Role::Member(address.clone()) } else { Role::Head(address.clone()) },
         resources: Resources::new([("CPU", given.cpus)]).unwrap(),
@@ -73,12 +118,12 @@ fn node(head: Option<&str>, given: Given) -> (Member, String) {
         spill_dir: folder.path().to_path_buf(),
         command: ["bash", "-c", "cat <&{fd} >/dev/null"].map(str::to_string).to_vec(),
         state: None,
-        executor: Some(Arc::<FragmentRunner>::clone(&runner)),
+        executor: Some(Arc::<Gate>::clone(&gate)),
         log_dir: None,
     };
     let head = head.map(str::to_string);
     let local = Local::start_with(options, |inlet| port.open(inlet, head).map(Some)).unwrap();
-    (Member { local, runner, session, folder }, address)
+    (Member { local, runner, gate, session, folder }, address)
 }
 
 impl Nodes {
@@ -108,21 +153,31 @@ impl Nodes {
         self.members[1..].iter().map(|member| member.runner.begun()).collect()
     }
 
+    /// Keeps what comes of a stage on all nodes; `None` lets all go.
+    pub(crate) fn keep(&self, stage: Option<u64>) {
+        self.members.iter().for_each(|member| member.gate.keep(stage));
+    }
+
     /// How many run now.
     pub(crate) fn running(&self) -> usize {
         self.members.iter().map(|member| member.runner.running()).sum()
     }
 
-    /// How many objects there are in all stores.
-    pub(crate) fn objects(&self) -> usize {
+    /// The objects in all stores, with the places of their nodes.
+    pub(crate) fn objects(&self) -> Vec<String> {
         let clients = self.members.iter().map(|member| Client::new(member.local.connect().unwrap(), Nobody).unwrap());
-        clients.map(|client| client.objects().unwrap().len()).sum()
+        let objects = clients.enumerate().map(|(member, client)| (member, client.objects().unwrap()));
+        objects.flat_map(|(member, all)| all.into_iter().map(move |object| format!("{member}: {object:?}"))).collect()
     }
 
     /// Nothing of any query is left: no task, no object, no file, no memory.
     pub(crate) fn are_empty(&self) {
         becomes_true("no task runs", || self.running() == 0);
-        becomes_true("no object is left", || self.objects() == 0);
+        let until = Instant::now() + PATIENCE;
+        while !self.objects().is_empty() {
+            assert!(Instant::now() < until, "{:#?}", self.objects());
+            std::thread::sleep(Duration::from_millis(20));
+        }
         for member in &self.members {
             becomes_true("no memory is held", || member.session.memory().reserved == 0);
             assert!(files(member.folder.path()).is_empty(), "{:?}", files(member.folder.path()));

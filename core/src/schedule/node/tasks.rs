@@ -427,10 +427,10 @@ impl Node {
     }
 
     /// Goes on without an attempt of which nothing is heard. What it was handed stays covered until it reports or its
-    /// node is dead for long enough: it may have handed that on.
+    /// node is dead for long enough: it may have handed that on, which fragments do not.
     pub(super) fn abandon(&mut self, node: NodeId, attempt: Attempt) {
         let Some(task) = self.tasks.get(&attempt.task) else { return };
-        let refs = task.refs();
+        let refs = if task.is_fragment() { Vec::new() } else { task.refs() };
         refs.iter().for_each(|object| self.hold(*object, Count::Use));
         self.abandoned.insert(attempt, (node, refs));
     }

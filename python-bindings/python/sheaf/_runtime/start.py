@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
+from sheaf._access import certificates_of, file_of
 from sheaf._runtime import entrypoint, environment, machine, options, process, repeated
 
 # What Ray's init takes and what has no meaning here; any other name is refused as a slip.
@@ -252,25 +253,6 @@ def _check_joining(given: Sequence[Any]) -> None:
             f"init: {', '.join(named)} cannot be given for a cluster: its nodes have their own\n"
             "  help: give them to the commands sheaf head and sheaf node"
         )
-
-
-def file_of(path: str | os.PathLike[str] | None, variable: str) -> str | None:
-    """The path of a file, by default what a variable says."""
-    return os.environ.get(variable) if path is None else os.fspath(path)
-
-
-def certificates_of(files: Sequence[str | os.PathLike[str]] | None) -> tuple[str, str, str] | None:
-    """The files of a certificate, its key and the authority of others, by default what variables say."""
-    named = [os.environ.get(f"SHEAF_TLS_{part}") for part in ("CERT", "KEY", "CA")]
-    found = [text for text in named if text is not None] if files is None else [os.fspath(file) for file in files]
-    if not found:
-        return None
-    if len(found) != len(named):
-        raise ValueError(
-            f"init: {len(found)} of {len(named)} files for certificates are given\n"
-            "  help: tls=(certificate, key, authority), or SHEAF_TLS_CERT, SHEAF_TLS_KEY and SHEAF_TLS_CA"
-        )
-    return found[0], found[1], found[2]
 
 
 def _check_names(given: Mapping[str, Any]) -> None:
