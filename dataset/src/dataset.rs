@@ -109,7 +109,7 @@ impl Dataset {
         let (mut state, plan) = (self.session.state(), self.plan.clone());
         let options = state.config_mut().options_mut();
         options.execution.target_partitions = partitions.unwrap_or(options.execution.target_partitions);
-        determined::settle(options);
+        determined::settle(state.config_mut());
         let planned = async move {
             let planned = state.create_physical_plan(&plan).await;
             planned.and_then(determined::determined).map_err(from_datafusion)

@@ -77,9 +77,9 @@ fn planning(dataset: &Dataset, partitions: Option<usize>) -> Planning {
     let mut state = dataset.session().state();
     let config = state.config_mut();
     let partitions = partitions.unwrap_or_else(|| config.target_partitions());
+    determined::settle(config);
     let options = config.options_mut();
     options.execution.target_partitions = partitions;
-    determined::settle(options);
     options.optimizer.enable_round_robin_repartition = false;
     options.optimizer.prefer_existing_sort = false;
     Planning { state, partitions }

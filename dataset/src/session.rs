@@ -22,9 +22,6 @@ use sheaf_core::{Error, ErrorKind, Options, Result, Settings};
 
 use crate::aggregates;
 use crate::dataset::Dataset;
-use crate::engines::Cluster;
-use crate::engines::plan::for_tasks;
-use crate::engines::remote::ClusterPlanner;
 use crate::expr::{self, UserFunction};
 use crate::memory::SharePool;
 use crate::planner::SheafPlanner;
@@ -183,22 +180,11 @@ impl Session {
         for (key, value) in settings.iter().filter(|(key, _)| MEANING.contains(&key.as_str())) {
             options.set(key, value).map_err(from_datafusion)?;
         }
-        let Inner { threads, spill, settings, stores, .. } = self.inner.as_ref();
-        let (threads, spill, stores) = (Arc::clone(threads), Arc::clone(spill), Arc::clone(stores));
-        let context = SessionContext::new_with_state(state);
-        Ok(Self { inner: Arc::new(Inner { context, threads, spill, settings: settings.clone(), stores }) })
+        Ok(self.with_state(state))
     }
 
-    /// This session with its queries on a cluster: another handle on its settings, stores and catalog. What statements do
-    /// besides, such as writing files, is still done here.
-    ///
-    /// A dataset belongs to the session that it was made by: one of this session's runs in this process.
-    #[must_use]
-    pub fn on(&self, cluster: &Arc<Cluster>) -> Self {
-        let planner = ClusterPlanner::new(Arc::clone(cluster), self.clone());
-        let state = SessionStateBuilder::new_from_existing(for_tasks(&self.state()))
-            .with_query_planner(Arc::new(planner))
-            .build();
+    /// This session with another state: another handle on its settings, threads, memory and stores.
+    pub(crate) fn with_state(&self, state: SessionState) -> Self {
         let Inner { threads, spill, settings, stores, .. } = self.inner.as_ref();
         let (threads, spill, stores) = (Arc::clone(threads), Arc::clone(spill), Arc::clone(stores));
         let context = SessionContext::new_with_state(state);

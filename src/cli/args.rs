@@ -9,7 +9,7 @@ use sheaf_core::settings::{KEYS, Options};
 
 use super::cluster::{
     ClusterFlags, DrainArguments, HeadArguments, JobCommand, ListArguments, LogsArguments, MemoryArguments,
-    NodeArguments, ShowArguments,
+    NodeArguments, ShowArguments, UpArguments,
 };
 use super::exit::EXIT_CODES;
 use super::output::Format;
@@ -36,6 +36,8 @@ pub(super) enum Command {
     Head(HeadArguments),
     /// Run a node of a cluster.
     Node(NodeArguments),
+    /// Run a whole cluster on this machine, in one process.
+    Up(UpArguments),
     /// Print what a cluster has, and what of it is free.
     Status(ShowArguments),
     /// List the nodes of a cluster.

@@ -53,6 +53,7 @@ fn execute(arguments: Arguments) -> Result<(), Stop> {
         Command::Convert(convert) => convert::run(&Console::start(options)?, &convert),
         Command::Head(head) => cluster::head(&head, &options),
         Command::Node(node) => cluster::node(&node, &options),
+        Command::Up(up) => cluster::up(&up, &options),
         Command::Drain(drain) => cluster::drain(&drain),
         Command::Status(show) => cluster::show(What::Status, &show),
         Command::Nodes(show) => cluster::show(What::Nodes, &show),

@@ -97,6 +97,19 @@ fn verbs_and_writes_are_the_same_on_a_cluster() {
 }
 
 #[test]
+fn what_counts_rows_as_they_come_runs_in_this_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = tables(folder.path());
+    let nodes = Nodes::start(2, USUAL);
+    let there = here.on(&nodes.cluster);
+    let target = folder.path().join("job").to_str().unwrap().to_string();
+    let options = WriteOptions { job: Some("nightly".into()), ..WriteOptions::default() };
+    let rows = query(&there, "SELECT l_orderkey, count(*) AS n FROM lineitem GROUP BY l_orderkey");
+    assert_eq!(there.threads().block_on(rows.write(&target, options)).unwrap().rows, 15_000);
+    assert_eq!(nodes.begun().iter().sum::<u64>(), 0, "what a job has recorded is made in the same order again");
+}
+
+#[test]
 fn what_is_not_wanted_any_more_is_stopped() {
     let folder = tempfile::tempdir().unwrap();
     let here = tables(folder.path());

@@ -15,7 +15,7 @@ use datafusion::common::{DFSchemaRef, plan_err};
 use datafusion::datasource::source_as_provider;
 use datafusion::error::Result;
 use datafusion::execution::context::QueryPlanner;
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::execution::{SendableRecordBatchStream, SessionStateBuilder, TaskContext};
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore};
 use datafusion::physical_expr::EquivalenceProperties;
@@ -33,9 +33,10 @@ use tokio::sync::mpsc;
 use super::cluster::Cluster;
 use super::determinism::{Class, classes};
 use super::durable::Query;
-use super::plan::ClusterShape;
+use super::plan::{ClusterShape, for_tasks};
 use super::shipped::Shipped;
 use super::spread::unspread;
+use crate::operators::determined::Settled;
 use crate::operators::node::OperatorNode;
 use crate::operators::without_expressions;
 use crate::operators::write::Write;
@@ -68,7 +69,23 @@ impl QueryPlanner for ClusterPlanner {
         plan: &LogicalPlan,
         session: &dyn EngineSession,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.0.create_physical_plan(&sent(plan.clone())?, session).await
+        match session.config().get_extension::<Settled>() {
+            Some(_) => self.0.create_physical_plan(plan, session).await,
+            None => self.0.create_physical_plan(&sent(plan.clone())?, session).await,
+        }
+    }
+}
+
+impl Session {
+    /// This session with its queries on a cluster: another handle on its settings, stores and catalog. What statements do
+    /// besides, such as writing files, is still done here.
+    ///
+    /// A dataset belongs to the session that it was made by: one of this session's runs in this process.
+    #[must_use]
+    pub fn on(&self, cluster: &Arc<Cluster>) -> Self {
+        let planner = ClusterPlanner::new(Arc::clone(cluster), self.clone());
+        let state = SessionStateBuilder::new_from_existing(for_tasks(&self.state()));
+        self.with_state(state.with_query_planner(Arc::new(planner)).build())
     }
 }
 

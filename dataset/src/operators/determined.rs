@@ -7,9 +7,9 @@
 use std::sync::Arc;
 
 use datafusion::common::JoinType;
-use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::error::Result;
+use datafusion::execution::config::SessionConfig;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::execution_plan::replace_children_if_necessary;
@@ -21,9 +21,18 @@ use super::gather::OrderedGatherExec;
 use super::own_files;
 use super::partition::PartitionExec;
 
+/// The mark, in a session's settings, of plans that are settled.
+#[derive(Debug)]
+pub(crate) struct Settled;
+
 /// What operators tell each other while they run is off: which rows a filter leaves out early, and so how long batches
 /// are and which of equal rows are first, would depend on what another operator has seen by then.
-pub(crate) fn settle(options: &mut ConfigOptions) {
+///
+/// Such a plan runs in this process, whatever the session runs elsewhere: what its rows are recorded or counted by has to
+/// see them in the same order again.
+pub(crate) fn settle(config: &mut SessionConfig) {
+    config.set_extension(Arc::new(Settled));
+    let options = config.options_mut();
     options.optimizer.enable_dynamic_filter_pushdown = false;
     options.optimizer.enable_join_dynamic_filter_pushdown = false;
     options.optimizer.enable_topk_dynamic_filter_pushdown = false;

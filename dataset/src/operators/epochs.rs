@@ -71,7 +71,7 @@ impl EpochsTable {
             return internal_err!("epochs are cached in a session of Sheaf");
         };
         let mut state = state.clone();
-        settle(state.config_mut().options_mut());
+        settle(state.config_mut());
         let input = determined(state.create_physical_plan(&self.plan).await?)?;
         Ok(Arc::new(RecordEpochExec::new(folder, input, schema)))
     }

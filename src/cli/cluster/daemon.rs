@@ -25,11 +25,11 @@ use super::super::exit::Stop;
 use super::{AccessFlags, PORT};
 
 /// The part of the memory that objects may have.
-const STORE_PART: f64 = 0.3;
+pub(super) const STORE_PART: f64 = 0.3;
 /// The part that queries may have, unless --memory-limit says otherwise; the rest is for tasks that ask for some.
-const QUERY_PART: f64 = 0.35;
+pub(super) const QUERY_PART: f64 = 0.35;
 /// Where a machine does not say how much memory it has.
-const MEMORY_BYTES: u64 = 4 << 30;
+pub(super) const MEMORY_BYTES: u64 = 4 << 30;
 /// How long a wait for words of the node lasts.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// The file in a head's folder that its tables are in, and the folders there of what jobs print and of packages.
@@ -46,11 +46,11 @@ const VERSION: &str = "import sys, sheaf; print('%d.%d' % sys.version_info[:2])"
 const PYTHON_LABEL: &str = "sheaf/python";
 
 /// What a node has, and who may come.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct NodeFlags {
     /// CPUs for tasks and actors [default: all].
     #[arg(long, value_name = "COUNT")]
-    num_cpus: Option<f64>,
+    pub(super) num_cpus: Option<f64>,
     /// GPUs [default: those of CUDA_VISIBLE_DEVICES, or all].
     #[arg(long, value_name = "COUNT")]
     num_gpus: Option<f64>,
@@ -62,7 +62,7 @@ pub(in crate::cli) struct NodeFlags {
     labels: Labels,
     /// Bytes of shared memory for objects [default: 30 % of the memory].
     #[arg(long, value_name = "BYTES")]
-    object_store_memory: Option<u64>,
+    pub(super) object_store_memory: Option<u64>,
     /// A folder for what workers print, one file for each.
     #[arg(long, value_name = "FOLDER")]
     log_dir: Option<PathBuf>,
@@ -87,12 +87,12 @@ fn labels(text: &str) -> std::result::Result<Labels, String> {
     serde_json::from_str(text).map_err(|error| format!("{error}; write it as {{\"name\": \"value\"}}"))
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(after_help = "Without a token or certificates it listens on 127.0.0.1 only.")]
 pub(in crate::cli) struct HeadArguments {
     /// The address to listen at.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
-    host: String,
+    pub(super) host: String,
     /// The port; 0 for one that is free.
     #[arg(long, value_name = "PORT", default_value_t = PORT)]
     port: u16,
@@ -101,7 +101,7 @@ pub(in crate::cli) struct HeadArguments {
     #[arg(long, value_name = "FOLDER")]
     state_dir: Option<PathBuf>,
     #[command(flatten)]
-    node: NodeFlags,
+    pub(super) node: NodeFlags,
 }
 
 #[derive(Debug, Args)]
@@ -109,58 +109,85 @@ pub(in crate::cli) struct HeadArguments {
 pub(in crate::cli) struct NodeArguments {
     /// Where the head is.
     #[arg(long, value_name = "HOST:PORT")]
-    head: String,
+    pub(super) head: String,
     /// The address to listen at.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
-    host: String,
+    pub(super) host: String,
     /// The port; 0 for one that is free.
     #[arg(long, value_name = "PORT", default_value_t = 0)]
-    port: u16,
+    pub(super) port: u16,
     #[command(flatten)]
-    node: NodeFlags,
+    pub(super) node: NodeFlags,
+}
+
+/// A head that runs.
+pub(super) struct Started {
+    pub(super) local: Local,
+    jobs: Arc<Jobs>,
+    /// Its host and port.
+    pub(super) place: String,
+    /// What people are told of it.
+    pub(super) told: String,
+}
+
+impl Started {
+    pub(super) fn head(arguments: &HeadArguments, settings: &Options) -> Result<Self, Stop> {
+        let mut port = bind(&arguments.host, arguments.port, &arguments.node)?;
+        let address = port.address().to_string();
+        let place = address.rsplit('/').next().unwrap_or_default().to_string();
+        let folder = arguments.state_folder();
+        let store = folder.as_deref().map(kept_in).transpose()?;
+        if let Some(store) = &store {
+            port = port.with_tables(Arc::clone(store));
+        }
+        let options =
+            LocalOptions { state: store, ..arguments.node.options(Role::Head(address.clone()), settings, &place)? };
+        let jobs = arguments.node.jobs(&place, &options, folder.as_ref().map(|folder| folder.join(JOBS_FOLDER)))?;
+        port = port.with_jobs(Arc::clone(&jobs));
+        if let Some(folder) = &folder {
+            port = port.with_packages(folder.join(PACKAGES_FOLDER));
+        }
+        let local = Local::start_with(options, |inlet| port.open(inlet, None).map(Some))?;
+        let told = format!(
+            "the head runs at sheaf://{place}\n  add nodes:  sheaf node --head {place}\n  \
+             connect:    sheaf.init(\"sheaf://{place}\"){}",
+            arguments.node.access.warning()
+        );
+        Ok(Self { local, jobs, place, told })
+    }
+
+    pub(super) fn end(&self) {
+        // They are drivers: what they have on the cluster ends with them.
+        self.jobs.shutdown();
+        self.local.shutdown();
+    }
 }
 
 /// Runs a head, which is a node too.
 pub(in crate::cli) fn head(arguments: &HeadArguments, settings: &Options) -> Result<(), Stop> {
-    let mut port = bind(&arguments.host, arguments.port, &arguments.node)?;
-    let address = port.address().to_string();
-    let place = address.rsplit('/').next().unwrap_or_default();
-    let folder = arguments.state_folder();
-    let store = folder.as_deref().map(kept_in).transpose()?;
-    if let Some(store) = &store {
-        port = port.with_tables(Arc::clone(store));
-    }
-    let options =
-        LocalOptions { state: store, ..arguments.node.options(Role::Head(address.clone()), settings, place)? };
-    let jobs = arguments.node.jobs(place, &options, folder.as_ref().map(|folder| folder.join(JOBS_FOLDER)))?;
-    port = port.with_jobs(Arc::clone(&jobs));
-    if let Some(folder) = &folder {
-        port = port.with_packages(folder.join(PACKAGES_FOLDER));
-    }
-    let local = Local::start_with(options, |inlet| port.open(inlet, None).map(Some))?;
-    say(&format!(
-        "the head runs at sheaf://{place}\n  add nodes:  sheaf node --head {place}\n  \
-         connect:    sheaf.init(\"sheaf://{place}\"){}",
-        arguments.node.access.warning()
-    ))?;
-    let served = serve(&local);
-    // They are drivers: what they have on the cluster ends with them.
-    jobs.shutdown();
-    local.shutdown();
+    let head = Started::head(arguments, settings)?;
+    say(&head.told)?;
+    let served = serve(&head.local);
+    head.end();
     served
 }
 
 /// Runs a node that belongs to a head.
 pub(in crate::cli) fn node(arguments: &NodeArguments, settings: &Options) -> Result<(), Stop> {
-    let head = endpoint_of(&arguments.head, &arguments.node.access.access()?)?;
-    let port = bind(&arguments.host, arguments.port, &arguments.node)?;
-    let address = port.address().to_string();
-    let options = arguments.node.options(Role::Member(address.clone()), settings, &arguments.head)?;
-    let local = Local::start_with(options, |inlet| port.open(inlet, Some(head)).map(Some))?;
+    let (local, address) = start_node(arguments, settings)?;
     say(&format!("the node runs at {address}{}", arguments.node.access.warning()))?;
     let served = serve(&local);
     local.shutdown();
     served
+}
+
+/// A node that runs, and where it is reached.
+pub(super) fn start_node(arguments: &NodeArguments, settings: &Options) -> Result<(Local, String), Stop> {
+    let head = endpoint_of(&arguments.head, &arguments.node.access.access()?)?;
+    let port = bind(&arguments.host, arguments.port, &arguments.node)?;
+    let address = port.address().to_string();
+    let options = arguments.node.options(Role::Member(address.clone()), settings, &arguments.head)?;
+    Ok((Local::start_with(options, |inlet| port.open(inlet, Some(head)).map(Some))?, address))
 }
 
 impl HeadArguments {
@@ -263,7 +290,7 @@ impl NodeFlags {
 }
 
 /// Prints the words of the node until a signal ends it.
-fn serve(local: &Local) -> Result<(), Stop> {
+pub(super) fn serve(local: &Local) -> Result<(), Stop> {
     let ended = ended_by_signal()?;
     loop {
         match local.output(PATIENCE) {
@@ -305,7 +332,7 @@ pub(super) fn ended_by_signal() -> Result<std::sync::mpsc::Receiver<()>> {
 }
 
 /// In one piece: whoever has read the first line may end this process.
-fn say(text: &str) -> Result<(), Stop> {
+pub(super) fn say(text: &str) -> Result<(), Stop> {
     let mut out = std::io::stdout().lock();
     out.write_all(format!("{text}\n").as_bytes()).and_then(|()| out.flush()).map_err(Stop::output)
 }

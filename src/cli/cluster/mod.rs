@@ -1,4 +1,4 @@
-//! A cluster from the command line: `sheaf head` and `sheaf node` are its processes, `sheaf status` and the like look
+//! A cluster from the command line: `sheaf head` and `sheaf node` are its processes, `sheaf up` is one in one process, `sheaf status` and the like look
 //! at it, and `sheaf job` lets it run programs.
 
 mod asked;
@@ -11,6 +11,7 @@ mod memory;
 mod resume;
 mod rows;
 mod show;
+mod up;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,12 +28,13 @@ pub(super) use list::{ListArguments, actors, tasks};
 pub(super) use logs::{LogsArguments, logs};
 pub(super) use memory::{MemoryArguments, memory};
 pub(super) use show::{ShowArguments, What, show};
+pub(super) use up::{UpArguments, up};
 
 /// Where the head listens, unless it is told otherwise.
 const PORT: u16 = 7070;
 
 /// What keeps strangers out.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct AccessFlags {
     /// A file whose first line is the secret that all nodes and drivers of the cluster share.
     #[arg(long, value_name = "FILE")]
