@@ -1,12 +1,14 @@
 //! Sessions on a cluster: the same datasets and statements, the same rows, and nothing left when they are done.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use datafusion::arrow::compute::concat_batches;
 use sheaf::connectors::read::ReadOptions;
 use sheaf::connectors::write::WriteOptions;
 use sheaf::expr::col;
 use sheaf::{Dataset, ErrorKind, Options, Session, SessionSql};
+use tokio::task::JoinHandle;
 
 use crate::stages::{read_all, rows};
 use crate::support::nodes::{Nodes, USUAL, becomes_true};
@@ -26,6 +28,12 @@ fn tpch_query(session: &Session, number: usize) -> Dataset {
 
 fn collect(dataset: &Dataset) -> sheaf::Result<Vec<String>> {
     dataset.session().threads().block_on(dataset.collect()).map(|batches| rows(&batches))
+}
+
+/// The rows, collected meanwhile.
+fn begin(dataset: Dataset) -> JoinHandle<sheaf::Result<Vec<String>>> {
+    let threads = Arc::clone(dataset.session().threads());
+    threads.handle().spawn(async move { dataset.collect().await.map(|batches| rows(&batches)) })
 }
 
 fn tables(folder: &Path) -> Session {
@@ -115,9 +123,19 @@ fn what_is_not_wanted_any_more_is_stopped() {
     let here = tables(folder.path());
     let nodes = Nodes::start(2, USUAL);
     let there = here.on(&nodes.cluster);
-    let text = "SELECT count(*) FROM lineitem a JOIN lineitem b ON a.l_quantity < b.l_quantity + a.l_tax";
-    let run = there.threads().block_on(query(&there, text).start()).unwrap();
+    // All threads of the nodes join, and no row comes out of that for long.
+    let lines = folder.path().join("lines");
+    std::fs::create_dir(&lines).unwrap();
+    for copy in 0..4 {
+        std::fs::copy(folder.path().join("lineitem.parquet"), lines.join(format!("{copy}.parquet"))).unwrap();
+    }
+    let text = format!(
+        "SELECT count(*) FROM lineitem a JOIN '{}/*.parquet' b ON a.l_quantity < b.l_quantity + a.l_tax",
+        lines.display()
+    );
+    let run = there.threads().block_on(query(&there, &text).start()).unwrap();
     becomes_true("it runs", || nodes.running() > 0);
+    std::thread::sleep(std::time::Duration::from_secs(2));
     let stopped = std::time::Instant::now();
     drop(run);
     becomes_true("it does not run", || nodes.running() == 0);
@@ -157,10 +175,10 @@ fn a_node_that_dies_costs_only_what_it_had() {
         let there = here.on(&nodes.cluster);
         let expected = collect(&tpch_query(&here, number)).unwrap();
         let run = tpch_query(&there, number);
-        let answer = std::thread::spawn(move || collect(&run));
+        let answer = begin(run);
         becomes_true("it runs", || nodes.begun().iter().sum::<u64>() >= 3);
         drop(nodes.members.pop());
-        assert_eq!(answer.join().unwrap().unwrap(), expected, "q{number}");
+        assert_eq!(here.threads().block_on(answer).unwrap().unwrap(), expected, "q{number}");
         nodes.are_empty();
     }
 }
@@ -172,7 +190,7 @@ fn with_a_loss_between_tasks(here: &Session, text: &str) -> Vec<String> {
     let there = here.on(&nodes.cluster);
     nodes.keep(Some(1));
     let run = query(&there, text);
-    let answer = std::thread::spawn(move || collect(&run));
+    let answer = begin(run);
     becomes_true("a task of the second stage is to begin on each node", || {
         nodes.members[1..].iter().all(|member| member.gate.kept() > 0)
     });
@@ -181,7 +199,7 @@ fn with_a_loss_between_tasks(here: &Session, text: &str) -> Vec<String> {
     becomes_true("it has read", || first.runner.running() == 0);
     drop(nodes.members.remove(2));
     nodes.keep(None);
-    let rows = answer.join().unwrap().unwrap();
+    let rows = here.threads().block_on(answer).unwrap().unwrap();
     nodes.are_empty();
     rows
 }

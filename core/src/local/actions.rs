@@ -38,7 +38,9 @@ impl Shell {
             Action::Leave => self.leave(),
             Action::End => self.is_over = true,
             Action::Start(attempt, spec, values) => self.start(attempt, &spec, values),
-            Action::StartFragment(attempt, spec, values, places) => self.start_fragment(attempt, &spec, values, places),
+            Action::StartFragment(attempt, spec, values, places) => {
+                self.start_fragment(attempt, &spec, &values, places);
+            }
             Action::Kill(attempt, stop) => self.stop(attempt, stop),
             Action::KillActor(actor, _) => self.end_actor(actor),
             Action::Drop(object) => {

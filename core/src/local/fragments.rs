@@ -18,12 +18,15 @@ use crate::ids::{Attempt, NodeId, ObjectId};
 use crate::schedule::{Event, Failure, Made, Outcome, Place, Raised, Returned, TaskSpec};
 use crate::store::{Content, Here, Ranges};
 
+/// The values of what a fragment needs, and where that is of which it reads parts.
+type Given = (Vec<Bytes>, Vec<(ObjectId, Place)>);
+
 /// An attempt to run a fragment, from its start to its end.
 #[derive(Debug)]
 pub(super) struct Running {
     spec: Arc<TaskSpec>,
     /// What it is begun with, before it is.
-    begins_with: Option<(Vec<Bytes>, Vec<(ObjectId, Place)>)>,
+    begins_with: Option<Given>,
     /// Nobody waits for it any more.
     is_stopped: bool,
 }
@@ -34,7 +37,7 @@ impl Shell {
         &mut self,
         attempt: Attempt,
         spec: &Arc<TaskSpec>,
-        values: Vec<(ObjectId, Option<Bytes>)>,
+        values: &[(ObjectId, Option<Bytes>)],
         places: Vec<(ObjectId, Place)>,
     ) {
         if self.options.executor.is_none() {

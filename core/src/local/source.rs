@@ -17,9 +17,12 @@ use crate::store::spill::Spilled;
 /// Indexes that are kept for the next reader of the same object.
 const INDEXES: usize = 64;
 
-/// The indexes of objects that were read last, by their editions.
+/// An object in an edition, and its index.
+type Known = ((ObjectId, u64), Arc<Index>);
+
+/// The indexes of objects that were read last.
 #[derive(Debug, Default)]
-pub(super) struct Indexes(Mutex<VecDeque<((ObjectId, u64), Arc<Index>)>>);
+pub(super) struct Indexes(Mutex<VecDeque<Known>>);
 
 /// An object that is read by ranges; in memory it stays there, and on disk it stays there, until this is dropped.
 #[derive(Debug)]

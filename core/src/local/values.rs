@@ -144,7 +144,7 @@ impl Shell {
                 self.fragment_failed(attempt, Failure::Crashed(format!("{object} could not be had: {why}").into()));
             }
             to @ (Recipient::Call(_, _) | Recipient::Fragment(_)) if !is_gone => {
-                self.give_up_for_room(&to, object, why)
+                self.give_up_for_room(&to, object, why);
             }
             Recipient::Fragment(_) => {}
             Recipient::Call(id, run) => {

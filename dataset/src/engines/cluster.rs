@@ -5,18 +5,22 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use sheaf_core::client::{Client, Host};
 use sheaf_core::fragment::{Chunk, PartInput, PartReader, Unread, inline_parts};
 use sheaf_core::ids::{Attempt, NodeId, ObjectId};
 use sheaf_core::local::{Inquiry, Local, knock};
 use sheaf_core::resources::CPU;
 use sheaf_core::schedule::Place;
+use sheaf_core::wire::{CallOptions, Where, Work};
 use sheaf_core::{Error, ErrorKind, Result};
 use sheaf_flight::cluster::{Access, PartClient, ask, endpoint_of, node_names};
 use tokio::sync::mpsc::{self, Receiver};
 
 use super::plan::{BYTES_PER_PARTITION, ClusterShape};
 
+/// How often a task runs again when its node dies, or an error says that another try may help.
+const RETRIES: u32 = 4;
 /// Chunks that wait for one reader.
 const AHEAD: usize = 2;
 
@@ -25,6 +29,8 @@ pub struct Cluster {
     client: Arc<Client>,
     reader: PartClient,
     bytes_per_partition: usize,
+    /// The numbers of options that the node was told, by stage and CPUs: it keeps each of them.
+    options: Mutex<BTreeMap<(usize, usize), u32>>,
 }
 
 /// The driver of datasets hears of its node's end by what it asks for next.
@@ -77,7 +83,8 @@ impl Cluster {
         access: Access,
         bytes_per_partition: usize,
     ) -> Result<Arc<Self>> {
-        Ok(Arc::new(Self { client, reader: PartClient::start(access)?, bytes_per_partition }))
+        let options = Mutex::default();
+        Ok(Arc::new(Self { client, reader: PartClient::start(access)?, bytes_per_partition, options }))
     }
 
     pub(super) fn client(&self) -> &Arc<Client> {
@@ -99,6 +106,27 @@ impl Cluster {
                 .with_hint("start one that has: sheaf node --num-cpus N --head HOST:PORT"));
         };
         Ok(ClusterShape { bytes_per_partition: self.bytes_per_partition, ..ClusterShape::new(cpus.len(), least) })
+    }
+
+    /// The number by which the node knows what tasks of a stage ask for.
+    pub(super) fn options(&self, stage: usize, cpus: usize) -> Result<u32> {
+        let mut options = self.options.lock();
+        if let Some(number) = options.get(&(stage, cpus)) {
+            return Ok(*number);
+        }
+        let number = self.client.define(CallOptions {
+            resources: BTreeMap::from([(CPU.to_string(), cpus as f64)]),
+            place: Where::Spread,
+            fail_if_unschedulable: true,
+            returns: 1,
+            streams: false,
+            max_retries: RETRIES,
+            held: BTreeMap::new(),
+            concurrency: 1,
+            work: Work { name: format!("stage {stage} of a query"), ..Work::default() },
+        })?;
+        options.insert((stage, cpus), number);
+        Ok(number)
     }
 
     /// Tells the reader of results where the nodes are now.

@@ -1,7 +1,6 @@
 //! The durable exchange: all tasks of all stages as fragments of the runtime, submitted at once. Each begins when what
 //! it reads is somewhere; what a dead node had is made again; what no consumer can need any more is freed.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -12,9 +11,8 @@ use sheaf_connectors::error::from_datafusion;
 use sheaf_core::client::{NewFragment, Reply};
 use sheaf_core::fragment::PartInput;
 use sheaf_core::ids::ObjectId;
-use sheaf_core::resources::CPU;
 use sheaf_core::schedule::Place;
-use sheaf_core::wire::{Answer, CallOptions, Reason, Where, Work};
+use sheaf_core::wire::{Answer, Reason};
 use sheaf_core::{Error, ErrorKind, Result};
 use tokio::sync::{mpsc, oneshot};
 
@@ -28,8 +26,6 @@ use super::shipped::Shipped;
 use super::stages::{Input, StageGraph, Way};
 use super::told::{error_of, is_lost};
 
-/// How often a task runs again when its node dies, or an error says that another try may help.
-const RETRIES: u32 = 4;
 /// How often a whole query begins anew because a result is gone that would not be made again as it was.
 const ROLL_BACKS: u32 = 3;
 
@@ -76,7 +72,7 @@ impl Tasks {
     ) -> Result<()> {
         let client = Arc::clone(self.cluster.client());
         for (number, stage) in graph.stages.iter().enumerate() {
-            let options = client.define(options(number, shape))?;
+            let options = self.cluster.options(number, shape.cpus)?;
             self.outputs.push(Vec::new());
             for task in 0..stage.tasks {
                 let reads = stage.inputs.iter().flat_map(|input| {
@@ -115,20 +111,6 @@ impl Tasks {
             places.push((*output, place));
         }
         Ok(places)
-    }
-}
-
-fn options(stage: usize, shape: ClusterShape) -> CallOptions {
-    CallOptions {
-        resources: BTreeMap::from([(CPU.to_string(), shape.cpus as f64)]),
-        place: Where::Spread,
-        fail_if_unschedulable: true,
-        returns: 1,
-        streams: false,
-        max_retries: RETRIES,
-        held: BTreeMap::new(),
-        concurrency: 1,
-        work: Work { name: format!("stage {stage} of a query"), ..Work::default() },
     }
 }
 

@@ -108,9 +108,11 @@ impl Executor for FragmentRunner {
     fn start(&self, fragment: Fragment) {
         self.0.begun.fetch_add(1, Ordering::Relaxed);
         let (attempt, shared) = (fragment.attempt, Arc::clone(&self.0));
+        // It goes with the task, also with one that is stopped before it has begun.
+        let entry = Entry(Arc::clone(&shared), attempt);
         let mut running = self.0.running.lock();
         let task = self.0.session.threads().handle().spawn(async move {
-            let _entry = Entry(Arc::clone(&shared), attempt);
+            let _entry = entry;
             let ended = shared.ended(&fragment).await;
             fragment.end(ended);
         });

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::error::{DataFusionError, Result as EngineResult};
+use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use datafusion_distributed::{
@@ -104,7 +105,8 @@ impl Stage {
             let own = leaves.get(task).map(Arc::clone);
             own.map(Transformed::yes).ok_or_else(|| unplanned(&format!("a leaf has nothing for task {task}")))
         };
-        let plan = Arc::clone(&self.plan).transform_up(own).map_err(from_datafusion)?.data;
+        let plan = Arc::clone(&self.plan).transform_up(own).and_then(|plan| plan.data.transform_up(yielding));
+        let plan = plan.map_err(from_datafusion)?.data;
         datafusion::physical_plan::execution_plan::reset_plan_states(plan).map_err(from_datafusion)
     }
 
@@ -113,6 +115,16 @@ impl Stage {
     pub fn parts(&self) -> usize {
         self.plan.output_partitioning().partition_count()
     }
+}
+
+/// The plan with joins that let others run between two batches. DataFusion's yield where a source gives a batch: one that
+/// a join makes millions of rows of could not be stopped for as long as that takes.
+fn yielding(plan: Arc<dyn ExecutionPlan>) -> EngineResult<Transformed<Arc<dyn ExecutionPlan>>> {
+    let is_join = plan.children().len() == 2 && plan.name().ends_with("JoinExec");
+    Ok(match is_join || plan.name() == "UnnestExec" {
+        true => Transformed::yes(Arc::new(CooperativeExec::new(plan)) as Arc<dyn ExecutionPlan>),
+        false => Transformed::no(plan),
+    })
 }
 
 /// What each of so many tasks has of a leaf: one task has all of it, also where it is cut for more.

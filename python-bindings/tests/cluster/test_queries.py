@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -27,6 +28,8 @@ FILES = 6
 SECONDS = 60
 KILLS = int(os.environ.get("SHEAF_TEST_KILLS", "20"))
 SEED = 11
+QUERIES_IN_A_LOOP = 500
+MEBIBYTE = 1 << 20
 
 QUERIES = [
     "SELECT count(*) AS n, sum(v) AS s, max(k) AS k FROM '{data}/*.parquet'",
@@ -99,18 +102,25 @@ def test_killed_nodes_cost_no_rows(trio: Cluster, data: Path) -> None:
         expected = {query: rows(here, query.format(data=data)) for query in QUERIES}
         longest = 0.0
         for kill in range(KILLS):
-            query = QUERIES[kill % len(QUERIES)]
-            answers: list[Any] = []
-            asking = threading.Thread(target=lambda q=query: answers.append(rows(there, q.format(data=data))))
-            asking.start()
+            # Two at once.
+            asked = [QUERIES[kill % len(QUERIES)], QUERIES[(kill + 1) % len(QUERIES)]]
+            answers: dict[str, Any] = {}
+
+            def ask(query: str, answers: dict[str, Any]) -> None:
+                answers[query] = rows(there, query.format(data=data))
+
+            asking = [threading.Thread(target=ask, args=(query, answers)) for query in asked]
+            for thread in asking:
+                thread.start()
             assert becomes_true(lambda: busy(trio) > 0, SECONDS)
             time.sleep(chosen.uniform(0, 0.3))
             victim = trio.members[chosen.randrange(1, 4)]
             victim.kill()
             killed = time.monotonic()
-            asking.join(SECONDS)
+            for thread in asking:
+                thread.join(SECONDS)
             longest = max(longest, time.monotonic() - killed)
-            assert answers == [expected[query]], f"kill {kill}, {time.monotonic() - killed} s after it"
+            assert answers == {query: expected[query] for query in asked}, f"kill {kill}, {longest} s"
             # The one that comes after it removes what it has left on the disk.
             victim.start()
             victim.await_place()
@@ -190,3 +200,25 @@ def test_one_command_starts_a_cluster(data: Path) -> None:
         finally:
             running.terminate()
         assert running.wait(SECONDS) == 0
+
+
+def test_many_queries_leave_nothing_behind(trio: Cluster, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"a": list(range(10_000))}), tmp_path / "few.parquet")
+    with sf.Session(threads=2, address=trio.address) as there:
+
+        def ask(times: int) -> None:
+            for time_ in range(times):
+                query = f"SELECT a % {time_ % 7 + 2} AS g, count(*) AS n FROM '{tmp_path}/few.parquet' GROUP BY 1"
+                assert len(rows(there, query)) == time_ % 7 + 2
+
+        def used() -> list[tuple[float, int]]:
+            members = [psutil.Process(member.pid) for member in trio.members]
+            return [(member.memory_info().rss / MEBIBYTE, member.num_fds()) for member in members]
+
+        ask(QUERIES_IN_A_LOOP // 5)
+        before = used()
+        ask(QUERIES_IN_A_LOOP)
+        for (memory, files), (memory_before, files_before) in zip(used(), before, strict=True):
+            assert memory < memory_before + 24, (before, used())
+            assert files < files_before + 8, (before, used())
+    eventually(trio.objects, [])

@@ -140,8 +140,7 @@ impl Started {
         if let Some(store) = &store {
             port = port.with_tables(Arc::clone(store));
         }
-        let options =
-            LocalOptions { state: store, ..arguments.node.options(Role::Head(address.clone()), settings, &place)? };
+        let options = LocalOptions { state: store, ..arguments.node.options(Role::Head(address), settings, &place)? };
         let jobs = arguments.node.jobs(&place, &options, folder.as_ref().map(|folder| folder.join(JOBS_FOLDER)))?;
         port = port.with_jobs(Arc::clone(&jobs));
         if let Some(folder) = &folder {
