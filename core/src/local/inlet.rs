@@ -105,6 +105,11 @@ impl Inlet {
         self.ask(|answer| Input::Source(object, answer))
     }
 
+    /// The process of another node is gone: nobody listens where it did. The head need not wait for its silence.
+    pub fn gone(&self, node: NodeId) {
+        self.tell(Input::Gone(node));
+    }
+
     /// Asks what there is here, for people.
     #[must_use]
     pub fn inquire(&self, inquiry: Inquiry) -> Receiver<String> {

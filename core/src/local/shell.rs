@@ -78,6 +78,8 @@ pub(super) enum Input {
     Ended(NodeId, Attempt, Ended),
     Close(ObjectId, u64),
     Inquire(Inquiry, oneshot::Sender<String>),
+    /// The process of a node is gone.
+    Gone(NodeId),
     /// A batch of the head of that epoch is on disk, and whether that could not be done for a while.
     Saved {
         epoch: u64,
@@ -374,6 +376,8 @@ impl Shell {
             Input::Ended(life, attempt, ended) => self.fragment_ended(life, attempt, ended),
             Input::Close(object, edition) => self.close_for_peer(object, edition),
             Input::Inquire(inquiry, answer) => self.inquired(inquiry, answer),
+            Input::Gone(node) if node != self.node.id() => self.step_head(HeadEvent::Gone(node)),
+            Input::Gone(_) => {}
             Input::Saved { epoch, has_failed } => self.head_is_saved(epoch, has_failed),
             Input::Unsaved(why) => self.head_is_not_saved(&why),
             Input::Shutdown => self.begin_to_end(),

@@ -53,8 +53,7 @@ impl Default for HeadLimits {
 pub enum HeadEvent {
     /// Something came from a node.
     Arrived(NodeId, Report),
-    /// A node is known to have died.
-    #[cfg(test)]
+    /// A node is known to have died: nobody is where it was.
     Gone(NodeId),
     /// Somebody wants a node to leave, within so many milliseconds.
     Drain(NodeId, u64),
@@ -226,7 +225,6 @@ impl Head {
         self.wake_up(now);
         match event {
             HeadEvent::Arrived(from, report) => self.arrived(from, report),
-            #[cfg(test)]
             HeadEvent::Gone(node) => self.bury(node),
             HeadEvent::Drain(node, millis) => self.drain(node, millis),
             HeadEvent::Tick => {

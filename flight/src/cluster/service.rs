@@ -137,7 +137,7 @@ impl Service {
     fn converse(&self, hello: &Hello, greeting: FlightData, data: Streaming<FlightData>) -> Reply<FlightData> {
         let (sender, receiver) = mpsc::channel(1);
         let board = Arc::clone(&self.board);
-        let from = hello.node;
+        let (from, address) = (hello.node, hello.address.clone());
         // It is told its number when it is known to the board.
         let (told, number) = tokio::sync::oneshot::channel::<u64>();
         let listening = tokio::spawn(async move {
@@ -145,9 +145,9 @@ impl Service {
             if let Err(error) = incoming(data, &board).await {
                 log::debug!("the connection from {from} ended: {error}");
             }
-            board.hung_up(number);
             // Its end ends the answer.
             drop(sender);
+            board.hung_up(number, from, &address).await;
         });
         let (number, queue) = self.board.accept(hello, listening.abort_handle());
         let _ = told.send(number);

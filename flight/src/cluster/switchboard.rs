@@ -26,6 +26,8 @@ use super::parts::FlightParts;
 const QUEUE: usize = 256;
 /// Between two attempts to connect: the first, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+/// How often it is seen that nobody listens where a node did, before that node is given up.
+const LOOKS: u32 = 4;
 /// Objects that are fetched at once; more wait. Few are enough to fill a network, and each takes its room in the store
 /// before its bytes come.
 const FETCHES: usize = 8;
@@ -218,9 +220,24 @@ impl Switchboard {
         (number, Some(queue))
     }
 
-    /// A connection that another node began has ended.
-    pub(super) fn hung_up(&self, number: u64) {
+    /// A connection that another node began has ended. Where that node listened and nobody does any more its process is
+    /// gone, and the head, if it is here, is told; a machine that is gone does not even refuse, and is given up when it
+    /// has been silent for long enough.
+    pub(super) async fn hung_up(&self, number: u64, node: NodeId, address: &str) {
         self.state.lock().accepted.remove(&number);
+        if !self.is_head() {
+            return;
+        }
+        for _ in 0..LOOKS {
+            tokio::time::sleep(PAUSES.1 / LOOKS).await;
+            let place = address.rsplit('/').next().unwrap_or(address);
+            let connecting = tokio::time::timeout(PAUSES.1, tokio::net::TcpStream::connect(place)).await;
+            let is_refused = matches!(connecting, Ok(Err(why)) if why.kind() == std::io::ErrorKind::ConnectionRefused);
+            if !is_refused {
+                return;
+            }
+        }
+        self.inlet.gone(node);
     }
 }
 
