@@ -15,6 +15,7 @@ use sheaf_core::{Error, Result};
 use url::Url;
 
 use super::spread::unspread;
+use crate::operators::determined::keep_apart;
 use crate::rules::single_subqueries;
 
 /// What a plan is cut for.
@@ -84,6 +85,7 @@ fn state_for(state: &SessionState, shape: ClusterShape) -> SessionState {
     let mut config = state.config().clone();
     let options = config.options_mut();
     options.execution.target_partitions = shape.partitions;
+    keep_apart(options);
     // The catalog is shared with the session: a new one would take its place.
     options.catalog.create_default_catalog_and_schema = false;
     SessionStateBuilder::new_from_existing(state.clone()).with_config(config).build()

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use datafusion::physical_plan::ExecutionPlan;
 
 /// Operators that work on one row, one group or one partition at a time, or that datafusion-distributed gives all rows.
-const SPREAD: [&str; 37] = [
+const SPREAD: [&str; 34] = [
     "AggregateExec",
     "BoundedWindowAggExec",
     "BroadcastExec",
@@ -18,7 +18,6 @@ const SPREAD: [&str; 37] = [
     "CooperativeExec",
     "CrossJoinExec",
     "DataSourceExec",
-    "DynamicFilterExec",
     "EmptyExec",
     "FeedExec",
     "FilterExec",
@@ -36,8 +35,6 @@ const SPREAD: [&str; 37] = [
     "ProjectionExec",
     "RepartitionExec",
     "ReplayExec",
-    "RouterExec",
-    "SkewedExchangeExec",
     "SortExec",
     "SortMergeJoinExec",
     "SortPreservingMergeExec",

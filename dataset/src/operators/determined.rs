@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use datafusion::common::JoinType;
+use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::error::Result;
 use datafusion::execution::config::SessionConfig;
@@ -21,6 +22,15 @@ use super::gather::OrderedGatherExec;
 use super::own_files;
 use super::partition::PartitionExec;
 
+/// What operators tell each other while they run is off, and with it the rules that count on it: two of a plan may run in
+/// different tasks, or see some of the rows only.
+pub(crate) fn keep_apart(options: &mut ConfigOptions) {
+    options.optimizer.enable_dynamic_filter_pushdown = false;
+    options.optimizer.enable_join_dynamic_filter_pushdown = false;
+    options.optimizer.enable_topk_dynamic_filter_pushdown = false;
+    options.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
+}
+
 /// The mark, in a session's settings, of plans that are settled.
 #[derive(Debug)]
 pub(crate) struct Settled;
@@ -33,10 +43,7 @@ pub(crate) struct Settled;
 pub(crate) fn settle(config: &mut SessionConfig) {
     config.set_extension(Arc::new(Settled));
     let options = config.options_mut();
-    options.optimizer.enable_dynamic_filter_pushdown = false;
-    options.optimizer.enable_join_dynamic_filter_pushdown = false;
-    options.optimizer.enable_topk_dynamic_filter_pushdown = false;
-    options.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
+    keep_apart(options);
     // Else it becomes one that takes whichever input is ready.
     options.optimizer.prefer_existing_union = true;
 }
