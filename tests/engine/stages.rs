@@ -269,6 +269,29 @@ fn a_few_rows_of_many_strings_are_written_alone() {
 }
 
 #[test]
+fn rows_of_both_sides_of_a_join_meet_in_one_task() {
+    let folder = tempfile::tempdir().unwrap();
+    tpch::make(folder.path(), "0.01");
+    let session = Session::new(Options { threads: Some(2), ..Options::default() }).unwrap();
+    read_all(&session, folder.path());
+    // Both sides go by hash, as large ones do, which is where heavy keys are dealt out in one process.
+    for setting in ["hash_join_single_partition_threshold", "hash_join_single_partition_threshold_rows"] {
+        let set = session.threads().block_on(session.sql(&format!("SET datafusion.optimizer.{setting} = 0"))).unwrap();
+        session.threads().block_on(set.collect()).unwrap();
+    }
+    for text in [
+        "SELECT o_orderpriority, count(*) AS n FROM lineitem JOIN orders ON l_orderkey = o_orderkey GROUP BY 1",
+        "SELECT o_custkey, l_quantity FROM lineitem RIGHT JOIN orders ON l_orderkey = o_orderkey WHERE o_orderkey < 900",
+        "SELECT count(*) AS n FROM orders WHERE o_orderkey NOT IN (SELECT l_orderkey FROM lineitem WHERE l_quantity > 40)",
+    ] {
+        let query = session.threads().block_on(session.sql(text)).unwrap();
+        for cpus in [2, 4] {
+            assert!(session.threads().block_on(compare(&session, &query, cpus, text)) > 3, "{text}");
+        }
+    }
+}
+
+#[test]
 fn a_leaf_of_the_last_stage_has_all_files() {
     let folder = tempfile::tempdir().unwrap();
     tpch::make(folder.path(), "0.01");
