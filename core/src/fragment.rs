@@ -108,6 +108,20 @@ pub struct Chunk {
     pub bytes: Bytes,
 }
 
+impl Chunk {
+    /// The last message of a read: all parts have come. A read that ends without it was cut off.
+    #[must_use]
+    pub fn end() -> Self {
+        Self { part: u32::MAX, bytes: Bytes::new() }
+    }
+
+    /// Whether it is that.
+    #[must_use]
+    pub fn is_end(&self) -> bool {
+        self.part == u32::MAX
+    }
+}
+
 /// Parts could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unread {
@@ -137,8 +151,8 @@ pub trait PartReader: Send + Sync + fmt::Debug {
 /// Objects of which parts are read, wherever they are.
 pub trait PartInput: Send + Sync + fmt::Debug {
     /// Brings parts of an object, one after the other and each in order, from the first node that has them. What has
-    /// come is bounded: a reader that does not read holds the sender up. The first error is the last message; what came
-    /// before it is right, for each piece has a checksum.
+    /// come is bounded: a reader that does not read holds the sender up. The last message is [`Chunk::end`] or the first
+    /// error; what came before it is right, for each piece has a checksum.
     fn read(&self, object: ObjectId, place: &Place, parts: Range<u32>) -> mpsc::Receiver<Result<Chunk, Unread>>;
 }
 
@@ -151,7 +165,7 @@ pub trait PartStore: PartInput {
     fn folder(&self) -> &Path;
 }
 
-/// Parts of a small object, all of which is here.
+/// Parts of a small object, all of which is here, and the end.
 ///
 /// # Errors
 /// When it is not what was written.
@@ -172,5 +186,6 @@ pub fn inline_parts(object: &Bytes, parts: Range<u32>) -> io::Result<Vec<Chunk>>
         }
         pieces.end()?;
     }
+    chunks.push(Chunk::end());
     Ok(chunks)
 }

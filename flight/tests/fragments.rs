@@ -98,8 +98,9 @@ async fn run(fragment: &Fragment) -> Ended {
             let mut counts = BTreeMap::<u8, u64>::new();
             for (object, place) in &fragment.reads {
                 let mut coming = fragment.store.read(*object, place, part..part + 1);
-                while let Some(chunk) = coming.recv().await {
-                    match chunk {
+                loop {
+                    match coming.recv().await.unwrap() {
+                        Ok(chunk) if chunk.is_end() => break,
                         Ok(chunk) => chunk.bytes.iter().for_each(|byte| *counts.entry(*byte).or_default() += 1),
                         Err(unread) => {
                             return Ended::Failed(Failure::Unread(*object, unread.from, unread.why.into()));

@@ -12,6 +12,7 @@ use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::{ExecutionPlan, collect_partitioned};
+use sheaf::connectors::write::{WriteFormat, WriteOptions};
 use sheaf::core::fragment::{Chunk, PartInput, Unread};
 use sheaf::core::ids::{NodeId, ObjectId, TaskId};
 use sheaf::core::parts::{Body, Index, Parts, Pieces};
@@ -71,6 +72,7 @@ impl PartInput for Memory {
                     }
                 }
             }
+            drop(sender.send(Ok(Chunk::end())).await);
         });
         receiver
     }
@@ -288,6 +290,56 @@ fn rows_of_both_sides_of_a_join_meet_in_one_task() {
         for cpus in [2, 4] {
             assert!(session.threads().block_on(compare(&session, &query, cpus, text)) > 3, "{text}");
         }
+    }
+}
+
+#[test]
+fn what_counts_on_one_partition_has_it() {
+    let folder = tempfile::tempdir().unwrap();
+    tpch::make(folder.path(), "0.01");
+    let session = Session::new(Options { threads: Some(2), ..Options::default() }).unwrap();
+    read_all(&session, folder.path());
+    // A file stays one partition, and nothing is put between it and what wants one.
+    for setting in ["repartition_file_scans", "enable_round_robin_repartition"] {
+        let set = format!("SET datafusion.optimizer.{setting} = false");
+        let set = session.threads().block_on(session.sql(&set)).unwrap();
+        session.threads().block_on(set.collect()).unwrap();
+    }
+    for text in [
+        "SELECT l_orderkey % 5 AS g, count(*) AS n FROM (SELECT l_orderkey FROM lineitem LIMIT 30000) GROUP BY 1",
+        "SELECT l_orderkey % 5 AS g, count(*) AS n FROM (SELECT l_orderkey FROM lineitem OFFSET 30000) GROUP BY 1",
+        "SELECT l_orderkey % 5 AS g, max(r) AS r FROM \
+         (SELECT l_orderkey, row_number() OVER (ORDER BY l_orderkey, l_linenumber) AS r FROM lineitem) GROUP BY 1",
+        "SELECT g, count(*) AS n FROM (SELECT l_suppkey AS g FROM lineitem ORDER BY l_orderkey, l_linenumber LIMIT 900) \
+         GROUP BY g",
+        "SELECT n, count(*) AS m FROM (SELECT l_orderkey, count(*) AS n FROM lineitem GROUP BY 1) GROUP BY n",
+        "SELECT l_suppkey, sum(n) AS n FROM (SELECT l_suppkey, l_partkey, count(*) AS n FROM lineitem GROUP BY 1, 2) \
+         JOIN supplier ON l_suppkey = s_suppkey GROUP BY 1",
+    ] {
+        let query = session.threads().block_on(session.sql(text)).unwrap();
+        for cpus in [2, 4] {
+            session.threads().block_on(compare(&session, &query, cpus, text));
+        }
+    }
+}
+
+#[test]
+fn files_that_are_read_from_their_start_are_not_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let session = Session::new(Options { threads: Some(2), ..Options::default() }).unwrap();
+    let numbers =
+        session.threads().block_on(session.sql("SELECT value AS n, value % 7 AS g FROM range(60000)")).unwrap();
+    for name in ["a.csv.gz", "b.csv.gz", "a.json", "a.arrow"] {
+        let target = folder.path().join(name).to_str().unwrap().to_string();
+        let format = WriteFormat::from_path(&target).unwrap();
+        let options = WriteOptions { format, ..WriteOptions::default() };
+        session.threads().block_on(numbers.write(&target, options)).unwrap();
+    }
+    for files in ["*.csv.gz", "a.json", "a.arrow"] {
+        let text =
+            format!("SELECT g, count(*) AS c, sum(n) AS s FROM '{}/{files}' GROUP BY g", folder.path().display());
+        let query = session.threads().block_on(session.sql(&text)).unwrap();
+        session.threads().block_on(compare(&session, &query, 2, &text));
     }
 }
 

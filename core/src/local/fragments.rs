@@ -60,9 +60,10 @@ impl Shell {
 
     /// What it needs is there.
     pub(super) fn begin_fragment(&mut self, attempt: Attempt, opened: Vec<Here>) {
+        // What is not mapped in the end is closed as it is dropped.
+        let opened: Vec<_> = opened.into_iter().map(|here| (here.object, self.reading(here))).collect();
         let mut given = Vec::new();
-        for here in opened {
-            let (object, reading) = (here.object, self.reading(here));
+        for (object, reading) in opened {
             match mapped(reading) {
                 Ok(bytes) => given.push((object, bytes)),
                 Err(error) => {

@@ -130,11 +130,12 @@ impl NodeParts {
             let mut has_begun = false;
             let ended = loop {
                 match coming.recv().await {
-                    None => return Ok(()),
+                    None => break Unread { from, why: "it was cut off".to_string() },
                     Some(Err(unread)) => break unread,
                     Some(Ok(chunk)) => {
                         has_begun = true;
-                        if to.send(Ok(chunk)).await.is_err() {
+                        let is_end = chunk.is_end();
+                        if to.send(Ok(chunk)).await.is_err() || is_end {
                             return Ok(());
                         }
                     }
@@ -181,6 +182,8 @@ impl NodeParts {
             }
             pieces.end().map_err(|error| self.unread(&error))?;
         }
+        // A reader that is gone needs no word.
+        let _ = to.send(Ok(Chunk::end())).await;
         Ok(())
     }
 

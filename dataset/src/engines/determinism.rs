@@ -10,10 +10,11 @@ use std::sync::Arc;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::Volatility;
 use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
-use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::AggregateExec;
+use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning};
 
 use super::stages::StageGraph;
 
@@ -69,9 +70,17 @@ pub fn classes(graph: &StageGraph) -> Vec<Class> {
 }
 
 fn class_of(plan: &Arc<dyn ExecutionPlan>, is_leaf: bool) -> Class {
+    // Rows that are dealt out in turn are in other parts each time, where no exchange by their keys follows.
+    let exchange = plan.downcast_ref::<RepartitionExec>().map(RepartitionExec::partitioning);
+    let by_keys = matches!(exchange, Some(Partitioning::Hash(..))) || plan.output_partitioning().partition_count() == 1;
     let mut class = if is_leaf { Class::Determined } else { Class::Unordered };
     // No visit of ours fails.
     let _ = plan.apply(|node| {
+        let dealt = node.downcast_ref::<RepartitionExec>().map(RepartitionExec::partitioning);
+        if !by_keys && matches!(dealt, Some(Partitioning::RoundRobinBatch(_))) {
+            class = Class::Undetermined("rows are dealt out as they come".to_string());
+            return Ok(TreeNodeRecursion::Stop);
+        }
         if let Some(why) = chosen(node) {
             class = Class::Undetermined(why);
             return Ok(TreeNodeRecursion::Stop);
@@ -99,6 +108,9 @@ fn chosen(node: &Arc<dyn ExecutionPlan>) -> Option<String> {
         return Some(format!("{} takes the first rows that come", node.name()));
     }
     if let Some(aggregate) = node.downcast_ref::<AggregateExec>() {
+        if aggregate.limit_options().is_some() {
+            return Some("a limit takes the first groups that come".to_string());
+        }
         let ordered = aggregate.aggr_expr().iter().find(|call| ORDERED.contains(&call.fun().name()));
         return ordered.map(|call| format!("{} depends on the order of rows", call.fun().name()));
     }

@@ -60,6 +60,8 @@ impl Tasks {
         client.drop_ref(plan);
         let last = shipped.graph.stages.len() - 1;
         tasks.outputs.iter().take(last).flatten().for_each(|output| client.drop_ref(*output));
+        // One that was submitted in part holds nothing either.
+        tasks.outputs.resize_with(last + 1, Vec::new);
         submitted.map(|()| tasks)
     }
 

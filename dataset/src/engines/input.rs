@@ -115,7 +115,9 @@ impl Reading {
     /// The rows of the next chunk that has any; `None` at the end.
     async fn next(&mut self) -> Option<Result<Vec<RecordBatch>>> {
         loop {
-            let chunk = match self.chunks.recv().await? {
+            let cut_off = || Err(Unread { from: self.object.owner(), why: "it was cut off".to_string() });
+            let chunk = match self.chunks.recv().await.unwrap_or_else(cut_off) {
+                Ok(chunk) if chunk.is_end() => return None,
                 Ok(chunk) => chunk,
                 Err(unread) => {
                     let why = format!("{} could not be read from {}: {}", self.object, unread.from, unread.why);

@@ -15,6 +15,7 @@ use sheaf_core::{Error, Result};
 use url::Url;
 
 use super::spread::unspread;
+use super::stages::StageGraph;
 use crate::operators::determined::keep_apart;
 use crate::rules::single_subqueries;
 
@@ -77,8 +78,16 @@ pub async fn plan_optimized(
     if unspread(&whole).is_some() {
         return Ok(whole);
     }
-    let state = cutting(state, whole, shape).map_err(from_datafusion)?;
-    state.query_planner().create_physical_plan(optimized, &state).await.map_err(from_datafusion)
+    let state = cutting(state, Arc::clone(&whole), shape).map_err(from_datafusion)?;
+    let cut = state.query_planner().create_physical_plan(optimized, &state).await.map_err(from_datafusion);
+    // What can be planned for one process and not be cut runs as one task.
+    match cut.and_then(|cut| StageGraph::of(&cut).map(|_| cut)) {
+        Ok(cut) => Ok(cut),
+        Err(error) => {
+            log::warn!("a query runs in one task, for it cannot be cut: {error}");
+            Ok(whole)
+        }
+    }
 }
 
 fn state_for(state: &SessionState, shape: ClusterShape) -> SessionState {

@@ -52,7 +52,8 @@ struct Shared {
     name: String,
     functions: Arc<dyn FunctionDecoder + Send + Sync>,
     plans: Mutex<VecDeque<(u64, Arc<Plan>)>>,
-    running: Mutex<BTreeMap<Attempt, AbortHandle>>,
+    /// Each with its task, once that is there.
+    running: Mutex<BTreeMap<Attempt, Option<AbortHandle>>>,
     begun: AtomicU64,
 }
 
@@ -110,17 +111,21 @@ impl Executor for FragmentRunner {
         let (attempt, shared) = (fragment.attempt, Arc::clone(&self.0));
         // It goes with the task, also with one that is stopped before it has begun.
         let entry = Entry(Arc::clone(&shared), attempt);
-        let mut running = self.0.running.lock();
+        self.0.running.lock().insert(attempt, None);
         let task = self.0.session.threads().handle().spawn(async move {
             let _entry = entry;
             let ended = shared.ended(&fragment).await;
             fragment.end(ended);
         });
-        running.insert(attempt, task.abort_handle());
+        // One that is over by now is not there any more.
+        if let Some(handle) = self.0.running.lock().get_mut(&attempt) {
+            *handle = Some(task.abort_handle());
+        }
     }
 
     fn stop(&self, attempt: Attempt) {
-        if let Some(task) = self.0.running.lock().get(&attempt) {
+        let task = self.0.running.lock().get(&attempt).cloned().flatten();
+        if let Some(task) = task {
             task.abort();
         }
     }

@@ -5,7 +5,13 @@
 
 use std::sync::Arc;
 
-use datafusion::physical_plan::ExecutionPlan;
+use datafusion::datasource::physical_plan::FileScanConfig;
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::physical_expr::Distribution;
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::repartition::RepartitionExec;
+use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning};
 
 /// Operators that work on one row, one group or one partition at a time, or that datafusion-distributed gives all rows.
 const SPREAD: [&str; 34] = [
@@ -45,15 +51,67 @@ const SPREAD: [&str; 34] = [
     "WindowAggExec",
 ];
 
-/// An operator of a plan that has to see all rows, if it has one.
+/// An operator of a plan that has to see all rows, or files that are read from their start, if it has any.
 #[must_use]
-pub fn unspread(plan: &Arc<dyn ExecutionPlan>) -> Option<&str> {
+pub fn unspread(plan: &Arc<dyn ExecutionPlan>) -> Option<String> {
     // Some tell more of themselves behind their name.
     let name = plan.name().split('(').next().unwrap_or_default();
-    if SPREAD.binary_search(&name).is_err() {
-        return Some(plan.name());
+    let is_known = SPREAD.binary_search(&name).is_ok();
+    if !is_known || needs_the_one_partition(plan) {
+        return Some(plan.name().to_string());
+    }
+    if let Some(scan) = scan_of(plan) {
+        if !can_be_split(scan) {
+            return Some(format!("{} of {} files", plan.name(), scan.file_source().file_type()));
+        }
+        // With one partition, nothing but the scan counts the rows.
+        if scan.limit.is_some() && scan.file_groups.len() == 1 {
+            return Some("a limit over one partition".to_string());
+        }
     }
     plan.children().into_iter().find_map(unspread)
+}
+
+fn scan_of(plan: &Arc<dyn ExecutionPlan>) -> Option<&FileScanConfig> {
+    plan.downcast_ref::<DataSourceExec>()?.data_source().downcast_ref::<FileScanConfig>()
+}
+
+/// Whether files may be read in pieces, as their format says: datafusion-distributed cuts them without asking.
+fn can_be_split(scan: &FileScanConfig) -> bool {
+    let mut files = scan.file_groups.iter().flat_map(|group| group.files());
+    // What is cut already was asked about.
+    if files.any(|file| file.range.is_some()) {
+        return true;
+    }
+    matches!(scan.file_source().repartitioned(2, 0, None, scan), Ok(Some(_)))
+}
+
+/// Whether an operator counts on its input being one partition, or all of a key being in it, because there is but one
+/// partition of files: where these are cut for many tasks, each of them would see some of the rows. Joins are looked
+/// after by datafusion-distributed.
+fn needs_the_one_partition(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    let [input] = plan.children()[..] else { return false };
+    if input.output_partitioning().partition_count() != 1 || plan.is::<RepartitionExec>() {
+        return false;
+    }
+    let requirements = plan.input_distribution_requirements();
+    let is_free = matches!(requirements.child_distribution(0), None | Some(Distribution::UnspecifiedDistribution));
+    (!is_free || plan.fetch().is_some()) && ends_in_files(input)
+}
+
+/// Whether there is nothing but operators of one input between here and files.
+fn ends_in_files(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    if plan.is::<CoalescePartitionsExec>() || plan.is::<SortPreservingMergeExec>() {
+        return false;
+    }
+    // An exchange by hash is where tasks meet.
+    if plan
+        .downcast_ref::<RepartitionExec>()
+        .is_some_and(|exchange| matches!(exchange.partitioning(), Partitioning::Hash(..)))
+    {
+        return false;
+    }
+    scan_of(plan).is_some() || plan.children().into_iter().any(ends_in_files)
 }
 
 #[cfg(test)]

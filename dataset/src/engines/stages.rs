@@ -6,8 +6,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::error::{DataFusionError, Result as EngineResult};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
@@ -19,6 +21,8 @@ use sheaf_connectors::error::from_datafusion;
 use sheaf_core::Result;
 
 use super::exchange::ExchangeReadExec;
+use crate::operators::own_files;
+use crate::rules::whole_builds::WholeBuilds;
 
 /// How a stage reads another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,7 +109,11 @@ impl Stage {
             let own = leaves.get(task).map(Arc::clone);
             own.map(Transformed::yes).ok_or_else(|| unplanned(&format!("a leaf has nothing for task {task}")))
         };
-        let plan = Arc::clone(&self.plan).transform_up(own).and_then(|plan| plan.data.transform_up(yielding));
+        let plan = Arc::clone(&self.plan).transform_up(own).map(|plan| plan.data);
+        // A join whose sides were cut off reads them from other operators than were planned for it.
+        let plan = plan.and_then(|plan| WholeBuilds.optimize(plan, &ConfigOptions::default()));
+        // Which rows are in which part is decided before it runs.
+        let plan = plan.and_then(own_files::everywhere).and_then(|plan| plan.transform_up(yielding));
         let plan = plan.map_err(from_datafusion)?.data;
         datafusion::physical_plan::execution_plan::reset_plan_states(plan).map_err(from_datafusion)
     }
@@ -195,6 +203,10 @@ fn below(
         ProducerHead::None if plan.is::<NetworkCoalesceExec>() => (head, Way::Coalesce),
         _ => return Err(unplanned(&format!("{} is not known", plan.name()))),
     };
+    // The rows of several tasks come as they are ready.
+    if way == Way::Shuffle && input.tasks > 1 && plan.output_ordering().is_some() {
+        return Err(unplanned("rows are to be in order behind an exchange"));
+    }
     let stage = cut(&head, input.tasks, stages)?;
     let (tasks, parts) = (stage.tasks, stage.parts());
     stages.push(stage);

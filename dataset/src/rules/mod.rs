@@ -17,7 +17,7 @@ mod shown_inputs;
 pub(crate) mod single_subqueries;
 mod skewed_joins;
 mod spill_joins;
-mod whole_builds;
+pub(crate) mod whole_builds;
 mod whole_windows;
 mod window_texts;
 

@@ -182,7 +182,10 @@ impl Reading {
                 }
             }
         }
-        pieces.end().map_err(|error| error.to_string())
+        pieces.end().map_err(|error| error.to_string())?;
+        // A reader that is gone needs no word.
+        let _ = to.send(Ok(Chunk::end())).await;
+        Ok(())
     }
 
     /// The next answer, asking for so long as its node may come back.
