@@ -12,7 +12,8 @@ use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::{ExecutionPlan, collect_partitioned};
-use sheaf::connectors::write::{WriteFormat, WriteOptions};
+use sheaf::connectors::read::ReadOptions;
+use sheaf::connectors::write::{ParquetWriteOptions, WriteFormat, WriteOptions};
 use sheaf::core::fragment::{Chunk, PartInput, Unread};
 use sheaf::core::ids::{NodeId, ObjectId, TaskId};
 use sheaf::core::parts::{Body, Index, Parts, Pieces};
@@ -175,7 +176,7 @@ async fn compare(session: &Session, query: &Dataset, cpus: usize, what: &str) ->
 pub(crate) fn read_all(session: &Session, folder: &Path) {
     for table in ["customer", "lineitem", "nation", "orders", "part", "partsupp", "region", "supplier"] {
         let path = folder.join(format!("{table}.parquet")).to_str().unwrap().to_string();
-        let files = session.threads().block_on(session.read(&[path], &sheaf::connectors::read::ReadOptions::default()));
+        let files = session.threads().block_on(session.read(&[path], &ReadOptions::default()));
         session.register(table, &files.unwrap()).unwrap();
     }
 }
@@ -299,6 +300,14 @@ fn what_counts_on_one_partition_has_it() {
     tpch::make(folder.path(), "0.01");
     let session = Session::new(Options { threads: Some(2), ..Options::default() }).unwrap();
     read_all(&session, folder.path());
+    // Many row groups, so that each task would have some.
+    let grouped = folder.path().join("grouped.parquet").to_str().unwrap().to_string();
+    let format = WriteFormat::Parquet(ParquetWriteOptions { row_group_rows: 5_000, ..ParquetWriteOptions::default() });
+    let lines = session.threads().block_on(session.sql("SELECT * FROM lineitem")).unwrap();
+    let options = WriteOptions { format, ..WriteOptions::default() };
+    session.threads().block_on(lines.write(&grouped, options)).unwrap();
+    let lines = session.threads().block_on(session.read(&[grouped], &ReadOptions::default())).unwrap();
+    session.register("lineitem", &lines).unwrap();
     // A file stays one partition, and nothing is put between it and what wants one.
     for setting in ["repartition_file_scans", "enable_round_robin_repartition"] {
         let set = format!("SET datafusion.optimizer.{setting} = false");
