@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
@@ -15,7 +15,7 @@ use sheaf_core::client::parts_of;
 use sheaf_core::fragment::{Ended, Executor, Fragment, Kept, PartInput, PartStore, Unread};
 use sheaf_core::ids::{Attempt, ObjectId};
 use sheaf_core::schedule::{Failure, Raised};
-use sheaf_core::{Error, Result};
+use sheaf_core::{Error, Options, Result};
 use tokio::sync::OnceCell;
 use tokio::task::AbortHandle;
 use twox_hash::XxHash64;
@@ -47,7 +47,9 @@ pub(super) struct TaskPart {
 pub struct FragmentRunner(Arc<Shared>);
 
 struct Shared {
-    session: Session,
+    /// What the session is started with, and the session once there was something to run.
+    options: Options,
+    session: OnceLock<Session>,
     /// The node, for people.
     name: String,
     functions: Arc<dyn FunctionDecoder + Send + Sync>,
@@ -76,7 +78,27 @@ impl FragmentRunner {
     /// Runs them in this session, on the node of that name. `functions` makes the user's functions.
     #[must_use]
     pub fn new(session: Session, name: &str, functions: Arc<dyn FunctionDecoder + Send + Sync>) -> Self {
+        Self::with(Options::default(), session.into(), name, functions)
+    }
+
+    /// The same in a session of its own, which starts with the first of them: a node that runs no queries has neither
+    /// its threads nor its folder.
+    ///
+    /// # Errors
+    /// [`sheaf_core::ErrorKind::InvalidInput`] for options that cannot be.
+    pub fn lazy(options: Options, name: &str, functions: Arc<dyn FunctionDecoder + Send + Sync>) -> Result<Self> {
+        options.clone().validate()?;
+        Ok(Self::with(options, OnceLock::new(), name, functions))
+    }
+
+    fn with(
+        options: Options,
+        session: OnceLock<Session>,
+        name: &str,
+        functions: Arc<dyn FunctionDecoder + Send + Sync>,
+    ) -> Self {
         Self(Arc::new(Shared {
+            options,
             session,
             name: name.to_string(),
             functions,
@@ -109,10 +131,14 @@ impl Executor for FragmentRunner {
     fn start(&self, fragment: Fragment) {
         self.0.begun.fetch_add(1, Ordering::Relaxed);
         let (attempt, shared) = (fragment.attempt, Arc::clone(&self.0));
+        let session = match self.0.session() {
+            Ok(session) => session,
+            Err(error) => return fragment.end(Ended::Raised(told::write(&self.0.named(error)))),
+        };
         // It goes with the task, also with one that is stopped before it has begun.
         let entry = Entry(Arc::clone(&shared), attempt);
         self.0.running.lock().insert(attempt, None);
-        let task = self.0.session.threads().handle().spawn(async move {
+        let task = session.threads().handle().spawn(async move {
             let _entry = entry;
             let ended = shared.ended(&fragment).await;
             fragment.end(ended);
@@ -200,8 +226,17 @@ impl Shared {
         let places = parts_of(packed).ok_or_else(broken)?;
         let bytes = places.first().and_then(|place| packed.get(place.clone())).ok_or_else(broken)?;
         let plan = self.kept(XxHash64::oneshot(0, bytes));
-        plan.get_or_try_init(|| unship(&self.session, bytes, self.functions.as_ref())).await?;
+        let session = self.session()?;
+        plan.get_or_try_init(|| unship(&session, bytes, self.functions.as_ref())).await?;
         Ok(plan)
+    }
+
+    fn session(&self) -> Result<Session> {
+        if let Some(session) = self.session.get() {
+            return Ok(session.clone());
+        }
+        let started = Session::new(self.options.clone())?;
+        Ok(self.session.get_or_init(|| started).clone())
     }
 
     fn kept(&self, key: u64) -> Arc<Plan> {

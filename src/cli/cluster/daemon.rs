@@ -15,8 +15,8 @@ use sheaf_core::resources::{CPU, GPU, MEMORY, Resources};
 use sheaf_core::settings::{Options, gpus, state_folder};
 use sheaf_core::state::{DiskStore, MemoryStore, StateStore};
 use sheaf_core::{Error, ErrorKind, Result, env, host};
+use sheaf_dataset::NoFunctions;
 use sheaf_dataset::engines::FragmentRunner;
-use sheaf_dataset::{NoFunctions, Session};
 use sheaf_flight::cluster::{Port, endpoint_of};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
@@ -238,7 +238,7 @@ impl NodeFlags {
         }
         let options = Options { threads: Some(cpus), memory_limit: Some(memory), ..settings.clone() };
         let name = role.address().unwrap_or_default();
-        Ok(Some(FragmentRunner::new(Session::new(options)?, name, Arc::new(NoFunctions))))
+        Ok(Some(FragmentRunner::lazy(options, name, Arc::new(NoFunctions))?))
     }
 
     fn cpus(&self) -> f64 {
