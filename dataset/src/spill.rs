@@ -96,7 +96,7 @@ impl Drop for SpillFolder {
 }
 
 /// Removes the folders whose sessions are gone: those whose lock can be had.
-fn sweep(parent: &Path) {
+pub(crate) fn sweep(parent: &Path) {
     let Ok(entries) = fs::read_dir(parent) else { return };
     for entry in entries.flatten() {
         let path = entry.path();

@@ -28,6 +28,7 @@ use super::stages::{Stage, StageGraph};
 use super::told;
 use crate::codec::FunctionDecoder;
 use crate::session::Session;
+use crate::spill::sweep;
 
 /// Plans that are kept for the next task of the same query.
 const PLANS: usize = 16;
@@ -87,7 +88,8 @@ impl FragmentRunner {
     /// # Errors
     /// [`sheaf_core::ErrorKind::InvalidInput`] for options that cannot be.
     pub fn lazy(options: Options, name: &str, functions: Arc<dyn FunctionDecoder + Send + Sync>) -> Result<Self> {
-        options.clone().validate()?;
+        // What a node before this one has left there goes, also when this one never spills.
+        sweep(&options.clone().validate()?.spill_dir);
         Ok(Self::with(options, OnceLock::new(), name, functions))
     }
 
