@@ -139,7 +139,8 @@ fn what_is_not_wanted_any_more_is_stopped() {
     let stopped = std::time::Instant::now();
     drop(run);
     becomes_true("it does not run", || nodes.running() == 0);
-    assert!(stopped.elapsed().as_secs_f64() < 1.0, "{:?}", stopped.elapsed());
+    // A moment on a quiet machine; other tests run beside this one.
+    assert!(stopped.elapsed().as_secs_f64() < 3.0, "{:?}", stopped.elapsed());
     nodes.are_empty();
 }
 

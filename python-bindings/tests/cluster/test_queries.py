@@ -220,6 +220,6 @@ def test_many_queries_leave_nothing_behind(trio: Cluster, tmp_path: Path) -> Non
         before = used()
         ask(QUERIES_IN_A_LOOP)
         for (memory, files), (memory_before, files_before) in zip(used(), before, strict=True):
-            assert memory < memory_before + 24, (before, used())
+            assert memory < memory_before + 48, (before, used())
             assert files < files_before + 8, (before, used())
     eventually(trio.objects, [])
