@@ -90,6 +90,12 @@ impl ErrorKind {
         }
     }
 
+    /// The kind of that name, if one has it.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// Whether the same call may succeed when it is simply made again.
     #[must_use]
     pub fn is_retryable(self) -> bool {

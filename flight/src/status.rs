@@ -38,7 +38,7 @@ pub fn to_status(error: &Error) -> Status {
 #[must_use]
 pub fn from_status(status: &Status) -> Error {
     let named = status.metadata().get(KIND).and_then(|kind| kind.to_str().ok());
-    let kind = ErrorKind::ALL.into_iter().find(|kind| Some(kind.name()) == named).unwrap_or(match status.code() {
+    let kind = named.and_then(ErrorKind::named).unwrap_or(match status.code() {
         Code::NotFound => ErrorKind::NotFound,
         Code::AlreadyExists => ErrorKind::AlreadyExists,
         Code::PermissionDenied | Code::Unauthenticated => ErrorKind::PermissionDenied,

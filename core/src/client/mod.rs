@@ -329,9 +329,7 @@ impl Client {
     /// # Errors
     /// As every method.
     pub fn when_ready(&self, object: ObjectId, then: impl FnOnce(Reply) + Send + 'static) -> Result<()> {
-        let first = self.questions(1);
-        self.answers.call_back(first, object, Box::new(then))?;
-        self.send(&ToNode::Get { first, objects: vec![object], wish: Wish::Value, blocks: false }, Vec::new())
+        self.call_back(object, Wish::Value, then)
     }
 
     /// Asks where an object is when it is there, and calls `then` with that from another thread: small values come
@@ -340,9 +338,13 @@ impl Client {
     /// # Errors
     /// As every method.
     pub fn when_placed(&self, object: ObjectId, then: impl FnOnce(Reply) + Send + 'static) -> Result<()> {
+        self.call_back(object, Wish::Place, then)
+    }
+
+    fn call_back(&self, object: ObjectId, wish: Wish, then: impl FnOnce(Reply) + Send + 'static) -> Result<()> {
         let first = self.questions(1);
         self.answers.call_back(first, object, Box::new(then))?;
-        self.send(&ToNode::Get { first, objects: vec![object], wish: Wish::Place, blocks: false }, Vec::new())
+        self.send(&ToNode::Get { first, objects: vec![object], wish, blocks: false }, Vec::new())
     }
 
     /// The value of an object that this process has had and still has: objects never change.

@@ -9,12 +9,11 @@ use parking_lot::Mutex;
 use sheaf_core::client::{Client, Host};
 use sheaf_core::fragment::{Chunk, PartInput, PartReader, Unread, inline_parts};
 use sheaf_core::ids::{Attempt, NodeId, ObjectId};
-use sheaf_core::local::{Inquiry, Local, knock};
 use sheaf_core::resources::CPU;
 use sheaf_core::schedule::Place;
-use sheaf_core::wire::{CallOptions, Where, Work};
-use sheaf_core::{Error, ErrorKind, Result};
-use sheaf_flight::cluster::{Access, PartClient, ask, endpoint_of, node_names};
+use sheaf_core::wire::{CallOptions, NodeInfo, Where, Work};
+use sheaf_core::{Error, Result};
+use sheaf_flight::cluster::{Access, PartClient, join};
 use tokio::sync::mpsc::{self, Receiver};
 
 use super::plan::{BYTES_PER_PARTITION, ClusterShape};
@@ -46,30 +45,17 @@ impl Cluster {
     /// runs on this machine.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`] for an address that is none, [`ErrorKind::Io`] and [`ErrorKind::PermissionDenied`]
-    /// when the head does not answer or lets nobody in without a token, [`ErrorKind::NotFound`] when no node of it runs
-    /// here.
+    /// As [`join`]: an address that is none, a head that does not answer or lets nobody in without a token, no node of
+    /// the cluster on this machine.
     pub fn connect(address: &str, access: Access) -> Result<Arc<Self>> {
-        let nodes = ask(&endpoint_of(address, &access)?, &access, &Inquiry::Nodes)?;
-        let socket = node_names(&nodes).find_map(|node| knock(node).ok()).ok_or_else(|| {
-            Error::new(ErrorKind::NotFound, format!("no node of the cluster at {address} runs on this machine"))
-                .with_hint("start one as the same user: sheaf node --num-cpus 0 --head HOST:PORT")
-        })?;
+        let (socket, _) = join(address, &access)?;
         Self::over(Client::new(socket, Driver)?, access)
-    }
-
-    /// Connects through a node in this process.
-    ///
-    /// # Errors
-    /// As [`Local::connect`].
-    pub fn through(node: &Local, access: Access) -> Result<Arc<Self>> {
-        Self::over(Client::new(node.connect()?, Driver)?, access)
     }
 
     /// The cluster of a connection that is there already.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`] when the system refuses a thread.
+    /// [`sheaf_core::ErrorKind::Io`] when the system refuses a thread.
     pub fn over(client: Arc<Client>, access: Access) -> Result<Arc<Self>> {
         Self::with_bytes_per_partition(client, access, BYTES_PER_PARTITION)
     }
@@ -95,10 +81,9 @@ impl Cluster {
     /// the node and waits for the answer.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`] when no node has CPUs, [`ErrorKind::Cancelled`] when the node is gone.
+    /// [`sheaf_core::ErrorKind::InvalidInput`] when no node has CPUs, [`sheaf_core::ErrorKind::Cancelled`] when the node is gone.
     pub fn shape(&self) -> Result<ClusterShape> {
-        let nodes = self.client.nodes()?;
-        self.reader.know(nodes.iter().map(|node| (node.id, node.address.clone())));
+        let nodes = self.look()?;
         let cpus = nodes.iter().filter_map(|node| node.total.get(CPU).copied()).map(|cpus| cpus as usize);
         let cpus: Vec<usize> = cpus.filter(|cpus| *cpus > 0).collect();
         let Some(least) = cpus.iter().min().copied() else {
@@ -129,17 +114,17 @@ impl Cluster {
         Ok(number)
     }
 
-    /// Tells the reader of results where the nodes are now.
-    pub(super) fn look_again(&self) -> Result<()> {
+    /// The nodes that are there now; the reader of results knows where from then on.
+    pub(super) fn look(&self) -> Result<Vec<NodeInfo>> {
         let nodes = self.client.nodes()?;
-        self.reader.know(nodes.into_iter().map(|node| (node.id, node.address)));
-        Ok(())
+        self.reader.know(nodes.iter().map(|node| (node.id, node.address.clone())));
+        Ok(nodes)
     }
 
     /// The nodes that are there, with their addresses.
     ///
     /// # Errors
-    /// [`ErrorKind::Cancelled`] when the node is gone.
+    /// [`sheaf_core::ErrorKind::Cancelled`] when the node is gone.
     pub fn nodes(&self) -> Result<BTreeMap<NodeId, String>> {
         Ok(self.client.nodes()?.into_iter().map(|node| (node.id, node.address)).collect())
     }

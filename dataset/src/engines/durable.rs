@@ -185,7 +185,7 @@ impl Query {
         let tasks = submitted.await.map_err(|error| Error::internal(error.to_string()))??;
         let results = tasks.results().await?;
         let cluster = Arc::clone(&self.cluster);
-        let looked = tokio::task::spawn_blocking(move || cluster.look_again());
+        let looked = tokio::task::spawn_blocking(move || cluster.look());
         looked.await.map_err(|error| Error::internal(error.to_string()))??;
         let source = self.source(results)?;
         for partition in 0..self.parts() {

@@ -31,7 +31,7 @@ use sheaf_core::Error;
 use tokio::sync::mpsc;
 
 use super::cluster::Cluster;
-use super::determinism::{Class, classes};
+use super::determinism::classes;
 use super::durable::Query;
 use super::plan::{ClusterShape, for_tasks};
 use super::shipped::Shipped;
@@ -216,12 +216,6 @@ impl ClusterExec {
         let partitioning = Partitioning::UnknownPartitioning(1);
         let properties = PlanProperties::new(order, partitioning, EmissionType::Final, Boundedness::Bounded);
         Self { cluster, shipped, shape, properties: Arc::new(properties) }
-    }
-
-    /// The stages, and how often each of them may be made again.
-    #[must_use]
-    pub fn stages(&self) -> (&super::stages::StageGraph, Vec<Class>) {
-        (&self.shipped.graph, classes(&self.shipped.graph))
     }
 }
 

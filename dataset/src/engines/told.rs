@@ -30,7 +30,7 @@ fn read(bytes: &[u8]) -> Error {
     let Ok(Told { kind, message, contexts, hint }) = serde_json::from_slice(bytes) else {
         return Error::internal("a part of the query failed, and its error is not understood");
     };
-    let kind = ErrorKind::ALL.into_iter().find(|known| known.name() == kind).unwrap_or(ErrorKind::Internal);
+    let kind = ErrorKind::named(&kind).unwrap_or(ErrorKind::Internal);
     let error = contexts.into_iter().fold(Error::new(kind, message), Error::with_context);
     hint.into_iter().fold(error, Error::with_hint)
 }

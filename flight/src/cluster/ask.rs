@@ -1,5 +1,6 @@
 //! Questions of people, from the command line or a driver that looks for its node.
 
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use arrow_flight::Action;
@@ -8,12 +9,12 @@ use futures::stream::{self, StreamExt};
 use serde::Deserialize;
 use sheaf_core::env::Threads;
 use sheaf_core::ids::NodeId;
-use sheaf_core::local::Inquiry;
+use sheaf_core::local::{Inquiry, knock};
 use sheaf_core::{Error, ErrorKind, Result};
 use tonic::{Request, Status};
 
 use super::access::Access;
-use super::{MESSAGE_BYTES, connect, root};
+use super::{MESSAGE_BYTES, connect, endpoint_of, root};
 use crate::status::from_status;
 
 /// The name of the action.
@@ -33,6 +34,21 @@ pub fn node_names(answer: &str) -> impl Iterator<Item = NodeId> + use<> {
     let mut named: Vec<Named> = serde_json::from_str(answer).unwrap_or_default();
     named.sort_by_key(|node| !node.is_head);
     named.into_iter().filter_map(|node| node.id.parse().ok())
+}
+
+/// A socket to the node that runs on this machine, of the cluster whose head is at an address, such as
+/// `sheaf://host:7070`; and what the head says of all nodes, as [`Inquiry::Nodes`] is answered.
+///
+/// # Errors
+/// [`ErrorKind::InvalidInput`] for an address that is none, [`ErrorKind::NotFound`] when no node of the cluster runs
+/// here; those of [`ask`].
+pub fn join(address: &str, access: &Access) -> Result<(UnixStream, String)> {
+    let nodes = ask(&endpoint_of(address, access)?, access, &Inquiry::Nodes)?;
+    let socket = node_names(&nodes).find_map(|node| knock(node).ok()).ok_or_else(|| {
+        Error::new(ErrorKind::NotFound, format!("no node of the cluster at {address} runs on this machine"))
+            .with_hint("start one as the same user: sheaf node --num-cpus 0 --head HOST:PORT")
+    })?;
+    Ok((socket, nodes))
 }
 
 /// What a status means; a connection that broke is not the node's answer.

@@ -35,7 +35,7 @@ use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 
 pub use access::Access;
-pub use ask::{ask, ask_all, node_names};
+pub use ask::{ask, ask_all, join, node_names};
 pub use http::HttpClient;
 pub use reader::PartClient;
 use switchboard::{FlightNetwork, Switchboard};

@@ -19,11 +19,11 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use sheaf::core::host;
 use sheaf::core::jobs::{Jobs, JobsOptions};
-use sheaf::core::local::{Inquiry, Local, LocalOptions, Role, knock};
+use sheaf::core::local::{Local, LocalOptions, Role};
 use sheaf::core::resources::Resources;
 use sheaf::core::state::MemoryStore;
 use sheaf::core::wire::Line;
-use sheaf::flight::cluster::{Access, Port, ask, endpoint_of, node_names};
+use sheaf::flight::cluster::{Access, Port, join};
 use sheaf::{Error, ErrorKind};
 
 use crate::errors::{IntoPyResult, to_py};
@@ -176,16 +176,7 @@ pub(crate) fn join_cluster(
     token_file: Option<PathBuf>,
     tls: Option<(PathBuf, PathBuf, PathBuf)>,
 ) -> PyResult<(RuntimeClient, String)> {
-    let found = py.detach(|| {
-        let access = access(token_file.as_deref(), tls.as_ref())?;
-        let nodes = ask(&endpoint_of(address, &access)?, &access, &Inquiry::Nodes)?;
-        let socket = node_names(&nodes).find_map(|node| knock(node).ok());
-        let socket = socket.ok_or_else(|| {
-            Error::new(ErrorKind::NotFound, format!("no node of the cluster at {address} runs on this machine"))
-                .with_hint("start one as the same user: sheaf node --num-cpus 0 --head HOST:PORT")
-        })?;
-        Ok::<_, Error>((socket, nodes))
-    });
+    let found = py.detach(|| join(address, &access(token_file.as_deref(), tls.as_ref())?));
     let (socket, nodes) = found.py(py)?;
     Ok((RuntimeClient::over(py, socket, false)?, nodes))
 }

@@ -83,7 +83,7 @@ impl HttpClient {
 fn error_of(status: StatusCode, told: &Value) -> Error {
     let told = &told["error"];
     let named = told["kind"].as_str();
-    let kind = ErrorKind::ALL.into_iter().find(|kind| Some(kind.name()) == named).unwrap_or(ErrorKind::Io);
+    let kind = named.and_then(ErrorKind::named).unwrap_or(ErrorKind::Io);
     let message = told["message"].as_str().map_or_else(|| format!("the head answers {status}"), str::to_string);
     let error = Error::new(kind, message);
     match told["hint"].as_str() {
