@@ -7,18 +7,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::execution::TaskContext;
-use datafusion::physical_plan::{ExecutionPlan, collect_partitioned};
+use datafusion::physical_plan::collect_partitioned;
 use sheaf::connectors::read::ReadOptions;
 use sheaf::connectors::write::{ParquetWriteOptions, WriteFormat, WriteOptions};
 use sheaf::core::fragment::{Chunk, PartInput, Unread};
 use sheaf::core::ids::{NodeId, ObjectId, TaskId};
 use sheaf::core::parts::{Body, Index, Parts, Pieces};
 use sheaf::core::schedule::Place;
-use sheaf::dataset::engines::exchange::{ExchangeReadExec, TaskInputs};
 use sheaf::dataset::engines::input::{PartSource, SharedSource};
 use sheaf::dataset::engines::output::write_parts;
 use sheaf::dataset::engines::plan::{ClusterShape, plan_for};
@@ -83,43 +81,14 @@ fn output_of(stage: usize, task: usize) -> ObjectId {
     TaskId { owner: NodeId(1), number: (stage * 1_000 + task) as u64 }.result(0)
 }
 
-/// The schemas of what a stage reads, by the places of its inputs.
-fn schemas(plan: &Arc<dyn ExecutionPlan>, into: &mut Vec<(usize, SchemaRef)>) {
-    if let Some(read) = plan.downcast_ref::<ExchangeReadExec>() {
-        into.push((read.number(), plan.schema()));
-    }
-    plan.children().into_iter().for_each(|child| schemas(child, into));
-}
-
-/// The context of a task that reads from a source.
-fn context_of(context: &TaskContext, source: &Arc<PartSource>) -> Arc<TaskContext> {
-    let inputs = TaskInputs(Arc::new(SharedSource(Arc::clone(source))));
-    Arc::new(TaskContext::new(
-        None,
-        context.session_id(),
-        context.session_config().clone().with_extension(Arc::new(inputs)),
-        context.scalar_functions().clone(),
-        context.higher_order_functions().clone(),
-        context.aggregate_functions().clone(),
-        context.window_functions().clone(),
-        context.runtime_env(),
-    ))
-}
-
 /// What a task of a stage reads.
 fn source_of(graph: &StageGraph, number: usize, task: usize, store: &Arc<Memory>) -> Arc<PartSource> {
     let stage = &graph.stages[number];
-    let mut schemas_of = Vec::new();
-    schemas(&stage.plan, &mut schemas_of);
-    schemas_of.sort_by_key(|(number, _)| *number);
-    let inputs: Vec<_> = stage.inputs.iter().copied().zip(schemas_of.into_iter().map(|(_, schema)| schema)).collect();
     let outputs = stage.inputs.iter().flat_map(|input| {
         let place = Place::At(vec![NodeId(1)]);
         input.sources(task, stage.tasks).map(move |from| (output_of(input.stage, from), place.clone()))
     });
-    let outputs = outputs.collect();
-    let store: Arc<dyn PartInput> = Arc::<Memory>::clone(store);
-    Arc::new(PartSource::new(store, (task, stage.tasks), inputs, outputs).unwrap())
+    PartSource::of(stage, task, Arc::<Memory>::clone(store), outputs.collect()).unwrap()
 }
 
 /// Runs each task of each stage by itself, one after the other, with so many bytes in memory.
@@ -129,13 +98,13 @@ async fn run(graph: &StageGraph, context: &Arc<TaskContext>, limit: u64) -> Vec<
     let last = graph.stages.len() - 1;
     for (number, stage) in graph.stages[..last].iter().enumerate() {
         for task in 0..stage.tasks {
-            let own = context_of(context, &source_of(graph, number, task, &store));
+            let own = SharedSource(source_of(graph, number, task, &store)).context(context);
             let parts = write_parts(stage.plan_of(task).unwrap(), own, &store.folder, limit).await.unwrap();
             assert_eq!(parts.index.parts.len(), stage.parts());
             store.insert(output_of(number, task), parts);
         }
     }
-    let own = context_of(context, &source_of(graph, last, 0, &store));
+    let own = SharedSource(source_of(graph, last, 0, &store)).context(context);
     let made = collect_partitioned(graph.stages[last].plan_of(0).unwrap(), own).await.unwrap();
     made.into_iter().flatten().collect()
 }
@@ -162,8 +131,7 @@ pub(crate) fn rows(batches: &[RecordBatch]) -> Vec<String> {
 /// Whether the rows of a query on a cluster of three are those of one process; the tasks that it took there.
 async fn compare(session: &Session, query: &Dataset, cpus: usize, what: &str) -> usize {
     let shape = ClusterShape { bytes_per_partition: 16 << 10, ..ClusterShape::new(3, cpus) };
-    let plan = plan_for(query.logical_plan(), &session.state(), shape).await.unwrap();
-    let graph = StageGraph::of(&plan).unwrap();
+    let graph = plan_for(query.logical_plan(), &session.state(), shape).await.unwrap();
     let tasks: usize = graph.stages.iter().map(|stage| stage.tasks).sum();
     let here = rows(&query.collect().await.unwrap());
     for limit in [u64::MAX, 10_000] {
@@ -222,7 +190,7 @@ fn a_plan_that_is_not_worth_it_is_one_stage_and_a_cluster_without_nodes_is_an_er
     let session = Session::new(Options { threads: Some(2), ..Options::default() }).unwrap();
     let query = session.range(0, 100).unwrap();
     let plan = |shape| session.threads().block_on(plan_for(query.logical_plan(), &session.state(), shape));
-    let graph = StageGraph::of(&plan(ClusterShape::new(3, 2)).unwrap()).unwrap();
+    let graph = plan(ClusterShape::new(3, 2)).unwrap();
     assert_eq!((graph.stages.len(), graph.stages[0].tasks), (1, 1));
     let error = plan(ClusterShape::new(0, 2)).unwrap_err();
     assert!(error.to_string().contains("no node"), "{error}");
@@ -238,12 +206,11 @@ fn what_is_gone_is_named_where_it_was_wanted() {
         session.threads().block_on(session.sql("SELECT count(*) AS n FROM lineitem GROUP BY l_orderkey")).unwrap();
     session.threads().block_on(async {
         let shape = ClusterShape { bytes_per_partition: 32 << 10, ..ClusterShape::new(3, 2) };
-        let plan = plan_for(query.logical_plan(), &session.state(), shape).await.unwrap();
-        let graph = StageGraph::of(&plan).unwrap();
+        let graph = plan_for(query.logical_plan(), &session.state(), shape).await.unwrap();
         let store = Arc::new(Memory { folder: folder.path().to_path_buf(), ..Memory::default() });
         let (number, context) = (1, session.state().task_ctx());
         let source = source_of(&graph, number, 0, &store);
-        let own = context_of(&context, &source);
+        let own = SharedSource(Arc::clone(&source)).context(&context);
         let failed = write_parts(graph.stages[number].plan_of(0).unwrap(), own, &store.folder, 1 << 20).await;
         let (object, unread) = source.unread().unwrap();
         assert_eq!(object.task.owner, NodeId(1));
@@ -372,8 +339,7 @@ fn a_leaf_of_the_last_stage_has_all_files() {
         // Plans of one partition have aggregates in the last stage, and the scans below them, cut for all nodes.
         for partitions in [1, 2] {
             let shape = ClusterShape { bytes_per_partition: 32 << 10, partitions, ..ClusterShape::new(3, 1) };
-            let plan = plan_for(query.logical_plan(), &session.state(), shape).await.unwrap();
-            let graph = StageGraph::of(&plan).unwrap();
+            let graph = plan_for(query.logical_plan(), &session.state(), shape).await.unwrap();
             let here = rows(&query.collect().await.unwrap());
             assert_eq!(rows(&run(&graph, &session.state().task_ctx(), u64::MAX).await), here, "{graph}");
         }

@@ -7,6 +7,7 @@ use arrow::buffer::Buffer;
 use arrow::datatypes::SchemaRef;
 use arrow::ipc::reader::StreamDecoder;
 use arrow::record_batch::RecordBatch;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -17,8 +18,8 @@ use sheaf_core::ids::ObjectId;
 use sheaf_core::schedule::Place;
 use tokio::sync::mpsc::Receiver;
 
-use super::exchange::ExchangeSource;
-use super::stages::Input;
+use super::exchange::{ExchangeReadExec, ExchangeSource, TaskInputs};
+use super::stages::{Input, Stage};
 
 /// Producers that a partition reads at once: the next ones are on their way while one is used.
 const READS_AT_ONCE: usize = 4;
@@ -59,6 +60,27 @@ impl PartSource {
         Ok(Self { store, task, inputs, outputs, unread: Mutex::new(None) })
     }
 
+    /// What a task of a stage reads, of these outputs as [`PartSource::new`] has them.
+    ///
+    /// # Errors
+    /// As [`PartSource::new`].
+    pub fn of(
+        stage: &Stage,
+        task: usize,
+        store: Arc<dyn PartInput>,
+        outputs: Vec<(ObjectId, Place)>,
+    ) -> Result<Arc<Self>> {
+        let mut schemas = BTreeMap::new();
+        stage.plan.apply(|node| {
+            if let Some(read) = node.downcast_ref::<ExchangeReadExec>() {
+                schemas.insert(read.number(), node.schema());
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        let inputs = stage.inputs.iter().copied().zip(schemas.into_values()).collect();
+        Self::new(store, (task, stage.tasks), inputs, outputs).map(Arc::new)
+    }
+
     /// What could not be read, where that is why the task failed.
     pub fn unread(&self) -> Option<(ObjectId, Unread)> {
         self.unread.lock().clone()
@@ -68,6 +90,24 @@ impl PartSource {
 /// A [`PartSource`] that its streams keep.
 #[derive(Debug, Clone)]
 pub struct SharedSource(pub Arc<PartSource>);
+
+impl SharedSource {
+    /// The context of the task that reads from it.
+    #[must_use]
+    pub fn context(self, context: &TaskContext) -> Arc<TaskContext> {
+        let inputs = TaskInputs(Arc::new(self));
+        Arc::new(TaskContext::new(
+            context.task_id(),
+            context.session_id(),
+            context.session_config().clone().with_extension(Arc::new(inputs)),
+            context.scalar_functions().clone(),
+            context.higher_order_functions().clone(),
+            context.aggregate_functions().clone(),
+            context.window_functions().clone(),
+            context.runtime_env(),
+        ))
+    }
+}
 
 impl ExchangeSource for SharedSource {
     fn read(&self, number: usize, partition: usize, _: &Arc<TaskContext>) -> Result<SendableRecordBatchStream> {

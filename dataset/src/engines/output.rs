@@ -26,7 +26,8 @@ const PIECE_BYTES: usize = 256 << 10;
 /// Views are compacted: a batch that shows few rows would write all the buffers that it points into.
 ///
 /// # Errors
-/// What goes wrong in the plan; [`sheaf_core::ErrorKind::DiskFull`] and [`sheaf_core::ErrorKind::Io`] when the folder does not take it.
+/// What goes wrong in the plan; [`sheaf_core::ErrorKind::DiskFull`] and [`sheaf_core::ErrorKind::Io`] when the folder
+/// does not take it.
 pub async fn write_parts(
     plan: Arc<dyn ExecutionPlan>,
     context: Arc<TaskContext>,

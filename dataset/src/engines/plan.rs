@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::catalog::Session as EngineSession;
+use datafusion::common::config::ConfigOptions;
 use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::execution::context::QueryPlanner;
 use datafusion::execution::{SessionState, SessionStateBuilder};
@@ -44,18 +45,12 @@ impl ClusterShape {
 }
 
 /// Plans a query for nodes, in the static way: where it is cut, and into how many tasks, is known before it runs. A
-/// plan that is not worth cutting, or that has an operator which must see all rows ([`unspread`]), comes back as that
-/// for one process.
-///
-/// `DistributedExec` is its root where it was cut; [`super::stages::StageGraph::of`] takes it apart.
+/// plan that is not worth cutting, or that has an operator which must see all rows ([`unspread`]), is one stage of one
+/// task.
 ///
 /// # Errors
 /// [`sheaf_core::ErrorKind::InvalidInput`] for a cluster without nodes; those of planning.
-pub async fn plan_for(
-    logical: &LogicalPlan,
-    state: &SessionState,
-    shape: ClusterShape,
-) -> Result<Arc<dyn ExecutionPlan>> {
+pub async fn plan_for(logical: &LogicalPlan, state: &SessionState, shape: ClusterShape) -> Result<StageGraph> {
     let optimized = for_tasks(&state_for(state, shape)).optimize(logical).map_err(from_datafusion)?;
     plan_optimized(&optimized, state, shape).await
 }
@@ -64,11 +59,7 @@ pub async fn plan_for(
 ///
 /// # Errors
 /// As [`plan_for`].
-pub async fn plan_optimized(
-    optimized: &LogicalPlan,
-    state: &SessionState,
-    shape: ClusterShape,
-) -> Result<Arc<dyn ExecutionPlan>> {
+pub async fn plan_optimized(optimized: &LogicalPlan, state: &SessionState, shape: ClusterShape) -> Result<StageGraph> {
     if shape.nodes == 0 || shape.cpus == 0 {
         return Err(Error::invalid("there is no node that could run a part of the plan")
             .with_hint("start one with `sheaf node --head HOST:PORT`"));
@@ -76,39 +67,39 @@ pub async fn plan_optimized(
     let state = state_for(state, shape);
     let whole = state.query_planner().create_physical_plan(optimized, &state).await.map_err(from_datafusion)?;
     if unspread(&whole).is_some() {
-        return Ok(whole);
+        return StageGraph::of(&whole);
     }
     let state = cutting(state, Arc::clone(&whole), shape).map_err(from_datafusion)?;
     let cut = state.query_planner().create_physical_plan(optimized, &state).await.map_err(from_datafusion);
     // What can be planned for one process and not be cut runs as one task.
-    match cut.and_then(|cut| StageGraph::of(&cut).map(|_| cut)) {
-        Ok(cut) => Ok(cut),
-        Err(error) => {
-            log::warn!("a query runs in one task, for it cannot be cut: {error}");
-            Ok(whole)
-        }
-    }
+    cut.and_then(|cut| StageGraph::of(&cut)).or_else(|error| {
+        log::warn!("a query runs in one task, for it cannot be cut: {error}");
+        StageGraph::of(&whole)
+    })
+}
+
+/// A state with other options.
+fn with_options(state: &SessionState, change: impl FnOnce(&mut ConfigOptions)) -> SessionStateBuilder {
+    let mut config = state.config().clone();
+    let options = config.options_mut();
+    change(options);
+    // The catalog is shared with the session: a new one would take its place.
+    options.catalog.create_default_catalog_and_schema = false;
+    SessionStateBuilder::new_from_existing(state.clone()).with_config(config)
 }
 
 fn state_for(state: &SessionState, shape: ClusterShape) -> SessionState {
-    let mut config = state.config().clone();
-    let options = config.options_mut();
-    options.execution.target_partitions = shape.partitions;
-    keep_apart(options);
-    // The catalog is shared with the session: a new one would take its place.
-    options.catalog.create_default_catalog_and_schema = false;
-    SessionStateBuilder::new_from_existing(state.clone()).with_config(config).build()
+    let changed = with_options(state, |options| {
+        options.execution.target_partitions = shape.partitions;
+        keep_apart(options);
+    });
+    changed.build()
 }
 
 /// The state in which logical plans are optimized that many tasks run. Scalar subqueries become joins: where they are
 /// found before the rest of the plan runs, its tasks do not know them.
 pub(crate) fn for_tasks(state: &SessionState) -> SessionState {
-    let mut config = state.config().clone();
-    config.options_mut().optimizer.enable_physical_uncorrelated_scalar_subquery = false;
-    // The catalog is shared with the session: a new one would take its place.
-    config.options_mut().catalog.create_default_catalog_and_schema = false;
-    SessionStateBuilder::new_from_existing(state.clone())
-        .with_config(config)
+    with_options(state, |options| options.optimizer.enable_physical_uncorrelated_scalar_subquery = false)
         .with_optimizer_rules(single_subqueries::with(state.optimizers()))
         .build()
 }

@@ -6,13 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::MemoryConsumer;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use sheaf_connectors::error::from_datafusion;
 use sheaf_core::client::parts_of;
-use sheaf_core::fragment::{Ended, Executor, Fragment, Kept, PartInput, PartStore, Unread};
+use sheaf_core::fragment::{Ended, Executor, Fragment, Kept, PartStore, Unread};
 use sheaf_core::ids::{Attempt, ObjectId};
 use sheaf_core::schedule::{Failure, Raised};
 use sheaf_core::{Error, Options, Result};
@@ -20,7 +19,6 @@ use tokio::sync::OnceCell;
 use tokio::task::AbortHandle;
 use twox_hash::XxHash64;
 
-use super::exchange::{ExchangeReadExec, TaskInputs};
 use super::input::{PartSource, SharedSource};
 use super::output::write_parts;
 use super::shipped::unship;
@@ -54,14 +52,14 @@ struct Shared {
     /// The node, for people.
     name: String,
     functions: Arc<dyn FunctionDecoder + Send + Sync>,
-    plans: Mutex<VecDeque<(u64, Arc<Plan>)>>,
+    plans: Mutex<VecDeque<(u64, Arc<OnceCell<Plan>>)>>,
     /// Each with its task, once that is there.
     running: Mutex<BTreeMap<Attempt, Option<AbortHandle>>>,
     begun: AtomicU64,
 }
 
-/// The stages of a query and the session they run in, once they are made.
-type Plan = OnceCell<(StageGraph, Session)>;
+/// The stages of a query and the session they run in.
+type Plan = Arc<(StageGraph, Session)>;
 
 /// Why a fragment made nothing.
 enum Unmade {
@@ -186,11 +184,12 @@ impl Shared {
         let part: TaskPart =
             serde_json::from_slice(&fragment.payload).map_err(|_| Error::internal("what came is no part of a plan"))?;
         let plan = self.plan(fragment.needs.first()).await.map_err(|error| self.named(error))?;
-        let (graph, session) = plan.get().ok_or_else(|| Error::internal("a plan that is there is gone"))?;
+        let (graph, session) = plan.as_ref();
         let unknown = || Error::internal(format!("a plan has no stage {}", part.stage));
         let stage = graph.stages.get(part.stage).ok_or_else(unknown)?;
         let store = Arc::clone(&fragment.store);
-        let source = source_of(stage, part.task, Arc::clone(&store) as _, fragment.reads.clone())?;
+        let source = PartSource::of(stage, part.task, Arc::clone(&store) as _, fragment.reads.clone());
+        let source = source.map_err(from_datafusion)?;
         match self.write(stage, part, session, &source, store.as_ref()).await {
             Ok(kept) => Ok(kept),
             Err(error) => match source.unread() {
@@ -211,7 +210,7 @@ impl Shared {
         source: &Arc<PartSource>,
         store: &dyn PartStore,
     ) -> Result<Kept> {
-        let context = context_of(&session.context().task_ctx(), source);
+        let context = SharedSource(Arc::clone(source)).context(&session.context().task_ctx());
         let held = MemoryConsumer::new(format!("output of stage {}", part.stage)).register(context.memory_pool());
         let limit = if held.try_grow(OUTPUT_BYTES).is_ok() { OUTPUT_BYTES } else { FEW_BYTES };
         let plan = stage.plan_of(part.task)?;
@@ -222,15 +221,15 @@ impl Shared {
     }
 
     /// The stages of the query that this is the plan of.
-    async fn plan(&self, packed: Option<&Bytes>) -> Result<Arc<Plan>> {
+    async fn plan(&self, packed: Option<&Bytes>) -> Result<Plan> {
         let broken = || Error::internal("a part of a plan came without the plan");
         let packed = packed.ok_or_else(broken)?;
         let places = parts_of(packed).ok_or_else(broken)?;
         let bytes = places.first().and_then(|place| packed.get(place.clone())).ok_or_else(broken)?;
         let plan = self.kept(XxHash64::oneshot(0, bytes));
         let session = self.session()?;
-        plan.get_or_try_init(|| unship(&session, bytes, self.functions.as_ref())).await?;
-        Ok(plan)
+        let make = async || unship(&session, bytes, self.functions.as_ref()).await.map(Arc::new);
+        plan.get_or_try_init(make).await.cloned()
     }
 
     fn session(&self) -> Result<Session> {
@@ -241,11 +240,11 @@ impl Shared {
         Ok(self.session.get_or_init(|| started).clone())
     }
 
-    fn kept(&self, key: u64) -> Arc<Plan> {
+    /// The place of a plan among those that are kept, the one that was used last first.
+    fn kept(&self, key: u64) -> Arc<OnceCell<Plan>> {
         let mut plans = self.plans.lock();
         let place = plans.iter().position(|(other, _)| *other == key);
-        let kept = place.and_then(|place| plans.remove(place)).unwrap_or_default();
-        let plan = if place.is_some() { kept.1 } else { Arc::default() };
+        let plan = place.and_then(|place| plans.remove(place)).map(|(_, plan)| plan).unwrap_or_default();
         plans.truncate(PLANS - 1);
         plans.push_front((key, Arc::clone(&plan)));
         plan
@@ -254,39 +253,4 @@ impl Shared {
     fn named(&self, error: Error) -> Error {
         error.with_context(format!("on {}", self.name))
     }
-}
-
-/// What a task of a stage reads.
-fn source_of(
-    stage: &Stage,
-    task: usize,
-    store: Arc<dyn PartInput>,
-    reads: Vec<(ObjectId, sheaf_core::schedule::Place)>,
-) -> Result<Arc<PartSource>> {
-    let mut schemas = BTreeMap::new();
-    let walked = stage.plan.apply(|node| {
-        if let Some(read) = node.downcast_ref::<ExchangeReadExec>() {
-            schemas.insert(read.number(), node.schema());
-        }
-        Ok(TreeNodeRecursion::Continue)
-    });
-    walked.map_err(sheaf_connectors::error::from_datafusion)?;
-    let inputs = stage.inputs.iter().copied().zip(schemas.into_values()).collect();
-    let source = PartSource::new(store, (task, stage.tasks), inputs, reads);
-    source.map(Arc::new).map_err(sheaf_connectors::error::from_datafusion)
-}
-
-/// The context of a task that reads from a source.
-fn context_of(context: &TaskContext, source: &Arc<PartSource>) -> Arc<TaskContext> {
-    let inputs = TaskInputs(Arc::new(SharedSource(Arc::clone(source))));
-    Arc::new(TaskContext::new(
-        context.task_id(),
-        context.session_id(),
-        context.session_config().clone().with_extension(Arc::new(inputs)),
-        context.scalar_functions().clone(),
-        context.higher_order_functions().clone(),
-        context.aggregate_functions().clone(),
-        context.window_functions().clone(),
-        context.runtime_env(),
-    ))
 }

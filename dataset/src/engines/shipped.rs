@@ -56,8 +56,7 @@ impl Shipped {
             let why = Error::new(error.kind(), format!("the query cannot run on the cluster: {why}"));
             error.hint().map(str::to_string).into_iter().fold(why, Error::with_hint)
         })?;
-        let physical = plan_optimized(optimized, &session.state(), shape).await?;
-        let graph = StageGraph::of(&physical)?;
+        let graph = plan_optimized(optimized, &session.state(), shape).await?;
         let ClusterShape { nodes, partitions, bytes_per_partition, .. } = shape;
         let marks = graph.stages.iter().map(mark).collect::<Result<_>>()?;
         let header = serde_json::to_vec(&Header { nodes, partitions, bytes_per_partition, marks });
@@ -85,8 +84,7 @@ pub async fn unship(
     let dataset = session.dataset_from_bytes(plan, functions)?;
     let Header { nodes, partitions, bytes_per_partition, marks } = header;
     let shape = ClusterShape { bytes_per_partition, ..ClusterShape::new(nodes, partitions) };
-    let physical = plan_optimized(dataset.logical_plan(), &dataset.session().state(), shape).await?;
-    let graph = StageGraph::of(&physical)?;
+    let graph = plan_optimized(dataset.logical_plan(), &dataset.session().state(), shape).await?;
     let made = graph.stages.iter().map(mark).collect::<Result<Vec<_>>>()?;
     if made != marks {
         return Err(Error::new(

@@ -99,16 +99,14 @@ fn needs_the_one_partition(plan: &Arc<dyn ExecutionPlan>) -> bool {
     (!is_free || plan.fetch().is_some()) && ends_in_files(input)
 }
 
-/// Whether there is nothing but operators of one input between here and files.
+/// Whether there are files below with no operator in between that brings the rows of all tasks together.
 fn ends_in_files(plan: &Arc<dyn ExecutionPlan>) -> bool {
     if plan.is::<CoalescePartitionsExec>() || plan.is::<SortPreservingMergeExec>() {
         return false;
     }
     // An exchange by hash is where tasks meet.
-    if plan
-        .downcast_ref::<RepartitionExec>()
-        .is_some_and(|exchange| matches!(exchange.partitioning(), Partitioning::Hash(..)))
-    {
+    let exchange = plan.downcast_ref::<RepartitionExec>().map(RepartitionExec::partitioning);
+    if matches!(exchange, Some(Partitioning::Hash(..))) {
         return false;
     }
     scan_of(plan).is_some() || plan.children().into_iter().any(ends_in_files)
