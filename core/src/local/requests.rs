@@ -8,9 +8,9 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::Role;
-use super::clients::{Question, prepare};
+use super::clients::{Prepared, Question, prepare};
 use super::shell::Shell;
-use crate::ids::{Attempt, ClientId, NodeId, ObjectId};
+use crate::ids::{Attempt, ClientId, NodeId, ObjectId, TaskId};
 use crate::schedule::{
     Event, Failure, GroupRequest, Kind, Made, Member, NameRequest, Outcome, Raised, Returned, Stop, TaskSpec,
 };
@@ -156,12 +156,18 @@ impl Shell {
         told.collect()
     }
 
-    fn submit(&mut self, id: ClientId, call: Submission) -> io::Result<()> {
-        let Some(client) = self.clients.get_mut(&id) else { return Ok(()) };
-        let Some(prepared) = client.options.get(&call.options).cloned() else {
+    /// What a task asks for that is a client's from now on; `None` for a client that is gone.
+    fn prepared(&mut self, id: ClientId, task: TaskId, options: u32) -> io::Result<Option<Arc<Prepared>>> {
+        let Some(client) = self.clients.get_mut(&id) else { return Ok(None) };
+        let Some(prepared) = client.options.get(&options).cloned() else {
             return Err(unknown("a call with options that were not told"));
         };
-        client.children.insert(call.task);
+        client.children.insert(task);
+        Ok(Some(prepared))
+    }
+
+    fn submit(&mut self, id: ClientId, call: Submission) -> io::Result<()> {
+        let Some(prepared) = self.prepared(id, call.task, call.options)? else { return Ok(()) };
         let options = &prepared.options;
         let (actor, method) = call.actor.map_or((None, None), |(actor, method)| (Some(actor), Some(method)));
         let kind = match actor {
@@ -190,11 +196,7 @@ impl Shell {
     }
 
     fn submit_fragment(&mut self, id: ClientId, part: FragmentSubmission) -> io::Result<()> {
-        let Some(client) = self.clients.get_mut(&id) else { return Ok(()) };
-        let Some(prepared) = client.options.get(&part.options).cloned() else {
-            return Err(unknown("a fragment with options that were not told"));
-        };
-        client.children.insert(part.task);
+        let Some(prepared) = self.prepared(id, part.task, part.options)? else { return Ok(()) };
         let spec = TaskSpec {
             id: part.task,
             kind: Kind::Fragment { reads: part.reads, is_repeatable: part.is_repeatable },

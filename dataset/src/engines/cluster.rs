@@ -77,6 +77,16 @@ impl Cluster {
         &self.client
     }
 
+    /// Speaks with the node, which may wait for it, on a thread that may.
+    pub(super) async fn speak<T: Send + 'static>(
+        self: &Arc<Self>,
+        with: impl FnOnce(&Arc<Self>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let cluster = Arc::clone(self);
+        let spoken = tokio::task::spawn_blocking(move || with(&cluster)).await;
+        spoken.map_err(|error| Error::internal(error.to_string()))?
+    }
+
     /// What plans are cut for now: as many tasks as there are nodes with CPUs, as wide as the smallest of them. It asks
     /// the node and waits for the answer.
     ///

@@ -179,14 +179,11 @@ impl Query {
         has_begun: &mut bool,
     ) -> std::result::Result<(), Failed> {
         let classes = classes(&self.shipped.graph);
-        let (cluster, shipped, shape) = (Arc::clone(&self.cluster), Arc::clone(&self.shipped), self.shape);
-        // Writing to the node's socket may wait for it.
-        let submitted = tokio::task::spawn_blocking(move || Tasks::submit(&cluster, &shipped, &classes, shape));
-        let tasks = submitted.await.map_err(|error| Error::internal(error.to_string()))??;
+        let (shipped, shape) = (Arc::clone(&self.shipped), self.shape);
+        let submit = move |cluster: &Arc<Cluster>| Tasks::submit(cluster, &shipped, &classes, shape);
+        let tasks = self.cluster.speak(submit).await?;
         let results = tasks.results().await?;
-        let cluster = Arc::clone(&self.cluster);
-        let looked = tokio::task::spawn_blocking(move || cluster.look());
-        looked.await.map_err(|error| Error::internal(error.to_string()))??;
+        self.cluster.speak(|cluster| cluster.look()).await?;
         let source = self.source(results)?;
         for partition in 0..self.parts() {
             let mut rows = SharedSource(Arc::clone(&source)).read(0, partition, context).map_err(from_datafusion)?;

@@ -27,7 +27,6 @@ use datafusion::physical_plan::{
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use futures::stream;
 use sheaf_connectors::error::to_datafusion;
-use sheaf_core::Error;
 use tokio::sync::mpsc;
 
 use super::cluster::Cluster;
@@ -185,10 +184,7 @@ impl ExtensionPlanner for RemotePlanner {
         _context: &PhysicalPlanningContext,
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         let Some(Remote { plan }) = node.as_any().downcast_ref() else { return Ok(None) };
-        let cluster = Arc::clone(&self.cluster);
-        let shape = tokio::task::spawn_blocking(move || cluster.shape()).await;
-        let shape = shape.map_err(|error| Error::internal(error.to_string())).and_then(|shape| shape);
-        let shape = shape.map_err(to_datafusion)?;
+        let shape = self.cluster.speak(|cluster| cluster.shape()).await.map_err(to_datafusion)?;
         let session = self.session.meaning_like(session.config_options()).map_err(to_datafusion)?;
         let shipped = Shipped::of(&session, plan, shape).await.map_err(to_datafusion)?;
         Ok(Some(Arc::new(ClusterExec::new(Arc::clone(&self.cluster), Arc::new(shipped), shape))))

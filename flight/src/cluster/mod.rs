@@ -1,10 +1,9 @@
 //! The network of a cluster: what `sheaf_core::network::Network` promises, over Arrow Flight.
 //!
 //! One port for each node. `DoExchange` carries parcels between two nodes, both ways over one connection (`exchange`);
-//! `DoGet` brings objects and parts of them, over connections of its own (`objects`, `parts`; `reader`
-//! is for those who are no node); `DoAction` answers questions of the command line
-//! (`ask`), and `http` is what is served to who speaks that. `service` is the server, `switchboard` knows which
-//! connection leads to whom, and `access` says who may come.
+//! `DoGet` brings objects and parts of them, over connections of its own (`objects`, `parts`; `reader` is for those who
+//! are no node); `DoAction` answers questions of the command line (`ask`), and `http` is what is served to who speaks
+//! that. `service` is the server, `switchboard` knows which connection leads to whom, and `access` says who may come.
 
 mod access;
 mod ask;

@@ -32,6 +32,8 @@ use crate::status::from_status;
 pub(super) const CHUNK_BYTES: u64 = 1 << 20;
 /// How long the next chunk may take.
 pub(super) const STALL: Duration = Duration::from_secs(10);
+/// Answers with parts of objects that are on their way at once; each is bounded.
+const READS: usize = 16;
 /// How long an object may take to be opened: it may be on disk, and others before it.
 pub(super) const OPENING: Duration = Duration::from_secs(30);
 /// How long a node is tried again that cannot be reached: then it is given up by all others too.
@@ -68,18 +70,46 @@ struct Header {
     offset: u64,
 }
 
-/// Where other nodes are, and the connections to them that objects come through.
+/// Where other nodes are, and the connections to them.
 pub(super) trait Reach: Send + Sync {
     /// Where a node is reached; `None` for one that is dead or that nobody has told of.
     fn address_of_node(&self, node: NodeId) -> Option<String>;
-    /// What is shown there.
-    fn access(&self) -> &Access;
-    /// The connections, by address.
-    fn channels(&self) -> &Mutex<BTreeMap<String, Channel>>;
+    /// What objects come through.
+    fn links(&self) -> &Links;
+}
+
+/// Connections that objects come through: control does not wait behind them.
+pub(super) struct Links {
+    access: Access,
+    /// By address.
+    channels: Mutex<BTreeMap<String, Channel>>,
     /// Answers with parts of objects that are on their way.
-    fn reading(&self) -> &Semaphore;
-    /// The threads that carry them.
-    fn handle(&self) -> &Handle;
+    pub(super) reading: Semaphore,
+    handle: Handle,
+}
+
+impl Links {
+    /// None yet; what is shown on them, and the threads that carry what comes.
+    pub(super) fn new(access: Access, handle: Handle) -> Self {
+        Self { access, channels: Mutex::default(), reading: Semaphore::new(READS), handle }
+    }
+
+    pub(super) fn access(&self) -> &Access {
+        &self.access
+    }
+
+    pub(super) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    async fn channel_to(&self, address: &str) -> Result<Channel> {
+        if let Some(channel) = self.channels.lock().get(address).cloned() {
+            return Ok(channel);
+        }
+        let channel = connect(address, &self.access).await?;
+        self.channels.lock().insert(address.to_string(), channel.clone());
+        Ok(channel)
+    }
 }
 
 /// A part of an object, in the room that is kept for all of it.
@@ -237,14 +267,14 @@ pub(super) async fn begin(
     let cut = |error: Error| Broken::Cut(error.to_string());
     let address =
         board.address_of_node(from).ok_or_else(|| Broken::Cut(format!("nobody has said where {from} is reached")))?;
-    let channel = channel_to(board, &address).await.map_err(cut)?;
+    let channel = board.links().channel_to(&address).await.map_err(cut)?;
     let ticket = postcard::to_stdvec(&asked).map_err(|error| Broken::Cut(error.to_string()))?;
     let mut request = Request::new(Ticket { ticket: ticket.into() });
-    board.access().show(&mut request);
+    board.links().access().show(&mut request);
     let told = |status: Status| match status.code() {
         tonic::Code::NotFound | tonic::Code::DataLoss => Broken::Missing(status.message().to_string()),
         _ => {
-            board.channels().lock().remove(&address);
+            board.links().channels.lock().remove(&address);
             Broken::Cut(from_status(&status).to_string())
         }
     };
@@ -291,16 +321,6 @@ async fn receive(partial: &mut Partial, mut data: Streaming<FlightData>) -> std:
         partial.arrived += chunk.len() as u64;
     }
     Ok(())
-}
-
-/// A connection for objects: control does not wait behind them.
-async fn channel_to(board: &dyn Reach, address: &str) -> Result<Channel> {
-    if let Some(channel) = board.channels().lock().get(address).cloned() {
-        return Ok(channel);
-    }
-    let channel = connect(address, board.access()).await?;
-    board.channels().lock().insert(address.to_string(), channel.clone());
-    Ok(channel)
 }
 
 /// Gives back what no sender has gone on with.

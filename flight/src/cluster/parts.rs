@@ -141,7 +141,7 @@ impl PartReader for FlightParts {
     fn read(&self, object: ObjectId, from: NodeId, parts: Range<u32>) -> Receiver<Result<Chunk, Unread>> {
         let (sender, receiver) = channel(AHEAD);
         let board = Arc::clone(&self.board);
-        self.board.handle().spawn(async move {
+        self.board.links().handle().spawn(async move {
             let first = parts.start;
             let reading = Reading { board, object, from, wanted: Some(parts), edition: 0, rest: VecDeque::new() };
             if let Err(why) = reading.run(first, &sender).await {
@@ -194,7 +194,7 @@ impl Reading {
         loop {
             let tried = {
                 let board = Arc::clone(&self.board);
-                let _one_of_few = board.reading().acquire().await;
+                let _one_of_few = board.links().reading.acquire().await;
                 self.try_once().await
             };
             match tried {

@@ -10,26 +10,21 @@ use sheaf_core::Result;
 use sheaf_core::env::Threads;
 use sheaf_core::fragment::{Chunk, PartReader, Unread};
 use sheaf_core::ids::{NodeId, ObjectId};
-use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
 use tokio::sync::mpsc::Receiver;
-use tonic::transport::Channel;
 
 use super::access::Access;
-use super::objects::Reach;
+use super::objects::{Links, Reach};
 use super::parts::FlightParts;
-use super::switchboard::READS;
 
 /// Reads parts of objects from nodes; copies share their connections.
 #[derive(Clone)]
 pub struct PartClient(Arc<Known>);
 
 struct Known {
-    access: Access,
     addresses: Mutex<BTreeMap<NodeId, String>>,
-    channels: Mutex<BTreeMap<String, Channel>>,
-    reading: Semaphore,
-    threads: Arc<Threads>,
+    links: Links,
+    // The last to go: what comes is carried by them.
+    _threads: Arc<Threads>,
 }
 
 impl PartClient {
@@ -38,13 +33,9 @@ impl PartClient {
     /// # Errors
     /// [`sheaf_core::ErrorKind::Io`] when the system refuses a thread.
     pub fn start(access: Access) -> Result<Self> {
-        Ok(Self(Arc::new(Known {
-            access,
-            addresses: Mutex::default(),
-            channels: Mutex::default(),
-            reading: Semaphore::new(READS),
-            threads: Threads::start(1)?,
-        })))
+        let threads = Threads::start(1)?;
+        let links = Links::new(access, threads.handle().clone());
+        Ok(Self(Arc::new(Known { addresses: Mutex::default(), links, _threads: threads })))
     }
 
     /// These are the nodes that are there now, and where they are reached.
@@ -71,19 +62,7 @@ impl Reach for Known {
         self.addresses.lock().get(&node).cloned()
     }
 
-    fn access(&self) -> &Access {
-        &self.access
-    }
-
-    fn channels(&self) -> &Mutex<BTreeMap<String, Channel>> {
-        &self.channels
-    }
-
-    fn reading(&self) -> &Semaphore {
-        &self.reading
-    }
-
-    fn handle(&self) -> &Handle {
-        self.threads.handle()
+    fn links(&self) -> &Links {
+        &self.links
     }
 }

@@ -15,11 +15,10 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::AbortHandle;
-use tonic::transport::Channel;
 
 use super::access::Access;
 use super::exchange::{Hello, converse};
-use super::objects::{self, Partial, Reach};
+use super::objects::{self, Links, Partial, Reach};
 use super::parts::FlightParts;
 
 /// Parcels that wait for one connection.
@@ -31,9 +30,6 @@ const LOOKS: u32 = 4;
 /// Objects that are fetched at once; more wait. Few are enough to fill a network, and each takes its room in the store
 /// before its bytes come.
 const FETCHES: usize = 8;
-
-/// Answers with parts of objects that are on their way at once; each is bounded.
-pub(super) const READS: usize = 16;
 
 /// A way to a peer.
 #[derive(Debug)]
@@ -67,15 +63,11 @@ pub(super) struct Switchboard {
     inlet: Inlet,
     address: String,
     head: Option<String>,
-    access: Access,
-    handle: Handle,
+    links: Links,
     state: Mutex<State>,
     pub(super) fetching: Semaphore,
-    /// Answers with parts of objects that are on their way.
-    reading: Semaphore,
     /// What came of objects whose sender was lost.
     pub(super) partial: Mutex<BTreeMap<ObjectId, Partial>>,
-    channels: Mutex<BTreeMap<String, Channel>>,
     /// Why the last connection to the head ended.
     trouble: Mutex<Option<String>>,
 }
@@ -94,13 +86,10 @@ impl Switchboard {
             inlet,
             address,
             head,
-            access,
-            handle,
+            links: Links::new(access, handle),
             state: Mutex::new(state),
             fetching: Semaphore::new(FETCHES),
-            reading: Semaphore::new(READS),
             partial: Mutex::default(),
-            channels: Mutex::default(),
             trouble: Mutex::default(),
         }
     }
@@ -110,7 +99,7 @@ impl Switchboard {
     }
 
     pub(super) fn access(&self) -> &Access {
-        &self.access
+        self.links.access()
     }
 
     /// This node.
@@ -154,7 +143,7 @@ impl Switchboard {
         }
         let (parcels, queue) = channel(QUEUE);
         let _ = parcels.try_send(parcel);
-        let task = self.handle.spawn(Arc::clone(self).dial(to, queue)).abort_handle();
+        let task = self.links.handle().spawn(Arc::clone(self).dial(to, queue)).abort_handle();
         state.ways.insert(to, Way { parcels, task: Some(task) });
     }
 
@@ -254,20 +243,8 @@ impl Reach for Switchboard {
         self.address_of(Peer::Node(node))
     }
 
-    fn access(&self) -> &Access {
-        &self.access
-    }
-
-    fn channels(&self) -> &Mutex<BTreeMap<String, Channel>> {
-        &self.channels
-    }
-
-    fn reading(&self) -> &Semaphore {
-        &self.reading
-    }
-
-    fn handle(&self) -> &Handle {
-        &self.handle
+    fn links(&self) -> &Links {
+        &self.links
     }
 }
 
@@ -315,7 +292,7 @@ impl Network for FlightNetwork {
     }
 
     fn fetch(&mut self, object: ObjectId, from: NodeId) {
-        self.board.handle.spawn(objects::fetch(Arc::clone(&self.board), object, from));
+        self.board.links.handle().spawn(objects::fetch(Arc::clone(&self.board), object, from));
     }
 
     fn parts(&self) -> Option<Arc<dyn PartReader>> {

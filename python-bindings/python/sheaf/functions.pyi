@@ -7069,6 +7069,21 @@ def sin(*args: Value) -> Expr:
     ```
     """
 
+def single_value(
+    *args: Value,
+    distinct: bool = False,
+    filter: Expr | None = None,
+    order_by: SortKeys | None = None,
+    ignore_nulls: bool | None = None,
+) -> Expr:
+    """The value of the only row; null when there is none, and an error when there are more.
+
+    In SQL: `single_value(expression)`
+
+    Arguments:
+        expression: Values of any type.
+    """
+
 def sinh(*args: Value) -> Expr:
     """Returns the hyperbolic sine of a number.
 
