@@ -6,7 +6,7 @@ import sys
 from sheaf._sheaf import command_line
 
 # Commands that run Python themselves.
-_RUN_PYTHON = (["head"], ["node"], ["job", "submit"])
+_RUN_PYTHON = (["head"], ["node"], ["up"], ["job", "submit"])
 
 
 def _with_python(arguments: list[str]) -> list[str]:

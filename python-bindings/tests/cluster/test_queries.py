@@ -190,7 +190,9 @@ def test_the_command_line_runs_sql_on_a_cluster(trio: Cluster, data: Path) -> No
 
 def test_one_command_starts_a_cluster(data: Path) -> None:
     command = [*SHEAF, "up", "--nodes", "3", "--num-cpus", "1", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+    # Its Python is this one, whichever else is to be found.
+    elsewhere = os.environ | {"PATH": os.defpath}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=elsewhere) as running:
         assert running.stdout is not None
         try:
             address = running.stdout.readline().rsplit(" ", 1)[1].strip()
