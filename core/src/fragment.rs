@@ -1,30 +1,40 @@
-//! Parts of plans that a node runs in its own process: what the runtime and an [`Executor`] say to each other.
+//! Parts of plans that a node runs in its own process, or a worker in its: what the runtime and an [`Executor`] say to
+//! each other.
 //!
 //! A fragment is a task like any other: the ledger lends it resources, its owner tries it again, and its results are
 //! objects with lineage. What it reads are *parts* of objects: a task writes one object with a part for each partition
 //! of its output, and whoever needs a partition reads that part from the node that has it. `core` knows nothing of what
 //! is in a part.
 
+mod stream;
+
 use std::any::Any;
 use std::fmt;
 use std::io;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::ids::{Attempt, NodeId, ObjectId};
-use crate::parts::{Index, Parts, Pieces};
-use crate::schedule::{Failure, Place};
+use crate::parts::{Index, Parts, Pieces, Place};
+use crate::schedule::Failure;
 
-/// Runs fragments. Both methods return at once.
+pub use stream::{receive, send};
+
+/// Runs fragments. Its methods return at once.
 pub trait Executor: Send + Sync + fmt::Debug {
     /// Runs an attempt, which ends with [`Fragment::end`], or with the end of the fragment itself.
     fn start(&self, fragment: Fragment);
     /// An attempt is to stop: nobody waits for it any more. It still ends.
     fn stop(&self, attempt: Attempt);
+    /// A folder for what workers write that run fragments: it goes when this does, and they have ended. Without one they
+    /// have that of the node.
+    fn folder(&self) -> Option<PathBuf> {
+        None
+    }
 }
 
 /// An attempt to run a part of a plan.
@@ -163,6 +173,30 @@ pub trait PartStore: PartInput {
 
     /// The folder for what is too large for memory while it is written.
     fn folder(&self) -> &Path;
+}
+
+/// Reads parts of a small object, all of which is here: what is not right of it is said to be `from` that node.
+#[must_use]
+pub fn read_inline(object: &Bytes, parts: Range<u32>, from: NodeId) -> mpsc::Receiver<Result<Chunk, Unread>> {
+    let chunks = match inline_parts(object, parts) {
+        Ok(chunks) => chunks,
+        Err(error) => return unread(Unread { from, why: error.to_string() }),
+    };
+    let (sender, receiver) = mpsc::channel(chunks.len().max(1));
+    for chunk in chunks {
+        // There is room for all.
+        let _ = sender.try_send(Ok(chunk));
+    }
+    receiver
+}
+
+/// A read that fails at once.
+#[must_use]
+pub fn unread(unread: Unread) -> mpsc::Receiver<Result<Chunk, Unread>> {
+    let (sender, receiver) = mpsc::channel(1);
+    // There is room for it.
+    let _ = sender.try_send(Err(unread));
+    receiver
 }
 
 /// Parts of a small object, all of which is here, and the end.

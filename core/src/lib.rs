@@ -3,6 +3,7 @@
 //!
 //! `core` knows nothing of SQL, file formats, transports or Python.
 
+pub(crate) mod as_bytes;
 pub mod client;
 pub mod env;
 pub mod error;

@@ -15,7 +15,8 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
+use crate::ids::NodeId;
+use crate::{Error, as_bytes};
 pub use pieces::Pieces;
 
 /// What an object in parts ends with.
@@ -24,6 +25,15 @@ const MARK: [u8; 8] = *b"sheaf-p2";
 const TAIL: u64 = 20;
 /// A longer index is none: 10,000 parts with a hundred extents each take some 10 MB.
 const LONGEST_INDEX: u64 = 256 << 20;
+
+/// Where something is of which parts are read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Place {
+    /// It is small, and this is all of it.
+    Inline(#[serde(with = "as_bytes")] Bytes),
+    /// In the stores of these nodes.
+    At(Vec<NodeId>),
+}
 
 /// Where a part is, and what it holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -66,6 +66,11 @@ impl Dataset {
     }
 }
 
+/// Whether what [`Dataset::to_bytes`] wrote has anything in it that only a [`FunctionDecoder`] makes again.
+pub(crate) fn has_functions(bytes: &[u8]) -> Result<bool> {
+    Ok(functions::are_in(&Sheet::from_bytes(bytes)?))
+}
+
 impl GroupedDataset {
     /// The grouped dataset as bytes, for [`Session::grouped_from_bytes`]; see [`Dataset::to_bytes`].
     ///

@@ -361,7 +361,7 @@ fn meaning_of(options: &ConfigOptions) -> Vec<(&'static str, String)> {
     MEANING.into_iter().filter_map(told).collect()
 }
 
-fn spill_name() -> String {
+pub(crate) fn spill_name() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let nanos = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |age| age.as_nanos());
     format!("{}-{}-{nanos:x}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))

@@ -44,6 +44,7 @@ fn node_with(head: Option<&str>, store_bytes: u64, access: Access) -> (Local, St
         spill_dir: std::env::temp_dir(),
         command: ["bash", "-c", "cat <&{fd}"].map(str::to_string).to_vec(),
         state: None,
+        query_bytes: 64 << 20,
         executor: None,
         log_dir: None,
     };

@@ -151,6 +151,7 @@ fn node(head: Option<&str>, slots: f64, store_bytes: u64) -> (Member, String) {
         spill_dir: folder.path().to_path_buf(),
         command: ["bash", "-c", "cat <&{fd} >/dev/null"].map(str::to_string).to_vec(),
         state: None,
+        query_bytes: 64 << 20,
         executor: Some(Arc::<Runner>::clone(&runner)),
         log_dir: None,
     };
@@ -198,7 +199,14 @@ fn options_at(client: &Client, max_retries: u32, place: Where) -> u32 {
 
 fn submit(client: &Client, options: u32, job: &Job, reads: &[ObjectId]) -> ObjectId {
     let payload = postcard::to_stdvec(job).unwrap();
-    let fragment = NewFragment { options, needs: Vec::new(), reads: reads.to_vec(), is_repeatable: true, payload };
+    let fragment = NewFragment {
+        options,
+        needs: Vec::new(),
+        reads: reads.to_vec(),
+        is_repeatable: true,
+        in_worker: false,
+        payload,
+    };
     client.submit_fragment(fragment).unwrap()
 }
 
@@ -271,7 +279,7 @@ fn values_come_along_from_memory() {
     let options = options(&client, 0);
     let needs = [&b"small"[..], &[1; 3_000_000]].map(|value| client.put(&[value], Vec::new()).unwrap()).to_vec();
     let payload = postcard::to_stdvec(&Job::Count { part: 0 }).unwrap();
-    let fragment = NewFragment { options, needs, reads: Vec::new(), is_repeatable: true, payload };
+    let fragment = NewFragment { options, needs, reads: Vec::new(), is_repeatable: true, in_worker: false, payload };
     let (_, bytes) = counted(&client, client.submit_fragment(fragment).unwrap());
     assert!((3_000_005..3_000_500).contains(&bytes), "{bytes}");
 }

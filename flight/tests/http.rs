@@ -38,6 +38,7 @@ fn options(head: Option<&str>, address: &str) -> LocalOptions {
         store_bytes: 1 << 20,
         spill_dir: std::env::temp_dir(),
         command: ["bash", "-c", "cat <&{fd}"].map(str::to_string).to_vec(),
+        query_bytes: 64 << 20,
         executor: None,
         log_dir: None,
     }

@@ -7,15 +7,15 @@ use datafusion::catalog::TableProvider;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use sheaf::Result;
 use sheaf::connectors::read::FileFilter;
 use sheaf::dataset::aggregates::UserAggregate;
 use sheaf::dataset::codec::{expr_from_bytes as read_expr, expr_to_bytes};
 use sheaf::dataset::{BatchFunction, FunctionDecoder};
 use sheaf::expr::ArrayFunction;
+use sheaf::{Error, Result};
 
 use crate::dataset::{PyDataset, PyGroupedDataset};
-use crate::errors::IntoPyResult;
+use crate::errors::{IntoPyResult, user_exception};
 use crate::expr::{PyArrayFunction, PyExpr};
 use crate::map_batches;
 use crate::parts;
@@ -25,7 +25,7 @@ use crate::session::PySession;
 use crate::user_aggregate::PyUserAggregate;
 
 /// Makes Python's functions of their pickles.
-struct Unpickled;
+pub(crate) struct Unpickled;
 
 impl FunctionDecoder for Unpickled {
     fn batches(&self, bytes: &[u8]) -> Result<Arc<dyn BatchFunction>> {
@@ -49,6 +49,30 @@ impl FunctionDecoder for Unpickled {
 
     fn table(&self, bytes: &[u8]) -> Result<Arc<dyn TableProvider>> {
         parts::remade(unpickled(bytes)?)
+    }
+
+    fn cause_of(&self, error: &Error) -> Option<Vec<u8>> {
+        Python::try_attach(|py| {
+            let exception = user_exception(py, error)?;
+            let told = py.import(intern!(py, "sheaf._functions.causes")).and_then(|module| {
+                module
+                    .call_method1(intern!(py, "told"), (exception.value(py), exception.traceback(py)))?
+                    .extract::<Option<Vec<u8>>>()
+            });
+            told.ok().flatten()
+        })
+        .flatten()
+    }
+
+    fn with_cause(&self, error: Error, cause: &[u8]) -> Error {
+        let read = |py: Python<'_>| {
+            let module = py.import(intern!(py, "sheaf._functions.causes"))?;
+            module.call_method1(intern!(py, "read"), (PyBytes::new(py, cause),)).map(PyErr::from_value)
+        };
+        match Python::try_attach(read) {
+            Some(Ok(exception)) => error.with_source(exception),
+            _ => error,
+        }
     }
 }
 

@@ -28,7 +28,7 @@ fn build(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
 }
 
 /// The exception that a user's function raised, if that is what the error came from.
-fn user_exception(py: Python<'_>, error: &Error) -> Option<PyErr> {
+pub(crate) fn user_exception(py: Python<'_>, error: &Error) -> Option<PyErr> {
     let mut cause = error.source();
     while let Some(inner) = cause {
         if let Some(exception) = inner.downcast_ref::<PyErr>() {

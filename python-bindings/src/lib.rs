@@ -5,6 +5,7 @@
 use pyo3::prelude::*;
 
 mod cli;
+mod cluster;
 mod codec;
 mod columns;
 mod convert;
@@ -44,6 +45,8 @@ mod _sheaf {
     const VERSION: &str = env!("CARGO_PKG_VERSION");
     #[pymodule_export]
     use crate::cli::command_line;
+    #[pymodule_export]
+    use crate::cluster::ClusterOutput;
     #[pymodule_export]
     use crate::codec::expr_from_bytes;
     #[pymodule_export]

@@ -1,7 +1,6 @@
 //! `Session` as Python holds it: settings, sources and the catalog.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -9,8 +8,7 @@ use pyo3::prelude::*;
 use pyo3_arrow::PySchema;
 use pyo3_arrow::input::AnyRecordBatch;
 use sheaf::connectors::objects::without_objects;
-use sheaf::dataset::engines::Cluster;
-use sheaf::{Error, Options, Session, SessionSql};
+use sheaf::{Error, Options, Result, Session, SessionSql};
 
 use crate::convert::{gather, with_schema};
 use crate::dataset::PyDataset;
@@ -19,7 +17,6 @@ use crate::expr::PyUserFunction;
 use crate::filesystem;
 use crate::parts::from_parts;
 use crate::read::ReadArgs;
-use crate::runtime::access;
 use crate::sql::bindings;
 use crate::wait::wait;
 
@@ -42,7 +39,19 @@ pub(crate) struct PySession {
     inner: Mutex<Option<Session>>,
 }
 
+/// Settings as text, by key.
+pub(crate) fn options_of(settings: &[(String, String)]) -> Result<Options> {
+    let mut options = Options::default();
+    settings.iter().try_for_each(|(key, value)| options.set(key, value))?;
+    Ok(options)
+}
+
 impl PySession {
+    pub(crate) fn of(session: Session) -> Self {
+        filesystem::open_hdfs(&session);
+        Self { inner: Mutex::new(Some(session)) }
+    }
+
     /// The session, unless it is closed.
     pub(crate) fn open(&self, py: Python<'_>) -> PyResult<Session> {
         let open = self.inner.lock().clone();
@@ -52,30 +61,11 @@ impl PySession {
 
 #[pymethods]
 impl PySession {
-    /// Settings come as text, by key: the engine reads and checks them. With an address, queries run on the cluster
-    /// whose head is there.
+    /// Settings come as text, by key: the engine reads and checks them.
     #[new]
-    #[pyo3(signature = (settings, address, token_file, tls))]
-    fn new(
-        py: Python<'_>,
-        settings: Vec<(String, String)>,
-        address: Option<String>,
-        token_file: Option<PathBuf>,
-        tls: Option<(PathBuf, PathBuf, PathBuf)>,
-    ) -> PyResult<Self> {
-        let mut options = Options::default();
-        for (key, value) in &settings {
-            options.set(key, value).py(py)?;
-        }
-        let session = py.detach(|| {
-            let session = Session::new(options)?;
-            let Some(address) = address else { return Ok(session) };
-            let cluster = Cluster::connect(&address, access(token_file.as_deref(), tls.as_ref())?)?;
-            Ok(session.on(&cluster))
-        });
-        let session = session.py(py)?;
-        filesystem::open_hdfs(&session);
-        Ok(Self { inner: Mutex::new(Some(session)) })
+    fn new(py: Python<'_>, settings: Vec<(String, String)>) -> PyResult<Self> {
+        let options = options_of(&settings).py(py)?;
+        Ok(Self::of(py.detach(|| Session::new(options)).py(py)?))
     }
 
     /// Lets go of the session: it ends when the last dataset made from it goes.

@@ -54,9 +54,16 @@ impl Client {
         if layout.size <= INLINE_BYTES {
             return Ok((MadeHere::Inline(ByteBuf::from(layout.pack(parts))), Vec::new()));
         }
-        let size = layout.size as u64;
+        self.place(layout.size as u64, || layout.placed(parts))
+    }
+
+    /// A large value in shared memory, of what is written to each place of it.
+    pub(super) fn place<'a, P: Iterator<Item = (&'a [u8], usize)>>(
+        &self,
+        size: u64,
+        placed: impl Fn() -> P,
+    ) -> Result<(MadeHere, Vec<OwnedFd>)> {
         let (room, again) = self.reserve(size)?;
-        let placed = || layout.placed(parts);
         let write = || match again {
             Some(number) => {
                 let memory = self.memory.0.lock().get(&number).map(Arc::clone);

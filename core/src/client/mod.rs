@@ -7,6 +7,7 @@ mod answers;
 mod cache;
 mod calls;
 mod forks;
+mod fragments;
 mod groups;
 mod lines;
 mod made;
@@ -23,11 +24,12 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use serde_bytes::ByteBuf;
 
+use crate::fragment::Executor;
 use crate::ids::{Attempt, ClientId, NodeId, ObjectId, TaskId};
 use crate::metrics::Update;
 use crate::wire::{
-    Answer, Arguments, CallOptions, FragmentSubmission, INLINE_BYTES, Inbox, Kept, Line, MadeHere, Outbox, Submission,
-    ToClient, ToNode, Wish,
+    Answer, Arguments, CallOptions, FragmentSubmission, INLINE_BYTES, Inbox, Kept, Line, MadeHere, Outbox, Share,
+    Submission, ToClient, ToNode, Wish,
 };
 use crate::{Error, ErrorKind, Result, env};
 
@@ -36,6 +38,7 @@ pub use answers::{Batch, Reply, Value};
 use cache::Cache;
 use calls::Calls;
 pub use calls::{Call, Next};
+use fragments::Fragments;
 pub use groups::Amounts;
 pub(crate) use lines::Lines;
 use made::Memory;
@@ -63,6 +66,14 @@ pub trait Host: Send + Sync + 'static {
     fn node_is_gone(&self);
     /// A call that runs is to stop: of a function, or of an actor's method.
     fn stop(&self, call: Attempt, is_function: bool);
+    /// What runs parts of plans in this process, if it is a worker that runs any.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    fn executor(&self, share: &Share) -> Result<Option<Arc<dyn Executor>>> {
+        let _ = share;
+        Ok(None)
+    }
 }
 
 struct Writer {
@@ -83,6 +94,7 @@ pub struct Client {
     lines: Arc<Lines>,
     cache: Mutex<Cache>,
     memory: Memory,
+    fragments: Arc<Fragments>,
     next_question: AtomicU64,
     next_number: AtomicU64,
     next_options: AtomicU32,
@@ -124,6 +136,7 @@ impl Client {
             lines: Arc::default(),
             cache: Mutex::default(),
             memory: Memory::default(),
+            fragments: Arc::default(),
             next_question: AtomicU64::new(1),
             next_number: AtomicU64::new(1),
             next_options: AtomicU32::new(1),
@@ -134,6 +147,7 @@ impl Client {
             calls: Arc::clone(&client.calls),
             streams: Arc::clone(&client.streams),
             lines: Arc::clone(&client.lines),
+            fragments: Arc::clone(&client.fragments),
         };
         env::thread("sheaf-client", move || {
             // What came with the welcome is heard before more is read.
@@ -254,9 +268,9 @@ impl Client {
     /// As every method.
     pub fn submit_fragment(&self, fragment: NewFragment) -> Result<ObjectId> {
         let task = self.new_task();
-        let NewFragment { options, needs, reads, is_repeatable, payload } = fragment;
+        let NewFragment { options, needs, reads, is_repeatable, in_worker, payload } = fragment;
         let payload = ByteBuf::from(payload);
-        let part = FragmentSubmission { task, options, needs, reads, is_repeatable, payload };
+        let part = FragmentSubmission { task, options, needs, reads, is_repeatable, in_worker, payload };
         self.send(&ToNode::SubmitFragment(part), Vec::new())?;
         Ok(task.result(0))
     }
@@ -436,6 +450,8 @@ pub struct NewFragment {
     pub reads: Vec<ObjectId>,
     /// Whether another attempt makes the same.
     pub is_repeatable: bool,
+    /// Whether a worker process runs it, as what has the user's functions in it needs.
+    pub in_worker: bool,
     /// What is its own; small, for it is kept with the task.
     pub payload: Vec<u8>,
 }
@@ -446,6 +462,7 @@ struct Ways {
     calls: Arc<Calls>,
     streams: Arc<Streams>,
     lines: Arc<Lines>,
+    fragments: Arc<Fragments>,
 }
 
 impl Ways {
@@ -463,7 +480,7 @@ fn hear(
     message: ToClient,
     inbox: &mut Inbox,
     client: &std::sync::Weak<Client>,
-    Ways { answers, calls, streams, lines }: &Ways,
+    Ways { answers, calls, streams, lines, fragments }: &Ways,
     host: &impl Host,
 ) -> std::io::Result<()> {
     match message {
@@ -480,13 +497,18 @@ fn hear(
                 client.drop_ref(object);
             }
         }
-        ToClient::Run(run) => {
-            if let Some(call) = calls::take(*run, inbox, client, calls)? {
-                calls.push(call);
+        ToClient::Run(mut run) => {
+            let terms = run.fragment.take();
+            match (calls::take(*run, inbox, client, calls)?, terms, client.upgrade()) {
+                (Some(call), Some(terms), Some(client)) => fragments.start(&client, call, terms, host),
+                (Some(call), None, _) => calls.push(call),
+                _ => {}
             }
         }
         ToClient::Stop(attempt) => {
-            if let Some(is_function) = calls.stop(attempt) {
+            if !fragments.stop(attempt)
+                && let Some(is_function) = calls.stop(attempt)
+            {
                 host.stop(attempt, is_function);
             }
         }

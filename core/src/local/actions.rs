@@ -7,7 +7,7 @@ use super::values::Recipient;
 use crate::client::submitter;
 use crate::ids::{Attempt, ClientId};
 use crate::network::{Parcel, Peer};
-use crate::schedule::{Action, Event, Failure, HeadEvent, Lost, NameAnswer, Packet, Stop};
+use crate::schedule::{Action, Event, Failure, HeadEvent, Kind, Lost, NameAnswer, Packet, Stop};
 use crate::wire::{Answer, Reason, ToClient, Wish};
 
 impl Shell {
@@ -38,9 +38,10 @@ impl Shell {
             Action::Leave => self.leave(),
             Action::End => self.is_over = true,
             Action::Start(attempt, spec, values) => self.start(attempt, &spec, values),
-            Action::StartFragment(attempt, spec, values, places) => {
-                self.start_fragment(attempt, &spec, &values, places);
-            }
+            Action::StartFragment(attempt, spec, values, places) => match spec.kind {
+                Kind::Fragment { in_worker: true, .. } => self.start_fragment_on(attempt, &spec, values, places),
+                _ => self.start_fragment(attempt, &spec, &values, places),
+            },
             Action::Kill(attempt, stop) => self.stop(attempt, stop),
             Action::KillActor(actor, _) => self.end_actor(actor),
             Action::Drop(object) => {
@@ -121,7 +122,7 @@ impl Shell {
         let is_call = actor.is_some_and(|actor| actor.task != attempt.task);
         if (stop.force && !is_call) || self.is_being_set_up(id) {
             self.kill_for(id, attempt);
-        } else {
+        } else if !self.spend_on_stopped(id, attempt) {
             self.send(id, &ToClient::Stop(attempt), Vec::new());
         }
     }

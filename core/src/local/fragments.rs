@@ -15,7 +15,8 @@ use super::source::{RangeSource, mapped};
 use super::values::Recipient;
 use crate::fragment::{Ended, Fragment, Kept, PartStore};
 use crate::ids::{Attempt, NodeId, ObjectId};
-use crate::schedule::{Event, Failure, Made, Outcome, Place, Raised, Returned, TaskSpec};
+use crate::parts::Place;
+use crate::schedule::{Event, Failure, Made, Outcome, Raised, Returned, TaskSpec};
 use crate::store::{Content, Here, Ranges};
 
 /// The values of what a fragment needs, and where that is of which it reads parts.

@@ -105,8 +105,10 @@ pub struct LocalOptions {
     pub command: Vec<String>,
     /// What the head of this process keeps for the one after it; `None` for nothing.
     pub state: Option<Arc<dyn StateStore>>,
-    /// What runs parts of plans here; a node without refuses them.
+    /// What runs parts of plans here; a node without refuses those that need no worker.
     pub executor: Option<Arc<dyn Executor>>,
+    /// Bytes that operators may hold in all workers that run parts of plans.
+    pub query_bytes: u64,
     /// Below which a folder for the logs of this session is made, if anywhere.
     pub log_dir: Option<PathBuf>,
 }

@@ -15,6 +15,7 @@ use crate::schedule::{
     Event, Failure, GroupRequest, Kind, Made, Member, NameRequest, Outcome, Raised, Returned, Stop, TaskSpec,
 };
 use crate::store::Content;
+use crate::store::spill::Spilled;
 use crate::wire::{Answer, Arguments, Ending, FragmentSubmission, Lies, MadeHere, NodeInfo, Submission, ToNode, Wish};
 
 /// What of a call only its worker understands, as the node carries it.
@@ -81,6 +82,7 @@ impl Shell {
                 self.post(Event::Yielded(attempt, index, Returned { made, contains }));
             }
             ToNode::Ended(attempt, ending) => self.ended(id, attempt, ending)?,
+            ToNode::ReadParts(object, place, parts) => self.read_parts(id, object, &place, parts)?,
             ToNode::Metrics(updates) => self.take_metrics(updates),
             ToNode::ExitActor => {
                 if let Some(actor) = self.workers.get(&id).and_then(|worker| worker.actor) {
@@ -199,7 +201,7 @@ impl Shell {
         let Some(prepared) = self.prepared(id, part.task, part.options)? else { return Ok(()) };
         let spec = TaskSpec {
             id: part.task,
-            kind: Kind::Fragment { reads: part.reads, is_repeatable: part.is_repeatable },
+            kind: Kind::Fragment { reads: part.reads, is_repeatable: part.is_repeatable, in_worker: part.in_worker },
             shape: Arc::clone(&prepared.shape),
             needs: part.needs,
             refs: Vec::new(),
@@ -226,7 +228,29 @@ impl Shell {
                 self.settle_store();
                 Ok(Made::Stored { size })
             }
+            MadeHere::File { size } => {
+                let Some(client) = self.clients.get_mut(&id) else { return Err(unknown("a client that is gone")) };
+                let spilled = Spilled::of_parts(client.inbox.take_file()?.into(), size);
+                let origin = Arc::from(self.origin(id, attempt));
+                let (now, edition) = (self.now(), self.next_edition());
+                self.store.insert_on_disk(now, object, spilled, (edition, origin));
+                self.settle_store();
+                Ok(Made::Stored { size })
+            }
         }
+    }
+
+    /// A value that nobody wants any more: its memory and its room go.
+    fn discard(&mut self, id: ClientId, made: &MadeHere) -> io::Result<()> {
+        if let MadeHere::Stored { room, lies, .. } = made {
+            drop(self.memory_of(id, *room, *lies)?);
+            let now = self.now();
+            self.store.unreserve(now, id, *room);
+            self.settle_store();
+        } else if let (MadeHere::File { .. }, Some(client)) = (made, self.clients.get_mut(&id)) {
+            drop(client.inbox.take_file()?);
+        }
+        Ok(())
     }
 
     /// Where a client made a value, and the number by which it keeps that memory.
@@ -260,6 +284,12 @@ impl Shell {
 
     fn ended(&mut self, id: ClientId, attempt: Attempt, ending: Ending) -> io::Result<()> {
         let outcome = match ending {
+            // What a stopped attempt made must not take the place of a later one's.
+            Ending::Values(values) if self.is_stopped_fragment(id, attempt) => {
+                values.iter().try_for_each(|(made, _)| self.discard(id, made))?;
+                Outcome::Failed(Failure::Cancelled)
+            }
+            Ending::Unread(object, from, why) => Outcome::Failed(Failure::Unread(object, from, why.into())),
             Ending::Values(values) => {
                 let mut returned = Vec::with_capacity(values.len());
                 for (index, (made, contains)) in (0..).zip(values) {

@@ -1,6 +1,8 @@
-//! The worker processes: which there are, and what each runs. `ends` is what is heard of their processes.
+//! The worker processes: which there are, and what each runs. `ends` is what is heard of their processes, `fragments`
+//! has the parts of plans that they run.
 
 mod ends;
+mod fragments;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
@@ -62,6 +64,8 @@ pub(super) struct Worker {
     functions: BTreeSet<ObjectId>,
     /// How often it ran each function of which it may run only so many calls.
     calls: BTreeMap<ObjectId, u32>,
+    /// What it runs is a part of a plan.
+    has_fragment: bool,
     /// It runs nothing more after this.
     is_spent: bool,
     /// What is to be said of the attempt for which it is killed.
@@ -165,6 +169,7 @@ impl Shell {
             is_slow: false,
             functions: BTreeSet::new(),
             calls: BTreeMap::new(),
+            has_fragment: false,
             is_spent: false,
             killed_for: None,
             idle_since: self.now(),
@@ -266,7 +271,7 @@ impl Shell {
     fn set_idle(&mut self, id: ClientId) {
         let now = self.now();
         let Some(worker) = self.workers.get_mut(&id) else { return };
-        (worker.is_blocked, worker.lends_cpu) = (false, false);
+        (worker.is_blocked, worker.lends_cpu, worker.has_fragment) = (false, false, false);
         worker.idle_since = now;
         let gpus = std::mem::take(&mut worker.gpus);
         let (pool, is_spent, is_ending) = (worker.pool.clone(), worker.is_spent, worker.ends_by.is_some());
@@ -475,6 +480,7 @@ fn as_run(
         returns: spec.returns,
         streams: spec.streams,
         gpus: worker.gpus.ids.clone(),
+        fragment: None,
         work,
     };
     (run, stored)

@@ -177,6 +177,7 @@ impl Runtime {
             spill_dir: std::env::temp_dir(),
             command: command()?,
             state: None,
+            query_bytes: 0,
             executor: None,
             log_dir: None,
         })

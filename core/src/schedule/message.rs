@@ -6,12 +6,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::as_bytes;
 use crate::ids::{Attempt, BundleId, ClientId, GroupId, HeadLife, LeaseId, NodeId, ObjectId, TaskId};
 use crate::link::Frame;
+use crate::parts::Place;
 use crate::placement::Strategy;
 use crate::placement::groups::Spreading;
 use crate::resources::Resources;
-use crate::wire::as_bytes;
 
 /// What a task asks for: tasks of one shape take each other's places.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -45,13 +46,15 @@ pub enum Kind {
         /// The client that calls: its calls run in the order in which it submitted them.
         caller: ClientId,
     },
-    /// A part of a plan: the node runs it itself ([`crate::fragment`]).
+    /// A part of a plan: the node runs it itself, or one of its workers does ([`crate::fragment`]).
     Fragment {
         /// Objects of which it reads parts, wherever they are: it waits for them, and they are not brought to it.
         reads: Vec<ObjectId>,
         /// Whether a result that was lost may be made again: another attempt makes the same of the same input. If not,
         /// it is tried again only until one attempt has ended well.
         is_repeatable: bool,
+        /// Whether a worker runs it: it has functions of the user's.
+        in_worker: bool,
     },
 }
 
@@ -381,23 +384,12 @@ impl Known {
     }
 }
 
-/// Where something is of which parts are read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
-    /// It is small, and this is all of it.
-    Inline(Bytes),
-    /// In the stores of these nodes.
-    At(Vec<NodeId>),
-}
-
-impl Place {
-    /// As its owner told.
-    pub(super) fn of(known: Option<&Known>) -> Self {
-        match known {
-            Some(Known::Inline(bytes, _)) => Self::Inline(bytes.clone()),
-            Some(Known::Stored(nodes, _)) => Self::At(nodes.clone()),
-            Some(Known::Failed(_)) | None => Self::At(Vec::new()),
-        }
+/// Where something is of which parts are read, as its owner told.
+pub(super) fn place_of(known: Option<&Known>) -> Place {
+    match known {
+        Some(Known::Inline(bytes, _)) => Place::Inline(bytes.clone()),
+        Some(Known::Stored(nodes, _)) => Place::At(nodes.clone()),
+        Some(Known::Failed(_)) | None => Place::At(Vec::new()),
     }
 }
 

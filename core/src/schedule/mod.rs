@@ -14,7 +14,7 @@ mod simulation;
 pub use head::{Head, HeadAction, HeadEvent, HeadLimits, Outbox};
 pub use message::{
     About, Failure, FromHead, GroupAnswer, GroupRequest, GroupSpec, GroupState, GroupStatus, Hold, Kind, Known, Lost,
-    Made, Member, NameAnswer, NameRequest, NodeMessage, Outcome, Packet, Place, Raised, Report, Returned, Shape, Stop,
+    Made, Member, NameAnswer, NameRequest, NodeMessage, Outcome, Packet, Raised, Report, Returned, Shape, Stop,
     TaskSpec, ToHead,
 };
 pub use node::{Action, ActorRow, Event, Leaving, Node, References, TaskRow};

@@ -19,7 +19,7 @@ use bytes::Bytes;
 
 use super::message::{
     About, Failure, GroupAnswer, GroupRequest, GroupSpec, Kind, Lost, Made, NameAnswer, NameRequest, Outcome, Packet,
-    Place, Raised, Report, Returned, Shape, Stop, TaskSpec,
+    Raised, Report, Returned, Shape, Stop, TaskSpec,
 };
 use super::{Action, Event, Head, HeadAction, HeadEvent, HeadLimits, Node, Outbox};
 use crate::env::{Moment, Random};

@@ -1,12 +1,14 @@
 //! What a node and its clients say to each other.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::ids::{Attempt, ClientId, GroupId, NodeId, ObjectId, TaskId};
 use crate::metrics::Update;
+use crate::parts::Place;
 use crate::placement::Label;
 use crate::placement::groups::Spreading;
 
@@ -138,6 +140,8 @@ pub struct FragmentSubmission {
     pub reads: Vec<ObjectId>,
     /// Whether another attempt makes the same.
     pub is_repeatable: bool,
+    /// Whether a worker process runs it, and not the node itself.
+    pub in_worker: bool,
     /// What is its own.
     pub payload: ByteBuf,
 }
@@ -155,6 +159,11 @@ pub enum MadeHere {
         room: u64,
         /// In which memory.
         lies: Lies,
+    },
+    /// A large one, in a file without a name; it comes along.
+    File {
+        /// Its bytes.
+        size: u64,
     },
 }
 
@@ -189,6 +198,8 @@ pub enum Ending {
     Cancelled,
     /// It could not be begun, and why.
     NotBegun(String),
+    /// A part of a plan could not read that object from that node, and why.
+    Unread(ObjectId, NodeId, String),
 }
 
 /// What is wanted of an object.
@@ -279,6 +290,9 @@ pub enum ToNode {
     About(u64, ObjectId),
     /// A question: how many calls of this client to that actor have not ended?
     PendingCalls(u64, ObjectId),
+    /// Send these parts of an object, as [`crate::fragment::send`] does, to the socket that comes along. A worker reads so
+    /// for the part of a plan that it runs.
+    ReadParts(ObjectId, Place, Range<u32>),
     /// The actor of this worker ends for good.
     ExitActor,
     /// A question: make this placement group as soon as there is room for it.
@@ -428,6 +442,32 @@ pub struct Run {
     pub streams: bool,
     /// The GPUs that are its own, or its actor's.
     pub gpus: Vec<u32>,
+    /// Of a part of a plan.
+    pub fragment: Option<Terms>,
+}
+
+/// What a worker has to know of a part of a plan besides its arguments.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    /// Where that is of which it reads parts.
+    pub reads: Vec<(ObjectId, Place)>,
+    /// What it has of its node.
+    pub share: Share,
+}
+
+/// What the parts of plans that a worker runs have of its node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    /// The node, for people.
+    pub node: String,
+    /// Threads to run it with.
+    pub cpus: u32,
+    /// Bytes that operators may hold.
+    pub memory: u64,
+    /// The folder for what is larger.
+    pub folder: String,
+    /// The environment that the worker was made for.
+    pub env: String,
 }
 
 /// A line that a worker printed, or words of the runtime's own (`pid` 0).

@@ -3,7 +3,6 @@
 //! A frame is four bytes of length, then the message. Files travel with the first byte of their frame; those of a
 //! message with very many go ahead of it with empty frames.
 
-pub(crate) mod as_bytes;
 mod message;
 
 use std::collections::VecDeque;
@@ -17,7 +16,7 @@ use serde::de::DeserializeOwned;
 
 pub use message::{
     Answer, Arguments, CallOptions, Ending, FragmentSubmission, Given, GroupInfo, Kept, Lies, Line, MadeHere, NewGroup,
-    NodeInfo, ObjectInfo, Reason, Run, Submission, ToClient, ToNode, Where, Wish, Work,
+    NodeInfo, ObjectInfo, Reason, Run, Share, Submission, Terms, ToClient, ToNode, Where, Wish, Work,
 };
 
 /// Values up to this size, in bytes, travel inside messages; larger ones lie in the store.

@@ -22,7 +22,7 @@ use sheaf_connectors::read::FileFilter;
 use sheaf_core::{Error, ErrorKind, Result};
 
 use crate::aggregates::{UserAggregate, user};
-use crate::encoding::{Decoder, Encoder, damaged, json, read_json};
+use crate::encoding::{Decoder, Encoder, Sheet, damaged, json, read_json};
 use crate::expr::{self, ArrayFunction, UserFunction};
 use crate::operators::map_batches::{BATCHES, BatchFunction};
 
@@ -65,6 +65,17 @@ pub trait FunctionDecoder {
     /// # Errors
     /// For bytes that are no such table.
     fn table(&self, bytes: &[u8]) -> Result<Arc<dyn TableProvider>>;
+
+    /// What lies under an error of a function, such as an exception of its language, for [`FunctionDecoder::with_cause`]
+    /// in another process; `None` where there is nothing to be told.
+    fn cause_of(&self, _error: &Error) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// The error with that under it.
+    fn with_cause(&self, error: Error, _cause: &[u8]) -> Error {
+        error
+    }
 }
 
 /// For datasets without functions of the user's.
@@ -98,6 +109,12 @@ impl FunctionDecoder for NoFunctions {
     fn table(&self, _bytes: &[u8]) -> Result<Arc<dyn TableProvider>> {
         Self::none()
     }
+}
+
+/// Whether there are functions or tables in what was written that only a [`FunctionDecoder`] makes again.
+pub(super) fn are_in(sheet: &Sheet) -> bool {
+    // The engine's and ours are written by their names.
+    !sheet.functions.is_empty()
 }
 
 /// The function of this kind.

@@ -4,29 +4,61 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use sheaf_core::client::{Client, Host};
-use sheaf_core::fragment::{Chunk, PartInput, PartReader, Unread, inline_parts};
+use sheaf_core::fragment::{Chunk, PartInput, PartReader, Unread, read_inline, unread};
 use sheaf_core::ids::{Attempt, NodeId, ObjectId};
+use sheaf_core::parts::Place;
 use sheaf_core::resources::CPU;
-use sheaf_core::schedule::Place;
-use sheaf_core::wire::{CallOptions, NodeInfo, Where, Work};
+use sheaf_core::wire::{CallOptions, Line, NodeInfo, Where, Work};
 use sheaf_core::{Error, Result};
 use sheaf_flight::cluster::{Access, PartClient, join};
-use tokio::sync::mpsc::{self, Receiver};
+use tokio::sync::mpsc::Receiver;
+
+use crate::codec::{FunctionDecoder, NoFunctions};
 
 use super::plan::{BYTES_PER_PARTITION, ClusterShape};
 
 /// How often a task runs again when its node dies, or an error says that another try may help.
 const RETRIES: u32 = 4;
-/// Chunks that wait for one reader.
-const AHEAD: usize = 2;
+
+/// How queries run on a cluster.
+#[derive(Clone)]
+pub struct ClusterOptions {
+    /// What is shown to its nodes.
+    pub access: Access,
+    /// The environment of the worker processes in which the user's functions run, as the runtime names it; the usual one
+    /// is empty.
+    pub env: String,
+    /// Reads what lies under errors of the user's functions.
+    pub functions: Arc<dyn FunctionDecoder + Send + Sync>,
+    /// Bytes of files that are worth a partition: fewer do not get a task of their own.
+    pub bytes_per_partition: usize,
+}
+
+impl Default for ClusterOptions {
+    fn default() -> Self {
+        let (access, functions) = (Access::default(), Arc::new(NoFunctions));
+        Self { access, env: String::new(), functions, bytes_per_partition: BYTES_PER_PARTITION }
+    }
+}
+
+impl fmt::Debug for ClusterOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClusterOptions").field("env", &self.env).finish_non_exhaustive()
+    }
+}
 
 /// A connection to a cluster, through one of its nodes; it ends when it is dropped, and what ran for it too.
 pub struct Cluster {
     client: Arc<Client>,
+    /// Whether the connection is that of this alone.
+    is_own: bool,
     reader: PartClient,
+    env: String,
+    functions: Arc<dyn FunctionDecoder + Send + Sync>,
     bytes_per_partition: usize,
     /// The numbers of options that the node was told, by stage and CPUs: it keeps each of them.
     options: Mutex<BTreeMap<(usize, usize), u32>>,
@@ -47,30 +79,34 @@ impl Cluster {
     /// # Errors
     /// As [`join`]: an address that is none, a head that does not answer or lets nobody in without a token, no node of
     /// the cluster on this machine.
-    pub fn connect(address: &str, access: Access) -> Result<Arc<Self>> {
-        let (socket, _) = join(address, &access)?;
-        Self::over(Client::new(socket, Driver)?, access)
+    pub fn connect(address: &str, options: ClusterOptions) -> Result<Arc<Self>> {
+        let (socket, _) = join(address, &options.access)?;
+        Self::with(Client::new(socket, Driver)?, options, true)
     }
 
-    /// The cluster of a connection that is there already.
+    /// The cluster of a connection that is there already, and whose end is not its own.
     ///
     /// # Errors
     /// [`sheaf_core::ErrorKind::Io`] when the system refuses a thread.
-    pub fn over(client: Arc<Client>, access: Access) -> Result<Arc<Self>> {
-        Self::with_bytes_per_partition(client, access, BYTES_PER_PARTITION)
+    pub fn over(client: Arc<Client>, options: ClusterOptions) -> Result<Arc<Self>> {
+        Self::with(client, options, false)
     }
 
-    /// As [`Cluster::over`], where so many bytes of files are worth a partition: fewer do not get a task of their own.
-    ///
-    /// # Errors
-    /// As [`Cluster::over`].
-    pub fn with_bytes_per_partition(
-        client: Arc<Client>,
-        access: Access,
-        bytes_per_partition: usize,
-    ) -> Result<Arc<Self>> {
-        let options = Mutex::default();
-        Ok(Arc::new(Self { client, reader: PartClient::start(access)?, bytes_per_partition, options }))
+    fn with(client: Arc<Client>, how: ClusterOptions, is_own: bool) -> Result<Arc<Self>> {
+        let ClusterOptions { access, env, functions, bytes_per_partition } = how;
+        let (reader, options) = (PartClient::start(access)?, Mutex::default());
+        Ok(Arc::new(Self { client, is_own, reader, env, functions, bytes_per_partition, options }))
+    }
+
+    pub(super) fn functions(&self) -> &dyn FunctionDecoder {
+        self.functions.as_ref()
+    }
+
+    /// Lines that workers printed for this program, waiting so long for the first one; `None` when the connection has
+    /// ended and all are read. One that is shared gives each line once.
+    #[must_use]
+    pub fn output(&self, patience: Duration) -> Option<Vec<Line>> {
+        self.client.output(patience)
     }
 
     pub(super) fn client(&self) -> &Arc<Client> {
@@ -118,7 +154,7 @@ impl Cluster {
             max_retries: RETRIES,
             held: BTreeMap::new(),
             concurrency: 1,
-            work: Work { name: format!("stage {stage} of a query"), ..Work::default() },
+            work: Work { name: format!("stage {stage} of a query"), env: self.env.clone(), ..Work::default() },
         })?;
         options.insert((stage, cpus), number);
         Ok(number)
@@ -148,7 +184,9 @@ impl fmt::Debug for Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        self.client.close();
+        if self.is_own {
+            self.client.close();
+        }
     }
 }
 
@@ -156,24 +194,11 @@ impl PartInput for Cluster {
     fn read(&self, object: ObjectId, place: &Place, parts: Range<u32>) -> Receiver<std::result::Result<Chunk, Unread>> {
         let from = self.client.node();
         match place {
+            Place::Inline(bytes) => read_inline(bytes, parts, from),
             Place::At(nodes) => match nodes.first() {
                 Some(node) => self.reader.read(object, *node, parts),
-                None => told(vec![Err(Unread { from, why: "no node has it".to_string() })]),
-            },
-            Place::Inline(bytes) => match inline_parts(bytes, parts) {
-                Ok(chunks) => told(chunks.into_iter().map(Ok).collect()),
-                Err(error) => told(vec![Err(Unread { from, why: error.to_string() })]),
+                None => unread(Unread { from, why: "no node has it".to_string() }),
             },
         }
     }
-}
-
-/// A receiver of what is there already.
-fn told(chunks: Vec<std::result::Result<Chunk, Unread>>) -> Receiver<std::result::Result<Chunk, Unread>> {
-    let (sender, receiver) = mpsc::channel(chunks.len().max(AHEAD));
-    for chunk in chunks {
-        // There is room for all.
-        let _ = sender.try_send(chunk);
-    }
-    receiver
 }

@@ -17,6 +17,7 @@ use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning};
 
 use super::stages::StageGraph;
+use crate::operators::map_batches::MapBatchesExec;
 
 /// What another run of a stage makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,7 +118,22 @@ fn chosen(node: &Arc<dyn ExecutionPlan>) -> Option<String> {
     if node.is::<WindowAggExec>() || node.is::<BoundedWindowAggExec>() || node.name() == "LeadingRowsExec" {
         return Some("windows number equal rows as they come".to_string());
     }
-    (node.name() == "MapBatchesExec").then(|| "a function of the user's is not known to be determined".to_string())
+    node.downcast_ref::<MapBatchesExec>().and_then(differing)
+}
+
+/// Why calls of a user's function may give other rows in another run.
+fn differing(calls: &MapBatchesExec) -> Option<String> {
+    let name = calls.function().name();
+    if !calls.options().deterministic {
+        return Some(format!("{name} is not deterministic"));
+    }
+    let in_order = calls.children().into_iter().all(comes_in_order);
+    (!in_order).then(|| format!("{name} is given its batches as rows come"))
+}
+
+/// Whether a plan's rows come in the same order each time.
+fn comes_in_order(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    IN_ORDER.binary_search(&plan.name()).is_ok() && plan.children().into_iter().all(comes_in_order)
 }
 
 /// A function among a node's expressions that gives something else each time.

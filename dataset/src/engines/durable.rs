@@ -11,7 +11,7 @@ use sheaf_connectors::error::from_datafusion;
 use sheaf_core::client::{NewFragment, Reply};
 use sheaf_core::fragment::PartInput;
 use sheaf_core::ids::ObjectId;
-use sheaf_core::schedule::Place;
+use sheaf_core::parts::Place;
 use sheaf_core::wire::{Answer, Reason};
 use sheaf_core::{Error, ErrorKind, Result};
 use tokio::sync::{mpsc, oneshot};
@@ -23,7 +23,8 @@ use super::input::{PartSource, SharedSource};
 use super::plan::ClusterShape;
 use super::runner::TaskPart;
 use super::shipped::Shipped;
-use super::stages::{Input, StageGraph, Way};
+use super::spread::processes;
+use super::stages::{Input, Way};
 use super::told::{error_of, is_lost};
 
 /// How often a whole query begins anew because a result is gone that would not be made again as it was.
@@ -34,6 +35,8 @@ struct Tasks {
     cluster: Arc<Cluster>,
     /// Of each stage.
     outputs: Vec<Vec<ObjectId>>,
+    /// Whether functions of the user's are called.
+    has_functions: bool,
 }
 
 impl Drop for Tasks {
@@ -55,8 +58,9 @@ impl Tasks {
     fn submit(cluster: &Arc<Cluster>, shipped: &Shipped, classes: &[Class], shape: ClusterShape) -> Result<Self> {
         let client = cluster.client();
         let plan = client.put(&[&shipped.bytes], Vec::new())?;
-        let mut tasks = Self { cluster: Arc::clone(cluster), outputs: Vec::new() };
-        let submitted = tasks.submit_stages(&shipped.graph, plan, classes, shape);
+        let has_functions = shipped.has_functions;
+        let mut tasks = Self { cluster: Arc::clone(cluster), outputs: Vec::new(), has_functions };
+        let submitted = tasks.submit_stages(shipped, plan, classes, shape);
         client.drop_ref(plan);
         let last = shipped.graph.stages.len() - 1;
         tasks.outputs.iter().take(last).flatten().for_each(|output| client.drop_ref(*output));
@@ -67,14 +71,16 @@ impl Tasks {
 
     fn submit_stages(
         &mut self,
-        graph: &StageGraph,
+        shipped: &Shipped,
         plan: ObjectId,
         classes: &[Class],
         shape: ClusterShape,
     ) -> Result<()> {
         let client = Arc::clone(self.cluster.client());
-        for (number, stage) in graph.stages.iter().enumerate() {
-            let options = self.cluster.options(number, shape.cpus)?;
+        for (number, stage) in shipped.graph.stages.iter().enumerate() {
+            // Tasks that wait for processes of their own would keep the CPUs from them.
+            let cpus = if processes(&stage.plan).is_some() { 0 } else { shape.cpus };
+            let options = self.cluster.options(number, cpus)?;
             self.outputs.push(Vec::new());
             for task in 0..stage.tasks {
                 let reads = stage.inputs.iter().flat_map(|input| {
@@ -88,6 +94,7 @@ impl Tasks {
                     needs: vec![plan],
                     reads: reads.collect(),
                     is_repeatable: classes.get(number).is_none_or(Class::is_repeatable),
+                    in_worker: shipped.has_functions,
                     payload,
                 };
                 let output = client.submit_fragment(fragment)?;
@@ -95,6 +102,12 @@ impl Tasks {
             }
         }
         Ok(())
+    }
+
+    fn failed(&self, reason: Reason) -> Failed {
+        let is_lost = is_lost(&reason);
+        let error = error_of(reason, self.cluster.functions(), self.has_functions);
+        if is_lost { Failed::Lost(error) } else { Failed::Error(error) }
     }
 
     /// Where the results of the last stage are, once they are.
@@ -107,7 +120,7 @@ impl Tasks {
             let place = match answer.await.unwrap_or(Reply::Ended) {
                 Reply::Other(Answer::At(nodes)) => Place::At(nodes),
                 Reply::Value(value) => Place::Inline(value.bytes().to_vec().into()),
-                Reply::Failed(reason) => return Err(Failed::of(reason)),
+                Reply::Failed(reason) => return Err(self.failed(reason)),
                 _ => return Err(Failed::Error(gone())),
             };
             places.push((*output, place));
@@ -121,12 +134,6 @@ enum Failed {
     /// What is gone would be made otherwise: all begins anew.
     Lost(Error),
     Error(Error),
-}
-
-impl Failed {
-    fn of(reason: Reason) -> Self {
-        if is_lost(&reason) { Self::Lost(error_of(reason)) } else { Self::Error(error_of(reason)) }
-    }
 }
 
 impl From<Error> for Failed {

@@ -15,11 +15,12 @@ use futures::stream::{self, Stream, StreamExt};
 use parking_lot::Mutex;
 use sheaf_core::fragment::{Chunk, PartInput, Unread};
 use sheaf_core::ids::ObjectId;
-use sheaf_core::schedule::Place;
+use sheaf_core::parts::Place;
 use tokio::sync::mpsc::Receiver;
 
 use super::exchange::{ExchangeReadExec, ExchangeSource, TaskInputs};
 use super::stages::{Input, Stage};
+use crate::operators::map_batches::TaskOf;
 
 /// Producers that a partition reads at once: the next ones are on their way while one is used.
 const READS_AT_ONCE: usize = 4;
@@ -95,11 +96,13 @@ impl SharedSource {
     /// The context of the task that reads from it.
     #[must_use]
     pub fn context(self, context: &TaskContext) -> Arc<TaskContext> {
+        let (number, tasks) = self.0.task;
         let inputs = TaskInputs(Arc::new(self));
+        let config = context.session_config().clone().with_extension(Arc::new(inputs));
         Arc::new(TaskContext::new(
             context.task_id(),
             context.session_id(),
-            context.session_config().clone().with_extension(Arc::new(inputs)),
+            config.with_extension(Arc::new(TaskOf { number, tasks })),
             context.scalar_functions().clone(),
             context.higher_order_functions().clone(),
             context.aggregate_functions().clone(),

@@ -22,5 +22,5 @@ pub mod spread;
 pub mod stages;
 mod told;
 
-pub use cluster::Cluster;
+pub use cluster::{Cluster, ClusterOptions};
 pub use runner::FragmentRunner;

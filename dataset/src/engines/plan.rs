@@ -15,7 +15,7 @@ use sheaf_connectors::error::from_datafusion;
 use sheaf_core::{Error, Result};
 use url::Url;
 
-use super::spread::unspread;
+use super::spread::{calls_functions, unspread};
 use super::stages::StageGraph;
 use crate::operators::determined::keep_apart;
 use crate::rules::single_subqueries;
@@ -35,12 +35,19 @@ pub struct ClusterShape {
 
 /// Bytes of files that a partition reads at the least: datafusion-distributed's own measure.
 pub const BYTES_PER_PARTITION: usize = 16 << 20;
+/// The same where the user's functions are called for the rows: they tend to take longer than reading does.
+const BYTES_FOR_FUNCTIONS: usize = 1 << 20;
 
 impl ClusterShape {
     /// So many nodes with so many threads each.
     #[must_use]
     pub fn new(nodes: usize, cpus: usize) -> Self {
         Self { nodes, partitions: cpus.max(2), cpus, bytes_per_partition: BYTES_PER_PARTITION }
+    }
+
+    /// The same for plans that call the user's functions.
+    fn for_functions(self) -> Self {
+        Self { bytes_per_partition: self.bytes_per_partition.min(BYTES_FOR_FUNCTIONS), ..self }
     }
 }
 
@@ -66,9 +73,10 @@ pub async fn plan_optimized(optimized: &LogicalPlan, state: &SessionState, shape
     }
     let state = state_for(state, shape);
     let whole = state.query_planner().create_physical_plan(optimized, &state).await.map_err(from_datafusion)?;
-    if unspread(&whole).is_some() {
+    if unspread(&whole, shape.nodes).is_some() {
         return StageGraph::of(&whole);
     }
+    let shape = if calls_functions(&whole) { shape.for_functions() } else { shape };
     let state = cutting(state, Arc::clone(&whole), shape).map_err(from_datafusion)?;
     let cut = state.query_planner().create_physical_plan(optimized, &state).await.map_err(from_datafusion);
     // What can be planned for one process and not be cut runs as one task.

@@ -229,7 +229,7 @@ impl DisplayAs for ClusterExec {
         let stages = graph.stages.len();
         write!(f, "ClusterExec: exchange=durable, stages={stages}, tasks={tasks}, nodes={nodes}, cpus={cpus}")?;
         // One stage may be all that it is worth, or all that is right.
-        let alone = graph.stages.first().filter(|_| stages == 1).and_then(|stage| unspread(&stage.plan));
+        let alone = graph.stages.first().filter(|_| stages == 1).and_then(|stage| unspread(&stage.plan, nodes));
         alone.map_or(Ok(()), |operator| write!(f, ", one task because of {operator}"))?;
         if matches!(format, DisplayFormatType::TreeRender) {
             return Ok(());

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -25,8 +26,8 @@ use super::shipped::unship;
 use super::stages::{Stage, StageGraph};
 use super::told;
 use crate::codec::FunctionDecoder;
-use crate::session::Session;
-use crate::spill::sweep;
+use crate::session::{Session, spill_name};
+use crate::spill::{SpillFolder, sweep};
 
 /// Plans that are kept for the next task of the same query.
 const PLANS: usize = 16;
@@ -49,6 +50,8 @@ struct Shared {
     /// What the session is started with, and the session once there was something to run.
     options: Options,
     session: OnceLock<Session>,
+    /// Of the workers, once there was one.
+    folder: Mutex<Option<SpillFolder>>,
     /// The node, for people.
     name: String,
     functions: Arc<dyn FunctionDecoder + Send + Sync>,
@@ -100,6 +103,7 @@ impl FragmentRunner {
         Self(Arc::new(Shared {
             options,
             session,
+            folder: Mutex::default(),
             name: name.to_string(),
             functions,
             plans: Mutex::default(),
@@ -133,7 +137,9 @@ impl Executor for FragmentRunner {
         let (attempt, shared) = (fragment.attempt, Arc::clone(&self.0));
         let session = match self.0.session() {
             Ok(session) => session,
-            Err(error) => return fragment.end(Ended::Raised(told::write(&self.0.named(error)))),
+            Err(error) => {
+                return fragment.end(Ended::Raised(told::write(&self.0.named(error), self.0.functions.as_ref())));
+            }
         };
         // It goes with the task, also with one that is stopped before it has begun.
         let entry = Entry(Arc::clone(&shared), attempt);
@@ -147,6 +153,17 @@ impl Executor for FragmentRunner {
         if let Some(handle) = self.0.running.lock().get_mut(&attempt) {
             *handle = Some(task.abort_handle());
         }
+    }
+
+    fn folder(&self) -> Option<PathBuf> {
+        let mut folder = self.0.folder.lock();
+        if folder.is_none() {
+            let parent = self.0.options.clone().validate().map(|settings| settings.spill_dir);
+            let made = parent.and_then(|parent| SpillFolder::create(&parent, &spill_name()));
+            // Where none can be made, what wants to write there will say so.
+            *folder = made.inspect_err(|error| log::warn!("no folder for workers: {error}")).ok();
+        }
+        folder.as_ref().map(|folder| folder.path().to_path_buf())
     }
 
     fn stop(&self, attempt: Attempt) {
@@ -173,10 +190,13 @@ impl Shared {
             Err(Unmade::Unread(object, Unread { from, why })) => {
                 Ended::Failed(Failure::Unread(object, from, why.into()))
             }
-            Err(Unmade::Error(error)) if error.kind().is_retryable() => Ended::Raised(told::write(&error)),
-            Err(Unmade::Error(error)) => {
-                Ended::Failed(Failure::Error(Raised { error: told::write(&error), contains: Vec::new() }))
+            Err(Unmade::Error(error)) if error.kind().is_retryable() => {
+                Ended::Raised(told::write(&error, self.functions.as_ref()))
             }
+            Err(Unmade::Error(error)) => Ended::Failed(Failure::Error(Raised {
+                error: told::write(&error, self.functions.as_ref()),
+                contains: Vec::new(),
+            })),
         }
     }
 

@@ -21,7 +21,7 @@ use twox_hash::XxHash64;
 
 use super::plan::{ClusterShape, plan_optimized};
 use super::stages::{Stage, StageGraph, leaves_of};
-use crate::codec::FunctionDecoder;
+use crate::codec::{FunctionDecoder, has_functions};
 use crate::dataset::Dataset;
 use crate::session::Session;
 
@@ -42,6 +42,8 @@ pub struct Shipped {
     pub graph: StageGraph,
     /// Of these they are made on another node.
     pub bytes: Vec<u8>,
+    /// Whether it has functions or tables of the user's, which are made in worker processes alone.
+    pub has_functions: bool,
 }
 
 impl Shipped {
@@ -63,8 +65,9 @@ impl Shipped {
         let header = header.map_err(|error| Error::internal(format!("the header of a plan: {error}")))?;
         let mut bytes = (header.len() as u32).to_le_bytes().to_vec();
         bytes.extend(header);
+        let has_functions = has_functions(&plan)?;
         bytes.extend(plan);
-        Ok(Self { graph, bytes })
+        Ok(Self { graph, bytes, has_functions })
     }
 }
 

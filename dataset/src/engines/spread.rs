@@ -13,6 +13,8 @@ use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning};
 
+use crate::operators::map_batches::MapBatchesExec;
+
 /// Operators that work on one row, one group or one partition at a time, or that datafusion-distributed gives all rows.
 const SPREAD: [&str; 34] = [
     "AggregateExec",
@@ -51,14 +53,24 @@ const SPREAD: [&str; 34] = [
     "WindowAggExec",
 ];
 
-/// An operator of a plan that has to see all rows, or files that are read from their start, if it has any.
+/// An operator of a plan that has to see all rows, or files that are read from their start, or a function that has fewer
+/// processes than there are nodes, if there is any.
 #[must_use]
-pub fn unspread(plan: &Arc<dyn ExecutionPlan>) -> Option<String> {
+pub fn unspread(plan: &Arc<dyn ExecutionPlan>, nodes: usize) -> Option<String> {
     // Some tell more of themselves behind their name.
     let name = plan.name().split('(').next().unwrap_or_default();
     let is_known = SPREAD.binary_search(&name).is_ok();
     if !is_known || needs_the_one_partition(plan) {
         return Some(plan.name().to_string());
+    }
+    if let Some(calls) = plan.downcast_ref::<MapBatchesExec>() {
+        if calls.function().processes().is_some_and(|most| most < nodes) {
+            return Some(format!("{}, which has fewer processes than there are nodes", plan.name()));
+        }
+        // Tasks that wrote to the same place at once would take it from one another.
+        if calls.options().failures.dead_letter.is_some() {
+            return Some(format!("{} with a dead_letter", plan.name()));
+        }
     }
     if let Some(scan) = scan_of(plan) {
         if !can_be_split(scan) {
@@ -69,7 +81,20 @@ pub fn unspread(plan: &Arc<dyn ExecutionPlan>) -> Option<String> {
             return Some("a limit over one partition".to_string());
         }
     }
-    plan.children().into_iter().find_map(unspread)
+    plan.children().into_iter().find_map(|child| unspread(child, nodes))
+}
+
+/// The processes that a plan's functions run in, at the most, where they have any of their own.
+#[must_use]
+pub fn processes(plan: &Arc<dyn ExecutionPlan>) -> Option<usize> {
+    let own = plan.downcast_ref::<MapBatchesExec>().and_then(|calls| calls.function().processes());
+    plan.children().into_iter().filter_map(processes).chain(own).max()
+}
+
+/// Whether a plan calls functions of the user's for batches.
+#[must_use]
+pub fn calls_functions(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    plan.is::<MapBatchesExec>() || plan.children().into_iter().any(calls_functions)
 }
 
 fn scan_of(plan: &Arc<dyn ExecutionPlan>) -> Option<&FileScanConfig> {

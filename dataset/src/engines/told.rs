@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use sheaf_core::wire::Reason;
 use sheaf_core::{Error, ErrorKind};
 
+use crate::codec::FunctionDecoder;
+
 /// An error as it travels.
 #[derive(Debug, Serialize, Deserialize)]
 struct Told {
@@ -12,40 +14,51 @@ struct Told {
     message: String,
     contexts: Vec<String>,
     hint: Option<String>,
+    /// What lies under it, in the language of the function that failed.
+    cause: Option<Vec<u8>>,
 }
 
+/// A longer cause stays where it is.
+const LONGEST_CAUSE: usize = 256 << 10;
+
 /// An error for [`read`].
-pub(super) fn write(error: &Error) -> Bytes {
+pub(super) fn write(error: &Error, functions: &dyn FunctionDecoder) -> Bytes {
+    let cause = functions.cause_of(error).filter(|cause| cause.len() <= LONGEST_CAUSE);
     let told = Told {
         kind: error.kind().name().to_string(),
         message: error.message().to_string(),
         contexts: error.contexts().to_vec(),
         hint: error.hint().map(str::to_string),
+        cause,
     };
     // Texts can always be written down.
     serde_json::to_vec(&told).unwrap_or_default().into()
 }
 
-fn read(bytes: &[u8]) -> Error {
-    let Ok(Told { kind, message, contexts, hint }) = serde_json::from_slice(bytes) else {
+fn read(bytes: &[u8], functions: &dyn FunctionDecoder) -> Error {
+    let Ok(Told { kind, message, contexts, hint, cause }) = serde_json::from_slice(bytes) else {
         return Error::internal("a part of the query failed, and its error is not understood");
     };
     let kind = ErrorKind::named(&kind).unwrap_or(ErrorKind::Internal);
     let error = contexts.into_iter().fold(Error::new(kind, message), Error::with_context);
-    hint.into_iter().fold(error, Error::with_hint)
+    let error = hint.into_iter().fold(error, Error::with_hint);
+    cause.into_iter().fold(error, |error, cause| functions.with_cause(error, &cause))
 }
 
-/// Why a result is not there, for whoever ran the query.
-pub(super) fn error_of(reason: Reason) -> Error {
+/// Why a result is not there, for whoever ran the query, which has the user's `functions` or none.
+pub(super) fn error_of(reason: Reason, functions: &dyn FunctionDecoder, has_functions: bool) -> Error {
     let failed = |kind, why: String| Error::new(kind, format!("the query failed on the cluster: {why}"));
     match reason {
-        Reason::Raised(bytes) => read(&bytes),
-        Reason::NotMade(cause) => error_of(*cause),
+        Reason::Raised(bytes) => read(&bytes, functions),
+        Reason::NotMade(cause) => error_of(*cause, functions, has_functions),
         Reason::Cancelled => crate::run::cancelled(),
         Reason::NoRoom(why) => failed(ErrorKind::MemoryLimit, why),
         Reason::Unschedulable(_, why) => failed(ErrorKind::InvalidInput, why)
             .with_hint("`sheaf nodes` lists the nodes with what they have; start one with `sheaf node`"),
         Reason::GroupRemoved(why) => failed(ErrorKind::Cancelled, why),
+        // What ended a worker time and again was most likely called in it.
+        Reason::Crashed(why) if has_functions => failed(ErrorKind::UserFunction, why)
+            .with_hint("a function of the query, or what it calls, ends its process: try it on a few rows"),
         Reason::Crashed(why) | Reason::Lost(why) | Reason::Setup(why) => failed(ErrorKind::Io, why),
         Reason::ActorDied(why) | Reason::ActorUnavailable(why) => failed(ErrorKind::Internal, why),
     }
@@ -63,6 +76,7 @@ pub(super) fn is_lost(reason: &Reason) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::NoFunctions;
 
     #[test]
     fn errors_come_back_with_kind_and_hint() {
@@ -71,11 +85,12 @@ mod tests {
                 .with_hint("look elsewhere")
                 .with_context("in a folder")
                 .with_context("on a node");
-            let reason = Reason::NotMade(Box::new(Reason::Raised(write(&error).to_vec().into())));
-            let back = error_of(reason);
+            let reason = Reason::NotMade(Box::new(Reason::Raised(write(&error, &NoFunctions).to_vec().into())));
+            let back = error_of(reason, &NoFunctions, false);
             assert_eq!((back.kind(), back.to_string()), (kind, error.to_string()));
         }
-        assert_eq!(error_of(Reason::Raised(b"?".to_vec().into())).kind(), ErrorKind::Internal);
+        let unknown = error_of(Reason::Raised(b"?".to_vec().into()), &NoFunctions, false);
+        assert_eq!(unknown.kind(), ErrorKind::Internal);
         assert!(is_lost(&Reason::NotMade(Box::new(Reason::Lost(String::new())))) && !is_lost(&Reason::Cancelled));
     }
 }

@@ -45,7 +45,7 @@ pub(crate) use dead_letters::{dead_letter_options, dead_letter_schema};
 use failures::LostRows;
 pub use failures::{FailureOptions, OnError};
 pub(crate) use function::{BATCHES, SharedFunction};
-pub use function::{BatchFunction, BatchPosition, Failure, FailureKind, Outputs, RunStart};
+pub use function::{BatchFunction, BatchPosition, Failure, FailureKind, Outputs, RunStart, TaskOf};
 use keys::kept_partitioning;
 use rebatch::{CallRows, auto_batch_rows, memory_of_one, rebatch};
 use running::{Partition, Running, Slot};
@@ -253,6 +253,16 @@ impl MapBatchesExec {
         Ok(Self { input, function, options, dead_letters, order, properties, inline, running, metrics, counts })
     }
 
+    /// What is called.
+    pub(crate) fn function(&self) -> &Arc<dyn BatchFunction> {
+        &self.function
+    }
+
+    /// How.
+    pub(crate) fn options(&self) -> &MapBatchesOptions {
+        &self.options
+    }
+
     /// The calls that run on the engine's own threads.
     pub(crate) fn inline(&self) -> &Inline {
         &self.inline
@@ -269,7 +279,9 @@ impl MapBatchesExec {
         let has_origins = self.dead_letters.has_origins;
         let dead_letters = self.dead_letters.plan.as_ref().map(|plan| DeadLetters::begin(plan, Arc::clone(context)));
         let dead_letters = dead_letters.transpose()?.map(Arc::new);
-        let function = begun(&self.function, RunStart { partitions, is_look: false, counts: Arc::clone(&counts) })?;
+        let task = context.session_config().get_extension::<TaskOf>().map_or_else(TaskOf::default, |task| *task);
+        let start = RunStart { partitions, is_look: false, task, counts: Arc::clone(&counts) };
+        let function = begun(&self.function, start)?;
         let to = LostRows { schema: Some(self.schema()), dead_letters: dead_letters.clone(), has_origins };
         let function = self.options.failures.over(function, to, counts);
         let running = Arc::new(Running::new(function, dead_letters, partitions));
@@ -289,7 +301,8 @@ pub(crate) fn looked_at(
     options: &MapBatchesOptions,
 ) -> sheaf_core::Result<Arc<dyn BatchFunction>> {
     let counts = Arc::new(Counts::unread());
-    let function = begun(function, RunStart { partitions: 1, is_look: true, counts: Arc::clone(&counts) })?;
+    let (task, partitions) = (TaskOf::default(), 1);
+    let function = begun(function, RunStart { partitions, is_look: true, task, counts: Arc::clone(&counts) })?;
     Ok(options.failures.over(function, LostRows::default(), counts))
 }
 

@@ -81,8 +81,19 @@ def to_table(batch: pa.RecordBatch) -> pa.Table:
 
 def without_views(schema: pa.Schema) -> pa.Schema:
     """The columns with plain texts and bytes instead of views of them, for which PyArrow has few functions."""
-    plain = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
-    return pa.schema([field.with_type(plain.get(field.type, field.type)) for field in schema])
+    return pa.schema([field.with_type(_plain(field.type)) for field in schema])
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    """The type with plain texts and bytes, also within lists and structs."""
+    if kind in (pa.string_view(), pa.binary_view()):
+        return pa.string() if kind == pa.string_view() else pa.binary()
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(_plain(field.type)) for field in kind])
+    for is_it, make in ((pa.types.is_list, pa.list_), (pa.types.is_large_list, pa.large_list)):
+        if is_it(kind):
+            return make(kind.value_field.with_type(_plain(kind.value_type)))
+    return kind
 
 
 GIVE: dict[str, Callable[[pa.RecordBatch], Any]] = {

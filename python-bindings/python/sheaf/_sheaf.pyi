@@ -215,13 +215,24 @@ def lambda_function(parameters: list[str], body: Value) -> Expr: ...
 def lambda_variable(name: str) -> Expr: ...
 def list_functions() -> list[FunctionInfo]: ...
 
+class ClusterOutput:
+    def next_output(self) -> list[tuple[str, int, bool, str, str]] | None: ...
+
 class Session:
-    def __new__(
-        cls,
+    def __new__(cls, settings: Sequence[tuple[str, str]]) -> Session: ...
+    @staticmethod
+    def on_cluster(
         settings: Sequence[tuple[str, str]],
-        address: str | None,
-        token_file: str | None,
-        tls: tuple[str, str, str] | None,
+        address: str,
+        shown: tuple[str | None, tuple[str, str, str] | None],
+        env: str,
+    ) -> tuple[Session, ClusterOutput]: ...
+    @staticmethod
+    def on_joined(
+        settings: Sequence[tuple[str, str]],
+        client: RuntimeClient,
+        shown: tuple[str | None, tuple[str, str, str] | None],
+        env: str,
     ) -> Session: ...
     def close(self) -> None: ...
     def settings(self) -> list[tuple[str, str]]: ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
@@ -45,8 +46,8 @@ class Session(Files, References):
         batch_size: Rows of a batch between operators.
         progress: Whether long work shows a bar: ``"auto"`` (on a terminal and in notebooks), ``"on"`` or ``"off"``.
         address: ``"sheaf://host:port"``: queries run on the cluster whose head is there, through the node of it that
-            runs on this machine. Functions of Python's do not travel yet, nor do files that are Python objects; rows
-            in memory travel with each query. Files are written by this process.
+            runs on this machine. Functions run in worker processes of its nodes; what they print appears here. Rows in
+            memory travel with each query. Files are written by this process.
         token_file: The file whose first line is the secret of the cluster; by default what ``SHEAF_TOKEN_FILE`` says.
         tls: PEM files: the certificate that is shown to the cluster, its key, and the authority of the cluster's; by
             default what ``SHEAF_TLS_CERT``, ``SHEAF_TLS_KEY`` and ``SHEAF_TLS_CA`` say.
@@ -83,8 +84,16 @@ class Session(Files, References):
             "progress": progress if not isinstance(progress, bool) else ("on" if progress else "off"),
         }
         settings = [(key, str(value)) for key, value in given.items() if value is not None]
-        shown = (None, None) if address is None else (file_of(token_file, "SHEAF_TOKEN_FILE"), certificates_of(tls))
-        self._own = _sheaf.Session(settings, address, *shown)
+        if address is None:
+            self._own = _sheaf.Session(settings)
+            return
+        from sheaf._runtime import process
+        from sheaf._runtime.output import Printer
+
+        shown = file_of(token_file, "SHEAF_TOKEN_FILE"), certificates_of(tls)
+        self._own, output = _sheaf.Session.on_cluster(settings, address, shown, process.env_of_queries())
+        # It ends with the last use of the session.
+        Printer(output, shown=True)
 
     @property
     def _inner(self) -> _sheaf.Session:
@@ -518,23 +527,43 @@ class Session(Files, References):
 
 
 class DefaultSession(Session):
-    """The session behind the module's functions: it starts when it is first used, and can be exchanged."""
+    """The session behind the module's functions: it starts when it is first used, and can be exchanged.
+
+    In a program that has joined a cluster by ``init`` it is on that, until ``shutdown``.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._current: Session | None = None
+        self._is_chosen = False
+        # The one on the cluster, and the number of the stay there.
+        self._joined: tuple[int, _sheaf.Session] | None = None
 
     @property
     def _inner(self) -> _sheaf.Session:
         with self._lock:
+            if (joined := self._on_cluster()) is not None:
+                return joined
             if self._current is None:
                 self._current = Session()
             return self._current._inner
 
+    def _on_cluster(self) -> _sheaf.Session | None:
+        # One that was chosen stays; and only a program that has called init can have joined.
+        process = sys.modules.get("sheaf._runtime.process")
+        if self._is_chosen or process is None or (cluster := process.joined_cluster()) is None:
+            self._joined = None
+            return None
+        client, head, number = cluster
+        if self._joined is None or self._joined[0] != number:
+            shown = head.token_file, head.tls
+            self._joined = number, _sheaf.Session.on_joined([], client, shown, process.env_of_queries())
+        return self._joined[1]
+
     def use(self, session: Session | None) -> None:
         """Stand for another session from now on; for ``None`` for a new one with default settings."""
         with self._lock:
-            self._current = session
+            self._current, self._is_chosen = session, session is not None
 
 
 default = DefaultSession()

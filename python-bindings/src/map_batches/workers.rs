@@ -104,6 +104,10 @@ impl BatchFunction for PoolFunction {
         Some(1)
     }
 
+    fn processes(&self) -> Option<usize> {
+        Some(self.options.max_workers)
+    }
+
     fn fingerprint(&self) -> Option<Vec<u8>> {
         super::fingerprint(&self.call)
     }
@@ -120,6 +124,9 @@ impl BatchFunction for PoolFunction {
 
     fn begin(&self, run: RunStart) -> Result<Option<Arc<dyn BatchFunction>>> {
         let mut options = self.options.clone();
+        // Of a run in several tasks each has its part of them.
+        options.max_workers = run.task.share_of(options.max_workers).max(1);
+        options.min_workers = run.task.share_of(options.min_workers).clamp(1, options.max_workers);
         if run.is_look {
             (options.min_workers, options.max_workers) = (1, 1);
         }

@@ -13,11 +13,13 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 use sheaf::core::client::{Amounts, Batch, Client, Host, NewCall, Next, Reply, Value};
 use sheaf::core::env;
+use sheaf::core::fragment::Executor;
 use sheaf::core::ids::{Attempt, ObjectId, TaskId};
 use sheaf::core::metrics::{Change, Update};
-use sheaf::core::wire::Wish;
+use sheaf::core::wire::{Share, Wish};
 
 use super::call::PyCall;
+use super::fragments;
 use super::groups;
 use super::options::CallOptions;
 use super::reference::{ObjectRef, bytes_of, hex};
@@ -62,9 +64,14 @@ impl Host for Process {
     #[expect(unsafe_code, reason = "a worker without its node ends at once, whatever it runs")]
     fn node_is_gone(&self) {
         if self.is_worker {
+            sheaf::dataset::remove_spill_folders();
             // SAFETY: it ends the process and runs no code of ours.
             unsafe { libc::_exit(1) };
         }
+    }
+
+    fn executor(&self, share: &Share) -> sheaf::Result<Option<Arc<dyn Executor>>> {
+        fragments::executor(share).map(Some)
     }
 
     fn stop(&self, call: Attempt, is_function: bool) {
@@ -109,6 +116,10 @@ fn stop_method(py: Python<'_>, call: Attempt) {
 pub(crate) struct RuntimeClient(Connection);
 
 impl RuntimeClient {
+    pub(crate) fn connection(&self) -> Connection {
+        Arc::clone(&self.0)
+    }
+
     /// Speaks through a socket, for all of this process.
     pub(super) fn over(py: Python<'_>, socket: UnixStream, is_worker: bool) -> PyResult<Self> {
         let client = py.detach(|| Client::new(socket, Process { is_worker })).runtime(py)?;

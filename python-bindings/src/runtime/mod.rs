@@ -3,6 +3,7 @@
 mod blobs;
 mod call;
 mod client;
+mod fragments;
 mod groups;
 mod options;
 mod reference;
@@ -36,9 +37,11 @@ pub(crate) use reference::{ObjectRef, start_recording, stop_recording};
 pub(crate) use stream::ItemStream;
 
 /// How long a wait for output may be deaf to signals.
-const PATIENCE: Duration = Duration::from_millis(200);
+pub(crate) const PATIENCE: Duration = Duration::from_millis(200);
 /// The part of the machine's memory that objects may have, unless it is told otherwise.
 const STORE_PART: f64 = 0.3;
+/// The part that queries in workers may have.
+const QUERY_PART: f64 = 0.35;
 /// Where a machine does not say how much memory it has.
 const STORE_BYTES: u64 = 1 << 30;
 
@@ -101,16 +104,17 @@ impl Runtime {
         launcher: Vec<String>,
     ) -> PyResult<Self> {
         let resources = Resources::new(resources.iter().map(|(name, amount)| (&**name, *amount))).py(py)?;
-        let part = || host::memory_bytes().map_or(STORE_BYTES, |bytes| (bytes as f64 * STORE_PART) as u64);
+        let part = |part: f64| host::memory_bytes().map_or(STORE_BYTES, |bytes| (bytes as f64 * part) as u64);
         let options = LocalOptions {
             role: port.map_or(Role::Alone, |port| Role::Head(port.address.clone())),
             resources,
             labels,
-            store_bytes: object_store_memory.unwrap_or_else(part),
+            store_bytes: object_store_memory.unwrap_or_else(|| part(STORE_PART)),
             spill_dir: spill_dir.unwrap_or_else(std::env::temp_dir),
             command,
             state: None,
             executor: None,
+            query_bytes: part(QUERY_PART),
             log_dir,
         };
         let Some(port) = port else { return Ok(Self(py.detach(|| Local::start(options)).py(py)?, None)) };
@@ -159,9 +163,9 @@ impl Runtime {
 }
 
 /// A line: what printed it, its process, whether to the standard error, the text, and the node if it is another one.
-type Printed = (String, u32, bool, String, String);
+pub(crate) type Printed = (String, u32, bool, String, String);
 
-fn printed(lines: Vec<Line>) -> Vec<Printed> {
+pub(crate) fn printed(lines: Vec<Line>) -> Vec<Printed> {
     lines.into_iter().map(|line| (line.name, line.pid, line.is_error, line.text, line.place)).collect()
 }
 

@@ -192,7 +192,7 @@ class Cluster:
         for pid in left:
             os.kill(pid, signal.SIGKILL)
         files = [file for member in self.members for file in member.spill.iterdir()]
-        assert (overdue, left, files) == ([], {}, [])
+        assert (overdue, left, files) == ([], {}, []), (overdue, left, files)
 
 
 def sheaf(*arguments: object, inside: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:

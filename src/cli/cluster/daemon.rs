@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use sheaf_core::fragment::Executor;
 use sheaf_core::jobs::{Jobs, JobsOptions};
 use sheaf_core::local::{Local, LocalOptions, Role};
 use sheaf_core::resources::{CPU, GPU, MEMORY, Resources};
@@ -225,20 +224,17 @@ impl NodeFlags {
                 .map(str::to_string)
                 .to_vec(),
             state: None,
-            executor: runner.map(|runner| Arc::new(runner) as Arc<dyn Executor>),
+            query_bytes: queries as u64,
+            executor: Some(Arc::new(runner)),
             log_dir: self.log_dir.clone(),
         })
     }
 
-    /// What runs parts of queries, on a node with CPUs.
-    fn runner(&self, role: &Role, settings: &Options, memory: u64) -> Result<Option<FragmentRunner>> {
-        let cpus = self.cpus().floor() as usize;
-        if cpus == 0 {
-            return Ok(None);
-        }
-        let options = Options { threads: Some(cpus), memory_limit: Some(memory), ..settings.clone() };
-        let name = role.address().unwrap_or_default();
-        Ok(Some(FragmentRunner::lazy(options, name, Arc::new(NoFunctions))?))
+    /// What runs parts of queries. Without CPUs a node is given none but those that wait for processes elsewhere.
+    fn runner(&self, role: &Role, settings: &Options, memory: u64) -> Result<FragmentRunner> {
+        let threads = Some((self.cpus().floor() as usize).max(1));
+        let options = Options { threads, memory_limit: Some(memory), ..settings.clone() };
+        FragmentRunner::lazy(options, role.address().unwrap_or_default(), Arc::new(NoFunctions))
     }
 
     fn cpus(&self) -> f64 {

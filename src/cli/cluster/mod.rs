@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use sheaf_core::{Error, ErrorKind, Result};
-use sheaf_dataset::engines::Cluster;
+use sheaf_dataset::engines::{Cluster, ClusterOptions};
 use sheaf_flight::cluster::Access;
 
 pub(super) use daemon::{HeadArguments, NodeArguments, head, node};
@@ -64,7 +64,12 @@ pub(in crate::cli) struct ClusterFlags {
 impl ClusterFlags {
     /// The cluster, if one is named.
     pub(in crate::cli) fn cluster(&self) -> Result<Option<Arc<Cluster>>> {
-        self.address.as_deref().map(|address| Cluster::connect(address, self.access.access()?)).transpose()
+        self.address
+            .as_deref()
+            .map(|address| {
+                Cluster::connect(address, ClusterOptions { access: self.access.access()?, ..ClusterOptions::default() })
+            })
+            .transpose()
     }
 }
 

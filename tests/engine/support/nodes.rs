@@ -11,7 +11,7 @@ use sheaf::core::ids::Attempt;
 use sheaf::core::local::{Local, LocalOptions, Role};
 use sheaf::core::resources::Resources;
 use sheaf::dataset::NoFunctions;
-use sheaf::dataset::engines::{Cluster, FragmentRunner};
+use sheaf::dataset::engines::{Cluster, ClusterOptions, FragmentRunner};
 use sheaf::flight::cluster::{Access, Port};
 use sheaf::{Options, Session};
 
@@ -118,6 +118,7 @@ fn node(head: Option<&str>, given: Given) -> (Member, String) {
         spill_dir: folder.path().to_path_buf(),
         command: ["bash", "-c", "cat <&{fd} >/dev/null"].map(str::to_string).to_vec(),
         state: None,
+        query_bytes: 64 << 20,
         executor: Some(Arc::<Gate>::clone(&gate)),
         log_dir: None,
     };
@@ -131,7 +132,8 @@ impl Nodes {
     pub(crate) fn start(count: usize, given: Given) -> Self {
         let (head, address) = node(None, Given { cpus: 0.0, ..given });
         let client = Client::new(head.local.connect().unwrap(), Nobody).unwrap();
-        let cluster = Cluster::with_bytes_per_partition(client, access(), 32 << 10).unwrap();
+        let how = ClusterOptions { access: access(), bytes_per_partition: 32 << 10, ..ClusterOptions::default() };
+        let cluster = Cluster::over(client, how).unwrap();
         let mut nodes = Self { members: vec![head], head: address, cluster };
         (0..count).for_each(|_| nodes.join(given));
         nodes.wait_for(count + 1);

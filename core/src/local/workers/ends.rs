@@ -51,7 +51,10 @@ impl Shell {
                     self.read_output(id, false);
                     self.read_output(id, true);
                     let how = self.how_it_ended(status);
-                    self.worker_is_gone(id, &format!("worker process {exited} {how}"));
+                    // Who runs a query has to be told where; of tasks the errors name the process alone.
+                    let has_fragment = self.workers.get(&id).is_some_and(|worker| worker.has_fragment);
+                    let at = if has_fragment { format!(" on {}", self.place) } else { String::new() };
+                    self.worker_is_gone(id, &format!("worker process {exited}{at} {how}"));
                 }
             }
         }

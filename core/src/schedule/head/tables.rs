@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 
 use super::groups::Kept;
 use super::{Head, HeadLimits, Member};
+use crate::as_bytes;
 use crate::env::Moment;
 use crate::flaw::{Flaw, planted};
 use crate::ids::{GroupId, HeadLife, NodeId, ObjectId};
 use crate::schedule::message::GroupStatus;
 use crate::state::{Batch, StateStore};
-use crate::wire::as_bytes;
 use crate::{Error, ErrorKind, Result, ResultExt};
 
 const HEAD: &str = "head";

@@ -31,12 +31,13 @@ use bytes::Bytes;
 
 use super::message::{
     About, Failure, FromHead, GroupAnswer, GroupRequest, GroupSpec, Member, NameAnswer, NameRequest, NodeMessage,
-    Outcome, Packet, Place, Report, Returned, Shape, Stop, TaskSpec, ToHead,
+    Outcome, Packet, Report, Returned, Shape, Stop, TaskSpec, ToHead,
 };
 use crate::env::Moment;
 use crate::flaw::{Flaw, planted};
 use crate::ids::{Attempt, BundleId, ClientId, HeadLife, LeaseId, NodeId, ObjectId, TaskId};
 use crate::link::{Frame, Link};
+use crate::parts::Place;
 use crate::resources::{Ledger, Resources};
 
 use actors::{Actor, Calls, Resident};

@@ -9,7 +9,8 @@ use super::fetches::Waiter;
 use super::references::Count;
 use super::{Action, Node};
 use crate::ids::{Attempt, ClientId, LeaseId, ObjectId};
-use crate::schedule::message::{Failure, Kind, Known, Made, NodeMessage, Outcome, Place, Stop, TaskSpec};
+use crate::parts::Place;
+use crate::schedule::message::{Failure, Kind, Known, Made, NodeMessage, Outcome, Stop, TaskSpec, place_of};
 
 /// An attempt that runs here.
 #[derive(Debug)]
@@ -105,7 +106,7 @@ impl Node {
         let needs: BTreeSet<ObjectId> = spec.needs.iter().copied().collect();
         let refs: Vec<ObjectId> = spec.handed().collect();
         let mut known: BTreeMap<_, _> = known.into_iter().collect();
-        let places = spec.reads().iter().map(|object| (*object, Place::of(known.get(object)))).collect();
+        let places = spec.reads().iter().map(|object| (*object, place_of(known.get(object)))).collect();
         let failed = spec.reads().iter().find_map(|object| match known.get(object) {
             Some(Known::Failed(failure)) => Some(failure.clone()),
             _ => None,

@@ -2,6 +2,7 @@
 //! may be one that another attempt would make otherwise.
 
 use super::*;
+use crate::parts::Place;
 
 /// What is kept of fragments.
 #[derive(Default)]
@@ -32,7 +33,7 @@ impl World {
     /// A part of a plan that reads what its client has references to.
     pub(super) fn fragment(&mut self, node: NodeId, id: ClientId) -> Kind {
         let reads: BTreeSet<ObjectId> = (0..self.random.below(5)).filter_map(|_| self.any_ref(node, id)).collect();
-        Kind::Fragment { reads: reads.into_iter().collect(), is_repeatable: self.random.below(4) > 0 }
+        Kind::Fragment { reads: reads.into_iter().collect(), is_repeatable: self.random.below(4) > 0, in_worker: false }
     }
 
     /// A copy of an object lies in the store of a node.

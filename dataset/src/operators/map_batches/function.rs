@@ -31,6 +31,11 @@ pub trait BatchFunction: Send + Sync + 'static {
         None
     }
 
+    /// The worker processes that a run has at the most, where calls run in such.
+    fn processes(&self) -> Option<usize> {
+        None
+    }
+
     /// What is called in one run of a plan instead of this, where a run has something of its own, such as processes.
     /// It goes when the run is over, however that ends.
     ///
@@ -100,8 +105,35 @@ pub struct RunStart {
     pub partitions: usize,
     /// Whether this is one call, to see what the function returns.
     pub is_look: bool,
+    /// The part of the rows that the run has.
+    pub task: TaskOf,
     /// Where the run counts what happens to its calls.
     pub counts: Arc<Counts>,
+}
+
+/// Which of the tasks of a stage it is: each of them has a part of the rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TaskOf {
+    /// From 0.
+    pub number: usize,
+    /// How many there are.
+    pub tasks: usize,
+}
+
+impl Default for TaskOf {
+    /// The only one.
+    fn default() -> Self {
+        Self { number: 0, tasks: 1 }
+    }
+}
+
+impl TaskOf {
+    /// What this task has of so many: as much as every other one, or one more.
+    #[must_use]
+    pub fn share_of(self, count: usize) -> usize {
+        let Self { number, tasks } = self;
+        count / tasks.max(1) + usize::from(number < count % tasks.max(1))
+    }
 }
 
 /// The results of one call, in order.

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import pickle
 import queue
 import threading
-import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import cloudpickle
 import pyarrow as pa
 
 import sheaf
 from sheaf import _objects
+from sheaf._functions import causes
 from sheaf._runtime import options, process
 from sheaf.compute import ActorPool, Compute, TaskPool
 from sheaf.errors import InvalidInputError
@@ -70,12 +68,7 @@ class ExpressionWorker:
         try:
             made = self._function.of_arrays(arguments, columns, rows)
         except Exception as error:
-            text = "".join(traceback.format_exception(error))
-            pickled = None
-            with contextlib.suppress(Exception):
-                pickled = cloudpickle.dumps(error.with_traceback(None))
-                pickle.loads(pickled)
-            return _RAISED, (pickled, f"{type(error).__name__}: {error}", text)
+            return _RAISED, causes.told(error)
         return _MADE, pa.RecordBatch.from_arrays([made], names=["made"])
 
 
@@ -121,10 +114,7 @@ class Workers:
         self._give_back(actor)
         if kind == _MADE:
             return _objects.shown(told).column(0)
-        pickled, short, text = told
-        raised: Exception = RuntimeError(short) if pickled is None else pickle.loads(pickled)
-        raised.add_note(f"In the worker:\n{text}")
-        raise raised
+        raise causes.read(told, "In the worker")
 
     def _told(self, error: BaseException) -> BaseException:
         if isinstance(error, GetTimeoutError):

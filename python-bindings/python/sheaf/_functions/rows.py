@@ -41,7 +41,9 @@ class RowSpec(Spec):
         return lambda batch: _formats.results(over(function, batch))
 
     def _kept(self, function: Callable[..., Any], batch: pa.RecordBatch) -> pa.RecordBatch:
-        return batch.filter(pa.array([bool(keep) for keep in self._each(function, batch)], pa.bool_()))
+        kept = pa.array([bool(keep) for keep in self._each(function, batch)], pa.bool_())
+        # PyArrow chooses no rows among views; the engine makes what it gives of them again.
+        return batch.cast(_formats.without_views(batch.schema)).filter(kept)
 
     def _made(self, function: Callable[..., Any], batch: pa.RecordBatch) -> pa.RecordBatch | Iterator[Any]:
         rows = list(self._each(function, batch))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sheaf._sheaf import Runtime, RuntimeClient
+    from sheaf._sheaf import ClusterOutput, Runtime, RuntimeClient
 
 # As long as Ray: lines alike that come from several processes within it are told once, with their number.
 WINDOW_SECONDS = 5.0
@@ -97,7 +97,7 @@ class Folder:
 class Printer:
     """Threads that print what the workers of a runtime say, till its end."""
 
-    def __init__(self, runtime: Runtime | RuntimeClient, *, shown: bool) -> None:
+    def __init__(self, runtime: Runtime | RuntimeClient | ClusterOutput, *, shown: bool) -> None:
         self._runtime = runtime
         self._shown = shown
         self._folder = Folder(write)

@@ -74,6 +74,7 @@ _client: RuntimeClient | None = None
 _session: _Session | None = None
 _depot: Depot | None = None
 _cluster: Mapping[str, Any] = {}
+_env_of_worker = ""
 _forked: list[object] = []
 _is_exiting = False
 
@@ -177,7 +178,25 @@ def env() -> str:
     if _session is not None:
         return _session.env
     terms = context.terms()
-    return "" if terms is None else terms.env
+    return _env_of_worker if terms is None else terms.env
+
+
+def joined_cluster() -> tuple[RuntimeClient, Head, int] | None:
+    """The connection to the cluster that this driver has joined, its head, and the number of the stay there.
+
+    ``None`` where it has a runtime of its own, or none.
+    """
+    if _session is None or _session.runtime is not None or _session.head is None:
+        return None
+    return _session.client, _session.head, _number
+
+
+def env_of_queries() -> str:
+    """The environment of the workers that run the functions of this program's queries on a cluster."""
+    from sheaf._runtime import entrypoint, environment
+
+    has_joined = _session is not None and joined_cluster() is not None
+    return environment.with_path(_session.env if _session and has_joined else entrypoint.environment_of_job(), sys.path)
 
 
 def env_of(runtime_env: Mapping[str, Any] | None) -> str:
@@ -209,6 +228,15 @@ def packages() -> Depot:
 
             _depot = Depot.of(_cluster)
         return _depot
+
+
+def run_queries(env: str) -> None:
+    """Let this worker know what environment it was made for: parts of queries that it runs start others in the same.
+
+    The native client calls this before the first of them.
+    """
+    global _env_of_worker
+    _env_of_worker = env
 
 
 def become_worker(new: RuntimeClient) -> None:

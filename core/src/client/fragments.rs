@@ -1,0 +1,240 @@
+//! Parts of plans that a worker runs: it reads what it needs through its node, and hands the node what it made.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Write};
+use std::ops::Range;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use serde_bytes::ByteBuf;
+use tokio::sync::mpsc::{self, Receiver};
+use tokio::sync::oneshot;
+
+use super::calls::Call;
+use super::{Client, Host, Value, has_ended};
+use crate::env::Threads;
+use crate::fragment::{
+    Chunk, Ended, Executor, Fragment, Kept, PartInput, PartStore, Unread, read_inline, receive, unread,
+};
+use crate::ids::{Attempt, ObjectId};
+use crate::parts::{Body, Parts, Place, unwritten};
+use crate::schedule::Failure;
+use crate::wire::{Ending, INLINE_BYTES, MadeHere, Terms, ToNode};
+use crate::{Error, ErrorKind, Result};
+
+/// Chunks that wait for one reader.
+const AHEAD: usize = 2;
+
+type Read = std::result::Result<Chunk, Unread>;
+
+/// The parts of plans that run here, and what runs each.
+#[derive(Default)]
+pub(super) struct Fragments {
+    running: Mutex<BTreeMap<Attempt, Arc<dyn Executor>>>,
+    threads: Mutex<Option<Arc<Threads>>>,
+}
+
+impl Fragments {
+    /// Runs one, and tells the node how it ends.
+    pub(super) fn start(self: &Arc<Self>, client: &Arc<Client>, call: Call, terms: Terms, host: &impl Host) {
+        let attempt = call.attempt;
+        if let Err(error) = self.begin(client, call, terms, host) {
+            // A node that is gone waits for nothing.
+            let _ = client.send(&ToNode::Ended(attempt, Ending::NotBegun(error.to_string())), Vec::new());
+        }
+    }
+
+    fn begin(self: &Arc<Self>, client: &Arc<Client>, call: Call, terms: Terms, host: &impl Host) -> Result<()> {
+        let none = || Error::new(ErrorKind::Unsupported, "this worker runs no parts of plans");
+        let executor = host.executor(&terms.share)?.ok_or_else(none)?;
+        let folder = PathBuf::from(&terms.share.folder);
+        let store = WorkerParts { client: Arc::downgrade(client), threads: self.threads()?, folder };
+        let needs = call.needs.into_iter().map(as_bytes).collect();
+        let (shared, node) = (Arc::downgrade(self), Arc::downgrade(client));
+        let end = move |attempt, ended| {
+            if let Some(fragments) = shared.upgrade() {
+                fragments.running.lock().remove(&attempt);
+            }
+            if let Some(client) = node.upgrade() {
+                client.fragment_ended(attempt, ended);
+            }
+        };
+        let (attempt, payload) = (call.attempt, as_bytes(call.arguments));
+        self.running.lock().insert(attempt, Arc::clone(&executor));
+        executor.start(Fragment::new(attempt, needs, payload, terms.reads, Arc::new(store), end));
+        Ok(())
+    }
+
+    /// Stops one; says whether it runs here.
+    pub(super) fn stop(&self, attempt: Attempt) -> bool {
+        let executor = self.running.lock().get(&attempt).map(Arc::clone);
+        executor.is_some_and(|executor| {
+            executor.stop(attempt);
+            true
+        })
+    }
+
+    /// What waits for sockets and disks.
+    fn threads(&self) -> Result<Arc<Threads>> {
+        let mut threads = self.threads.lock();
+        if let Some(threads) = &*threads {
+            return Ok(Arc::clone(threads));
+        }
+        Ok(Arc::clone(threads.insert(Threads::start(1)?)))
+    }
+}
+
+/// What keeps the memory of a value.
+struct Held(Value);
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        self.0.bytes()
+    }
+}
+
+fn as_bytes(value: Value) -> Bytes {
+    Bytes::from_owner(Held(value))
+}
+
+impl Client {
+    fn fragment_ended(&self, attempt: Attempt, ended: Ended) {
+        let mut files = Vec::new();
+        let ending = match ended {
+            Ended::Made(kept) => {
+                let made = kept.into_iter().map(|Kept(made)| made.downcast::<Made>().ok()?.take());
+                match made.collect::<Option<Vec<_>>>() {
+                    Some(made) => {
+                        let value = |(made, own): (MadeHere, Vec<OwnedFd>)| {
+                            files.extend(own);
+                            (made, Vec::new())
+                        };
+                        Ending::Values(made.into_iter().map(value).collect())
+                    }
+                    None => Ending::NotBegun("its results are none of this worker's".to_string()),
+                }
+            }
+            Ended::Raised(error) => Ending::Raised(ByteBuf::from(error.to_vec()), true, Vec::new()),
+            Ended::Failed(Failure::Error(raised)) => {
+                Ending::Raised(ByteBuf::from(raised.error.to_vec()), false, Vec::new())
+            }
+            Ended::Failed(Failure::Unread(object, from, why)) => Ending::Unread(object, from, why.to_string()),
+            Ended::Failed(Failure::Crashed(why)) => Ending::NotBegun(why.to_string()),
+            Ended::Failed(_) => Ending::Cancelled,
+        };
+        // A node that is gone waits for nothing.
+        let _ = self.send(&ToNode::Ended(attempt, ending), files);
+    }
+
+    /// What a part of a plan wrote, for the node.
+    fn keep_parts(self: &Arc<Self>, parts: Parts, folder: &Path) -> Result<Made> {
+        let Parts { size, body, .. } = parts;
+        let pieces = match body {
+            Body::File(file) => return Ok(Made::of(self, MadeHere::File { size }, vec![file.into()])),
+            Body::Memory(pieces) if size <= INLINE_BYTES as u64 => {
+                return Ok(Made::of(self, MadeHere::Inline(ByteBuf::from(pieces.concat())), Vec::new()));
+            }
+            Body::Memory(pieces) => pieces,
+        };
+        match self.place(size, || one_after_another(&pieces)) {
+            Ok((made, files)) => Ok(Made::of(self, made, files)),
+            // A store that is full of what others read leaves the disk.
+            Err(error) if matches!(error.kind(), ErrorKind::MemoryLimit | ErrorKind::DiskFull) => {
+                let file = unnamed(&pieces, folder).map_err(|error| unwritten(&error))?;
+                Ok(Made::of(self, MadeHere::File { size }, vec![file.into()]))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Each piece and where it goes.
+fn one_after_another(pieces: &[Bytes]) -> impl Iterator<Item = (&[u8], usize)> {
+    pieces.iter().scan(0, |next, piece| {
+        let at = *next;
+        *next += piece.len();
+        Some((piece.as_ref(), at))
+    })
+}
+
+fn unnamed(pieces: &[Bytes], folder: &Path) -> io::Result<File> {
+    let mut file = tempfile::tempfile_in(folder)?;
+    pieces.iter().try_for_each(|piece| file.write_all(piece))?;
+    Ok(file)
+}
+
+/// What is handed over, or given back.
+struct Made {
+    client: Weak<Client>,
+    made: Option<MadeHere>,
+    files: Vec<OwnedFd>,
+}
+
+impl Made {
+    fn of(client: &Arc<Client>, made: MadeHere, files: Vec<OwnedFd>) -> Self {
+        Self { client: Arc::downgrade(client), made: Some(made), files }
+    }
+
+    fn take(mut self) -> Option<(MadeHere, Vec<OwnedFd>)> {
+        Some((self.made.take()?, std::mem::take(&mut self.files)))
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        if let (Some(made), Some(client)) = (&self.made, self.client.upgrade()) {
+            client.unmake(made);
+        }
+    }
+}
+
+/// What a worker's parts of plans read from and write to: the store of its node, and others through that.
+#[derive(Debug, Clone)]
+struct WorkerParts {
+    client: Weak<Client>,
+    threads: Arc<Threads>,
+    folder: PathBuf,
+}
+
+impl PartInput for WorkerParts {
+    fn read(&self, object: ObjectId, place: &Place, parts: Range<u32>) -> Receiver<Read> {
+        if let Place::Inline(bytes) = place {
+            return read_inline(bytes, parts, object.owner());
+        }
+        let asked = self.client.upgrade().ok_or_else(has_ended).and_then(|client| {
+            let (here, there) = UnixStream::pair().map_err(|error| Error::new(ErrorKind::Io, error.to_string()))?;
+            client.send(&ToNode::ReadParts(object, place.clone(), parts), vec![there.into()])?;
+            Ok((here, client.node()))
+        });
+        let (socket, node) = match asked {
+            Ok(asked) => asked,
+            Err(error) => return unread(Unread { from: object.owner(), why: error.to_string() }),
+        };
+        let (sender, receiver) = mpsc::channel(AHEAD);
+        self.threads.handle().spawn(receive(socket, node, sender));
+        receiver
+    }
+}
+
+impl PartStore for WorkerParts {
+    fn keep(&self, parts: Parts) -> oneshot::Receiver<Result<Kept>> {
+        let (answer, receiver) = oneshot::channel();
+        let here = self.clone();
+        self.threads.handle().spawn_blocking(move || {
+            let client = here.client.upgrade().ok_or_else(has_ended);
+            let made = client.and_then(|client| client.keep_parts(parts, &here.folder));
+            // One that nobody waits for is given back.
+            let _ = answer.send(made.map(|made| Kept(Box::new(made))));
+        });
+        receiver
+    }
+
+    fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
