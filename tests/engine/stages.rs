@@ -104,8 +104,11 @@ async fn run(graph: &StageGraph, context: &Arc<TaskContext>, limit: u64) -> Vec<
             store.insert(output_of(number, task), parts);
         }
     }
-    let own = SharedSource(source_of(graph, last, 0, &store)).context(context);
-    let made = collect_partitioned(graph.stages[last].plan_of(0).unwrap(), own).await.unwrap();
+    let mut made = Vec::new();
+    for task in 0..graph.stages[last].tasks {
+        let own = SharedSource(source_of(graph, last, task, &store)).context(context);
+        made.extend(collect_partitioned(graph.stages[last].plan_of(task).unwrap(), own).await.unwrap());
+    }
     made.into_iter().flatten().collect()
 }
 
@@ -181,8 +184,45 @@ fn unions_of_several_scans_are_cut_too() {
         "SELECT l_orderkey AS k FROM lineitem UNION SELECT o_orderkey FROM orders",
     ] {
         let query = session.threads().block_on(session.sql(text)).unwrap();
-        assert!(session.threads().block_on(compare(&session, &query, 2, text)) > 3, "{text}");
+        assert!(session.threads().block_on(compare(&session, &query, 2, text)) >= 3, "{text}");
     }
+}
+
+#[test]
+fn rows_in_memory_and_ranges_are_cut_where_they_are_worth_it() {
+    let session = Session::new(Options { threads: Some(2), ..Options::default() }).unwrap();
+    let numbers = session.range(0, 100_000).unwrap();
+    session.register("made", &numbers).unwrap();
+    let kept = session.threads().block_on(numbers.materialize()).unwrap();
+    session.register("kept", &kept).unwrap();
+    for text in [
+        "SELECT id % 7 AS g, count(*), sum(id) FROM made GROUP BY 1",
+        "SELECT count(*) FROM made",
+        "SELECT id % 7 AS g, count(*), sum(id) FROM kept GROUP BY 1",
+        "SELECT a.id FROM made a JOIN kept b ON a.id = b.id + 50000",
+        "SELECT id FROM kept WHERE id % 1000 = 3",
+    ] {
+        let query = session.threads().block_on(session.sql(text)).unwrap();
+        assert!(session.threads().block_on(compare(&session, &query, 2, text)) >= 3, "{text}");
+    }
+    // What counts on one partition has it.
+    for text in ["SELECT id FROM kept ORDER BY id DESC LIMIT 7", "SELECT sum(id) OVER (ORDER BY id) FROM made LIMIT 5"]
+    {
+        let query = session.threads().block_on(session.sql(text)).unwrap();
+        session.threads().block_on(compare(&session, &query, 2, text));
+    }
+}
+
+#[test]
+fn what_is_only_brought_together_is_read_where_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    tpch::make(folder.path(), "0.01");
+    let session = Session::new(Options { threads: Some(2), ..Options::default() }).unwrap();
+    read_all(&session, folder.path());
+    let query = session.threads().block_on(session.sql("SELECT l_orderkey FROM lineitem WHERE l_tax > 0")).unwrap();
+    let shape = ClusterShape { bytes_per_partition: 16 << 10, ..ClusterShape::new(3, 2) };
+    let graph = session.threads().block_on(plan_for(query.logical_plan(), &session.state(), shape)).unwrap();
+    assert_eq!((graph.stages.len(), graph.stages[0].tasks), (1, 3), "{graph}");
 }
 
 #[test]

@@ -192,7 +192,7 @@ impl Query {
         let results = tasks.results().await?;
         self.cluster.speak(|cluster| cluster.look()).await?;
         let source = self.source(results)?;
-        for partition in 0..self.parts() {
+        for partition in 0..self.parts() * self.tasks() {
             let mut rows = SharedSource(Arc::clone(&source)).read(0, partition, context).map_err(from_datafusion)?;
             while let Some(batch) = rows.next().await {
                 let batch = batch.map_err(|error| match source.unread() {
@@ -212,6 +212,12 @@ impl Query {
         Ok(())
     }
 
+    /// Tasks that give the result.
+    fn tasks(&self) -> usize {
+        self.shipped.graph.stages.last().map_or(0, |stage| stage.tasks)
+    }
+
+    /// Parts that each of them makes.
     fn parts(&self) -> usize {
         self.shipped.graph.stages.last().map_or(0, super::stages::Stage::parts)
     }
@@ -219,7 +225,8 @@ impl Query {
     /// What the last stage wrote, as the input of a stage that is here.
     fn source(&self, results: Vec<(ObjectId, Place)>) -> Result<Arc<PartSource>> {
         let (stage, parts) = (self.shipped.graph.stages.len() - 1, self.parts());
-        let input = Input { stage, way: Way::Coalesce, tasks: results.len(), parts, partitions: parts };
+        let (tasks, partitions) = (results.len(), results.len() * parts);
+        let input = Input { stage, way: Way::Coalesce, tasks, parts, partitions };
         let store = Arc::<Cluster>::clone(&self.cluster) as Arc<dyn PartInput>;
         let inputs = vec![(input, Arc::clone(&self.schema))];
         PartSource::new(store, (0, 1), inputs, results).map(Arc::new).map_err(from_datafusion)

@@ -1,7 +1,7 @@
 //! How plans run on many nodes: what DataFusion plans for one process, cut into stages.
 //!
 //! `plan` asks datafusion-distributed where a plan is cut and into how many tasks, `spread` says which operators may be
-//! among many tasks, `stages` is the outcome as plain data, and `exchange` the operator by which a task reads what the
+//! among many tasks, `leaves` cuts rows in memory, `stages` is the outcome as plain data, and `exchange` the operator by which a task reads what the
 //! tasks of other stages wrote: `output` writes it, `input` reads it. `determinism` says what another run would make.
 //!
 //! `shipped` is a plan on its way to other nodes, where `runner` runs its parts, and `told` are errors on their way
@@ -13,6 +13,7 @@ pub mod determinism;
 mod durable;
 pub mod exchange;
 pub mod input;
+mod leaves;
 pub mod output;
 pub mod plan;
 pub mod remote;

@@ -15,6 +15,7 @@ use sheaf_connectors::error::from_datafusion;
 use sheaf_core::{Error, Result};
 use url::Url;
 
+use super::leaves::{spread_tables, with_leaves};
 use super::spread::{calls_functions, unspread};
 use super::stages::StageGraph;
 use crate::operators::determined::keep_apart;
@@ -72,12 +73,14 @@ pub async fn plan_optimized(optimized: &LogicalPlan, state: &SessionState, shape
             .with_hint("start one with `sheaf node --head HOST:PORT`"));
     }
     let state = state_for(state, shape);
+    let optimized = &spread_tables(optimized, shape.partitions).map_err(from_datafusion)?;
     let whole = state.query_planner().create_physical_plan(optimized, &state).await.map_err(from_datafusion)?;
     if unspread(&whole, shape.nodes).is_some() {
         return StageGraph::of(&whole);
     }
-    let shape = if calls_functions(&whole) { shape.for_functions() } else { shape };
-    let state = cutting(state, Arc::clone(&whole), shape).map_err(from_datafusion)?;
+    let calls = calls_functions(&whole);
+    let shape = if calls { shape.for_functions() } else { shape };
+    let state = cutting(state, Arc::clone(&whole), shape, calls).map_err(from_datafusion)?;
     let cut = state.query_planner().create_physical_plan(optimized, &state).await.map_err(from_datafusion);
     // What can be planned for one process and not be cut runs as one task.
     cut.and_then(|cut| StageGraph::of(&cut)).or_else(|error| {
@@ -112,8 +115,13 @@ pub(crate) fn for_tasks(state: &SessionState) -> SessionState {
         .build()
 }
 
-/// A state whose planner cuts this plan.
-fn cutting(state: SessionState, whole: Arc<dyn ExecutionPlan>, shape: ClusterShape) -> EngineResult<SessionState> {
+/// A state whose planner cuts this plan, which calls functions of the user's or not.
+fn cutting(
+    state: SessionState,
+    whole: Arc<dyn ExecutionPlan>,
+    shape: ClusterShape,
+    calls: bool,
+) -> EngineResult<SessionState> {
     let builder = SessionStateBuilder::new_from_existing(state)
         .with_query_planner(Arc::new(Planned(whole)))
         .with_distributed_worker_resolver(Places::new(shape.nodes)?)
@@ -121,7 +129,8 @@ fn cutting(state: SessionState, whole: Arc<dyn ExecutionPlan>, shape: ClusterSha
         // The operator that isolates children is not public: nobody else could run it.
         .with_distributed_children_isolator_unions(false)?
         .with_distributed_file_scan_config_bytes_per_partition(shape.bytes_per_partition)?;
-    Ok(builder.build())
+    let bytes_per_task = shape.bytes_per_partition.saturating_mul(shape.partitions);
+    Ok(with_leaves(builder, bytes_per_task, calls).build())
 }
 
 /// A planner whose work is done.

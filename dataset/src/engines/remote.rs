@@ -202,11 +202,11 @@ pub struct ClusterExec {
 
 impl ClusterExec {
     fn new(cluster: Arc<Cluster>, shipped: Arc<Shipped>, shape: ClusterShape) -> Self {
-        let last = shipped.graph.stages.last().map(|stage| &stage.plan);
-        let schema = last.map_or_else(|| Arc::new(Schema::empty()), |plan| plan.schema());
+        let last = shipped.graph.stages.last();
+        let schema = last.map_or_else(|| Arc::new(Schema::empty()), |stage| stage.plan.schema());
         // Partitions that follow one another are in no order together.
         let order = match last {
-            Some(plan) if plan.output_partitioning().partition_count() == 1 => plan.equivalence_properties().clone(),
+            Some(stage) if stage.tasks == 1 && stage.parts() == 1 => stage.plan.equivalence_properties().clone(),
             _ => EquivalenceProperties::new(schema),
         };
         let partitioning = Partitioning::UnknownPartitioning(1);

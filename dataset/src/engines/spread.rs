@@ -13,10 +13,11 @@ use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning};
 
+use super::leaves::is_divisible;
 use crate::operators::map_batches::MapBatchesExec;
 
 /// Operators that work on one row, one group or one partition at a time, or that datafusion-distributed gives all rows.
-const SPREAD: [&str; 34] = [
+const SPREAD: [&str; 35] = [
     "AggregateExec",
     "BoundedWindowAggExec",
     "BroadcastExec",
@@ -33,6 +34,7 @@ const SPREAD: [&str; 34] = [
     "GlobalLimitExec",
     "HashJoinExec",
     "InterleaveExec",
+    "LazyMemoryExec",
     "LeadingRowsExec",
     "LocalLimitExec",
     "MapBatchesExec",
@@ -134,7 +136,7 @@ fn ends_in_files(plan: &Arc<dyn ExecutionPlan>) -> bool {
     if matches!(exchange, Some(Partitioning::Hash(..))) {
         return false;
     }
-    scan_of(plan).is_some() || plan.children().into_iter().any(ends_in_files)
+    scan_of(plan).is_some() || is_divisible(plan) || plan.children().into_iter().any(ends_in_files)
 }
 
 #[cfg(test)]

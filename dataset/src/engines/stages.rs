@@ -10,6 +10,7 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
@@ -144,7 +145,7 @@ pub(super) fn leaves_of(leaf: &DistributedLeafExec, tasks: usize) -> EngineResul
     }
 }
 
-/// All stages of a plan, each after those that it reads. The last one has one task and gives the result.
+/// All stages of a plan, each after those that it reads. The last one gives the result, its tasks one after the other.
 #[derive(Debug, Clone)]
 pub struct StageGraph {
     /// In that order.
@@ -163,9 +164,20 @@ impl StageGraph {
         };
         let mut stages = Vec::new();
         let last = cut(root, 1, &mut stages).map_err(from_datafusion)?;
-        stages.push(last);
+        // What would only be brought together is read where it is.
+        if stages.is_empty() || !only_gathers(&last) {
+            stages.push(last);
+        }
         Ok(Self { stages })
     }
+}
+
+/// Whether a stage does nothing but bring the rows of the one before it together, in no order.
+fn only_gathers(stage: &Stage) -> bool {
+    let Some(gather) = stage.plan.downcast_ref::<CoalescePartitionsExec>() else { return false };
+    gather.fetch().is_none()
+        && gather.input().is::<ExchangeReadExec>()
+        && matches!(stage.inputs[..], [Input { way: Way::Coalesce, .. }])
 }
 
 /// A stage of so many tasks, after those below it.

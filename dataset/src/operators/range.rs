@@ -94,6 +94,44 @@ impl TableProvider for RangeTable {
     }
 }
 
+/// The numbers that such a plan makes, in the order of its partitions; `None` where it makes something else.
+fn numbers_of(plan: &LazyMemoryExec) -> Option<Vec<Numbers>> {
+    plan.generators().iter().map(|each| each.read().as_any().downcast_ref::<Numbers>().cloned()).collect()
+}
+
+/// How many numbers a plan makes, if it makes a range.
+pub(crate) fn count_of(plan: &LazyMemoryExec) -> Option<usize> {
+    let counts = numbers_of(plan)?.into_iter().map(|numbers| numbers.end - numbers.first);
+    Some(usize::try_from(counts.sum::<i128>()).unwrap_or(usize::MAX))
+}
+
+/// Makes the numbers of one partition.
+pub(crate) type Generator = Arc<RwLock<dyn LazyBatchGenerator>>;
+
+/// What makes the same numbers in so many runs, one after the other; `None` for a plan that makes something else.
+pub(crate) fn runs_of(plan: &LazyMemoryExec, runs: usize) -> Option<Vec<Generator>> {
+    let numbers = numbers_of(plan)?;
+    let (first, last) = (numbers.first()?, numbers.last()?);
+    let (start, count) = (first.first, last.end - first.first);
+    let bound = |run: usize| start + count * run as i128 / runs as i128;
+    let run = |run: usize| -> Generator {
+        let (next, end) = (bound(run), bound(run + 1));
+        Arc::new(RwLock::new(Numbers { first: next, next, end, ..first.clone() }))
+    };
+    Some((0..runs).map(run).collect())
+}
+
+/// The plan of what makes numbers: of their column, or of none.
+///
+/// # Errors
+/// None that is known.
+pub(crate) fn made_of(generators: Vec<Generator>, schema: &SchemaRef) -> Result<Arc<dyn ExecutionPlan>> {
+    let full =
+        generators.first().and_then(|each| Some(Arc::clone(&each.read().as_any().downcast_ref::<Numbers>()?.schema)));
+    let plan = LazyMemoryExec::try_new(full.unwrap_or_else(|| Arc::clone(schema)), generators)?;
+    Ok(Arc::new(plan.with_projection(schema.fields().is_empty().then(Vec::new))))
+}
+
 /// One run of numbers, by index into the range: indexes do not overflow where the numbers' ends might.
 #[derive(Debug, Clone)]
 struct Numbers {
@@ -108,7 +146,7 @@ struct Numbers {
 
 impl fmt::Display for Numbers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "range: {} numbers", self.end - self.first)
+        write!(f, "range: {} numbers from {}", self.end - self.first, self.first)
     }
 }
 

@@ -164,6 +164,19 @@ def test_a_pool_has_as_many_workers_as_it_says_for_all_tasks(there: sf.Session, 
     assert "fewer processes than there are nodes" in alone, alone
 
 
+def test_few_rows_in_memory_are_shared_out_and_keep_their_order(there: sf.Session) -> None:
+    def told(row: dict[str, Any]) -> dict[str, Any]:
+        time.sleep(0.02)
+        return {"n": row["id"], "pid": os.getpid()}
+
+    for rows in (there.range(40), there.from_items([{"id": n} for n in range(40)])):
+        made = rows.map(told).to_pydict()
+        assert made["n"] == list(range(40))
+        assert len(set(made["pid"])) == 2
+        # Two tasks of two partitions each.
+        assert "tasks=2, parts=2" in rows.map(told, schema={"n": "int64", "pid": "int64"}).explain()
+
+
 def test_an_exception_comes_with_its_traceback(there: sf.Session, data: str) -> None:
     class OwnError(Exception):
         pass
