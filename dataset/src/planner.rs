@@ -23,7 +23,7 @@ use crate::operators::random_key::RandomKey;
 use crate::operators::row_index::RowIndex;
 use crate::operators::sample::Sample;
 use crate::operators::whole_window::WholeWindow;
-use crate::operators::write::Write;
+use crate::operators::write::{CommitFiles, Write, WriteFiles};
 use crate::operators::zip::Zip;
 
 /// DataFusion's planner with the nodes of Sheaf.
@@ -37,6 +37,8 @@ fn nodes() -> Vec<Arc<dyn ExtensionPlanner + Send + Sync>> {
         planner::<MapBatches, 1>(),
         planner::<Sample, 1>(),
         planner::<Write, 1>(),
+        planner::<WriteFiles, 1>(),
+        planner::<CommitFiles, 1>(),
         planner::<Broadcast, 1>(),
         planner::<AsofJoin, 2>(),
         planner::<Overlap, 1>(),

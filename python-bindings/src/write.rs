@@ -77,6 +77,7 @@ impl WriteArgs {
             job: self.job,
             attempt: None,
             label: None,
+            shared_id: None,
         })
     }
 }

@@ -20,7 +20,8 @@ use datafusion::physical_plan::{
     SendableRecordBatchStream,
 };
 use futures::StreamExt;
-use sheaf_core::{Error, Result};
+use object_store::ObjectStoreExt;
+use sheaf_core::{Error, ErrorKind, Result};
 
 use crate::error::{from_datafusion, to_datafusion};
 use crate::manifest::ManifestFile;
@@ -34,6 +35,8 @@ use crate::write::publish::{Published, publish};
 pub struct CommitExec {
     input: Arc<dyn ExecutionPlan>,
     job: Arc<Job>,
+    /// Whether the files are written in other processes, for a write with the same `shared_id`.
+    is_elsewhere: bool,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
@@ -43,6 +46,15 @@ impl CommitExec {
     pub(crate) fn new(input: Arc<dyn ExecutionPlan>) -> Result<Self> {
         let files = WriteFilesExec::find(&input).ok_or_else(|| Error::internal("a commit without a write"))?;
         let job = Arc::clone(files.job());
+        Ok(Self::over(input, job, false))
+    }
+
+    /// Commits what others write, of whose files `input` has a row each.
+    pub(crate) fn elsewhere(input: Arc<dyn ExecutionPlan>, job: Arc<Job>) -> Self {
+        Self::over(input, job, true)
+    }
+
+    fn over(input: Arc<dyn ExecutionPlan>, job: Arc<Job>, is_elsewhere: bool) -> Self {
         let input: Arc<dyn ExecutionPlan> = match input.output_partitioning().partition_count() {
             1 => input,
             _ => Arc::new(CoalescePartitionsExec::new(input)),
@@ -53,7 +65,8 @@ impl CommitExec {
             EmissionType::Final,
             Boundedness::Bounded,
         );
-        Ok(Self { input, job, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() })
+        let (properties, metrics) = (Arc::new(properties), ExecutionPlanMetricsSet::new());
+        Self { input, job, is_elsewhere, properties, metrics }
     }
 }
 
@@ -98,6 +111,9 @@ impl ExecutionPlan for CommitExec {
         mut children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
         match (children.pop(), children.is_empty()) {
+            (Some(input), true) if self.is_elsewhere => {
+                Ok(Arc::new(Self::elsewhere(input, Arc::new(self.job.fresh()))))
+            }
             (Some(input), true) => Ok(Arc::new(Self::new(input).map_err(to_datafusion)?)),
             _ => Err(DataFusionError::Internal("CommitExec has one input".into())),
         }
@@ -137,6 +153,8 @@ async fn gather_and_publish(
         Ok(files) => files,
         Err(error) => {
             job.roll_back().await;
+            let job = Arc::clone(job);
+            tokio::spawn(async move { job.remove_late().await });
             return Err(error);
         }
     };
@@ -167,12 +185,27 @@ async fn gather(job: &Arc<Job>, input: Arc<dyn ExecutionPlan>, context: Arc<Task
     while let Some(batch) = batches.next().await {
         from_batch(&batch.map_err(from_datafusion)?, &mut files)?;
     }
+    if job.options.shared_id.is_some() && job.target.renames {
+        check_that_they_are_here(job, &files).await?;
+    }
     // Appending nothing adds nothing; anything else has a schema to show.
     if files.is_empty() && !job.target.single_file && job.options.mode != WriteMode::Append {
         files = write_empty(job, &context).await?;
     }
     files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
     Ok(files)
+}
+
+/// Files that other machines have written are here only where the folder is the same one there.
+async fn check_that_they_are_here(job: &Job, files: &[ManifestFile]) -> Result<()> {
+    for file in files {
+        if let Err(object_store::Error::NotFound { .. }) = job.target.store.head(&job.absolute(&file.path)?).await {
+            let why = format!("{} has {} on the node that wrote it, and not here", job.target.text, file.path);
+            return Err(Error::new(ErrorKind::NotFound, why)
+                .with_hint("the path has to lead to the same folder on all nodes; object stores do"));
+        }
+    }
+    Ok(())
 }
 
 /// The columns of the one row that a write yields: `files`, `rows`, `bytes` and `path`.

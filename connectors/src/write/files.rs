@@ -189,7 +189,8 @@ pub(crate) async fn write_empty(job: &Arc<Job>, context: &TaskContext) -> Result
     open.finish().await
 }
 
-fn schema() -> SchemaRef {
+/// The columns of what [`WriteFilesExec`] yields.
+pub(crate) fn schema() -> SchemaRef {
     Arc::new(Schema::new(vec![
         Field::new("path", DataType::Utf8, false),
         Field::new("rows", DataType::UInt64, false),

@@ -17,10 +17,14 @@ use tokio::sync::{OnceCell, OwnedRwLockReadGuard, RwLock};
 
 use crate::error::from_store;
 use crate::manifest::{self, Manifest, ManifestFile};
-use crate::write::options::{Attempt, WriteFormat, WriteMode, WriteOptions};
+use crate::write::leftovers::{remove_named, remove_unfinished_named};
+use crate::write::options::{Attempt, SHARED_DIGITS, WriteFormat, WriteMode, WriteOptions};
 
 /// How long the clean-up of a write that failed waits for files that are just being finished.
 const FINISHING_WAIT: Duration = Duration::from_secs(30);
+
+/// How long others may write on for a write that is given up.
+const ELSEWHERE_WAIT: Duration = Duration::from_secs(3);
 
 /// Where a write goes.
 #[derive(Debug, Clone)]
@@ -75,7 +79,8 @@ impl Job {
         file_schema: SchemaRef,
         lanes: usize,
     ) -> Self {
-        let attempt = options.attempt.clone().unwrap_or_else(|| Attempt::new(None));
+        let shared = options.shared_id.as_deref().map(Attempt::sharing);
+        let attempt = options.attempt.clone().or(shared).unwrap_or_else(|| Attempt::new(None));
         Self {
             id: attempt.write_id,
             attempt: attempt.id,
@@ -249,6 +254,30 @@ impl Job {
         let _all = tokio::time::timeout(FINISHING_WAIT, self.finishing.write()).await;
         let made = std::mem::take(&mut *self.made.lock());
         remove(&self.target.store, made).await;
+        self.remove_shared().await;
+    }
+
+    /// Removes what those who write elsewhere made after the write was given up: they hear of that a moment later.
+    pub(crate) async fn remove_late(&self) {
+        if self.options.shared_id.is_some() {
+            tokio::time::sleep(ELSEWHERE_WAIT).await;
+            self.remove_shared().await;
+        }
+    }
+
+    /// Removes what all who did this write together have made and is no part of the data: files of those that failed,
+    /// or that nobody waited for. What cannot be removed is left to a later overwrite.
+    pub(crate) async fn remove_shared(&self) {
+        let Some(id) = self.options.shared_id.as_deref() else { return };
+        let Target { store, path, renames, text, .. } = &self.target;
+        let shared = id.get(..SHARED_DIGITS).unwrap_or(id);
+        let removed = async {
+            remove_named(store, path, &|attempt| attempt.starts_with(shared)).await?;
+            if *renames { remove_unfinished_named(path, &|name| name.contains(shared)) } else { Ok(()) }
+        };
+        if let Err(error) = removed.await {
+            log::warn!("what is left of the write to {text} could not be removed: {error}");
+        }
     }
 }
 
@@ -272,7 +301,10 @@ impl Undo {
 impl Drop for Undo {
     fn drop(&mut self) {
         if let Some(job) = self.job.take() {
-            self.runtime.spawn(async move { job.roll_back().await });
+            self.runtime.spawn(async move {
+                job.roll_back().await;
+                job.remove_late().await;
+            });
         }
     }
 }

@@ -21,6 +21,15 @@ use crate::write::job::{relative, remove};
 /// # Errors
 /// The store's own.
 pub async fn remove_leftovers(store: &Arc<dyn ObjectStore>, root: &Path, attempts: &HashSet<String>) -> Result<()> {
+    remove_named(store, root, &|attempt| attempts.contains(attempt)).await
+}
+
+/// The same of attempts whose ids are such.
+pub(crate) async fn remove_named(
+    store: &Arc<dyn ObjectStore>,
+    root: &Path,
+    is_such: &(dyn Fn(&str) -> bool + Sync),
+) -> Result<()> {
     let Some(manifest) = manifest::current(store, root).await? else { return Ok(()) };
     let kept: HashSet<&str> = manifest.files.iter().map(|file| file.path.as_str()).collect();
     let listed: Vec<Path> = store
@@ -31,17 +40,16 @@ pub async fn remove_leftovers(store: &Arc<dyn ObjectStore>, root: &Path, attempt
         .map_err(from_store)
         .context("looking for what earlier attempts left")?;
     let left = listed.into_iter().filter(|path| {
-        path.filename().is_some_and(|name| is_of(name, attempts))
+        path.filename().is_some_and(|name| is_of(name, is_such))
             && relative(root, path).is_some_and(|path| !kept.contains(path.as_str()))
     });
     remove(store, left.collect()).await;
     Ok(())
 }
 
-/// Whether attempts with these ids gave a data file its name.
-fn is_of(name: &str, attempts: &HashSet<String>) -> bool {
-    let attempt = name.strip_prefix("part-").and_then(|rest| rest.split('-').next());
-    attempt.is_some_and(|attempt| attempts.contains(attempt))
+/// Whether attempts with such ids gave a data file its name.
+fn is_of(name: &str, is_such: &dyn Fn(&str) -> bool) -> bool {
+    name.strip_prefix("part-").and_then(|rest| rest.split('-').next()).is_some_and(is_such)
 }
 
 /// Removes what killed uploads left on local disk below `root`: of attempts with these ids, or whatever it is. A store
@@ -50,10 +58,15 @@ fn is_of(name: &str, attempts: &HashSet<String>) -> bool {
 /// # Errors
 /// Those of the file system.
 pub fn remove_unfinished(root: &Path, attempts: Option<&HashSet<String>>) -> Result<()> {
+    remove_unfinished_named(root, &|name| {
+        attempts.is_none_or(|attempts| attempts.iter().any(|attempt| name.contains(attempt.as_str())))
+    })
+}
+
+/// The same of files with such names.
+pub(crate) fn remove_unfinished_named(root: &Path, is_such: &dyn Fn(&str) -> bool) -> Result<()> {
     let folder = LocalFileSystem::new().path_to_filesystem(root).map_err(from_store)?;
-    let of_attempt =
-        |name: &str| attempts.is_none_or(|attempts| attempts.iter().any(|attempt| name.contains(attempt.as_str())));
-    sweep(&folder, &|name| name.contains('#') && of_attempt(name))
+    sweep(&folder, &|name| name.contains('#') && is_such(name))
         .with_context(|| format!("removing unfinished files in {}", folder.display()))
 }
 

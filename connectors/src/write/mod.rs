@@ -33,7 +33,7 @@ mod upload;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Schema};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::catalog::Session;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::execution_plan::Boundedness;
@@ -73,23 +73,97 @@ pub async fn plan(
     mut options: WriteOptions,
 ) -> Result<Arc<dyn ExecutionPlan>> {
     let wrap = |error: Error| error.with_context(format!("writing {target}"));
-    let schema = input.schema();
-    check_schema(&schema, &options.format).map_err(wrap)?;
-    if input.boundedness() != Boundedness::Bounded {
-        return Err(wrap(Error::invalid("the input never ends, so that the write would never commit")));
-    }
-    let location = Location::parse(target)?;
-    let file_schema = partition::file_schema(&schema, &options.partition_by).map_err(wrap)?;
-    if options.format == WriteFormat::Numpy {
-        numpy::check_schema(&file_schema).map_err(wrap)?;
-    }
+    let (location, file_schema) = checked(&input, target, &options).map_err(wrap)?;
     let target = resolve(stores, &location, &mut options).map_err(wrap)?;
     let input = if target.single_file { into_one(input) } else { input };
+    Ok(Arc::new(CommitExec::new(files_of(state, input, target, options, file_schema))?))
+}
+
+/// Plans to write the files of a write that other processes take part in, for which the options have a `shared_id`: one
+/// row for each of them. `target` is a folder.
+///
+/// # Errors
+/// As [`plan`].
+pub fn plan_files(
+    state: &dyn Session,
+    stores: &Arc<Stores>,
+    input: Arc<dyn ExecutionPlan>,
+    target: &str,
+    mut options: WriteOptions,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let wrap = |error: Error| error.with_context(format!("writing {target}"));
+    let (location, file_schema) = checked(&input, target, &options).map_err(wrap)?;
+    let target = resolve(stores, &location, &mut options).map_err(wrap)?;
+    Ok(files_of(state, input, target, options, file_schema))
+}
+
+/// Plans to commit what others write by [`plan_files`] with the same options: rows with this schema, of whose files
+/// `files` has a row each.
+///
+/// # Errors
+/// As [`plan`].
+pub fn plan_commit(
+    stores: &Arc<Stores>,
+    files: Arc<dyn ExecutionPlan>,
+    schema: &SchemaRef,
+    target: &str,
+    mut options: WriteOptions,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let wrap = |error: Error| error.with_context(format!("writing {target}"));
+    let file_schema = partition::file_schema(schema, &options.partition_by).map_err(wrap)?;
+    let target = resolve(stores, &Location::parse(target)?, &mut options).map_err(wrap)?;
+    let job = Arc::new(Job::new(target, options, Arc::clone(schema), file_schema, 1));
+    Ok(Arc::new(CommitExec::elsewhere(files, job)))
+}
+
+/// The columns of what [`plan_files`] yields: `path`, `rows` and `bytes` of each file.
+#[must_use]
+pub fn files_schema() -> SchemaRef {
+    files::schema()
+}
+
+/// Whether a write makes a folder of files, of which others may write some.
+///
+/// # Errors
+/// [`ErrorKind::InvalidInput`] for a target that is none.
+pub fn makes_folder(target: &str, options: &WriteOptions) -> Result<bool> {
+    Ok(!is_single_file(&Location::parse(target)?, options))
+}
+
+/// The target, and the columns of its files.
+fn checked(input: &Arc<dyn ExecutionPlan>, target: &str, options: &WriteOptions) -> Result<(Location, SchemaRef)> {
+    let schema = input.schema();
+    check_schema(&schema, &options.format)?;
+    if input.boundedness() != Boundedness::Bounded {
+        return Err(Error::invalid("the input never ends, so that the write would never commit"));
+    }
+    let location = Location::parse(target)?;
+    let file_schema = partition::file_schema(&schema, &options.partition_by)?;
+    if options.format == WriteFormat::Numpy {
+        numpy::check_schema(&file_schema)?;
+    }
+    Ok((location, file_schema))
+}
+
+fn files_of(
+    state: &dyn Session,
+    input: Arc<dyn ExecutionPlan>,
+    target: Target,
+    options: WriteOptions,
+    file_schema: SchemaRef,
+) -> Arc<dyn ExecutionPlan> {
     let alone = input.output_partitioning().partition_count() == 1 && options.partition_by.is_empty();
     let lanes = if alone { state.config().target_partitions() } else { 1 };
-    let job = Arc::new(Job::new(target, options, schema, file_schema, lanes));
-    let files = Arc::new(WriteFilesExec::new(input, job));
-    Ok(Arc::new(CommitExec::new(files)?))
+    let job = Arc::new(Job::new(target, options, input.schema(), file_schema, lanes));
+    Arc::new(WriteFilesExec::new(input, job))
+}
+
+/// Whether a target is one file: it is where its name says so, unless something needs a folder.
+fn is_single_file(location: &Location, options: &WriteOptions) -> bool {
+    let needs_folder = !options.partition_by.is_empty() || options.mode == WriteMode::Append;
+    options
+        .single_file
+        .unwrap_or_else(|| !needs_folder && !location.is_folder() && Format::from_path(&location.to_string()).is_some())
 }
 
 /// Settles whether the target is a file or a folder, and finds its store.
@@ -103,10 +177,7 @@ fn resolve(stores: &Arc<Stores>, location: &Location, options: &mut WriteOptions
             .with_hint("write to local disk or to an object store"));
     }
     let needs_folder = !options.partition_by.is_empty() || options.mode == WriteMode::Append;
-    let single_file = match options.single_file {
-        Some(single_file) => single_file,
-        None => !needs_folder && !location.is_folder() && Format::from_path(&text).is_some(),
-    };
+    let single_file = is_single_file(location, options);
     if single_file && options.attempt.is_some() {
         return Err(Error::invalid("a job writes a folder, and the target is to be a single file")
             .with_hint("name a folder; repartition(1) before the write gives one file in it"));
@@ -169,6 +240,6 @@ fn is_nested(data_type: &DataType) -> bool {
 
 /// The schema of a write's one row of report: `files`, `rows` and `bytes` as `UInt64`, `path` as `Utf8`.
 #[must_use]
-pub fn report_schema() -> arrow::datatypes::SchemaRef {
+pub fn report_schema() -> SchemaRef {
     commit::summary_schema()
 }

@@ -1,5 +1,6 @@
 //! What a user says about a write: format, mode, layout. Validated against the input when the write is planned.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
@@ -17,7 +18,7 @@ pub const TARGET_FILE_BYTES: u64 = 512 << 20;
 pub const TARGET_HELD_BYTES: u64 = 128 << 20;
 
 /// What to do about data that is at the target already.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum WriteMode {
     /// Refuse to write.
     #[default]
@@ -58,7 +59,7 @@ impl FromStr for WriteMode {
 }
 
 /// Everything about a write but its input and target.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct WriteOptions {
     /// The format of the files.
     pub format: WriteFormat,
@@ -80,11 +81,14 @@ pub struct WriteOptions {
     pub attempt: Option<Attempt>,
     /// What the folder's manifest is to say of the data, until the next write.
     pub label: Option<String>,
+    /// The id of a write of which many processes write the files and one commits them: 32 hexadecimal digits. The names
+    /// of all of its files begin with the first of them.
+    pub shared_id: Option<String>,
 }
 
 /// One of the attempts at a write. The files of one that fails stay: whoever makes the attempts knows which of them are
 /// whole. What one attempt has committed is not committed again.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     /// The id of the write: 32 hexadecimal digits, as those of a UUID.
     pub write_id: String,
@@ -100,10 +104,20 @@ impl Attempt {
         let id = uuid::Uuid::now_v7().simple().to_string();
         Self { write_id: write_id.unwrap_or_else(|| id.clone()), id }
     }
+
+    /// One of those that write the files of a write that several processes do.
+    pub(crate) fn sharing(write_id: &str) -> Self {
+        let own = uuid::Uuid::new_v4().simple().to_string();
+        let id = write_id.chars().take(SHARED_DIGITS).chain(own.chars().skip(SHARED_DIGITS)).collect();
+        Self { write_id: write_id.to_string(), id }
+    }
 }
 
+/// So many digits of their ids have all who do a write together.
+pub(crate) const SHARED_DIGITS: usize = 20;
+
 /// A format that can be written, with its options.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum WriteFormat {
     /// Apache Parquet.
     Parquet(ParquetWriteOptions),
@@ -207,7 +221,7 @@ impl fmt::Display for WriteFormat {
 }
 
 /// How Parquet files are written.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ParquetWriteOptions {
     /// The compression of pages.
     pub compression: ParquetCompression,
@@ -231,7 +245,7 @@ impl Default for ParquetWriteOptions {
 }
 
 /// Compressions of Parquet pages.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ParquetCompression {
     /// None.
     None,
@@ -300,7 +314,7 @@ impl fmt::Display for ParquetCompression {
 }
 
 /// How CSV files are written.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CsvWriteOptions {
     /// Between the fields of a row.
     pub delimiter: u8,
@@ -321,21 +335,21 @@ impl Default for CsvWriteOptions {
 }
 
 /// How JSON lines are written. Nulls are written out, so that a column of nulls is still a column when it is read.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JsonWriteOptions {
     /// The compression of whole files; when not given, that of the file's extension, else none.
     pub compression: Option<Compression>,
 }
 
 /// How Arrow IPC files are written.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IpcWriteOptions {
     /// The compression of buffers.
     pub compression: IpcCompression,
 }
 
 /// Compressions of Arrow IPC buffers.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum IpcCompression {
     /// None: files can be mapped into memory as they are.
     #[default]

@@ -50,7 +50,10 @@ pub(crate) async fn publish(job: &Arc<Job>, files: Vec<ManifestFile>) -> Result<
         false => publish_folder(job, files).await,
     };
     match &published {
-        Ok(Published::Yes) => job.keep(),
+        Ok(Published::Yes) => {
+            job.keep();
+            job.remove_shared().await;
+        }
         Ok(Published::Skipped) => job.roll_back().await,
         Err(Failed::ForCertain(_)) => job.roll_back().await,
         // The files may be part of the data: removing them could lose it, keeping them costs room at most.

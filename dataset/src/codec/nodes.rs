@@ -18,9 +18,10 @@ use crate::operators::random_key::RandomKey;
 use crate::operators::row_index::RowIndex;
 use crate::operators::sample::Sample;
 use crate::operators::whole_window::WholeWindow;
+use crate::operators::write::WriteFiles;
 use crate::operators::zip::Zip;
 
-const NODES: [Node; 13] = [
+const NODES: [Node; 14] = [
     Node::of::<OperatorNode<AsofJoin, 2>>(),
     Node::of::<OperatorNode<Broadcast, 1>>(),
     Node::of::<OperatorNode<Draw, 1>>(),
@@ -33,6 +34,7 @@ const NODES: [Node; 13] = [
     Node::of::<OperatorNode<RowIndex, 1>>(),
     Node::of::<OperatorNode<Sample, 1>>(),
     Node::of::<OperatorNode<WholeWindow, 1>>(),
+    Node::of::<OperatorNode<WriteFiles, 1>>(),
     Node::of::<OperatorNode<Zip, 2>>(),
 ];
 

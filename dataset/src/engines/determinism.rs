@@ -52,7 +52,7 @@ impl fmt::Display for Class {
 const ORDERED: [&str; 5] = ["array_agg", "first_value", "last_value", "nth_value", "string_agg"];
 
 /// Operators that only pass on, choose or change rows one by one, so that order in is order out.
-const IN_ORDER: [&str; 9] = [
+const IN_ORDER: [&str; 10] = [
     "CompactExec",
     "CooperativeExec",
     "DataSourceExec",
@@ -62,6 +62,7 @@ const IN_ORDER: [&str; 9] = [
     "MapBatchesExec",
     "PlaceholderRowExec",
     "ProjectionExec",
+    "WriteFilesExec",
 ];
 
 /// The class of each stage of a graph.

@@ -8,6 +8,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion::execution::TaskContext;
 use futures::StreamExt;
 use sheaf_connectors::error::from_datafusion;
+use sheaf_connectors::write::WriteFilesExec;
 use sheaf_core::client::{NewFragment, Reply};
 use sheaf_core::fragment::PartInput;
 use sheaf_core::ids::ObjectId;
@@ -192,6 +193,8 @@ impl Query {
         let results = tasks.results().await?;
         self.cluster.speak(|cluster| cluster.look()).await?;
         let source = self.source(results)?;
+        // What was written is committed as a whole: nothing of it goes out before all is there.
+        let (is_write, mut held) = (self.is_write(), Vec::new());
         for partition in 0..self.parts() * self.tasks() {
             let mut rows = SharedSource(Arc::clone(&source)).read(0, partition, context).map_err(from_datafusion)?;
             while let Some(batch) = rows.next().await {
@@ -203,13 +206,28 @@ impl Query {
                     }
                     None => Failed::Error(from_datafusion(error)),
                 })?;
+                if is_write {
+                    held.push(batch);
+                    continue;
+                }
                 *has_begun = true;
                 if to.send(Ok(batch)).await.is_err() {
                     return Ok(());
                 }
             }
         }
+        *has_begun |= is_write;
+        for batch in held {
+            if to.send(Ok(batch)).await.is_err() {
+                break;
+            }
+        }
         Ok(())
+    }
+
+    /// Whether the rows are those of files that were written.
+    fn is_write(&self) -> bool {
+        self.shipped.graph.stages.last().is_some_and(|stage| stage.plan.is::<WriteFilesExec>())
     }
 
     /// Tasks that give the result.

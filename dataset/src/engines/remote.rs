@@ -37,8 +37,8 @@ use super::shipped::Shipped;
 use super::spread::unspread;
 use crate::operators::determined::Settled;
 use crate::operators::node::OperatorNode;
-use crate::operators::without_expressions;
 use crate::operators::write::Write;
+use crate::operators::{plan_of, without_expressions};
 use crate::planner::SheafPlanner;
 use crate::session::Session;
 
@@ -90,6 +90,9 @@ impl Session {
 
 /// The plan with what can run on a cluster in [`Remote`] nodes.
 fn sent(plan: LogicalPlan) -> Result<LogicalPlan> {
+    if let Some(plan) = written_there(&plan)? {
+        return Ok(plan);
+    }
     let is_done_here = match &plan {
         LogicalPlan::Explain(_)
         | LogicalPlan::Analyze(_)
@@ -108,6 +111,20 @@ fn sent(plan: LogicalPlan) -> Result<LogicalPlan> {
         return Ok(plan);
     }
     Ok(LogicalPlan::Extension(Extension { node: Arc::new(Remote { plan }) }))
+}
+
+/// A write of a folder with its files written by the nodes, and committed here.
+fn written_there(plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
+    let LogicalPlan::Extension(Extension { node }) = plan else { return Ok(None) };
+    let Some((write, [input])) = OperatorNode::<Write, 1>::parts(node.as_ref()) else { return Ok(None) };
+    if !reads_tables(input)? {
+        return Ok(None);
+    }
+    let shared = write.shared(Arc::clone(input.schema().inner())).map_err(to_datafusion)?;
+    let Some((files, commit)) = shared else { return Ok(None) };
+    let files = plan_of(OperatorNode::try_new(files, [input.clone()])?);
+    let there = LogicalPlan::Extension(Extension { node: Arc::new(Remote { plan: files }) });
+    Ok(Some(plan_of(OperatorNode::try_new(commit, [there])?)))
 }
 
 /// Whether there is anything in the plan that nodes would read: the catalog and constants are here.

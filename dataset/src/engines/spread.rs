@@ -17,7 +17,7 @@ use super::leaves::is_divisible;
 use crate::operators::map_batches::MapBatchesExec;
 
 /// Operators that work on one row, one group or one partition at a time, or that datafusion-distributed gives all rows.
-const SPREAD: [&str; 35] = [
+const SPREAD: [&str; 36] = [
     "AggregateExec",
     "BoundedWindowAggExec",
     "BroadcastExec",
@@ -53,6 +53,7 @@ const SPREAD: [&str; 35] = [
     "UnnestExec",
     "WholeWindowExec",
     "WindowAggExec",
+    "WriteFilesExec",
 ];
 
 /// An operator of a plan that has to see all rows, or files that are read from their start, or a function that has fewer

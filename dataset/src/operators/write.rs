@@ -5,6 +5,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::array::{Array, StringArray, UInt64Array};
+use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::common::{DFSchema, DFSchemaRef};
@@ -13,9 +14,11 @@ use datafusion::physical_plan::ExecutionPlan;
 use serde::{Deserialize, Serialize};
 use sheaf_connectors::error::to_datafusion;
 use sheaf_connectors::stores::Stores;
-use sheaf_connectors::write::{self, WriteOptions};
+use sheaf_connectors::write::{self, Attempt, WriteOptions};
+use sheaf_core::ResultExt;
 
-use super::node::{LogicalOperator, PlannedOperator, Planning};
+use super::node::{EncodedOperator, LogicalOperator, PlannedOperator, Planning};
+use crate::encoding::{Decoder, Encoder};
 
 /// A write of rows to `target`; one row of report comes out.
 #[derive(Debug, Clone)]
@@ -57,6 +60,127 @@ impl PlannedOperator<1> for Write {
         let [input] = with.inputs;
         let plan = write::plan(with.session, &self.stores, input, &self.target, self.options.clone());
         plan.await.map_err(to_datafusion)
+    }
+}
+
+/// The files of a write that many processes do together: one row for each of them.
+#[derive(Debug, Clone)]
+pub(crate) struct WriteFiles(Write);
+
+/// The commit of what others have written, which are its input.
+#[derive(Debug, Clone)]
+pub(crate) struct CommitFiles {
+    write: Write,
+    /// The columns of the rows.
+    rows: SchemaRef,
+}
+
+impl Write {
+    /// The same write by many processes, of rows with these columns: what writes their files, and what commits them.
+    /// `None` for one that a single process does.
+    pub(crate) fn shared(&self, rows: SchemaRef) -> sheaf_core::Result<Option<(WriteFiles, CommitFiles)>> {
+        if self.options.attempt.is_some() || !write::makes_folder(&self.target, &self.options)? {
+            return Ok(None);
+        }
+        let shared_id = Some(Attempt::new(None).write_id);
+        let options = WriteOptions { single_file: Some(false), shared_id, ..self.options.clone() };
+        let whole = Self { options, ..self.clone() };
+        // Others may be in other folders.
+        let target = match whole.target.contains("://") {
+            true => whole.target.clone(),
+            false => {
+                std::path::absolute(&whole.target).context("the target of a write")?.to_string_lossy().into_owned()
+            }
+        };
+        Ok(Some((WriteFiles(Self { target, ..whole.clone() }), CommitFiles { write: whole, rows })))
+    }
+}
+
+impl PartialEq for WriteFiles {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Eq for WriteFiles {}
+
+impl Hash for WriteFiles {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+impl LogicalOperator<1> for WriteFiles {
+    const NAME: &'static str = "WriteFiles";
+
+    fn schema(&self, _inputs: [&DFSchemaRef; 1]) -> Result<DFSchemaRef> {
+        Ok(Arc::new(DFSchema::try_from(Arc::unwrap_or_clone(write::files_schema()))?))
+    }
+
+    fn explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "WriteFiles: {}, format={}", self.0.target, self.0.options.format)
+    }
+}
+
+impl EncodedOperator<1> for WriteFiles {
+    const KIND: &'static str = "write_files";
+
+    type Detail = (String, WriteOptions);
+
+    fn encode(&self, _: &mut Encoder) -> sheaf_core::Result<Self::Detail> {
+        Ok((self.0.target.clone(), self.0.options.clone()))
+    }
+
+    fn decode(
+        (target, options): Self::Detail,
+        _inputs: [&DFSchemaRef; 1],
+        from: &mut Decoder<'_>,
+    ) -> sheaf_core::Result<Self> {
+        Ok(Self(Write { target, options, stores: Arc::clone(from.stores()) }))
+    }
+}
+
+#[async_trait]
+impl PlannedOperator<1> for WriteFiles {
+    async fn plan(&self, with: Planning<'_, 1>) -> Result<Arc<dyn ExecutionPlan>> {
+        let [input] = with.inputs;
+        let Write { target, options, stores } = &self.0;
+        write::plan_files(with.session, stores, input, target, options.clone()).map_err(to_datafusion)
+    }
+}
+
+impl PartialEq for CommitFiles {
+    fn eq(&self, other: &Self) -> bool {
+        self.write == other.write && self.rows == other.rows
+    }
+}
+
+impl Eq for CommitFiles {}
+
+impl Hash for CommitFiles {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.write.hash(state);
+    }
+}
+
+impl LogicalOperator<1> for CommitFiles {
+    const NAME: &'static str = "CommitFiles";
+
+    fn schema(&self, inputs: [&DFSchemaRef; 1]) -> Result<DFSchemaRef> {
+        self.write.schema(inputs)
+    }
+
+    fn explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write.explain(f)
+    }
+}
+
+#[async_trait]
+impl PlannedOperator<1> for CommitFiles {
+    async fn plan(&self, with: Planning<'_, 1>) -> Result<Arc<dyn ExecutionPlan>> {
+        let [files] = with.inputs;
+        let Write { target, options, stores } = &self.write;
+        write::plan_commit(stores, files, &self.rows, target, options.clone()).map_err(to_datafusion)
     }
 }
 

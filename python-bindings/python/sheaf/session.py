@@ -47,7 +47,8 @@ class Session(Files, References):
         progress: Whether long work shows a bar: ``"auto"`` (on a terminal and in notebooks), ``"on"`` or ``"off"``.
         address: ``"sheaf://host:port"``: queries run on the cluster whose head is there, through the node of it that
             runs on this machine. Functions run in worker processes of its nodes; what they print appears here. Rows in
-            memory travel with each query. Files are written by this process.
+            memory travel with each query. Nodes write the files of a folder, and this process commits them; a single
+            file is written by this process.
         token_file: The file whose first line is the secret of the cluster; by default what ``SHEAF_TOKEN_FILE`` says.
         tls: PEM files: the certificate that is shown to the cluster, its key, and the authority of the cluster's; by
             default what ``SHEAF_TLS_CERT``, ``SHEAF_TLS_KEY`` and ``SHEAF_TLS_CA`` say.
