@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use datafusion::arrow::array::{ArrayRef, Int64Array};
 use datafusion::arrow::compute::concat_batches;
+use datafusion::arrow::record_batch::RecordBatch;
 use sheaf::connectors::read::ReadOptions;
 use sheaf::connectors::write::WriteOptions;
 use sheaf::expr::col;
@@ -76,6 +78,28 @@ fn rows_that_are_ordered_come_in_their_order() {
         };
         assert!(of(&there) == of(&here), "{text}");
     }
+}
+
+#[test]
+fn rows_in_memory_are_cut_alike_wherever_they_lie() {
+    let here = session();
+    let nodes = Nodes::start(2, USUAL);
+    let numbers: ArrayRef = Arc::new((0..200_000).map(|n| n % 1_000).collect::<Int64Array>());
+    let columns = (0..6).map(|n| (format!("c{n}"), Arc::clone(&numbers)));
+    let whole = RecordBatch::try_from_iter(columns).unwrap();
+    // Slices of one buffer are as long as it, when buffers are measured, and on the way there they become others.
+    let slices: Vec<_> = (0..20).map(|n| whole.slice(n * 10_000, 10_000)).collect();
+    here.register("sliced", &here.from_batches(whole.schema(), slices).unwrap()).unwrap();
+    here.register("one", &here.from_batches(whole.schema(), vec![whole]).unwrap()).unwrap();
+    let there = here.on(&nodes.cluster);
+    for text in [
+        "SELECT c0, count(*), sum(c5) FROM sliced GROUP BY c0",
+        "SELECT c1 FROM one WHERE c0 = 7",
+        "SELECT count(*) FROM sliced a JOIN (SELECT DISTINCT c0 FROM one) b ON a.c0 = b.c0",
+    ] {
+        assert_eq!(collect(&query(&there, text)).unwrap(), collect(&query(&here, text)).unwrap(), "{text}");
+    }
+    assert!(nodes.begun().iter().all(|count| *count > 0), "{:?}", nodes.begun());
 }
 
 #[test]

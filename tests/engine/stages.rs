@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use datafusion::arrow::array::{ArrayRef, Int64Array};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::execution::TaskContext;
@@ -195,12 +196,20 @@ fn rows_in_memory_and_ranges_are_cut_where_they_are_worth_it() {
     session.register("made", &numbers).unwrap();
     let kept = session.threads().block_on(numbers.materialize()).unwrap();
     session.register("kept", &kept).unwrap();
+    // Each in one partition, which both sides of a join would count on.
+    for name in ["one", "other"] {
+        let column: ArrayRef = Arc::new((0..50_000).map(|n| (n * 7919) % 50_000).collect::<Int64Array>());
+        let batch = RecordBatch::try_from_iter([("id", column)]).unwrap();
+        session.register(name, &session.from_batches(batch.schema(), vec![batch]).unwrap()).unwrap();
+    }
     for text in [
         "SELECT id % 7 AS g, count(*), sum(id) FROM made GROUP BY 1",
         "SELECT count(*) FROM made",
         "SELECT id % 7 AS g, count(*), sum(id) FROM kept GROUP BY 1",
         "SELECT a.id FROM made a JOIN kept b ON a.id = b.id + 50000",
         "SELECT id FROM kept WHERE id % 1000 = 3",
+        "SELECT a.id FROM one a JOIN other b ON a.id = b.id",
+        "SELECT id FROM one WHERE id NOT IN (SELECT id FROM other WHERE id % 3 = 0)",
     ] {
         let query = session.threads().block_on(session.sql(text)).unwrap();
         assert!(session.threads().block_on(compare(&session, &query, 2, text)) >= 3, "{text}");

@@ -19,8 +19,9 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PhysicalExpr, PlanProperties,
     SendableRecordBatchStream,
 };
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
+use object_store::path::Path;
 use sheaf_core::{Error, ErrorKind, Result};
 
 use crate::error::{from_datafusion, to_datafusion};
@@ -29,6 +30,9 @@ use crate::write::files::{WriteFilesExec, from_batch, write_empty};
 use crate::write::job::{Begun, Job, Undo};
 use crate::write::options::WriteMode;
 use crate::write::publish::{Published, publish};
+
+/// Files that are looked for at once.
+const LOOKS_AT_ONCE: usize = 32;
 
 /// Publishes the files that its input has written, in one step.
 #[derive(Debug)]
@@ -128,11 +132,12 @@ impl ExecutionPlan for CommitExec {
         let commit = async move {
             let undo = Undo::new(Arc::clone(&job));
             let result = match job.begin().await {
-                Ok(Begun::Go) => gather_and_publish(&job, input, context, &metrics).await,
-                Ok(Begun::Skip) => Ok(Vec::new()),
-                Err(error) => Err(error),
+                Ok(Begun::Go) => gather_and_publish(&job, input, context, &metrics, undo).await,
+                begun => {
+                    undo.disarm();
+                    begun.map(|_| Vec::new())
+                }
             };
-            undo.disarm();
             summary(&job, &result.map_err(to_datafusion)?)
         };
         Ok(Box::pin(RecordBatchStreamAdapter::new(summary_schema(), futures::stream::once(commit).boxed())))
@@ -148,8 +153,12 @@ async fn gather_and_publish(
     input: Arc<dyn ExecutionPlan>,
     context: Arc<TaskContext>,
     metrics: &ExecutionPlanMetricsSet,
+    undo: Undo,
 ) -> Result<Vec<ManifestFile>> {
-    let files = match gather(job, input, context).await {
+    let gathered = gather(job, input, context).await;
+    // From here on it is the task that publishes which removes what was made: what it makes the data must stay.
+    undo.disarm();
+    let files = match gathered {
         Ok(files) => files,
         Err(error) => {
             job.roll_back().await;
@@ -185,7 +194,7 @@ async fn gather(job: &Arc<Job>, input: Arc<dyn ExecutionPlan>, context: Arc<Task
     while let Some(batch) = batches.next().await {
         from_batch(&batch.map_err(from_datafusion)?, &mut files)?;
     }
-    if job.options.shared_id.is_some() && job.target.renames {
+    if job.options.shared_id.is_some() {
         check_that_they_are_here(job, &files).await?;
     }
     // Appending nothing adds nothing; anything else has a schema to show.
@@ -198,14 +207,17 @@ async fn gather(job: &Arc<Job>, input: Arc<dyn ExecutionPlan>, context: Arc<Task
 
 /// Files that other machines have written are here only where the folder is the same one there.
 async fn check_that_they_are_here(job: &Job, files: &[ManifestFile]) -> Result<()> {
-    for file in files {
-        if let Err(object_store::Error::NotFound { .. }) = job.target.store.head(&job.absolute(&file.path)?).await {
-            let why = format!("{} has {} on the node that wrote it, and not here", job.target.text, file.path);
-            return Err(Error::new(ErrorKind::NotFound, why)
-                .with_hint("the path has to lead to the same folder on all nodes; object stores do"));
+    let paths: Vec<Path> = files.iter().map(|file| job.absolute(&file.path)).collect::<Result<_>>()?;
+    let looks = paths.into_iter().map(|path| {
+        let (store, text) = (Arc::clone(&job.target.store), job.target.text.clone());
+        async move {
+            let Err(object_store::Error::NotFound { .. }) = store.head(&path).await else { return Ok(()) };
+            let why = format!("{text} has {path} on the node that wrote it, and not here");
+            Err(Error::new(ErrorKind::NotFound, why)
+                .with_hint("the path has to lead to the same folder on all nodes; object stores do"))
         }
-    }
-    Ok(())
+    });
+    futures::stream::iter(looks.collect::<Vec<_>>()).buffer_unordered(LOOKS_AT_ONCE).try_collect().await
 }
 
 /// The columns of the one row that a write yields: `files`, `rows`, `bytes` and `path`.

@@ -54,7 +54,8 @@ pub(crate) struct Job {
     /// How many threads may encode one file's columns at once.
     pub(crate) lanes: usize,
     pub(crate) started: Instant,
-    ran: AtomicBool,
+    /// One for all that are made of the same write, where that has an id which others know.
+    ran: Arc<AtomicBool>,
     begun: OnceCell<Begun>,
     next_file: AtomicU32,
     /// Every file that this write began to make visible, until it commits.
@@ -90,7 +91,7 @@ impl Job {
             file_schema,
             lanes,
             started: SystemClock.now(),
-            ran: AtomicBool::new(false),
+            ran: Arc::default(),
             begun: OnceCell::new(),
             next_file: AtomicU32::new(0),
             made: Mutex::new(Vec::new()),
@@ -100,13 +101,17 @@ impl Job {
 
     /// The same write, to be done anew.
     pub(crate) fn fresh(&self) -> Self {
-        Self::new(
+        let mut fresh = Self::new(
             self.target.clone(),
             self.options.clone(),
             Arc::clone(&self.schema),
             Arc::clone(&self.file_schema),
             self.lanes,
-        )
+        );
+        if self.options.shared_id.is_some() {
+            fresh.ran = Arc::clone(&self.ran);
+        }
+        fresh
     }
 
     /// Takes the one run that a job has.

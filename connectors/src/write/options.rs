@@ -105,16 +105,33 @@ impl Attempt {
         Self { write_id: write_id.unwrap_or_else(|| id.clone()), id }
     }
 
+    /// The id of a write that several processes do: its first [`SHARED_DIGITS`] are those of no other one.
+    #[must_use]
+    pub fn shared_id() -> String {
+        // The counter of version 7 would be the same in two writes of one moment.
+        let time = uuid::Uuid::now_v7().simple().to_string();
+        let (shared, own) = (random_digits(), random_digits());
+        time.chars().take(TIME_DIGITS).chain(shared.chars()).chain(own.chars()).collect()
+    }
+
     /// One of those that write the files of a write that several processes do.
     pub(crate) fn sharing(write_id: &str) -> Self {
-        let own = uuid::Uuid::new_v4().simple().to_string();
-        let id = write_id.chars().take(SHARED_DIGITS).chain(own.chars().skip(SHARED_DIGITS)).collect();
+        let id = write_id.chars().take(SHARED_DIGITS).chain(random_digits().chars()).collect();
         Self { write_id: write_id.to_string(), id }
     }
 }
 
+/// Of an id, those that are its time, in milliseconds.
+const TIME_DIGITS: usize = 12;
+const RANDOM_DIGITS: usize = 10;
 /// So many digits of their ids have all who do a write together.
-pub(crate) const SHARED_DIGITS: usize = 20;
+pub(crate) const SHARED_DIGITS: usize = TIME_DIGITS + RANDOM_DIGITS;
+
+/// Forty bits.
+fn random_digits() -> String {
+    // All digits behind these are drawn.
+    uuid::Uuid::new_v4().simple().to_string().chars().skip(SHARED_DIGITS).collect()
+}
 
 /// A format that can be written, with its options.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

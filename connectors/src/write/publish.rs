@@ -53,6 +53,9 @@ pub(crate) async fn publish(job: &Arc<Job>, files: Vec<ManifestFile>) -> Result<
         Ok(Published::Yes) => {
             job.keep();
             job.remove_shared().await;
+            // An attempt that was given up for dead may still write.
+            let job = Arc::clone(job);
+            tokio::spawn(async move { job.remove_late().await });
         }
         Ok(Published::Skipped) => job.roll_back().await,
         Err(Failed::ForCertain(_)) => job.roll_back().await,

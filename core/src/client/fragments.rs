@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 use super::calls::Call;
 use super::{Client, Host, Value, has_ended};
-use crate::env::Threads;
+use crate::env::{self, Threads};
 use crate::fragment::{
     Chunk, Ended, Executor, Fragment, Kept, PartInput, PartStore, Unread, read_inline, receive, unread,
 };
@@ -32,21 +32,34 @@ const AHEAD: usize = 2;
 
 type Read = std::result::Result<Chunk, Unread>;
 
-/// The parts of plans that run here, and what runs each.
+/// The parts of plans that run here, and what runs each once it has begun.
 #[derive(Default)]
 pub(super) struct Fragments {
-    running: Mutex<BTreeMap<Attempt, Arc<dyn Executor>>>,
+    running: Mutex<BTreeMap<Attempt, Option<Arc<dyn Executor>>>>,
     threads: Mutex<Option<Arc<Threads>>>,
 }
 
 impl Fragments {
-    /// Runs one, and tells the node how it ends.
-    pub(super) fn start(self: &Arc<Self>, client: &Arc<Client>, call: Call, terms: Terms, host: &impl Host) {
+    /// Runs one, and tells the node how it ends. What it takes to begin may wait, and what the node says is to be heard
+    /// meanwhile.
+    pub(super) fn start(self: &Arc<Self>, client: &Arc<Client>, call: Call, terms: Terms, host: &Arc<impl Host>) {
         let attempt = call.attempt;
-        if let Err(error) = self.begin(client, call, terms, host) {
-            // A node that is gone waits for nothing.
-            let _ = client.send(&ToNode::Ended(attempt, Ending::NotBegun(error.to_string())), Vec::new());
+        self.running.lock().insert(attempt, None);
+        let (own, host, to) = (Arc::clone(self), Arc::clone(host), Arc::clone(client));
+        let started = env::thread("sheaf-fragment", move || {
+            if let Err(error) = own.begin(&to, call, terms, host.as_ref()) {
+                own.not_begun(&to, attempt, &error);
+            }
+        });
+        if let Err(error) = started {
+            self.not_begun(client, attempt, &error);
         }
+    }
+
+    fn not_begun(&self, client: &Client, attempt: Attempt, error: &Error) {
+        self.running.lock().remove(&attempt);
+        // A node that is gone waits for nothing.
+        let _ = client.send(&ToNode::Ended(attempt, Ending::NotBegun(error.to_string())), Vec::new());
     }
 
     fn begin(self: &Arc<Self>, client: &Arc<Client>, call: Call, terms: Terms, host: &impl Host) -> Result<()> {
@@ -65,18 +78,27 @@ impl Fragments {
             }
         };
         let (attempt, payload) = (call.attempt, as_bytes(call.arguments));
-        self.running.lock().insert(attempt, Arc::clone(&executor));
+        match self.running.lock().get_mut(&attempt) {
+            Some(runs) => *runs = Some(Arc::clone(&executor)),
+            // It was stopped meanwhile.
+            None => return Err(Error::new(ErrorKind::Cancelled, "it was stopped before it had begun")),
+        }
         executor.start(Fragment::new(attempt, needs, payload, terms.reads, Arc::new(store), end));
         Ok(())
     }
 
     /// Stops one; says whether it runs here.
     pub(super) fn stop(&self, attempt: Attempt) -> bool {
-        let executor = self.running.lock().get(&attempt).map(Arc::clone);
-        executor.is_some_and(|executor| {
-            executor.stop(attempt);
-            true
-        })
+        let mut running = self.running.lock();
+        let Some(executor) = running.get(&attempt).cloned() else { return false };
+        match executor {
+            Some(executor) => {
+                drop(running);
+                executor.stop(attempt);
+            }
+            None => drop(running.remove(&attempt)),
+        }
+        true
     }
 
     /// What waits for sockets and disks.

@@ -141,7 +141,7 @@ impl Client {
             next_number: AtomicU64::new(1),
             next_options: AtomicU32::new(1),
         });
-        let listening = Arc::downgrade(&client);
+        let (listening, host) = (Arc::downgrade(&client), Arc::new(host));
         let ways = Ways {
             answers: Arc::clone(&client.answers),
             calls: Arc::clone(&client.calls),
@@ -481,7 +481,7 @@ fn hear(
     inbox: &mut Inbox,
     client: &std::sync::Weak<Client>,
     Ways { answers, calls, streams, lines, fragments }: &Ways,
-    host: &impl Host,
+    host: &Arc<impl Host>,
 ) -> std::io::Result<()> {
     match message {
         ToClient::Answer(question, answer) => {

@@ -247,6 +247,9 @@ impl Shell {
         };
         worker.running.remove(&attempt);
         self.running.remove(&attempt);
+        // What it calls may go on after a part of a plan has failed, and so may what that has started.
+        let has_failed = worker.has_fragment && !matches!(outcome, Outcome::Values(_));
+        worker.is_spent |= has_failed;
         let is_actor = match worker.actor {
             Some(actor) if actor == attempt.task.result(0) => {
                 if matches!(outcome, Outcome::Values(_)) {
@@ -261,6 +264,9 @@ impl Shell {
             }
             actor => actor.is_some(),
         };
+        if has_failed {
+            self.cancel_children(id);
+        }
         if !is_actor {
             self.set_idle(id);
         }

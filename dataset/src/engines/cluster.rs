@@ -47,7 +47,8 @@ impl Default for ClusterOptions {
 
 impl fmt::Debug for ClusterOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClusterOptions").field("env", &self.env).finish_non_exhaustive()
+        // The environment may have secrets in it.
+        f.debug_struct("ClusterOptions").finish_non_exhaustive()
     }
 }
 

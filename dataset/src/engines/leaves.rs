@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::Statistics;
@@ -32,6 +33,8 @@ use crate::verbs::materialize::Materialized;
 
 /// Bytes of a whole number that is made.
 const NUMBER_BYTES: usize = 8;
+/// Bytes of a text, about.
+const TEXT_BYTES: usize = 32;
 
 /// Has such leaves cut too: into as many tasks as their bytes are worth, or, where functions of the user's are called
 /// for their rows, as there are rows.
@@ -58,18 +61,30 @@ pub(super) fn is_divisible(plan: &Arc<dyn ExecutionPlan>) -> bool {
 fn in_memory(plan: &Arc<dyn ExecutionPlan>) -> Option<&MemorySourceConfig> {
     let rows = plan.downcast_ref::<DataSourceExec>()?.data_source().downcast_ref::<MemorySourceConfig>()?;
     // Rows in an order, or the first ones alone, are those of one task.
-    (rows.sort_information().is_empty() && rows.fetch().is_none()).then_some(rows)
+    let is_one = !rows.sort_information().is_empty() || rows.fetch().is_some() || rows.partitions().is_empty();
+    (!is_one).then_some(rows)
 }
 
-/// Rows and bytes of such a leaf.
+/// Rows and bytes of such a leaf: as on every node, where the same rows lie in other buffers.
 fn size_of(plan: &Arc<dyn ExecutionPlan>) -> Option<(usize, usize)> {
     if let Some(rows) = in_memory(plan) {
-        let batches = rows.partitions().iter().flatten();
-        let sizes = batches.map(|batch| (batch.num_rows(), batch.get_array_memory_size()));
-        return Some(sizes.fold((0, 0), |sum, size| (sum.0 + size.0, sum.1 + size.1)));
+        let count: usize = rows.partitions().iter().flatten().map(RecordBatch::num_rows).sum();
+        let schema = rows.original_schema();
+        let row: usize = schema.fields().iter().map(|field| width_of(field.data_type())).sum();
+        return Some((count, count.saturating_mul(row)));
     }
     let count = range::count_of(plan.downcast_ref::<LazyMemoryExec>()?)?;
     Some((count, count.saturating_mul(NUMBER_BYTES)))
+}
+
+/// The bytes of a value, about.
+fn width_of(kind: &DataType) -> usize {
+    match kind {
+        DataType::FixedSizeBinary(bytes) => *bytes as usize,
+        DataType::FixedSizeList(item, length) => width_of(item.data_type()).saturating_mul(*length as usize),
+        DataType::Struct(fields) => fields.iter().map(|field| width_of(field.data_type())).sum(),
+        kind => kind.primitive_width().unwrap_or(TEXT_BYTES),
+    }
 }
 
 /// What each of so many tasks has of a leaf, in so many partitions each: runs of its rows, one after the other.
@@ -146,7 +161,7 @@ struct SpreadTable {
 
 #[async_trait]
 impl TableProvider for SpreadTable {
-    fn schema(&self) -> arrow::datatypes::SchemaRef {
+    fn schema(&self) -> SchemaRef {
         self.table.schema()
     }
 
@@ -181,7 +196,7 @@ impl TableProvider for SpreadTable {
 #[cfg(test)]
 mod tests {
     use arrow::array::{AsArray, Int64Array};
-    use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+    use arrow::datatypes::{Field, Int64Type, Schema};
 
     use super::*;
 

@@ -13,6 +13,7 @@ use datafusion::error::Result;
 use datafusion::physical_plan::ExecutionPlan;
 use serde::{Deserialize, Serialize};
 use sheaf_connectors::error::to_datafusion;
+use sheaf_connectors::location::{Location, Scheme};
 use sheaf_connectors::stores::Stores;
 use sheaf_connectors::write::{self, Attempt, WriteOptions};
 use sheaf_core::ResultExt;
@@ -77,12 +78,14 @@ pub(crate) struct CommitFiles {
 
 impl Write {
     /// The same write by many processes, of rows with these columns: what writes their files, and what commits them.
-    /// `None` for one that a single process does.
+    /// `None` for one that a single process does: of one file, in several attempts, or to a file system that only this
+    /// process has.
     pub(crate) fn shared(&self, rows: SchemaRef) -> sheaf_core::Result<Option<(WriteFiles, CommitFiles)>> {
-        if self.options.attempt.is_some() || !write::makes_folder(&self.target, &self.options)? {
+        let is_here = matches!(Location::parse(&self.target)?.scheme(), Scheme::Given | Scheme::Hdfs);
+        if is_here || self.options.attempt.is_some() || !write::makes_folder(&self.target, &self.options)? {
             return Ok(None);
         }
-        let shared_id = Some(Attempt::new(None).write_id);
+        let shared_id = Some(Attempt::shared_id());
         let options = WriteOptions { single_file: Some(false), shared_id, ..self.options.clone() };
         let whole = Self { options, ..self.clone() };
         // Others may be in other folders.

@@ -14,14 +14,14 @@ use sheaf::{Error, Options, Result};
 
 use crate::codec::Unpickled;
 
-/// What runs them in this process, and for which share of its node.
-static RUNNER: Mutex<Option<(Share, Arc<FragmentRunner>)>> = Mutex::new(None);
+/// What runs them in this process, for each share of its node that it was given: there are few.
+static RUNNERS: Mutex<Vec<(Share, Arc<FragmentRunner>)>> = Mutex::new(Vec::new());
 
 /// What runs parts of plans with that share of the node.
 pub(super) fn executor(share: &Share) -> Result<Arc<dyn Executor>> {
-    let mut runner = RUNNER.lock();
-    if let Some((_, runner)) = runner.as_ref().filter(|(known, _)| known == share) {
-        return Ok(Arc::<FragmentRunner>::clone(runner));
+    let known = RUNNERS.lock().iter().find(|(known, _)| known == share).map(|(_, runner)| Arc::clone(runner));
+    if let Some(runner) = known {
+        return Ok(runner);
     }
     let options = Options {
         threads: Some(share.cpus as usize),
@@ -35,6 +35,6 @@ pub(super) fn executor(share: &Share) -> Result<Arc<dyn Executor>> {
     })
     .map_err(|error| Error::internal(format!("a worker cannot run queries: {error}")))?;
     let started = Arc::new(FragmentRunner::lazy(options, &share.node, Arc::new(Unpickled))?);
-    *runner = Some((share.clone(), Arc::clone(&started)));
+    RUNNERS.lock().push((share.clone(), Arc::clone(&started)));
     Ok(started)
 }
