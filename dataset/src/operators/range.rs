@@ -146,7 +146,7 @@ struct Numbers {
 
 impl fmt::Display for Numbers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "range: {} numbers from {}", self.end - self.first, self.first)
+        write!(f, "range: {} numbers", self.end - self.first)
     }
 }
 
