@@ -29,6 +29,7 @@ fn make_test_formats_lints_types_and_tests_everything() {
         "mypy --config-file python-bindings/pyproject.toml",
         "pytest python-bindings/tests",
         "pytest benches/tests",
+        "scripts/test-deploy",
         "scripts/test-other-pythons",
     ] {
         assert!(told.contains(part), "`make test` does not run `{part}`:\n{told}");

@@ -92,8 +92,8 @@ class Functions(Plan):
             retry_on: Types of exceptions that are worth another try. The results of a call are then kept back until it
                 has ended well.
             timeout: Seconds that a call may take: then its worker is stopped, and the batch tried again.
-            deterministic: Whether the function gives the same for the same batch each time, and, without ``batch_size``,
-                for the same rows however they are cut into batches.
+            deterministic: Whether the function gives the same for the same batch each time, and, without
+                ``batch_size``, for the same rows however they are cut into batches.
             keeps_partitioning: That the function returns each row's partition keys (of ``repartition(by=…)``,
                 ``set_index``) under their names and as they were, so that what is known of the partitions stays known.
 
