@@ -41,18 +41,12 @@ impl PySession {
         Ok((Self::of(session), ClusterOutput(cluster)))
     }
 
-    /// One whose queries run on the cluster that this process has joined.
-    #[staticmethod]
-    fn on_joined(
-        py: Python<'_>,
-        settings: Vec<(String, String)>,
-        client: &RuntimeClient,
-        shown: Shown,
-        env: String,
-    ) -> PyResult<Self> {
+    /// This session with its queries on the cluster that the process has joined. What cannot leave the process stays.
+    fn on_joined(&self, py: Python<'_>, client: &RuntimeClient, shown: Shown, env: String) -> PyResult<Self> {
+        let session = self.open(py)?;
         let made = py.detach(|| {
-            let session = Session::new(options_of(&settings)?)?;
-            Ok(session.on(&Cluster::over(client.connection(), options(&shown, env)?)?))
+            let options = ClusterOptions { falls_back: true, ..options(&shown, env)? };
+            Ok(session.on(&Cluster::over(client.connection(), options)?))
         });
         Ok(Self::of(made.py(py)?))
     }

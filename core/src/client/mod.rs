@@ -308,6 +308,11 @@ impl Client {
         self.lines.take(patience)
     }
 
+    /// Says something of its own among the lines of [`Client::output`].
+    pub fn tell(&self, text: String) {
+        self.lines.say(text);
+    }
+
     /// One reference more is held here.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use sheaf_core::ids::{Attempt, NodeId, ObjectId};
 use sheaf_core::parts::Place;
 use sheaf_core::resources::CPU;
 use sheaf_core::wire::{CallOptions, Line, NodeInfo, Where, Work};
-use sheaf_core::{Error, Result};
+use sheaf_core::{Error, ErrorKind, Result};
 use sheaf_flight::cluster::{Access, PartClient, join};
 use tokio::sync::mpsc::Receiver;
 
@@ -36,12 +36,15 @@ pub struct ClusterOptions {
     pub functions: Arc<dyn FunctionDecoder + Send + Sync>,
     /// Bytes of files that are worth a partition: fewer do not get a task of their own.
     pub bytes_per_partition: usize,
+    /// Whether what cannot leave this process runs in it, and all does once the connection has ended.
+    pub falls_back: bool,
 }
 
 impl Default for ClusterOptions {
     fn default() -> Self {
         let (access, functions) = (Access::default(), Arc::new(NoFunctions));
-        Self { access, env: String::new(), functions, bytes_per_partition: BYTES_PER_PARTITION }
+        let (env, bytes_per_partition) = (String::new(), BYTES_PER_PARTITION);
+        Self { access, env, functions, bytes_per_partition, falls_back: false }
     }
 }
 
@@ -61,6 +64,7 @@ pub struct Cluster {
     env: String,
     functions: Arc<dyn FunctionDecoder + Send + Sync>,
     bytes_per_partition: usize,
+    falls_back: bool,
     /// The numbers of options that the node was told, by stage and CPUs: it keeps each of them.
     options: Mutex<BTreeMap<(usize, usize), u32>>,
 }
@@ -88,15 +92,15 @@ impl Cluster {
     /// The cluster of a connection that is there already, and whose end is not its own.
     ///
     /// # Errors
-    /// [`sheaf_core::ErrorKind::Io`] when the system refuses a thread.
+    /// [`ErrorKind::Io`] when the system refuses a thread.
     pub fn over(client: Arc<Client>, options: ClusterOptions) -> Result<Arc<Self>> {
         Self::with(client, options, false)
     }
 
     fn with(client: Arc<Client>, how: ClusterOptions, is_own: bool) -> Result<Arc<Self>> {
-        let ClusterOptions { access, env, functions, bytes_per_partition } = how;
+        let ClusterOptions { access, env, functions, bytes_per_partition, falls_back } = how;
         let (reader, options) = (PartClient::start(access)?, Mutex::default());
-        Ok(Arc::new(Self { client, is_own, reader, env, functions, bytes_per_partition, options }))
+        Ok(Arc::new(Self { client, is_own, reader, env, functions, bytes_per_partition, falls_back, options }))
     }
 
     pub(super) fn functions(&self) -> &dyn FunctionDecoder {
@@ -128,7 +132,7 @@ impl Cluster {
     /// the node and waits for the answer.
     ///
     /// # Errors
-    /// [`sheaf_core::ErrorKind::InvalidInput`] when no node has CPUs, [`sheaf_core::ErrorKind::Cancelled`] when the node is gone.
+    /// [`ErrorKind::InvalidInput`] when no node has CPUs, [`ErrorKind::Cancelled`] when the node is gone.
     pub fn shape(&self) -> Result<ClusterShape> {
         let nodes = self.look()?;
         let cpus = nodes.iter().filter_map(|node| node.total.get(CPU).copied()).map(|cpus| cpus as usize);
@@ -138,6 +142,29 @@ impl Cluster {
                 .with_hint("start one that has: sheaf node --num-cpus N --head HOST:PORT"));
         };
         Ok(ClusterShape { bytes_per_partition: self.bytes_per_partition, ..ClusterShape::new(cpus.len(), least) })
+    }
+
+    /// Whether a query that cannot be planned for the cluster, for that reason, runs in this process.
+    pub(super) fn falls_back_from(&self, error: &Error) -> bool {
+        let kinds = [ErrorKind::Unsupported, ErrorKind::UserFunction, ErrorKind::Cancelled];
+        self.falls_back && kinds.contains(&error.kind())
+    }
+
+    /// The CPUs that tasks ask for which are as wide as that: what actors hold on the smallest node is left to them, as
+    /// long as it is no more than half.
+    pub(super) fn cpus_to_ask(&self, cpus: usize) -> Result<usize> {
+        let free = |node: &NodeInfo| {
+            let amount = |of: &BTreeMap<String, f64>| of.get(CPU).copied().unwrap_or_default();
+            (amount(&node.total) >= 1.0).then(|| amount(&node.free) as usize)
+        };
+        let free = self.client.nodes()?.iter().filter_map(free).min();
+        Ok(free.unwrap_or(cpus).clamp(cpus.div_ceil(2), cpus))
+    }
+
+    /// Says something to whoever runs the program.
+    pub(super) fn tell(&self, text: String) {
+        log::info!("{text}");
+        self.client.tell(text);
     }
 
     /// The number by which the node knows what tasks of a stage ask for.
@@ -171,7 +198,7 @@ impl Cluster {
     /// The nodes that are there, with their addresses.
     ///
     /// # Errors
-    /// [`sheaf_core::ErrorKind::Cancelled`] when the node is gone.
+    /// [`ErrorKind::Cancelled`] when the node is gone.
     pub fn nodes(&self) -> Result<BTreeMap<NodeId, String>> {
         Ok(self.client.nodes()?.into_iter().map(|node| (node.id, node.address)).collect())
     }

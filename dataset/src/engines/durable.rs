@@ -2,6 +2,7 @@
 //! it reads is somewhere; what a dead node had is made again; what no consumer can need any more is freed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
@@ -30,6 +31,9 @@ use super::told::{error_of, is_lost};
 
 /// How often a whole query begins anew because a result is gone that would not be made again as it was.
 const ROLL_BACKS: u32 = 3;
+
+/// After so long without a result it is told what a query waits for.
+const BEFORE_TOLD: Duration = Duration::from_secs(10);
 
 /// The tasks of one run of a query; those that are left are stopped when this goes.
 struct Tasks {
@@ -78,9 +82,10 @@ impl Tasks {
         shape: ClusterShape,
     ) -> Result<()> {
         let client = Arc::clone(self.cluster.client());
+        let asked = self.cluster.cpus_to_ask(shape.cpus)?;
         for (number, stage) in shipped.graph.stages.iter().enumerate() {
             // Tasks that wait for processes of their own would keep the CPUs from them.
-            let cpus = if processes(&stage.plan).is_some() { 0 } else { shape.cpus };
+            let cpus = if processes(&stage.plan).is_some() { 0 } else { asked };
             let options = self.cluster.options(number, cpus)?;
             self.outputs.push(Vec::new());
             for task in 0..stage.tasks {
@@ -105,6 +110,24 @@ impl Tasks {
         Ok(())
     }
 
+    /// An answer; what the first tasks wait for is told if none of them has begun by then.
+    async fn awaited(&self, mut answer: oneshot::Receiver<Reply>, is_told: &mut bool) -> Reply {
+        if !*is_told {
+            tokio::select! {
+                reply = &mut answer => return reply.unwrap_or(Reply::Ended),
+                () = tokio::time::sleep(BEFORE_TOLD) => *is_told = true,
+            }
+            let first = self.outputs.first().cloned().unwrap_or_default();
+            let about = self.cluster.speak(move |cluster| cluster.client().about(&first)).await.unwrap_or_default();
+            let waits: Vec<String> = about.into_iter().map(|(text, ..)| text).collect();
+            if let (Some(text), true) = (waits.first(), waits.iter().all(|text| text.contains(" waits for "))) {
+                self.cluster
+                    .tell(format!("a query waits, for none of its first {} tasks can begin: {text}", waits.len()));
+            }
+        }
+        answer.await.unwrap_or(Reply::Ended)
+    }
+
     fn failed(&self, reason: Reason) -> Failed {
         let is_lost = is_lost(&reason);
         let error = error_of(reason, self.cluster.functions(), self.has_functions);
@@ -113,12 +136,12 @@ impl Tasks {
 
     /// Where the results of the last stage are, once they are.
     async fn results(&self) -> std::result::Result<Vec<(ObjectId, Place)>, Failed> {
-        let mut places = Vec::new();
+        let (mut places, mut is_told) = (Vec::new(), false);
         for output in self.outputs.last().into_iter().flatten() {
             let (sender, answer) = oneshot::channel();
             // One that nobody waits for any more is not told.
             self.cluster.client().when_placed(*output, move |reply| drop(sender.send(reply)))?;
-            let place = match answer.await.unwrap_or(Reply::Ended) {
+            let place = match self.awaited(answer, &mut is_told).await {
                 Reply::Other(Answer::At(nodes)) => Place::At(nodes),
                 Reply::Value(value) => Place::Inline(value.bytes().to_vec().into()),
                 Reply::Failed(reason) => return Err(self.failed(reason)),
@@ -170,7 +193,7 @@ impl Query {
             match ended {
                 Ok(()) => return,
                 Err(Failed::Lost(error)) if left > 0 && !has_begun => {
-                    log::warn!("a query begins anew: {error}");
+                    self.cluster.tell(format!("a query begins anew: {error}"));
                 }
                 Err(Failed::Lost(error) | Failed::Error(error)) => {
                     let _ = to.send(Err(error)).await;

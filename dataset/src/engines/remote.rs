@@ -37,6 +37,7 @@ use super::shipped::Shipped;
 use super::spread::unspread;
 use crate::operators::determined::Settled;
 use crate::operators::node::OperatorNode;
+use crate::operators::partition::Partition;
 use crate::operators::write::Write;
 use crate::operators::{plan_of, without_expressions};
 use crate::planner::SheafPlanner;
@@ -101,7 +102,11 @@ fn sent(plan: LogicalPlan) -> Result<LogicalPlan> {
         | LogicalPlan::Copy(_)
         | LogicalPlan::Statement(_)
         | LogicalPlan::DescribeTable(_) => true,
-        LogicalPlan::Extension(Extension { node }) => OperatorNode::<Write, 1>::parts(node.as_ref()).is_some(),
+        // The partitions that come out are those that the user chose.
+        LogicalPlan::Extension(Extension { node }) => {
+            OperatorNode::<Write, 1>::parts(node.as_ref()).is_some()
+                || OperatorNode::<Partition, 1>::parts(node.as_ref()).is_some()
+        }
         _ => false,
     };
     if is_done_here {
@@ -201,10 +206,24 @@ impl ExtensionPlanner for RemotePlanner {
         _context: &PhysicalPlanningContext,
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         let Some(Remote { plan }) = node.as_any().downcast_ref() else { return Ok(None) };
-        let shape = self.cluster.speak(|cluster| cluster.shape()).await.map_err(to_datafusion)?;
         let session = self.session.meaning_like(session.config_options()).map_err(to_datafusion)?;
-        let shipped = Shipped::of(&session, plan, shape).await.map_err(to_datafusion)?;
-        Ok(Some(Arc::new(ClusterExec::new(Arc::clone(&self.cluster), Arc::new(shipped), shape))))
+        match self.planned(plan, &session).await {
+            Ok(planned) => Ok(Some(Arc::new(planned))),
+            Err(error) if self.cluster.falls_back_from(&error) => {
+                self.cluster.tell(format!("a query runs in this process: {error}"));
+                let state = session.state();
+                state.query_planner().create_physical_plan(plan, &state).await.map(Some)
+            }
+            Err(error) => Err(to_datafusion(error)),
+        }
+    }
+}
+
+impl RemotePlanner {
+    async fn planned(&self, plan: &LogicalPlan, session: &Session) -> sheaf_core::Result<ClusterExec> {
+        let shape = self.cluster.speak(|cluster| cluster.shape()).await?;
+        let shipped = Shipped::of(session, plan, shape).await?;
+        Ok(ClusterExec::new(Arc::clone(&self.cluster), Arc::new(shipped), shape))
     }
 }
 

@@ -227,12 +227,8 @@ class Session:
         shown: tuple[str | None, tuple[str, str, str] | None],
         env: str,
     ) -> tuple[Session, ClusterOutput]: ...
-    @staticmethod
     def on_joined(
-        settings: Sequence[tuple[str, str]],
-        client: RuntimeClient,
-        shown: tuple[str | None, tuple[str, str, str] | None],
-        env: str,
+        self, client: RuntimeClient, shown: tuple[str | None, tuple[str, str, str] | None], env: str
     ) -> Session: ...
     def close(self) -> None: ...
     def settings(self) -> list[tuple[str, str]]: ...

@@ -530,7 +530,8 @@ class Session(Files, References):
 class DefaultSession(Session):
     """The session behind the module's functions: it starts when it is first used, and can be exchanged.
 
-    In a program that has joined a cluster by ``init`` it is on that, until ``shutdown``.
+    In a program that has joined a cluster by ``init`` its queries run there, until ``shutdown``; threads, memory,
+    stores and tables are the same.
     """
 
     def __init__(self) -> None:
@@ -543,13 +544,12 @@ class DefaultSession(Session):
     @property
     def _inner(self) -> _sheaf.Session:
         with self._lock:
-            if (joined := self._on_cluster()) is not None:
-                return joined
             if self._current is None:
                 self._current = Session()
-            return self._current._inner
+            own = self._current._inner
+            return self._on_cluster(own) or own
 
-    def _on_cluster(self) -> _sheaf.Session | None:
+    def _on_cluster(self, own: _sheaf.Session) -> _sheaf.Session | None:
         # One that was chosen stays; and only a program that has called init can have joined.
         process = sys.modules.get("sheaf._runtime.process")
         if self._is_chosen or process is None or (cluster := process.joined_cluster()) is None:
@@ -558,7 +558,7 @@ class DefaultSession(Session):
         client, head, number = cluster
         if self._joined is None or self._joined[0] != number:
             shown = head.token_file, head.tls
-            self._joined = number, _sheaf.Session.on_joined([], client, shown, process.env_of_queries())
+            self._joined = number, own.on_joined(client, shown, process.env_of_queries())
         return self._joined[1]
 
     def use(self, session: Session | None) -> None:

@@ -19,6 +19,11 @@ static RUNNERS: Mutex<Vec<(Share, Arc<FragmentRunner>)>> = Mutex::new(Vec::new()
 
 /// What runs parts of plans with that share of the node.
 pub(super) fn executor(share: &Share) -> Result<Arc<dyn Executor>> {
+    Python::attach(|py| {
+        let process = py.import(intern!(py, "sheaf._runtime.process"))?;
+        process.call_method1(intern!(py, "run_queries"), (&share.env,)).map(drop)
+    })
+    .map_err(|error| Error::internal(format!("a worker cannot run queries: {error}")))?;
     let known = RUNNERS.lock().iter().find(|(known, _)| known == share).map(|(_, runner)| Arc::clone(runner));
     if let Some(runner) = known {
         return Ok(runner);
@@ -29,11 +34,6 @@ pub(super) fn executor(share: &Share) -> Result<Arc<dyn Executor>> {
         spill_dir: Some(PathBuf::from(&share.folder)),
         ..Options::default()
     };
-    Python::attach(|py| {
-        let process = py.import(intern!(py, "sheaf._runtime.process"))?;
-        process.call_method1(intern!(py, "run_queries"), (&share.env,)).map(drop)
-    })
-    .map_err(|error| Error::internal(format!("a worker cannot run queries: {error}")))?;
     let started = Arc::new(FragmentRunner::lazy(options, &share.node, Arc::new(Unpickled))?);
     RUNNERS.lock().push((share.clone(), Arc::clone(&started)));
     Ok(started)

@@ -135,10 +135,12 @@ def pids_of(rows: sf.Dataset) -> dict[int, int]:
 
 
 def test_functions_run_in_workers_of_several_nodes(nodes: Cluster, there: sf.Session, data: str) -> None:
-    rows = there.read_parquet(data).map_batches(
-        lambda batch: {"pid": np.full(len(batch["a"]), os.getpid())}, batch_format="numpy"
-    )
-    found = pids_of(rows)
+    def told(batch: dict[str, Any]) -> dict[str, Any]:
+        # Long enough that one node does not do all of it.
+        time.sleep(0.05)
+        return {"pid": np.full(len(batch["a"]), os.getpid())}
+
+    found = pids_of(there.read_parquet(data).map_batches(told, batch_format="numpy", batch_size=5_000))
     assert sum(found.values()) == ROWS
     own = {member.pid for member in nodes.members} | {os.getpid()}
     assert len(found) >= 2
@@ -225,7 +227,9 @@ def test_ctrl_c_stops_what_sleeps_in_functions(nodes: Cluster, data: str) -> Non
     with nodes.started_driver(sleeps, data) as child:
         assert child.stdout is not None
         # What functions print is seen here.
-        assert "asleep" in child.stdout.readline()
+        line = child.stdout.readline()
+        assert line.startswith("(query pid=")
+        assert line.endswith(" asleep\n")
         child.send_signal(signal.SIGINT)
         stopped = time.monotonic()
         assert child.wait(SECONDS) != 0

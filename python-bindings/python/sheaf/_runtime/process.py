@@ -186,17 +186,20 @@ def joined_cluster() -> tuple[RuntimeClient, Head, int] | None:
 
     ``None`` where it has a runtime of its own, or none.
     """
-    if _session is None or _session.runtime is not None or _session.head is None:
+    # Another thread may end it meanwhile.
+    session, number = _session, _number
+    if session is None or session.runtime is not None or session.head is None:
         return None
-    return _session.client, _session.head, _number
+    return session.client, session.head, number
 
 
 def env_of_queries() -> str:
     """The environment of the workers that run the functions of this program's queries on a cluster."""
     from sheaf._runtime import entrypoint, environment
 
-    has_joined = _session is not None and joined_cluster() is not None
-    return environment.with_path(_session.env if _session and has_joined else entrypoint.environment_of_job(), sys.path)
+    session = _session
+    own = None if session is None or session.runtime is not None else session.env
+    return environment.with_path(entrypoint.environment_of_job() if own is None else own, sys.path)
 
 
 def env_of(runtime_env: Mapping[str, Any] | None) -> str:
@@ -233,10 +236,13 @@ def packages() -> Depot:
 def run_queries(env: str) -> None:
     """Let this worker know what environment it was made for: parts of queries that it runs start others in the same.
 
-    The native client calls this before the first of them.
+    The native client calls this before each of them.
     """
+    from sheaf._runtime import marks
+
     global _env_of_worker
     _env_of_worker = env
+    marks.mark("query")
 
 
 def become_worker(new: RuntimeClient) -> None:
