@@ -66,7 +66,11 @@ class Member:
         return line.rsplit("/", 1)[1]
 
     def send(self, number: signal.Signals) -> None:
+        """Send it a signal; one that is to stop it has done so."""
         self.process.send_signal(number)
+        if number == signal.SIGSTOP:
+            # It runs on until the kernel comes to it.
+            assert becomes_true(lambda: all(state_of(thread) == "T" for thread in threads_of(self.pid)), END_SECONDS)
 
     def kill(self) -> None:
         """End it at once, as a crash would."""
@@ -211,6 +215,15 @@ def eventually(value: Callable[[], Any], expected: Any, seconds: float = 10) -> 
 
 def all_pids() -> set[int]:
     return {int(name) for name in os.listdir("/proc") if name.isdigit()}
+
+
+def threads_of(pid: int) -> list[Path]:
+    return list(Path(f"/proc/{pid}/task").iterdir())
+
+
+def state_of(thread: Path) -> str:
+    """As the kernel calls it: ``T`` for one that is stopped."""
+    return (thread / "stat").read_text().rpartition(")")[2].split()[0]
 
 
 def environment(pid: int) -> bytes:
