@@ -201,7 +201,7 @@ def test_one_command_starts_a_cluster(data: Path) -> None:
         assert running.wait(SECONDS) == 0
 
 
-def test_many_queries_leave_nothing_behind(trio: Cluster, tmp_path: Path) -> None:
+def test_many_queries_leave_nothing_behind(trio: Cluster, data: Path, tmp_path: Path) -> None:
     pq.write_table(pa.table({"a": list(range(10_000))}), tmp_path / "few.parquet")
     with sf.Session(threads=2, address=trio.address) as there:
 
@@ -214,6 +214,12 @@ def test_many_queries_leave_nothing_behind(trio: Cluster, tmp_path: Path) -> Non
             members = [psutil.Process(member.pid) for member in trio.members]
             return [(member.memory_info().rss / MEBIBYTE, member.num_fds()) for member in members]
 
+        # The first part of a query that a node runs starts its session.
+        started = [files for _, files in used()]
+        for _ in range(QUERIES_IN_A_LOOP):
+            assert rows(there, QUERIES[1].format(data=data))
+            if all(files > then for (_, files), then in list(zip(used(), started, strict=True))[1:]):
+                break
         ask(QUERIES_IN_A_LOOP // 5)
         before = used()
         ask(QUERIES_IN_A_LOOP)
