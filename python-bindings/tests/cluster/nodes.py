@@ -15,6 +15,8 @@ from typing import Any
 
 from runtime.processes import becomes_true
 
+from sheaf import shutdown
+
 # As users would, without knowing where the script was installed.
 SHEAF = [sys.executable, "-c", "import sys; from sheaf._cli import main; sys.exit(main())"]
 # In the environment of all that a cluster starts, and inherited by what these start.
@@ -197,6 +199,20 @@ class Cluster:
             os.kill(pid, signal.SIGKILL)
         files = [file for member in self.members for file in member.spill.iterdir()]
         assert (overdue, left, files) == ([], {}, []), (overdue, left, files)
+
+
+@contextmanager
+def driven(folder: Path, *cpus: int) -> Iterator[Cluster]:
+    """A head for the driver, and nodes with so many CPUs; at the end this process has left it."""
+    started = Cluster(folder)
+    try:
+        started.add(num_cpus=0)
+        for count in cpus:
+            started.add(num_cpus=count)
+        yield started
+    finally:
+        shutdown()
+        started.stop()
 
 
 def sheaf(*arguments: object, inside: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:

@@ -19,7 +19,7 @@ from runtime.processes import becomes_true
 
 import sheaf as sf
 
-from .nodes import Cluster, eventually
+from .nodes import Cluster, driven, eventually
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -45,15 +45,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A head for the driver, and two nodes with two CPUs each."""
-    started = Cluster(tmp_path_factory.mktemp("nodes"))
-    try:
-        started.add(num_cpus=0)
-        for _ in range(2):
-            started.add(num_cpus=2)
+    with driven(tmp_path_factory.mktemp("nodes"), 2, 2) as started:
         yield started
-    finally:
-        sf.shutdown()
-        started.stop()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 
 import sheaf as sf
 
-from .nodes import Cluster
+from .nodes import Cluster, driven
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -22,15 +22,8 @@ SECONDS = 60
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A head for the driver, and two nodes with two CPUs each."""
-    started = Cluster(tmp_path_factory.mktemp("nodes"))
-    try:
-        started.add(num_cpus=0)
-        for _ in range(2):
-            started.add(num_cpus=2)
+    with driven(tmp_path_factory.mktemp("nodes"), 2, 2) as started:
         yield started
-    finally:
-        sf.shutdown()
-        started.stop()
 
 
 @pytest.fixture

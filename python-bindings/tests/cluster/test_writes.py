@@ -13,7 +13,7 @@ import pytest
 
 import sheaf as sf
 
-from .nodes import Cluster, eventually
+from .nodes import Cluster, driven, eventually
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -36,15 +36,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A head for the driver, and three nodes with a CPU each."""
-    started = Cluster(tmp_path_factory.mktemp("nodes"))
-    try:
-        started.add(num_cpus=0)
-        for _ in range(3):
-            started.add(num_cpus=1)
+    with driven(tmp_path_factory.mktemp("nodes"), 1, 1, 1) as started:
         yield started
-    finally:
-        sf.shutdown()
-        started.stop()
 
 
 @pytest.fixture
