@@ -13,5 +13,5 @@ DEPLOY = Path(__file__).parent.parent
 def helm() -> str:
     """The program, which `scripts/helm` puts beside the Python of the tests."""
     program = Path(os.environ.get("SHEAF_TEST_HELM", Path(sys.prefix, "helm", "helm")))
-    assert program.exists(), f"run scripts/helm {program.parent}"
+    assert program.exists(), f"run scripts/helm {sys.prefix}"
     return str(program)
