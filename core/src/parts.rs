@@ -219,6 +219,13 @@ impl PartsWriter {
     }
 }
 
+/// Pieces, one after the other, in a file without a name.
+pub(crate) fn unnamed(pieces: &[Bytes], folder: &Path) -> io::Result<File> {
+    let mut file = tempfile::tempfile_in(folder)?;
+    pieces.iter().try_for_each(|piece| file.write_all(piece))?;
+    Ok(file)
+}
+
 /// What is said of a disk that does not take what a task made.
 #[must_use]
 pub fn unwritten(error: &io::Error) -> Error {

@@ -54,21 +54,24 @@ impl Dataset {
     /// [`sheaf_core::ErrorKind::Unsupported`] for a plan with something that only this process has, or with many rows
     /// in memory; whatever the language of a user's function says of it.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        self.written().map(|(bytes, _)| bytes)
+    }
+
+    /// The bytes, and whether there is anything in them that only a [`FunctionDecoder`] makes again.
+    pub(crate) fn written(&self) -> Result<(Vec<u8>, bool)> {
         let mut to = Encoder::default();
         self.encode(&mut to)?;
+        let has_functions = to.has_functions();
         let context = self.session().state().task_ctx();
-        checked(to, &context, |read| matches!(read, Some(Made::Plan(plan)) if plan == *self.logical_plan()))
+        let bytes =
+            checked(to, &context, |read| matches!(read, Some(Made::Plan(plan)) if plan == *self.logical_plan()));
+        Ok((bytes?, has_functions))
     }
 
     fn encode(&self, to: &mut Encoder) -> Result<u32> {
         self.session().meaning().into_iter().for_each(|(key, value)| to.set(key, value));
         plans::encode(self.logical_plan(), to)
     }
-}
-
-/// Whether what [`Dataset::to_bytes`] wrote has anything in it that only a [`FunctionDecoder`] makes again.
-pub(crate) fn has_functions(bytes: &[u8]) -> Result<bool> {
-    Ok(functions::are_in(&Sheet::from_bytes(bytes)?))
 }
 
 impl GroupedDataset {

@@ -70,17 +70,13 @@ pub async fn plan(
     stores: &Arc<Stores>,
     input: Arc<dyn ExecutionPlan>,
     target: &str,
-    mut options: WriteOptions,
+    options: WriteOptions,
 ) -> Result<Arc<dyn ExecutionPlan>> {
-    let wrap = |error: Error| error.with_context(format!("writing {target}"));
-    let (location, file_schema) = checked(&input, target, &options).map_err(wrap)?;
-    let target = resolve(stores, &location, &mut options).map_err(wrap)?;
-    let input = if target.single_file { into_one(input) } else { input };
-    Ok(Arc::new(CommitExec::new(files_of(state, input, target, options, file_schema))?))
+    Ok(Arc::new(CommitExec::new(plan_files(state, stores, input, target, options)?)?))
 }
 
-/// Plans to write the files of a write that other processes take part in, for which the options have a `shared_id`: one
-/// row for each of them. `target` is a folder.
+/// Plans to write the files alone: one row for each of them. Where other processes take part in the write, the options
+/// have a `shared_id`, and `target` is a folder.
 ///
 /// # Errors
 /// As [`plan`].
@@ -94,6 +90,7 @@ pub fn plan_files(
     let wrap = |error: Error| error.with_context(format!("writing {target}"));
     let (location, file_schema) = checked(&input, target, &options).map_err(wrap)?;
     let target = resolve(stores, &location, &mut options).map_err(wrap)?;
+    let input = if target.single_file { into_one(input) } else { input };
     Ok(files_of(state, input, target, options, file_schema))
 }
 

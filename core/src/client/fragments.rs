@@ -1,8 +1,6 @@
 //! Parts of plans that a worker runs: it reads what it needs through its node, and hands the node what it made.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Write};
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -22,7 +20,7 @@ use crate::fragment::{
     Chunk, Ended, Executor, Fragment, Kept, PartInput, PartStore, Unread, read_inline, receive, unread,
 };
 use crate::ids::{Attempt, ObjectId};
-use crate::parts::{Body, Parts, Place, unwritten};
+use crate::parts::{Body, Parts, Place, unnamed, unwritten};
 use crate::schedule::Failure;
 use crate::wire::{Ending, INLINE_BYTES, MadeHere, Terms, ToNode};
 use crate::{Error, ErrorKind, Result};
@@ -182,12 +180,6 @@ fn one_after_another(pieces: &[Bytes]) -> impl Iterator<Item = (&[u8], usize)> {
         *next += piece.len();
         Some((piece.as_ref(), at))
     })
-}
-
-fn unnamed(pieces: &[Bytes], folder: &Path) -> io::Result<File> {
-    let mut file = tempfile::tempfile_in(folder)?;
-    pieces.iter().try_for_each(|piece| file.write_all(piece))?;
-    Ok(file)
 }
 
 /// What is handed over, or given back.

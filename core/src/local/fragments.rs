@@ -13,7 +13,7 @@ use super::peers::PEERS;
 use super::shell::{Input, Shell};
 use super::source::{RangeSource, mapped};
 use super::values::Recipient;
-use crate::fragment::{Ended, Fragment, Kept, PartStore};
+use crate::fragment::{Ended, Fragment, Kept};
 use crate::ids::{Attempt, NodeId, ObjectId};
 use crate::parts::Place;
 use crate::schedule::{Event, Failure, Made, Outcome, Raised, Returned, TaskSpec};
@@ -73,7 +73,11 @@ impl Shell {
                 }
             }
         }
-        let (Some(executor), Some(parts)) = (&self.options.executor, &self.parts) else { return };
+        let parts = match self.node_parts() {
+            Ok(parts) => parts,
+            Err(error) => return self.fragment_failed(attempt, Failure::Crashed(error.to_string().into())),
+        };
+        let Some(executor) = &self.options.executor else { return };
         let Some(running) = self.fragments.get_mut(&attempt) else { return };
         let Some((mut needs, places)) = running.begins_with.take() else { return };
         for (object, bytes) in given {
@@ -85,8 +89,7 @@ impl Shell {
             // A node that is gone waits for nothing.
             inlet.tell(Input::Ended(life, attempt, ended));
         };
-        let store = Arc::<super::parts::NodeParts>::clone(parts) as Arc<dyn PartStore>;
-        executor.start(Fragment::new(attempt, needs, running.spec.payload.clone(), places, store, end));
+        executor.start(Fragment::new(attempt, needs, running.spec.payload.clone(), places, parts, end));
     }
 
     /// It cannot begin.

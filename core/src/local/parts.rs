@@ -17,7 +17,7 @@ use crate::env::Threads;
 use crate::fragment::{Chunk, Kept, PartInput, PartReader, PartStore, Unread, inline_parts};
 use crate::ids::{NodeId, ObjectId};
 use crate::parts::Place;
-use crate::parts::{Body, Parts, Pieces};
+use crate::parts::{Body, Parts, Pieces, unnamed};
 use crate::store::memory::Draft;
 use crate::store::spill::Spilled;
 use crate::wire::INLINE_BYTES;
@@ -222,12 +222,7 @@ impl NodeParts {
             // A store that is full of what others read leaves the disk.
             Err(_) => {
                 let folder = self.folder.clone();
-                let file = off_thread(true, move || {
-                    use std::io::Write;
-                    let mut file = tempfile::tempfile_in(folder)?;
-                    pieces.iter().try_for_each(|piece| file.write_all(piece))?;
-                    Ok(file)
-                });
+                let file = off_thread(true, move || unnamed(&pieces, &folder));
                 let file = file.await.map_err(|error| crate::parts::unwritten(&error))?;
                 Ok(Written::Disk(Spilled::of_parts(file, size)))
             }

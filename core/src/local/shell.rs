@@ -32,7 +32,7 @@ use super::warnings::Warned;
 use super::workers::{Pool, Worker};
 use super::zygote::Zygote;
 use crate::client::Lines;
-use crate::env::{Moment, Threads};
+use crate::env::Moment;
 use crate::fragment::Ended;
 use crate::ids::{Attempt, ClientId, NodeId, ObjectId};
 use crate::metrics::Metrics;
@@ -177,7 +177,7 @@ pub(super) struct Shell {
     pub(super) running: BTreeMap<Attempt, ClientId>,
     /// Parts of plans that run in this process.
     pub(super) fragments: BTreeMap<Attempt, Running>,
-    /// What they read from and write to; `None` where none run.
+    /// What they read from and write to, those of workers too; `None` before the first of them.
     pub(super) parts: Option<Arc<NodeParts>>,
     pub(super) indexes: Arc<Indexes>,
     /// Which worker is which actor.
@@ -234,11 +234,6 @@ impl Shell {
         }
         let inlet = Inlet::new(results.clone(), Arc::clone(&waker));
         let (head, keeper) = begin_head(&options, id, &results, &waker)?;
-        let parts = options.executor.is_some().then(|| {
-            let others = network.as_ref().and_then(|network| network.parts());
-            let (inlet, folder) = (inlet.clone(), options.spill_dir.clone());
-            Ok::<_, Error>(Arc::new(NodeParts { node: id, inlet, folder, others, threads: Threads::start(1)? }))
-        });
         Ok(Self {
             started: Instant::now(),
             inputs,
@@ -275,7 +270,7 @@ impl Shell {
             next_client: 0,
             running: BTreeMap::new(),
             fragments: BTreeMap::new(),
-            parts: parts.transpose()?,
+            parts: None,
             indexes: Arc::default(),
             actors: BTreeMap::new(),
             idle: BTreeMap::new(),

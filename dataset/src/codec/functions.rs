@@ -22,7 +22,7 @@ use sheaf_connectors::read::FileFilter;
 use sheaf_core::{Error, ErrorKind, Result};
 
 use crate::aggregates::{UserAggregate, user};
-use crate::encoding::{Decoder, Encoder, Sheet, damaged, json, read_json};
+use crate::encoding::{Decoder, Encoder, damaged, json, read_json};
 use crate::expr::{self, ArrayFunction, UserFunction};
 use crate::operators::map_batches::{BATCHES, BatchFunction};
 
@@ -109,12 +109,6 @@ impl FunctionDecoder for NoFunctions {
     fn table(&self, _bytes: &[u8]) -> Result<Arc<dyn TableProvider>> {
         Self::none()
     }
-}
-
-/// Whether there are functions or tables in what was written that only a [`FunctionDecoder`] makes again.
-pub(super) fn are_in(sheet: &Sheet) -> bool {
-    // The engine's and ours are written by their names.
-    !sheet.functions.is_empty()
 }
 
 /// The function of this kind.

@@ -77,6 +77,11 @@ impl Encoder {
         Ok(number)
     }
 
+    /// Whether there are functions or tables of the user's: the engine's and ours are written by their names.
+    pub(crate) fn has_functions(&self) -> bool {
+        !self.sheet.functions.is_empty()
+    }
+
     /// The number of a function, which becomes bytes unless it has one.
     pub(crate) fn function<T: ?Sized>(
         &mut self,

@@ -21,7 +21,7 @@ use twox_hash::XxHash64;
 
 use super::plan::{ClusterShape, plan_optimized};
 use super::stages::{Stage, StageGraph, leaves_of};
-use crate::codec::{FunctionDecoder, has_functions};
+use crate::codec::FunctionDecoder;
 use crate::dataset::Dataset;
 use crate::session::Session;
 
@@ -53,7 +53,7 @@ impl Shipped {
     /// [`ErrorKind::Unsupported`] for a plan with something that only this process has; those of planning.
     pub async fn of(session: &Session, optimized: &LogicalPlan, shape: ClusterShape) -> Result<Self> {
         let dataset = Dataset::new(session.clone(), optimized.clone());
-        let plan = dataset.to_bytes().map_err(|error| {
+        let (plan, has_functions) = dataset.written().map_err(|error| {
             let why = error.message().replacen("the dataset cannot be pickled", "it cannot leave this process", 1);
             let why = Error::new(error.kind(), format!("the query cannot run on the cluster: {why}"));
             error.hint().map(str::to_string).into_iter().fold(why, Error::with_hint)
@@ -65,7 +65,6 @@ impl Shipped {
         let header = header.map_err(|error| Error::internal(format!("the header of a plan: {error}")))?;
         let mut bytes = (header.len() as u32).to_le_bytes().to_vec();
         bytes.extend(header);
-        let has_functions = has_functions(&plan)?;
         bytes.extend(plan);
         Ok(Self { graph, bytes, has_functions })
     }

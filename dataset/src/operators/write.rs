@@ -65,11 +65,11 @@ impl PlannedOperator<1> for Write {
 }
 
 /// The files of a write that many processes do together: one row for each of them.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct WriteFiles(Write);
 
 /// The commit of what others have written, which are its input.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct CommitFiles {
     write: Write,
     /// The columns of the rows.
@@ -96,20 +96,6 @@ impl Write {
             }
         };
         Ok(Some((WriteFiles(Self { target, ..whole.clone() }), CommitFiles { write: whole, rows })))
-    }
-}
-
-impl PartialEq for WriteFiles {
-    fn eq(&self, other: &Self) -> bool {
-        self.0 == other.0
-    }
-}
-
-impl Eq for WriteFiles {}
-
-impl Hash for WriteFiles {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.hash(state);
     }
 }
 
@@ -149,20 +135,6 @@ impl PlannedOperator<1> for WriteFiles {
         let [input] = with.inputs;
         let Write { target, options, stores } = &self.0;
         write::plan_files(with.session, stores, input, target, options.clone()).map_err(to_datafusion)
-    }
-}
-
-impl PartialEq for CommitFiles {
-    fn eq(&self, other: &Self) -> bool {
-        self.write == other.write && self.rows == other.rows
-    }
-}
-
-impl Eq for CommitFiles {}
-
-impl Hash for CommitFiles {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.write.hash(state);
     }
 }
 

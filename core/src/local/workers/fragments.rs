@@ -105,7 +105,7 @@ impl Shell {
     }
 
     /// What parts of plans read from and write to.
-    fn node_parts(&mut self) -> Result<Arc<NodeParts>> {
+    pub(in crate::local) fn node_parts(&mut self) -> Result<Arc<NodeParts>> {
         if let Some(parts) = &self.parts {
             return Ok(Arc::clone(parts));
         }
