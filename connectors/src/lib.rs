@@ -2,6 +2,7 @@
 //! commit protocol that makes a write appear whole or not at all.
 
 pub mod blobs;
+pub mod credentials;
 pub mod error;
 pub mod fault;
 pub mod filesystem;

@@ -176,7 +176,7 @@ fn key(url: &Url) -> String {
 }
 
 /// Lower case and one name for each option, so that equal options make equal stores.
-fn normalise(options: &StorageOptions) -> StorageOptions {
+pub(crate) fn normalise(options: &StorageOptions) -> StorageOptions {
     let name = |key: &String| {
         let key = key.to_ascii_lowercase();
         ALIASES.iter().find(|(alias, _)| *alias == key).map_or(key, |(_, name)| (*name).to_string())

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::NodeId;
-use crate::{Error, as_bytes};
+use crate::{Error, Result, as_bytes};
 pub use pieces::Pieces;
 
 /// What an object in parts ends with.
@@ -150,13 +150,20 @@ impl PartsWriter {
         self.buffered
     }
 
+    /// The rows and bytes of each part so far.
+    #[must_use]
+    pub fn sizes(&self) -> Vec<(u64, u64)> {
+        let waiting = self.waiting.iter().map(|waiting| waiting.iter().map(|bytes| bytes.len() as u64).sum::<u64>());
+        self.index.parts.iter().zip(waiting).map(|(part, waiting)| (part.rows, part.bytes() + waiting)).collect()
+    }
+
     /// Adds a piece, with so many rows, to a part: it is read whole or not at all. It may write all that is in memory to the disk.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`] for a part that is not there; else what the disk says.
-    pub fn write(&mut self, part: usize, bytes: Bytes, rows: u64) -> io::Result<()> {
+    /// [`crate::ErrorKind::Internal`] for a part that is not there; else as [`PartsWriter::flush`].
+    pub fn write(&mut self, part: usize, bytes: Bytes, rows: u64) -> Result<()> {
         let (Some(index), Some(waiting)) = (self.index.parts.get_mut(part), self.waiting.get_mut(part)) else {
-            return Err(io::Error::new(ErrorKind::InvalidInput, format!("there is no part {part}")));
+            return Err(Error::internal(format!("there is no part {part} to write to")));
         };
         index.rows += rows;
         for framed in pieces::framed(bytes) {
@@ -169,8 +176,13 @@ impl PartsWriter {
     /// Writes all that is in memory to the disk.
     ///
     /// # Errors
-    /// What the disk says.
-    pub fn flush(&mut self) -> io::Result<()> {
+    /// [`crate::ErrorKind::DiskFull`] and [`crate::ErrorKind::Io`] when the folder does not take it.
+    pub fn flush(&mut self) -> Result<()> {
+        let flushed = self.flush_to_file();
+        flushed.map_err(|error| unwritten(&self.folder, &error))
+    }
+
+    fn flush_to_file(&mut self) -> io::Result<()> {
         let (mut file, mut at) = match self.file.take() {
             Some(file) => file,
             None => (tempfile::tempfile_in(&self.folder)?, 0),
@@ -193,10 +205,15 @@ impl PartsWriter {
     /// The object that was written.
     ///
     /// # Errors
-    /// What the disk says.
-    pub fn finish(mut self) -> io::Result<Parts> {
+    /// As [`PartsWriter::flush`].
+    pub fn finish(self) -> Result<Parts> {
+        let folder = self.folder.clone();
+        self.finished().map_err(|error| unwritten(&folder, &error))
+    }
+
+    fn finished(mut self) -> io::Result<Parts> {
         if self.file.is_some() {
-            self.flush()?;
+            self.flush_to_file()?;
         }
         if let Some((mut file, at)) = self.file {
             let tail = self.index.tail()?;
@@ -228,13 +245,13 @@ pub(crate) fn unnamed(pieces: &[Bytes], folder: &Path) -> io::Result<File> {
 
 /// What is said of a disk that does not take what a task made.
 #[must_use]
-pub fn unwritten(error: &io::Error) -> Error {
+pub fn unwritten(folder: &Path, error: &io::Error) -> Error {
     let kind = match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => crate::ErrorKind::DiskFull,
         _ => crate::ErrorKind::Io,
     };
-    Error::new(kind, format!("what a task made cannot be written to the spill folder: {error}"))
-        .with_hint("make room there, or give another folder (--spill-dir)")
+    let why = format!("what a task made cannot be written to the spill folder {}: {error}", folder.display());
+    Error::new(kind, why).with_hint("make room there, or give another folder (--spill-dir)")
 }
 
 #[cfg(test)]

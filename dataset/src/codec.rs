@@ -32,7 +32,7 @@ use crate::expr;
 use crate::session::Session;
 use crate::verbs::groupby::GroupedDataset;
 
-pub use functions::{FunctionDecoder, NoFunctions};
+pub use functions::{FunctionDecoder, NoFunctions, NoteReferences, References};
 pub use portable::PortableTable;
 
 /// The last part of a grouped dataset's bytes.
@@ -54,12 +54,11 @@ impl Dataset {
     /// [`sheaf_core::ErrorKind::Unsupported`] for a plan with something that only this process has, or with many rows
     /// in memory; whatever the language of a user's function says of it.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        self.written().map(|(bytes, _)| bytes)
+        self.written(Encoder::default()).map(|(bytes, _)| bytes)
     }
 
     /// The bytes, and whether there is anything in them that only a [`FunctionDecoder`] makes again.
-    pub(crate) fn written(&self) -> Result<(Vec<u8>, bool)> {
-        let mut to = Encoder::default();
+    pub(crate) fn written(&self, mut to: Encoder) -> Result<(Vec<u8>, bool)> {
         self.encode(&mut to)?;
         let has_functions = to.has_functions();
         let context = self.session().state().task_ctx();

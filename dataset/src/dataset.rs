@@ -22,7 +22,7 @@ use crate::operators::map_batches::MapBatches;
 use crate::operators::node::{LogicalOperator, OperatorNode};
 use crate::operators::plan_of;
 use crate::rules::object_columns;
-use crate::run::Run;
+use crate::run::{Run, stats_of};
 use crate::session::Session;
 
 /// A lazy plan over Arrow partitions.
@@ -139,7 +139,12 @@ impl Dataset {
 
     /// Keeps what a finished execution did, for [`Dataset::stats`].
     pub fn keep_stats(&self, run: &Run) {
-        *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = Some(run.stats());
+        self.keep_stats_of(run.plan());
+    }
+
+    /// The same of a plan that has run.
+    pub(crate) fn keep_stats_of(&self, plan: &Arc<dyn ExecutionPlan>) {
+        *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = Some(stats_of(plan.as_ref()));
     }
 
     /// The operators of the last execution with their rows, times and spilled bytes; `None` before the first.

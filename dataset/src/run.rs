@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::operators;
+use crate::operators::elsewhere::{self, BYTES_SCANNED, ROWS_SCANNED};
 use crate::session::Session;
 
 /// Batches that wait between the engine's threads and the reader: enough to hide the hand-over, few enough that a
@@ -40,7 +41,8 @@ pub struct Run {
 /// What an execution has done so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunProgress {
-    /// The operator nearest to the result that has produced rows: where the work is.
+    /// The operator nearest to the result that has produced rows: where the work is; on a cluster how many tasks have
+    /// ended.
     pub stage: String,
     /// Rows that left the sources.
     pub rows_read: u64,
@@ -68,8 +70,7 @@ impl Run {
         let produce = produce(Arc::clone(&plan), context, sender);
         let task = session.threads().handle().spawn(produce).abort_handle();
         let started = Instant::now();
-        // Outside of a watched future there is nobody to tell.
-        let _ = WATCH.try_with(|watch| watch.see(&plan, started));
+        Watch::see_now(&plan);
         Self { plan, batches, task, started, session: session.clone() }
     }
 
@@ -139,7 +140,7 @@ impl Run {
     /// The plan with each operator's metrics so far.
     #[must_use]
     pub fn stats(&self) -> String {
-        DisplayableExecutionPlan::with_metrics(self.plan.as_ref()).indent(true).to_string()
+        stats_of(self.plan.as_ref())
     }
 }
 
@@ -188,6 +189,12 @@ impl Watch {
         async move { watch.over(future).await }
     }
 
+    /// Watches a plan that begins to run now.
+    pub(crate) fn see_now(plan: &Arc<dyn ExecutionPlan>) {
+        // Outside of a watched future there is nobody to tell.
+        let _ = WATCH.try_with(|watch| watch.see(plan, Instant::now()));
+    }
+
     /// What has been done so far; `None` before anything runs.
     #[must_use]
     pub fn progress(&self) -> Option<RunProgress> {
@@ -212,6 +219,11 @@ impl std::fmt::Debug for Watch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Watch").field(&self.progress()).finish()
     }
+}
+
+/// The operators of a plan with what they did.
+pub(crate) fn stats_of(plan: &dyn ExecutionPlan) -> String {
+    DisplayableExecutionPlan::with_metrics(plan).indent(true).to_string()
 }
 
 /// A batch of the result with its partition, or what ended the run.
@@ -291,16 +303,19 @@ fn progress(plan: &Arc<dyn ExecutionPlan>, elapsed: Duration) -> RunProgress {
 fn visit(plan: &Arc<dyn ExecutionPlan>, told: &mut RunProgress) {
     let metrics = plan.metrics();
     let out = rows(metrics.as_ref());
-    if told.stage.is_empty() && out > 0 {
+    if let Some(there) = metrics.as_ref().and_then(elsewhere::progress) {
+        told.stage = there;
+    } else if told.stage.is_empty() && out > 0 {
         told.stage = plan.name().to_string();
     }
     if let Some(metrics) = &metrics {
         told.spilled_bytes += metrics.spilled_bytes().unwrap_or(0) as u64;
         told.rows_failed += operators::map_batches::failed_rows(metrics);
-        told.bytes_read += metrics.sum_by_name("bytes_scanned").map_or(0, |value| value.as_usize() as u64);
+        told.bytes_read += metrics.sum_by_name(BYTES_SCANNED).map_or(0, |value| value.as_usize() as u64);
     }
     if plan.children().is_empty() {
-        told.rows_read += out;
+        let elsewhere = metrics.as_ref().and_then(|metrics| metrics.sum_by_name(ROWS_SCANNED));
+        told.rows_read += elsewhere.map_or(out, |value| value.as_usize() as u64);
     }
     for child in plan.children() {
         visit(child, told);

@@ -5,11 +5,12 @@ use std::sync::{Arc, Weak};
 
 use pyo3::prelude::*;
 use sheaf::Session;
+use sheaf::dataset::codec::{NoteReferences, References};
 use sheaf::dataset::engines::{Cluster, ClusterOptions};
 
 use crate::codec::Unpickled;
 use crate::errors::IntoPyResult;
-use crate::runtime::{PATIENCE, Printed, RuntimeClient, access, printed};
+use crate::runtime::{PATIENCE, Printed, RuntimeClient, access, printed, start_recording, stop_recording};
 use crate::session::{PySession, options_of};
 
 /// What is shown to a cluster: a file with its secret; a certificate, its key, and the authority of the cluster's.
@@ -17,7 +18,21 @@ type Shown = (Option<PathBuf>, Option<(PathBuf, PathBuf, PathBuf)>);
 
 fn options((token_file, tls): &Shown, env: String) -> sheaf::Result<ClusterOptions> {
     let (access, functions) = (access(token_file.as_deref(), tls.as_ref())?, Arc::new(Unpickled));
-    Ok(ClusterOptions { access, env, functions, ..ClusterOptions::default() })
+    Ok(ClusterOptions { access, env, functions, notes: Arc::new(Recorded), ..ClusterOptions::default() })
+}
+
+/// Notes the references that are pickled.
+struct Recorded;
+
+impl NoteReferences for Recorded {
+    fn begin(&self) {
+        start_recording();
+    }
+
+    fn end(&self) -> References {
+        let kept = stop_recording();
+        References { objects: kept.iter().map(|reference| reference.get().id()).collect(), kept: Some(Box::new(kept)) }
+    }
 }
 
 #[pymethods]

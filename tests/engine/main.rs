@@ -27,6 +27,7 @@ mod skew;
 mod slt;
 mod sql;
 mod stages;
+mod stored;
 mod support;
 mod tpch;
 mod verbs;

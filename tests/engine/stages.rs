@@ -82,6 +82,11 @@ fn output_of(stage: usize, task: usize) -> ObjectId {
     TaskId { owner: NodeId(1), number: (stage * 1_000 + task) as u64 }.result(0)
 }
 
+/// What a task tells that has nothing to tell.
+async fn silent(_: Vec<(u64, u64)>) -> Vec<u8> {
+    Vec::new()
+}
+
 /// What a task of a stage reads.
 fn source_of(graph: &StageGraph, number: usize, task: usize, store: &Arc<Memory>) -> Arc<PartSource> {
     let stage = &graph.stages[number];
@@ -100,8 +105,9 @@ async fn run(graph: &StageGraph, context: &Arc<TaskContext>, limit: u64) -> Vec<
     for (number, stage) in graph.stages[..last].iter().enumerate() {
         for task in 0..stage.tasks {
             let own = SharedSource(source_of(graph, number, task, &store)).context(context);
-            let parts = write_parts(stage.plan_of(task).unwrap(), own, &store.folder, limit).await.unwrap();
-            assert_eq!(parts.index.parts.len(), stage.parts());
+            let parts = write_parts(stage.plan_of(task).unwrap(), own, &store.folder, limit, silent).await.unwrap();
+            // Behind them is what it did.
+            assert_eq!(parts.index.parts.len(), stage.parts() + 1);
             store.insert(output_of(number, task), parts);
         }
     }
@@ -260,7 +266,7 @@ fn what_is_gone_is_named_where_it_was_wanted() {
         let (number, context) = (1, session.state().task_ctx());
         let source = source_of(&graph, number, 0, &store);
         let own = SharedSource(Arc::clone(&source)).context(&context);
-        let failed = write_parts(graph.stages[number].plan_of(0).unwrap(), own, &store.folder, 1 << 20).await;
+        let failed = write_parts(graph.stages[number].plan_of(0).unwrap(), own, &store.folder, 1 << 20, silent).await;
         let (object, unread) = source.unread().unwrap();
         assert_eq!(object.task.owner, NodeId(1));
         assert_eq!(unread, Unread { from: NodeId(7), why: "it is gone".to_string() });
@@ -281,7 +287,7 @@ fn a_few_rows_of_many_strings_are_written_alone() {
     let few = session.threads().block_on(session.sql("SELECT * FROM many WHERE n % 10000 = 7")).unwrap();
     let parts = session.threads().block_on(async {
         let plan = few.physical_plan().await.unwrap();
-        write_parts(plan, session.state().task_ctx(), folder.path(), 1 << 20).await.unwrap()
+        write_parts(plan, session.state().task_ctx(), folder.path(), 1 << 20, silent).await.unwrap()
     });
     assert_eq!(parts.index.parts.iter().map(|part| part.rows).sum::<u64>(), 10);
     assert!(parts.size < 20_000 && held > 10_000_000, "{} of {held} bytes", parts.size);

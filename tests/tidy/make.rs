@@ -45,6 +45,7 @@ fn tests_build_the_wheel_in_dev_and_users_commands_in_release() {
         ("bench", "release"),
         ("bench-runtime", "release"),
         ("bench-dataset", "release"),
+        ("bench-cluster", "release"),
     ] {
         let told = commands(target);
         let lines: Vec<_> = told.lines().filter(|line| line.contains("scripts/wheel")).collect();

@@ -11,13 +11,14 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::config::ConfigOptions;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{FileOpener, FileScanConfig, FileSource};
+use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::filter_pushdown::FilterPushdownPropagation;
 use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder};
-use datafusion::physical_plan::{DisplayFormatType, SortOrderPushdownResult};
+use datafusion::physical_plan::{DisplayFormatType, ExecutionPlan, SortOrderPushdownResult};
 use datafusion_datasource::morsel::{Morsel, MorselPlan, MorselPlanner, Morselizer};
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -54,6 +55,18 @@ impl Skipped {
         }
         new
     }
+
+    /// Keeps the name of a file that another process has skipped.
+    pub fn note(&self, file: &str) {
+        self.files.lock().insert(file.to_string());
+    }
+}
+
+/// The files that an operator skips, where it is a scan that may.
+#[must_use]
+pub fn skipped_by(plan: &dyn ExecutionPlan) -> Option<Arc<Skipped>> {
+    let scan = plan.downcast_ref::<DataSourceExec>()?.data_source().downcast_ref::<FileScanConfig>()?;
+    scan.file_source().downcast_ref::<GuardedSource>()?.guard.skipped.clone()
 }
 
 /// What a guarded scan does with errors.

@@ -36,7 +36,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use parking_lot::Mutex;
 use sheaf_core::{Error, ErrorKind, Result};
 
-pub use guard::Skipped;
+pub use guard::{Skipped, skipped_by};
 pub use parts::{FilesParts, FilesSchemas};
 pub use table::FilesTable;
 

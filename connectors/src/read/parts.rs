@@ -16,6 +16,7 @@ use super::listing::Hive;
 use super::numbers::with_row_numbers;
 use super::table::{FilesTable, Known};
 use super::{FileFilter, ReadOptions};
+use crate::credentials::with_environment;
 use crate::format::{Compression, Format};
 use crate::location::Location;
 use crate::stores::{StorageOptions, Stores};
@@ -52,6 +53,16 @@ pub struct FilesSchemas {
     pub given: Option<SchemaRef>,
     /// The types of single columns of CSV.
     pub dtypes: SchemaRef,
+}
+
+impl FilesParts {
+    /// With what the environment of this process says of their store, for a process that reads them in its place.
+    #[must_use]
+    pub fn with_environment(self) -> Self {
+        let of = |location: &Location| with_environment(location, &self.storage_options);
+        let storage_options = self.locations.first().map(of).unwrap_or_default();
+        Self { storage_options, ..self }
+    }
 }
 
 impl FilesTable {

@@ -151,6 +151,19 @@ impl Client {
         let _ = self.send(&ToNode::Ended(attempt, ending), files);
     }
 
+    /// Keeps an object in parts; what the store has no memory for goes to a file without a name in `folder`. This process
+    /// holds a reference to it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::DiskFull`] and [`ErrorKind::Io`] when the folder does not take it; as every method.
+    pub fn put_parts(self: &Arc<Self>, parts: Parts, folder: &Path) -> Result<ObjectId> {
+        let object = self.new_task().result(0);
+        let (made, files) = self.keep_parts(parts, folder)?.take().ok_or_else(has_ended)?;
+        self.cache.lock().set_ready(object);
+        self.send(&ToNode::Put(object, made, Vec::new()), files)?;
+        Ok(object)
+    }
+
     /// What a part of a plan wrote, for the node.
     fn keep_parts(self: &Arc<Self>, parts: Parts, folder: &Path) -> Result<Made> {
         let Parts { size, body, .. } = parts;
@@ -165,7 +178,7 @@ impl Client {
             Ok((made, files)) => Ok(Made::of(self, made, files)),
             // A store that is full of what others read leaves the disk.
             Err(error) if matches!(error.kind(), ErrorKind::MemoryLimit | ErrorKind::DiskFull) => {
-                let file = unnamed(&pieces, folder).map_err(|error| unwritten(&error))?;
+                let file = unnamed(&pieces, folder).map_err(|error| unwritten(folder, &error))?;
                 Ok(Made::of(self, MadeHere::File { size }, vec![file.into()]))
             }
             Err(error) => Err(error),

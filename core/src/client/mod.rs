@@ -360,6 +360,14 @@ impl Client {
         self.call_back(object, Wish::Place, then)
     }
 
+    /// Asks for word that an object is there, wherever, and calls `then` with that from another thread.
+    ///
+    /// # Errors
+    /// As every method.
+    pub fn when_there(&self, object: ObjectId, then: impl FnOnce(Reply) + Send + 'static) -> Result<()> {
+        self.call_back(object, Wish::Anywhere, then)
+    }
+
     fn call_back(&self, object: ObjectId, wish: Wish, then: impl FnOnce(Reply) + Send + 'static) -> Result<()> {
         let first = self.questions(1);
         self.answers.call_back(first, object, Box::new(then))?;

@@ -61,13 +61,21 @@ impl Client {
         self.inquire(question, &ToNode::Ping(question)).map(|_| ())
     }
 
-    /// The nodes that are there.
+    /// The nodes that are there. It waits for the head for a minute.
     ///
     /// # Errors
-    /// As every method.
+    /// [`crate::ErrorKind::Io`] when the head does not answer; as every method.
     pub fn nodes(&self) -> Result<Vec<NodeInfo>> {
         let question = self.questions(1);
-        match self.inquire(question, &ToNode::Nodes(question))? {
+        let silent = |error: Error| match error.kind() {
+            ErrorKind::Io => {
+                let why = format!("the head of the cluster has not answered for {} s", AT_ONCE.as_secs());
+                Error::new(ErrorKind::Io, why)
+                    .with_hint("if it has ended, start it again: nodes and programs that wait for it go on then")
+            }
+            _ => error,
+        };
+        match self.inquire(question, &ToNode::Nodes(question)).map_err(silent)? {
             Answer::Nodes(nodes) => Ok(nodes),
             _ => Ok(Vec::new()),
         }

@@ -223,7 +223,7 @@ impl NodeParts {
             Err(_) => {
                 let folder = self.folder.clone();
                 let file = off_thread(true, move || unnamed(&pieces, &folder));
-                let file = file.await.map_err(|error| crate::parts::unwritten(&error))?;
+                let file = file.await.map_err(|error| crate::parts::unwritten(&self.folder, &error))?;
                 Ok(Written::Disk(Spilled::of_parts(file, size)))
             }
         }

@@ -188,6 +188,8 @@ pub struct Head {
     /// Actors by their names, with what is needed to call them.
     names: BTreeMap<Arc<str>, (ObjectId, Bytes)>,
     groups: Groups,
+    /// Who asks which nodes there are, and by which number.
+    asked: BTreeSet<(NodeId, u64)>,
     next_lease: u64,
     /// The want that was granted something last: the next one is next.
     last_granted: Option<(Arc<Shape>, NodeId)>,
@@ -212,6 +214,7 @@ impl Head {
             grants: BTreeMap::new(),
             names: BTreeMap::new(),
             groups: Groups::default(),
+            asked: BTreeSet::new(),
             next_lease: 0,
             last_granted: None,
             addressed: BTreeSet::new(),
@@ -345,8 +348,8 @@ impl Head {
             ToHead::Names(named) => self.names_told(from, &named),
             ToHead::Bundles(bundles) => self.bundles_told(from, &bundles),
             ToHead::Members(question) => {
-                let members = self.members().collect();
-                self.send(from, FromHead::Members(question, members));
+                self.asked.insert((from, question));
+                self.tell_members();
             }
         }
     }
@@ -402,6 +405,18 @@ impl Head {
         })
     }
 
+    /// Answers those who ask which nodes there are, once all have said what they have: after the end of a head the next
+    /// one waits for those that it has heard of, as long as they may come.
+    fn tell_members(&mut self) {
+        if self.asked.is_empty() || self.members.values().any(|member| !member.is_ready) {
+            return;
+        }
+        for (node, question) in std::mem::take(&mut self.asked) {
+            let members = self.members().collect();
+            self.send(node, FromHead::Members(question, members));
+        }
+    }
+
     /// A node says what is free, and how many grants that takes account of.
     fn beat(&mut self, node: NodeId, free: Resources, bundles: BTreeMap<BundleId, Resources>, grants: u64) {
         let Some(member) = self.members.get_mut(&node) else { return };
@@ -424,6 +439,7 @@ impl Head {
             }
         }
         member.is_ready = true;
+        self.tell_members();
         self.lend_out(node);
         self.look_for_places();
     }
@@ -553,6 +569,8 @@ impl Head {
         self.wants.retain(|(_, owner), _| *owner != node);
         self.free_names(|actor| actor.owner() == node);
         self.grants.retain(|_, (_, owner)| *owner != node);
+        self.asked.retain(|(asker, _)| *asker != node);
+        self.tell_members();
         for other in self.members.keys().copied().collect::<Vec<_>>() {
             self.send(other, FromHead::NodeDead(node));
         }

@@ -1,6 +1,7 @@
 //! Functions: the engine's by their names, ours by what they are, the user's as bytes of their own language.
 
 use std::any::Any;
+use std::fmt;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
@@ -19,6 +20,7 @@ use datafusion_proto::protobuf::{LogicalExprNode, WindowExprNode};
 use serde::{Deserialize, Serialize};
 use sheaf_connectors::error::to_datafusion;
 use sheaf_connectors::read::FileFilter;
+use sheaf_core::ids::ObjectId;
 use sheaf_core::{Error, ErrorKind, Result};
 
 use crate::aggregates::{UserAggregate, user};
@@ -75,6 +77,38 @@ pub trait FunctionDecoder {
     /// The error with that under it.
     fn with_cause(&self, error: Error, _cause: &[u8]) -> Error {
         error
+    }
+}
+
+/// Objects of the runtime to which functions and tables of the user's refer.
+#[derive(Default)]
+pub struct References {
+    /// Which ones.
+    pub objects: Vec<ObjectId>,
+    /// What keeps them as long as this is there.
+    pub kept: Option<Box<dyn Any + Send + Sync>>,
+}
+
+impl fmt::Debug for References {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("References").field(&self.objects).finish()
+    }
+}
+
+/// Notes to which objects of the runtime those functions and tables of the user's refer that a thread writes down.
+pub trait NoteReferences: Send + Sync {
+    /// From now on.
+    fn begin(&self);
+
+    /// Those since then; called once after each `begin`, on the same thread.
+    fn end(&self) -> References;
+}
+
+impl NoteReferences for NoFunctions {
+    fn begin(&self) {}
+
+    fn end(&self) -> References {
+        References::default()
     }
 }
 

@@ -27,6 +27,7 @@ use crate::operators::epochs::folder::EpochsFolder;
 use crate::operators::kept::KeptTable;
 use crate::operators::persisted::PersistedTable;
 use crate::operators::range::RangeTable;
+use crate::operators::stored::{StoredObject, StoredTable};
 use crate::verbs::materialize::Materialized;
 
 /// What a table is besides its rows, and the plan that a view is of.
@@ -41,6 +42,7 @@ enum Table {
     Empty { schema: u32 },
     Series { series: Series, schema: u32 },
     Portable { table: u32 },
+    Stored { schema: u32, objects: Vec<StoredObject> },
 }
 
 /// Who keeps rows in memory.
@@ -124,11 +126,21 @@ fn source(name: &TableReference, table: &Arc<dyn TableProvider>, to: &mut Encode
         let filter = filter.map(|filter| to.function(FILES, &filter, <dyn FileFilter>::to_bytes)).transpose()?;
         let given = schemas.given.map(|schema| to.schema(&schema)).transpose()?;
         let (files, folders) = (to.schema(&schemas.files)?, to.schema(&schemas.folders)?);
-        let parts = Box::new(parts);
+        let parts = Box::new(if to.is_for_cluster() { parts.with_environment() } else { parts });
         return Ok(Table::Files { parts, files, folders, given, dtypes: to.schema(&schemas.dtypes)?, filter });
     }
     if let Some(portable) = table.downcast_ref::<PortableTable>() {
         return Ok(Table::Portable { table: to.function(TABLE, table, |_| portable.to_bytes())? });
+    }
+    if let Some(stored) = table.downcast_ref::<StoredTable>() {
+        if !to.is_for_cluster() {
+            return Err(stays(
+                "its persisted rows are on the cluster, for the queries of this program",
+                "materialize() the dataset, so that its rows go along, or write them to files with checkpoint(path)",
+            ));
+        }
+        let (schema, objects) = (to.schema(&table.schema())?, stored.objects().to_vec());
+        return Ok(Table::Stored { schema, objects });
     }
     if let Some(table) = table.downcast_ref::<RangeTable>() {
         let (start, end, step) = table.bounds();
@@ -186,6 +198,7 @@ pub(super) fn decode(number: u32, from: &mut Decoder<'_>) -> Result<Arc<dyn Tabl
         Table::Recursion { name, schema } => Arc::new(CteWorkTable::new(&name, from.schema(schema)?)),
         Table::Portable { table } => from.function::<dyn TableProvider>(table)?,
         Table::Series { series, schema } => Arc::new(series.table(from.schema(schema)?)),
+        Table::Stored { schema, objects } => Arc::new(StoredTable::new(from.schema(schema)?, objects)),
         Table::Empty { schema } => Arc::new(EmptyTable::new(from.schema(schema)?)),
     };
     from.keep_table(number, &table);

@@ -25,6 +25,8 @@ const MOST_ROWS_BYTES: usize = 256 << 20;
 pub(crate) struct Encoder {
     sheet: Sheet,
     rows_bytes: usize,
+    /// Whether it goes to processes that work for this one, on the cluster that it is in.
+    is_for_cluster: bool,
     /// Those written, by address, with what keeps the address theirs.
     functions: Known<Box<dyn Any + Send + Sync>>,
     tables: Known<Arc<dyn TableProvider>>,
@@ -49,6 +51,16 @@ impl<T> Default for Known<T> {
 }
 
 impl Encoder {
+    /// One for what goes to processes that work for this one: they may know what only the cluster has, and what the
+    /// environment of this process says.
+    pub(crate) fn for_cluster() -> Self {
+        Self { is_for_cluster: true, ..Self::default() }
+    }
+
+    pub(crate) fn is_for_cluster(&self) -> bool {
+        self.is_for_cluster
+    }
+
     /// Everything, with the functions and tables themselves.
     pub(crate) fn done(self) -> (Sheet, Kept) {
         (self.sheet, Kept { functions: self.functions.kept, tables: self.tables.kept })

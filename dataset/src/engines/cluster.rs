@@ -7,19 +7,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use sheaf_core::client::{Client, Host};
+use sheaf_core::client::{Client, Host, Reply};
 use sheaf_core::fragment::{Chunk, PartInput, PartReader, Unread, read_inline, unread};
 use sheaf_core::ids::{Attempt, NodeId, ObjectId};
 use sheaf_core::parts::Place;
 use sheaf_core::resources::CPU;
-use sheaf_core::wire::{CallOptions, Line, NodeInfo, Where, Work};
+use sheaf_core::wire::{Answer, CallOptions, Line, NodeInfo, Reason, Where, Work};
 use sheaf_core::{Error, ErrorKind, Result};
 use sheaf_flight::cluster::{Access, PartClient, join};
 use tokio::sync::mpsc::Receiver;
+use tokio::sync::oneshot;
 
-use crate::codec::{FunctionDecoder, NoFunctions};
+use crate::codec::{FunctionDecoder, NoFunctions, NoteReferences, References};
 
 use super::plan::{BYTES_PER_PARTITION, ClusterShape};
+use super::uploads::Uploads;
 
 /// How often a task runs again when its node dies, or an error says that another try may help.
 const RETRIES: u32 = 4;
@@ -34,6 +36,8 @@ pub struct ClusterOptions {
     pub env: String,
     /// Reads what lies under errors of the user's functions.
     pub functions: Arc<dyn FunctionDecoder + Send + Sync>,
+    /// Notes to what they refer.
+    pub notes: Arc<dyn NoteReferences>,
     /// Bytes of files that are worth a partition: fewer do not get a task of their own.
     pub bytes_per_partition: usize,
     /// Whether what cannot leave this process runs in it, and all does once the connection has ended.
@@ -42,9 +46,9 @@ pub struct ClusterOptions {
 
 impl Default for ClusterOptions {
     fn default() -> Self {
-        let (access, functions) = (Access::default(), Arc::new(NoFunctions));
+        let (access, functions, notes) = (Access::default(), Arc::new(NoFunctions), Arc::new(NoFunctions));
         let (env, bytes_per_partition) = (String::new(), BYTES_PER_PARTITION);
-        Self { access, env, functions, bytes_per_partition, falls_back: false }
+        Self { access, env, functions, notes, bytes_per_partition, falls_back: false }
     }
 }
 
@@ -63,10 +67,12 @@ pub struct Cluster {
     reader: PartClient,
     env: String,
     functions: Arc<dyn FunctionDecoder + Send + Sync>,
+    notes: Arc<dyn NoteReferences>,
     bytes_per_partition: usize,
     falls_back: bool,
     /// The numbers of options that the node was told, by stage and CPUs: it keeps each of them.
     options: Mutex<BTreeMap<(usize, usize), u32>>,
+    uploads: Uploads,
 }
 
 /// The driver of datasets hears of its node's end by what it asks for next.
@@ -98,13 +104,28 @@ impl Cluster {
     }
 
     fn with(client: Arc<Client>, how: ClusterOptions, is_own: bool) -> Result<Arc<Self>> {
-        let ClusterOptions { access, env, functions, bytes_per_partition, falls_back } = how;
-        let (reader, options) = (PartClient::start(access)?, Mutex::default());
-        Ok(Arc::new(Self { client, is_own, reader, env, functions, bytes_per_partition, falls_back, options }))
+        let ClusterOptions { access, env, functions, notes, bytes_per_partition, falls_back } = how;
+        let (reader, options, uploads) = (PartClient::start(access)?, Mutex::default(), Uploads::default());
+        Ok(Arc::new(Self {
+            client,
+            is_own,
+            reader,
+            env,
+            functions,
+            notes,
+            bytes_per_partition,
+            falls_back,
+            options,
+            uploads,
+        }))
     }
 
     pub(super) fn functions(&self) -> &dyn FunctionDecoder {
         self.functions.as_ref()
+    }
+
+    pub(super) fn notes(&self) -> &dyn NoteReferences {
+        self.notes.as_ref()
     }
 
     /// Lines that workers printed for this program, waiting so long for the first one; `None` when the connection has
@@ -142,6 +163,23 @@ impl Cluster {
                 .with_hint("start one that has: sheaf node --num-cpus N --head HOST:PORT"));
         };
         Ok(ClusterShape { bytes_per_partition: self.bytes_per_partition, ..ClusterShape::new(cpus.len(), least) })
+    }
+
+    /// The objects that are held for as long as a plan is that refers to them: those of this very connection.
+    pub(super) fn held(&self, references: &References) -> Vec<ObjectId> {
+        if self.is_own { Vec::new() } else { references.objects.clone() }
+    }
+
+    pub(super) fn uploads(&self) -> &Uploads {
+        &self.uploads
+    }
+
+    /// Where an object is, once it is made.
+    pub(super) async fn place_of(&self, object: ObjectId) -> std::result::Result<Place, Absent> {
+        let (sender, answer) = oneshot::channel();
+        // One that nobody waits for any more is not told.
+        self.client.when_placed(object, move |reply| drop(sender.send(reply))).map_err(Absent::Error)?;
+        placed(answer.await.unwrap_or(Reply::Ended))
     }
 
     /// Whether a query that cannot be planned for the cluster, for that reason, runs in this process.
@@ -201,6 +239,23 @@ impl Cluster {
     /// [`ErrorKind::Cancelled`] when the node is gone.
     pub fn nodes(&self) -> Result<BTreeMap<NodeId, String>> {
         Ok(self.client.nodes()?.into_iter().map(|node| (node.id, node.address)).collect())
+    }
+}
+
+/// Why an object is nowhere.
+#[derive(Debug)]
+pub(super) enum Absent {
+    Unmade(Reason),
+    Error(Error),
+}
+
+/// Where an object is, by an answer.
+pub(super) fn placed(reply: Reply) -> std::result::Result<Place, Absent> {
+    match reply {
+        Reply::Other(Answer::At(nodes)) => Ok(Place::At(nodes)),
+        Reply::Value(value) => Ok(Place::Inline(value.bytes().to_vec().into())),
+        Reply::Failed(reason) => Err(Absent::Unmade(reason)),
+        _ => Err(Absent::Error(Error::new(ErrorKind::Cancelled, "the node that this program belongs to is gone"))),
     }
 }
 

@@ -15,9 +15,11 @@ use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning};
+use datafusion_distributed::DistributedLeafExec;
 
 use super::stages::StageGraph;
 use crate::operators::map_batches::MapBatchesExec;
+use crate::operators::stored::StoredExec;
 
 /// What another run of a stage makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,11 +54,10 @@ impl fmt::Display for Class {
 const ORDERED: [&str; 5] = ["array_agg", "first_value", "last_value", "nth_value", "string_agg"];
 
 /// Operators that only pass on, choose or change rows one by one, so that order in is order out.
-const IN_ORDER: [&str; 10] = [
+const IN_ORDER: [&str; 9] = [
     "CompactExec",
     "CooperativeExec",
     "DataSourceExec",
-    "DistributedLeafExec",
     "EmptyExec",
     "FilterExec",
     "MapBatchesExec",
@@ -87,7 +88,7 @@ fn class_of(plan: &Arc<dyn ExecutionPlan>, is_leaf: bool) -> Class {
             class = Class::Undetermined(why);
             return Ok(TreeNodeRecursion::Stop);
         }
-        if class == Class::Determined && IN_ORDER.binary_search(&node.name()).is_err() {
+        if class == Class::Determined && !keeps_order(node) {
             class = Class::Unordered;
         }
         Ok(TreeNodeRecursion::Continue)
@@ -134,7 +135,18 @@ fn differing(calls: &MapBatchesExec) -> Option<String> {
 
 /// Whether a plan's rows come in the same order each time.
 fn comes_in_order(plan: &Arc<dyn ExecutionPlan>) -> bool {
-    IN_ORDER.binary_search(&plan.name()).is_ok() && plan.children().into_iter().all(comes_in_order)
+    keeps_order(plan) && plan.children().into_iter().all(comes_in_order)
+}
+
+/// Whether an operator gives its rows in the order of its input, or, a leaf, in the same one each time.
+fn keeps_order(node: &Arc<dyn ExecutionPlan>) -> bool {
+    if let Some(leaf) = node.downcast_ref::<DistributedLeafExec>() {
+        return comes_in_order(leaf.original());
+    }
+    match node.downcast_ref::<StoredExec>() {
+        Some(stored) => stored.is_in_order(),
+        None => IN_ORDER.binary_search(&node.name()).is_ok(),
+    }
 }
 
 /// A function among a node's expressions that gives something else each time.

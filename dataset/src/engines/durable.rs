@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
-use datafusion::execution::TaskContext;
+use datafusion::physical_plan::metrics::Count;
 use futures::StreamExt;
 use sheaf_connectors::error::from_datafusion;
 use sheaf_connectors::write::WriteFilesExec;
@@ -14,30 +14,34 @@ use sheaf_core::client::{NewFragment, Reply};
 use sheaf_core::fragment::PartInput;
 use sheaf_core::ids::ObjectId;
 use sheaf_core::parts::Place;
-use sheaf_core::wire::{Answer, Reason};
-use sheaf_core::{Error, ErrorKind, Result};
+use sheaf_core::wire::Reason;
+use sheaf_core::{Error, Result};
 use tokio::sync::{mpsc, oneshot};
 
-use super::cluster::Cluster;
+use super::cluster::{Absent, Cluster, placed};
 use super::determinism::{Class, classes};
-use super::exchange::ExchangeSource;
-use super::input::{PartSource, SharedSource};
+use super::exec::Progress;
+use super::here::Here;
+use super::input::PartSource;
+use super::metrics::{StagesDone, TaskDone};
 use super::plan::ClusterShape;
 use super::runner::TaskPart;
 use super::shipped::Shipped;
 use super::spread::processes;
 use super::stages::{Input, Way};
-use super::told::{error_of, is_lost};
+use super::told::{Failed, error_of, is_lost};
 
 /// How often a whole query begins anew because a result is gone that would not be made again as it was.
-const ROLL_BACKS: u32 = 3;
+pub(super) const ROLL_BACKS: u32 = 3;
 
 /// After so long without a result it is told what a query waits for.
 const BEFORE_TOLD: Duration = Duration::from_secs(10);
 
-/// The tasks of one run of a query; those that are left are stopped when this goes.
-struct Tasks {
+/// The tasks of one run of a query; those that are left are stopped when this goes, and their results with it.
+pub(super) struct Tasks {
     cluster: Arc<Cluster>,
+    /// The bytes of the plan, without which nothing is made again.
+    plan: ObjectId,
     /// Of each stage.
     outputs: Vec<Vec<ObjectId>>,
     /// Whether functions of the user's are called.
@@ -51,6 +55,7 @@ impl Drop for Tasks {
             // A node that is gone has stopped them.
             let _ = client.cancel(*output, false, false);
         }
+        client.drop_ref(self.plan);
         if let Some(last) = self.outputs.last() {
             last.iter().for_each(|output| client.drop_ref(*output));
         }
@@ -60,13 +65,23 @@ impl Drop for Tasks {
 impl Tasks {
     /// Submits all of them. Only the results of the last stage are held: what is between lives for as long as a
     /// consumer may need it.
-    fn submit(cluster: &Arc<Cluster>, shipped: &Shipped, classes: &[Class], shape: ClusterShape) -> Result<Self> {
+    fn submit(
+        cluster: &Arc<Cluster>,
+        shipped: &Shipped,
+        classes: &[Class],
+        shape: ClusterShape,
+        ended: &Count,
+    ) -> Result<Self> {
         let client = cluster.client();
-        let plan = client.put(&[&shipped.bytes], Vec::new())?;
+        let plan = client.put(&[&shipped.bytes], cluster.held(&shipped.references))?;
         let has_functions = shipped.has_functions;
-        let mut tasks = Self { cluster: Arc::clone(cluster), outputs: Vec::new(), has_functions };
-        let submitted = tasks.submit_stages(shipped, plan, classes, shape);
-        client.drop_ref(plan);
+        let mut tasks = Self { cluster: Arc::clone(cluster), plan, outputs: Vec::new(), has_functions };
+        let submitted = tasks.submit_stages(shipped, classes, shape);
+        for output in tasks.outputs.iter().flatten() {
+            let ended = ended.clone();
+            let count = move |reply| ended.add(usize::from(!matches!(reply, Reply::Failed(_) | Reply::Ended)));
+            client.when_there(*output, count)?;
+        }
         let last = shipped.graph.stages.len() - 1;
         tasks.outputs.iter().take(last).flatten().for_each(|output| client.drop_ref(*output));
         // One that was submitted in part holds nothing either.
@@ -74,13 +89,7 @@ impl Tasks {
         submitted.map(|()| tasks)
     }
 
-    fn submit_stages(
-        &mut self,
-        shipped: &Shipped,
-        plan: ObjectId,
-        classes: &[Class],
-        shape: ClusterShape,
-    ) -> Result<()> {
+    fn submit_stages(&mut self, shipped: &Shipped, classes: &[Class], shape: ClusterShape) -> Result<()> {
         let client = Arc::clone(self.cluster.client());
         let asked = self.cluster.cpus_to_ask(shape.cpus)?;
         for (number, stage) in shipped.graph.stages.iter().enumerate() {
@@ -93,11 +102,12 @@ impl Tasks {
                     let outputs = &self.outputs[input.stage];
                     input.sources(task, stage.tasks).filter_map(|from| outputs.get(from).copied())
                 });
+                let reads = reads.chain(stage.stored_objects(task)?);
                 let payload = serde_json::to_vec(&TaskPart { stage: number, task })
                     .map_err(|error| Error::internal(format!("a task: {error}")))?;
                 let fragment = NewFragment {
                     options,
-                    needs: vec![plan],
+                    needs: vec![self.plan],
                     reads: reads.collect(),
                     is_repeatable: classes.get(number).is_none_or(Class::is_repeatable),
                     in_worker: shipped.has_functions,
@@ -141,33 +151,14 @@ impl Tasks {
             let (sender, answer) = oneshot::channel();
             // One that nobody waits for any more is not told.
             self.cluster.client().when_placed(*output, move |reply| drop(sender.send(reply)))?;
-            let place = match self.awaited(answer, &mut is_told).await {
-                Reply::Other(Answer::At(nodes)) => Place::At(nodes),
-                Reply::Value(value) => Place::Inline(value.bytes().to_vec().into()),
-                Reply::Failed(reason) => return Err(self.failed(reason)),
-                _ => return Err(Failed::Error(gone())),
-            };
-            places.push((*output, place));
+            let place = placed(self.awaited(answer, &mut is_told).await).map_err(|absent| match absent {
+                Absent::Unmade(reason) => self.failed(reason),
+                Absent::Error(error) => Failed::Error(error),
+            });
+            places.push((*output, place?));
         }
         Ok(places)
     }
-}
-
-/// Why a run of a query ended before its end.
-enum Failed {
-    /// What is gone would be made otherwise: all begins anew.
-    Lost(Error),
-    Error(Error),
-}
-
-impl From<Error> for Failed {
-    fn from(error: Error) -> Self {
-        Self::Error(error)
-    }
-}
-
-fn gone() -> Error {
-    Error::new(ErrorKind::Cancelled, "the node that this program belongs to is gone")
 }
 
 /// A query on its way to its rows.
@@ -176,6 +167,7 @@ pub(super) struct Query {
     pub(super) shipped: Arc<Shipped>,
     pub(super) shape: ClusterShape,
     pub(super) schema: SchemaRef,
+    pub(super) progress: Arc<Progress>,
 }
 
 impl Query {
@@ -183,11 +175,11 @@ impl Query {
     ///
     /// As long as no row has gone out, a query of which a result is gone that would not be made again as it was begins
     /// anew: its consumers with it.
-    pub(super) async fn run(self, context: Arc<TaskContext>, to: mpsc::Sender<Result<RecordBatch>>) {
+    pub(super) async fn run(self, to: mpsc::Sender<Result<RecordBatch>>) {
         for left in (0..ROLL_BACKS).rev() {
             let mut has_begun = false;
             let ended = tokio::select! {
-                ended = self.once(&context, &to, &mut has_begun) => ended,
+                ended = self.once(&to, &mut has_begun) => ended,
                 () = to.closed() => return,
             };
             match ended {
@@ -205,38 +197,34 @@ impl Query {
 
     async fn once(
         &self,
-        context: &Arc<TaskContext>,
         to: &mpsc::Sender<Result<RecordBatch>>,
         has_begun: &mut bool,
     ) -> std::result::Result<(), Failed> {
-        let classes = classes(&self.shipped.graph);
-        let (shipped, shape) = (Arc::clone(&self.shipped), self.shape);
-        let submit = move |cluster: &Arc<Cluster>| Tasks::submit(cluster, &shipped, &classes, shape);
-        let tasks = self.cluster.speak(submit).await?;
-        let results = tasks.results().await?;
-        self.cluster.speak(|cluster| cluster.look()).await?;
+        // They go once all rows have come.
+        let (_tasks, results) = self.made().await?;
+        let outputs: Vec<ObjectId> = results.iter().map(|(object, _)| *object).collect();
         let source = self.source(results)?;
+        let told = self.keep_done(&source).await;
         // What was written is committed as a whole: nothing of it goes out before all is there.
         let (is_write, mut held) = (self.is_write(), Vec::new());
-        for partition in 0..self.parts() * self.tasks() {
-            let mut rows = SharedSource(Arc::clone(&source)).read(0, partition, context).map_err(from_datafusion)?;
-            while let Some(batch) = rows.next().await {
-                let batch = batch.map_err(|error| match source.unread() {
-                    Some((object, unread)) => {
-                        let why =
-                            format!("{object}, a result of the query, is gone with {}: {}", unread.from, unread.why);
-                        Failed::Lost(Error::new(ErrorKind::Io, why).with_hint("run the query again"))
-                    }
-                    None => Failed::Error(from_datafusion(error)),
-                })?;
-                if is_write {
-                    held.push(batch);
-                    continue;
-                }
-                *has_begun = true;
-                if to.send(Ok(batch)).await.is_err() {
-                    return Ok(());
-                }
+        let parts = outputs.into_iter().zip(told).flat_map(|(object, told)| {
+            let sizes = told.map(|told| told.parts);
+            let is_empty = move |part: &u32| {
+                sizes.as_ref().and_then(|sizes| sizes.get(*part as usize)).is_some_and(|(rows, _)| *rows == 0)
+            };
+            (0..self.parts() as u32).filter(move |part| !is_empty(part)).map(move |part| (object, part))
+        });
+        let mut rows = self.reader().read(parts.collect());
+        while let Some(batch) = rows.next().await {
+            let batch = batch?;
+            if is_write {
+                held.push(batch);
+                continue;
+            }
+            *has_begun = true;
+            self.progress.rows.add(batch.num_rows());
+            if to.send(Ok(batch)).await.is_err() {
+                return Ok(());
             }
         }
         *has_begun |= is_write;
@@ -248,14 +236,37 @@ impl Query {
         Ok(())
     }
 
+    /// Has the tasks run; where the results of the last stage are.
+    pub(super) async fn made(&self) -> std::result::Result<(Tasks, Vec<(ObjectId, Place)>), Failed> {
+        let classes = classes(&self.shipped.graph);
+        let (shipped, shape) = (Arc::clone(&self.shipped), self.shape);
+        let ended = self.progress.tasks.clone();
+        let submit = move |cluster: &Arc<Cluster>| Tasks::submit(cluster, &shipped, &classes, shape, &ended);
+        let tasks = self.cluster.speak(submit).await?;
+        let results = tasks.results().await?;
+        self.cluster.speak(|cluster| cluster.look()).await?;
+        Ok((tasks, results))
+    }
+
+    /// Keeps what the tasks did, and tells the tables that are read of files that were left out; what each task of the
+    /// last stage told.
+    pub(super) async fn keep_done(&self, source: &PartSource) -> Vec<Option<TaskDone>> {
+        let (told, mut all) = (source.done().await, StagesDone::default());
+        told.iter().flatten().for_each(|done| all.add(done.stages.clone()));
+        all.tell_skipped(&self.shipped.graph);
+        *self.progress.done.lock() = Some(all);
+        told
+    }
+
     /// Whether the rows are those of files that were written.
     fn is_write(&self) -> bool {
         self.shipped.graph.stages.last().is_some_and(|stage| stage.plan.is::<WriteFilesExec>())
     }
 
-    /// Tasks that give the result.
-    fn tasks(&self) -> usize {
-        self.shipped.graph.stages.last().map_or(0, |stage| stage.tasks)
+    /// What reads the result.
+    pub(super) fn reader(&self) -> Here {
+        let is_determined = classes(&self.shipped.graph).last() == Some(&Class::Determined);
+        Here { cluster: Arc::clone(&self.cluster), is_determined }
     }
 
     /// Parts that each of them makes.
@@ -264,7 +275,7 @@ impl Query {
     }
 
     /// What the last stage wrote, as the input of a stage that is here.
-    fn source(&self, results: Vec<(ObjectId, Place)>) -> Result<Arc<PartSource>> {
+    pub(super) fn source(&self, results: Vec<(ObjectId, Place)>) -> Result<Arc<PartSource>> {
         let (stage, parts) = (self.shipped.graph.stages.len() - 1, self.parts());
         let (tasks, partitions) = (results.len(), results.len() * parts);
         let input = Input { stage, way: Way::Coalesce, tasks, parts, partitions };

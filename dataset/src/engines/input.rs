@@ -11,7 +11,7 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use futures::stream::{self, Stream, StreamExt};
+use futures::stream::{self, BoxStream, Stream, StreamExt};
 use parking_lot::Mutex;
 use sheaf_core::fragment::{Chunk, PartInput, Unread};
 use sheaf_core::ids::ObjectId;
@@ -19,11 +19,18 @@ use sheaf_core::parts::Place;
 use tokio::sync::mpsc::Receiver;
 
 use super::exchange::{ExchangeReadExec, ExchangeSource, TaskInputs};
-use super::stages::{Input, Stage};
+use super::metrics::TaskDone;
+use super::stages::{Input, Stage, Way};
 use crate::operators::map_batches::TaskOf;
+use crate::operators::stored::{StoredReader, TaskStored};
 
 /// Producers that a partition reads at once: the next ones are on their way while one is used.
 const READS_AT_ONCE: usize = 4;
+
+/// Parts of stored rows that are on their way at once.
+const STORED_AHEAD: usize = 2;
+/// Tasks of which it is read at once what they did.
+const TOLD_AT_ONCE: usize = 16;
 
 /// What one task of a stage reads.
 #[derive(Debug)]
@@ -34,31 +41,35 @@ pub struct PartSource {
     inputs: Vec<(Input, SchemaRef)>,
     /// The outputs of tasks, by input and task.
     outputs: BTreeMap<(usize, usize), (ObjectId, Place)>,
+    /// Those of rows that other queries have left on the cluster.
+    stored: BTreeMap<ObjectId, Place>,
     unread: Mutex<Option<(ObjectId, Unread)>>,
 }
 
 impl PartSource {
-    /// Reads `outputs`: for each input in turn those of the tasks that [`Input::sources`] names, in their order.
+    /// Reads `outputs`: for each input in turn those of the tasks that [`Input::sources`] names, in their order, and after
+    /// them the objects of rows that are stored.
     ///
     /// # Errors
-    /// When there are more or fewer than the inputs have.
+    /// When there are fewer than the inputs have.
     pub fn new(
         store: Arc<dyn PartInput>,
         task: (usize, usize),
         inputs: Vec<(Input, SchemaRef)>,
-        outputs: Vec<(ObjectId, Place)>,
+        mut outputs: Vec<(ObjectId, Place)>,
     ) -> Result<Self> {
         let places = inputs.iter().enumerate();
         let places =
             places.flat_map(|(number, (input, _))| input.sources(task.0, task.1).map(move |from| (number, from)));
         let places: Vec<_> = places.collect();
-        if places.len() != outputs.len() {
+        if places.len() > outputs.len() {
             let (wanted, given) = (places.len(), outputs.len());
             let why = format!("a task reads {wanted} outputs, and was given {given}");
             return Err(DataFusionError::Internal(why));
         }
+        let stored = outputs.split_off(places.len()).into_iter().collect();
         let outputs = places.into_iter().zip(outputs).collect();
-        Ok(Self { store, task, inputs, outputs, unread: Mutex::new(None) })
+        Ok(Self { store, task, inputs, outputs, stored, unread: Mutex::new(None) })
     }
 
     /// What a task of a stage reads, of these outputs as [`PartSource::new`] has them.
@@ -82,10 +93,59 @@ impl PartSource {
         Self::new(store, (task, stage.tasks), inputs, outputs).map(Arc::new)
     }
 
+    /// What the tasks did whose outputs are read, but for those that another task of the stage tells of. `None` for what
+    /// cannot be read.
+    pub(super) async fn done(&self) -> Vec<Option<TaskDone>> {
+        let mut reading = Vec::new();
+        for (number, (input, _)) in self.inputs.iter().enumerate() {
+            let is_own = input.way == Way::Coalesce || self.task.0 == 0;
+            let from = if is_own { input.sources(self.task.0, self.task.1) } else { 0..0 };
+            let outputs = from.filter_map(|from| self.outputs.get(&(number, from)));
+            reading.extend(
+                outputs.map(|(object, place)| {
+                    done_by(Arc::clone(&self.store), *object, place.clone(), input.parts as u32)
+                }),
+            );
+        }
+        stream::iter(reading).buffered(TOLD_AT_ONCE).collect().await
+    }
+
+    /// The rows of a part; what cannot be read is kept for [`PartSource::unread`].
+    fn begin(
+        self: &Arc<Self>,
+        object: ObjectId,
+        place: &Place,
+        part: u32,
+    ) -> impl Stream<Item = Result<RecordBatch>> + Send + use<> {
+        let source = Arc::clone(self);
+        let chunks = source.store.read(object, place, part..part + 1);
+        Reading::new(object, chunks).rows(move |object, error| match error {
+            Unreadable::Undecoded(error) => error,
+            Unreadable::Unread(unread) => {
+                let why = format!("{object} could not be read from {}: {}", unread.from, unread.why);
+                source.unread.lock().get_or_insert((object, unread));
+                DataFusionError::Execution(why)
+            }
+        })
+    }
+
     /// What could not be read, where that is why the task failed.
     pub fn unread(&self) -> Option<(ObjectId, Unread)> {
         self.unread.lock().clone()
     }
+}
+
+/// What a task did, by the part that it wrote behind the others.
+async fn done_by(store: Arc<dyn PartInput>, object: ObjectId, place: Place, part: u32) -> Option<TaskDone> {
+    let mut chunks = store.read(object, &place, part..part + 1);
+    let mut bytes = Vec::new();
+    while let Some(Ok(chunk)) = chunks.recv().await {
+        if chunk.is_end() {
+            return TaskDone::from_bytes(&bytes);
+        }
+        bytes.extend_from_slice(&chunk.bytes);
+    }
+    None
 }
 
 /// A [`PartSource`] that its streams keep.
@@ -97,8 +157,9 @@ impl SharedSource {
     #[must_use]
     pub fn context(self, context: &TaskContext) -> Arc<TaskContext> {
         let (number, tasks) = self.0.task;
+        let stored = TaskStored(Arc::new(self.clone()));
         let inputs = TaskInputs(Arc::new(self));
-        let config = context.session_config().clone().with_extension(Arc::new(inputs));
+        let config = context.session_config().clone().with_extension(Arc::new(inputs)).with_extension(Arc::new(stored));
         Arc::new(TaskContext::new(
             context.task_id(),
             context.session_id(),
@@ -126,6 +187,24 @@ impl ExchangeSource for SharedSource {
     }
 }
 
+impl StoredReader for SharedSource {
+    fn stored(&self, parts: Vec<(ObjectId, u32)>) -> BoxStream<'static, Result<RecordBatch>> {
+        let source = Arc::clone(&self.0);
+        let begun = move |(object, part)| {
+            let source = Arc::clone(&source);
+            async move {
+                let Some(place) = source.stored.get(&object) else {
+                    let why = format!("a task reads {object}, and does not know where it is");
+                    return stream::iter([Err(DataFusionError::Internal(why))]).left_stream();
+                };
+                source.begin(object, place, part).right_stream()
+            }
+        };
+        // The next part is on its way while one is used.
+        stream::iter(parts).map(begun).buffered(STORED_AHEAD).flatten().boxed()
+    }
+}
+
 /// The rows of one part of one task's output. Nothing is asked for before the first of them is wanted.
 fn one(
     source: Arc<PartSource>,
@@ -138,39 +217,41 @@ fn one(
             let why = format!("a task reads what task {from} of its input {number} wrote, and does not know where");
             return stream::iter([Err(DataFusionError::Internal(why))]).left_stream();
         };
-        let part = part as u32;
-        let chunks = source.store.read(*object, place, part..part + 1);
-        decoded(Reading { source: Arc::clone(&source), object: *object, chunks, decoder: StreamDecoder::new() })
-            .right_stream()
+        source.begin(*object, place, part as u32).right_stream()
     });
     Box::pin(rows.flatten())
 }
 
 /// A part on its way.
-struct Reading {
-    source: Arc<PartSource>,
+pub(super) struct Reading {
     object: ObjectId,
     chunks: Receiver<std::result::Result<Chunk, Unread>>,
     decoder: StreamDecoder,
 }
 
+/// Why the rest of a part does not come.
+pub(super) enum Unreadable {
+    Unread(Unread),
+    Undecoded(DataFusionError),
+}
+
 impl Reading {
+    pub(super) fn new(object: ObjectId, chunks: Receiver<std::result::Result<Chunk, Unread>>) -> Self {
+        Self { object, chunks, decoder: StreamDecoder::new() }
+    }
+
     /// The rows of the next chunk that has any; `None` at the end.
-    async fn next(&mut self) -> Option<Result<Vec<RecordBatch>>> {
+    pub(super) async fn next(&mut self) -> Option<std::result::Result<Vec<RecordBatch>, Unreadable>> {
         loop {
             let cut_off = || Err(Unread { from: self.object.owner(), why: "it was cut off".to_string() });
             let chunk = match self.chunks.recv().await.unwrap_or_else(cut_off) {
                 Ok(chunk) if chunk.is_end() => return None,
                 Ok(chunk) => chunk,
-                Err(unread) => {
-                    let why = format!("{} could not be read from {}: {}", self.object, unread.from, unread.why);
-                    self.source.unread.lock().get_or_insert((self.object, unread));
-                    return Some(Err(DataFusionError::Execution(why)));
-                }
+                Err(unread) => return Some(Err(Unreadable::Unread(unread))),
             };
             match self.decode(chunk.bytes.into()) {
                 Ok(batches) if batches.is_empty() => {}
-                decoded => return Some(decoded),
+                decoded => return Some(decoded.map_err(Unreadable::Undecoded)),
             }
         }
     }
@@ -182,18 +263,24 @@ impl Reading {
         }
         Ok(batches)
     }
-}
 
-fn decoded(reading: Reading) -> impl Stream<Item = Result<RecordBatch>> + Send {
-    let batches = stream::unfold(Some(reading), |reading| async move {
-        let mut reading = reading?;
-        let next = reading.next().await?;
-        // Nothing is read after an error.
-        let rest = next.is_ok().then_some(reading);
-        Some((next, rest))
-    });
-    batches.flat_map(|batches| match batches {
-        Ok(batches) => stream::iter(batches.into_iter().map(Ok).collect::<Vec<_>>()),
-        Err(error) => stream::iter(vec![Err(error)]),
-    })
+    /// What is left of it, until its end or what `failed` makes of an error.
+    pub(super) fn rows(
+        self,
+        failed: impl Fn(ObjectId, Unreadable) -> DataFusionError + Send + Sync + 'static,
+    ) -> impl Stream<Item = Result<RecordBatch>> + Send {
+        let failed = Arc::new(failed);
+        let batches = stream::unfold(Some(self), move |reading| {
+            let failed = Arc::clone(&failed);
+            async move {
+                let mut reading = reading?;
+                // Nothing is read after an error.
+                match reading.next().await? {
+                    Ok(batches) => Some((batches.into_iter().map(Ok).collect(), Some(reading))),
+                    Err(error) => Some((vec![Err(failed(reading.object, error))], None)),
+                }
+            }
+        });
+        batches.flat_map(|batches: Vec<_>| stream::iter(batches))
+    }
 }

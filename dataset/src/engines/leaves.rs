@@ -1,4 +1,4 @@
-//! Leaves whose rows are in memory, or made as they are read: which part of them each task has.
+//! Leaves whose rows are in memory, on the cluster, or made as they are read: which part of them each task has.
 //!
 //! datafusion-distributed cuts files by itself; what it does not know it leaves in one task. Such rows travel with the
 //! plan, and each task takes its run of them.
@@ -29,6 +29,7 @@ use crate::operators::map_batches::MapBatches;
 use crate::operators::node::OperatorNode;
 use crate::operators::range;
 use crate::operators::range::RangeTable;
+use crate::operators::stored::StoredExec;
 use crate::verbs::materialize::Materialized;
 
 /// Bytes of a whole number that is made.
@@ -73,6 +74,10 @@ fn size_of(plan: &Arc<dyn ExecutionPlan>) -> Option<(usize, usize)> {
         let row: usize = schema.fields().iter().map(|field| width_of(field.data_type())).sum();
         return Some((count, count.saturating_mul(row)));
     }
+    if let Some(stored) = plan.downcast_ref::<StoredExec>() {
+        let (rows, bytes) = stored.size(None);
+        return Some((rows as usize, bytes as usize));
+    }
     let count = range::count_of(plan.downcast_ref::<LazyMemoryExec>()?)?;
     Some((count, count.saturating_mul(NUMBER_BYTES)))
 }
@@ -103,13 +108,18 @@ fn divided(
         });
         return Some(own.collect());
     }
+    if let Some(stored) = plan.downcast_ref::<StoredExec>() {
+        let cut = stored.cut(runs);
+        let own = cut.chunks(partitions).map(|own| Arc::new(stored.with_runs(own.to_vec())) as Arc<dyn ExecutionPlan>);
+        return Some(Ok(own.collect()));
+    }
     let own = range::runs_of(plan.downcast_ref::<LazyMemoryExec>()?, runs)?;
     let own = own.chunks(partitions).map(|own| range::made_of(own.to_vec(), &plan.schema()));
     Some(own.collect())
 }
 
 /// Batches in so many runs whose numbers of rows differ by one at the most.
-fn runs_of(batches: &[RecordBatch], runs: usize) -> Vec<Vec<RecordBatch>> {
+pub(super) fn runs_of(batches: &[RecordBatch], runs: usize) -> Vec<Vec<RecordBatch>> {
     let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
     let mut cut = vec![Vec::new(); runs];
     let mut before = 0;

@@ -2,19 +2,25 @@
 //!
 //! `plan` asks datafusion-distributed where a plan is cut and into how many tasks, `spread` says which operators may be
 //! among many tasks, `leaves` cuts rows in memory, `stages` is the outcome as plain data, and `exchange` the operator by which a task reads what the
-//! tasks of other stages wrote: `output` writes it, `input` reads it. `determinism` says what another run would make.
+//! tasks of other stages wrote: `output` writes it, `input` reads it, and `metrics` is what they did besides. `determinism`
+//! says what another run would make.
 //!
 //! `shipped` is a plan on its way to other nodes, where `runner` runs its parts, and `told` are errors on their way
-//! back. A session on a [`Cluster`] (`cluster`) plans by `remote`, and its queries run by the durable exchange
-//! (`durable`).
+//! back. A session on a [`Cluster`] (`cluster`) plans by `remote`, and its queries (`exec`) run by the durable exchange
+//! (`durable`). Rows stay there for other queries by `persist`, tables in memory go there by `uploads`, and
+//! the driver reads through `here`.
 
 pub mod cluster;
 pub mod determinism;
 mod durable;
 pub mod exchange;
+mod exec;
+mod here;
 pub mod input;
 mod leaves;
+pub(crate) mod metrics;
 pub mod output;
+mod persist;
 pub mod plan;
 pub mod remote;
 pub mod runner;
@@ -22,6 +28,7 @@ pub mod shipped;
 pub mod spread;
 pub mod stages;
 mod told;
+mod uploads;
 
 pub use cluster::{Cluster, ClusterOptions};
 pub use runner::FragmentRunner;

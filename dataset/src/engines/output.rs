@@ -1,4 +1,5 @@
-//! What a task writes: the partitions of its plan as the parts of one object, each an Arrow IPC stream.
+//! What a task writes: the partitions of its plan as the parts of one object, each an Arrow IPC stream, and behind them
+//! what it did.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream_partitioned};
 use futures::StreamExt;
 use parking_lot::Mutex;
 use sheaf_connectors::error::from_datafusion;
-use sheaf_core::parts::{Parts, PartsWriter, unwritten};
+use sheaf_core::parts::{Parts, PartsWriter};
 use sheaf_core::{Error, Result};
 use sheaf_flight::compact::compact_sparse;
 use tokio::task::JoinSet;
@@ -21,7 +22,8 @@ use tokio::task::JoinSet;
 const PIECE_BYTES: usize = 256 << 10;
 
 /// Runs a plan and writes each of its partitions as a part; what is more than `limit` bytes goes to a file in `folder`
-/// meanwhile. Parts without rows have no bytes. Dropping the call ends the run.
+/// meanwhile. Parts without rows have no bytes. One part more is what `tell` makes of the rows and bytes of each, once
+/// all are there. Dropping the call ends the run.
 ///
 /// Views are compacted: a batch that shows few rows would write all the buffers that it points into.
 ///
@@ -33,10 +35,11 @@ pub async fn write_parts(
     context: Arc<TaskContext>,
     folder: &Path,
     limit: u64,
+    tell: impl AsyncFnOnce(Vec<(u64, u64)>) -> Vec<u8>,
 ) -> Result<Parts> {
     let streams = execute_stream_partitioned(plan, context).map_err(from_datafusion)?;
-    let writer = Arc::new(Mutex::new(PartsWriter::new(streams.len(), limit, folder)));
-    let mut writing = JoinSet::new();
+    let writer = Arc::new(Mutex::new(PartsWriter::new(streams.len() + 1, limit, folder)));
+    let (mut writing, last) = (JoinSet::new(), streams.len());
     for (part, stream) in streams.into_iter().enumerate() {
         writing.spawn(write_part(part, stream, Arc::clone(&writer)));
     }
@@ -44,7 +47,12 @@ pub async fn write_parts(
         ended.map_err(|error| Error::internal(format!("an operator panicked: {error}")))??;
     }
     let writer = Arc::into_inner(writer).ok_or_else(|| Error::internal("a part is still being written"))?;
-    writer.into_inner().finish().map_err(|error| unwritten(&error))
+    let mut writer = writer.into_inner();
+    let mut sizes = writer.sizes();
+    sizes.truncate(last);
+    let told = tell(sizes).await;
+    let written = writer.write(last, Bytes::from(told), 0);
+    written.and_then(|()| writer.finish())
 }
 
 async fn write_part(part: usize, mut stream: SendableRecordBatchStream, to: Arc<Mutex<PartsWriter>>) -> Result<()> {
@@ -61,14 +69,28 @@ async fn write_part(part: usize, mut stream: SendableRecordBatchStream, to: Arc<
         encoder.write(&batch)?;
         if encoder.buffered() >= PIECE_BYTES {
             let (bytes, rows) = encoder.take();
-            to.lock().write(part, bytes, rows).map_err(|error| unwritten(&error))?;
+            to.lock().write(part, bytes, rows)?;
         }
     }
     if let Some(encoder) = encoder {
         let (bytes, rows) = encoder.finish()?;
-        to.lock().write(part, bytes, rows).map_err(|error| unwritten(&error))?;
+        to.lock().write(part, bytes, rows)?;
     }
     Ok(())
+}
+
+/// Writes rows that are there as a part.
+///
+/// # Errors
+/// As [`write_parts`].
+pub(super) fn write_batches(part: usize, batches: &[RecordBatch], to: &mut PartsWriter) -> Result<()> {
+    let Some(first) = batches.first() else { return Ok(()) };
+    let mut encoder = Encoder::new(first)?;
+    for batch in batches.iter().filter(|batch| batch.num_rows() > 0) {
+        encoder.write(batch)?;
+    }
+    let (bytes, rows) = encoder.finish()?;
+    to.write(part, bytes, rows)
 }
 
 /// Batches as an Arrow IPC stream, whose bytes are taken as they come.

@@ -1,4 +1,4 @@
-//! `Remote` and `ClusterExec`: the part of a plan that runs on a cluster, and its rows here.
+//! `Remote`: the part of a plan that runs on a cluster.
 //!
 //! A session on a cluster has another planner; all else is as in one process. What a statement does here, such as
 //! writing files or explaining a plan, stands above the part that runs there.
@@ -7,44 +7,33 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::datatypes::Schema;
 use async_trait::async_trait;
 use datafusion::catalog::Session as EngineSession;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchemaRef, plan_err};
 use datafusion::datasource::source_as_provider;
 use datafusion::error::Result;
+use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::QueryPlanner;
-use datafusion::execution::{SendableRecordBatchStream, SessionStateBuilder, TaskContext};
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore};
-use datafusion::physical_expr::EquivalenceProperties;
-use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties, displayable,
-};
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
-use futures::stream;
 use sheaf_connectors::error::to_datafusion;
-use tokio::sync::mpsc;
 
 use super::cluster::Cluster;
-use super::determinism::classes;
-use super::durable::Query;
-use super::plan::{ClusterShape, for_tasks};
+use super::exec::{ClusterExec, persist_there};
+use super::persist::only_reads;
+use super::plan::for_tasks;
 use super::shipped::Shipped;
-use super::spread::unspread;
 use crate::operators::determined::Settled;
 use crate::operators::node::OperatorNode;
 use crate::operators::partition::Partition;
+use crate::operators::plan_of;
+use crate::operators::stored::{ForPersist, PersistThere};
 use crate::operators::write::Write;
-use crate::operators::{plan_of, without_expressions};
 use crate::planner::SheafPlanner;
 use crate::session::Session;
-
-/// Batches that wait for the reader of a query's result.
-const WAITING_BATCHES: usize = 4;
 
 /// The planner of a session on a cluster.
 pub(crate) struct ClusterPlanner(SheafPlanner);
@@ -71,7 +60,10 @@ impl QueryPlanner for ClusterPlanner {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         match session.config().get_extension::<Settled>() {
             Some(_) => self.0.create_physical_plan(plan, session).await,
-            None => self.0.create_physical_plan(&sent(plan.clone())?, session).await,
+            None => {
+                let is_kept = session.config().get_extension::<ForPersist>().is_some();
+                self.0.create_physical_plan(&sent(plan.clone(), is_kept)?, session).await
+            }
         }
     }
 }
@@ -84,13 +76,15 @@ impl Session {
     #[must_use]
     pub fn on(&self, cluster: &Arc<Cluster>) -> Self {
         let planner = ClusterPlanner::new(Arc::clone(cluster), self.clone());
-        let state = SessionStateBuilder::new_from_existing(for_tasks(&self.state()));
+        let state = for_tasks(&self.state());
+        let config = state.config().clone().with_extension(Arc::new(PersistThere(persist_there)));
+        let state = SessionStateBuilder::new_from_existing(state).with_config(config);
         self.with_state(state.with_query_planner(Arc::new(planner)).build())
     }
 }
 
-/// The plan with what can run on a cluster in [`Remote`] nodes.
-fn sent(plan: LogicalPlan) -> Result<LogicalPlan> {
+/// The plan with what can run on a cluster in [`Remote`] nodes. Where its rows are to be kept there, all of it does.
+fn sent(plan: LogicalPlan, is_kept: bool) -> Result<LogicalPlan> {
     if let Some(plan) = written_there(&plan)? {
         return Ok(plan);
     }
@@ -110,12 +104,21 @@ fn sent(plan: LogicalPlan) -> Result<LogicalPlan> {
         _ => false,
     };
     if is_done_here {
-        return plan.map_children(|child| sent(child).map(Transformed::yes)).map(|plan| plan.data);
+        let is_shown = matches!(plan, LogicalPlan::Explain(_));
+        let below = |child| sent(child, false).map(|child| if is_shown { shown(child) } else { child });
+        return plan.map_children(|child| below(child).map(Transformed::yes)).map(|plan| plan.data);
     }
-    if !reads_tables(&plan)? {
+    if !reads_tables(&plan)? || (!is_kept && only_reads(&plan)) {
         return Ok(plan);
     }
-    Ok(LogicalPlan::Extension(Extension { node: Arc::new(Remote { plan }) }))
+    Ok(LogicalPlan::Extension(Extension { node: Arc::new(Remote { plan, is_shown: false }) }))
+}
+
+/// What runs on a cluster, to be shown alone.
+fn shown(plan: LogicalPlan) -> LogicalPlan {
+    let LogicalPlan::Extension(Extension { node }) = &plan else { return plan };
+    let Some(Remote { plan: there, .. }) = node.as_any().downcast_ref() else { return plan };
+    LogicalPlan::Extension(Extension { node: Arc::new(Remote { plan: there.clone(), is_shown: true }) })
 }
 
 /// A write of a folder with its files written by the nodes, and committed here.
@@ -128,7 +131,7 @@ fn written_there(plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
     let shared = write.shared(Arc::clone(input.schema().inner())).map_err(to_datafusion)?;
     let Some((files, commit)) = shared else { return Ok(None) };
     let files = plan_of(OperatorNode::try_new(files, [input.clone()])?);
-    let there = LogicalPlan::Extension(Extension { node: Arc::new(Remote { plan: files }) });
+    let there = LogicalPlan::Extension(Extension { node: Arc::new(Remote { plan: files, is_shown: false }) });
     Ok(Some(plan_of(OperatorNode::try_new(commit, [there])?)))
 }
 
@@ -149,6 +152,8 @@ fn reads_tables(plan: &LogicalPlan) -> Result<bool> {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Remote {
     plan: LogicalPlan,
+    /// It is planned and never run.
+    is_shown: bool,
 }
 
 impl PartialOrd for Remote {
@@ -205,9 +210,9 @@ impl ExtensionPlanner for RemotePlanner {
         session: &dyn EngineSession,
         _context: &PhysicalPlanningContext,
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        let Some(Remote { plan }) = node.as_any().downcast_ref() else { return Ok(None) };
+        let Some(Remote { plan, is_shown }) = node.as_any().downcast_ref() else { return Ok(None) };
         let session = self.session.meaning_like(session.config_options()).map_err(to_datafusion)?;
-        match self.planned(plan, &session).await {
+        match self.planned(plan, *is_shown, &session).await {
             Ok(planned) => Ok(Some(Arc::new(planned))),
             Err(error) if self.cluster.falls_back_from(&error) => {
                 self.cluster.tell(format!("a query runs in this process: {error}"));
@@ -220,102 +225,11 @@ impl ExtensionPlanner for RemotePlanner {
 }
 
 impl RemotePlanner {
-    async fn planned(&self, plan: &LogicalPlan, session: &Session) -> sheaf_core::Result<ClusterExec> {
+    async fn planned(&self, plan: &LogicalPlan, is_shown: bool, session: &Session) -> sheaf_core::Result<ClusterExec> {
         let shape = self.cluster.speak(|cluster| cluster.shape()).await?;
-        let shipped = Shipped::of(session, plan, shape).await?;
+        self.cluster.has_all(plan)?;
+        let plan = self.cluster.uploaded(plan, is_shown, session.spill_folder()).await?;
+        let shipped = Shipped::of(session, &plan, shape, self.cluster.notes()).await?;
         Ok(ClusterExec::new(Arc::clone(&self.cluster), Arc::new(shipped), shape))
-    }
-}
-
-/// The rows of a query that runs on a cluster.
-#[derive(Clone)]
-pub struct ClusterExec {
-    cluster: Arc<Cluster>,
-    shipped: Arc<Shipped>,
-    shape: ClusterShape,
-    properties: Arc<PlanProperties>,
-}
-
-impl ClusterExec {
-    fn new(cluster: Arc<Cluster>, shipped: Arc<Shipped>, shape: ClusterShape) -> Self {
-        let last = shipped.graph.stages.last();
-        let schema = last.map_or_else(|| Arc::new(Schema::empty()), |stage| stage.plan.schema());
-        // Partitions that follow one another are in no order together.
-        let order = match last {
-            Some(stage) if stage.tasks == 1 && stage.parts() == 1 => stage.plan.equivalence_properties().clone(),
-            _ => EquivalenceProperties::new(schema),
-        };
-        let partitioning = Partitioning::UnknownPartitioning(1);
-        let properties = PlanProperties::new(order, partitioning, EmissionType::Final, Boundedness::Bounded);
-        Self { cluster, shipped, shape, properties: Arc::new(properties) }
-    }
-}
-
-impl fmt::Debug for ClusterExec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClusterExec").field("shape", &self.shape).finish_non_exhaustive()
-    }
-}
-
-impl DisplayAs for ClusterExec {
-    /// One line, and in plans that are lists of lines the stages below it, the last one first.
-    fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (graph, ClusterShape { nodes, cpus, .. }) = (&self.shipped.graph, self.shape);
-        let tasks: usize = graph.stages.iter().map(|stage| stage.tasks).sum();
-        let stages = graph.stages.len();
-        write!(f, "ClusterExec: exchange=durable, stages={stages}, tasks={tasks}, nodes={nodes}, cpus={cpus}")?;
-        // One stage may be all that it is worth, or all that is right.
-        let alone = graph.stages.first().filter(|_| stages == 1).and_then(|stage| unspread(&stage.plan, nodes));
-        alone.map_or(Ok(()), |operator| write!(f, ", one task because of {operator}"))?;
-        if matches!(format, DisplayFormatType::TreeRender) {
-            return Ok(());
-        }
-        for (number, (stage, class)) in graph.stages.iter().zip(classes(graph)).enumerate().rev() {
-            write!(f, "\n  Stage {number}: tasks={}, parts={}, {class}", stage.tasks, stage.parts())?;
-            let plan = displayable(stage.plan.as_ref()).indent(false).to_string();
-            plan.lines().try_for_each(|line| write!(f, "\n    {line}"))?;
-        }
-        Ok(())
-    }
-}
-
-impl ExecutionPlan for ClusterExec {
-    fn name(&self) -> &'static str {
-        "ClusterExec"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        Vec::new()
-    }
-
-    without_expressions!();
-
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        match children.is_empty() {
-            true => Ok(self),
-            false => plan_err!("what runs on a cluster has no children here"),
-        }
-    }
-
-    fn execute(&self, _: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let schema = self.schema();
-        let query = Query {
-            cluster: Arc::clone(&self.cluster),
-            shipped: Arc::clone(&self.shipped),
-            shape: self.shape,
-            schema: Arc::clone(&schema),
-        };
-        let (sender, rows) = mpsc::channel(WAITING_BATCHES);
-        // It ends when its rows are not wanted any more.
-        tokio::spawn(query.run(context, sender));
-        let rows = stream::unfold(rows, |mut rows| async move {
-            let batch = rows.recv().await?;
-            Some((batch.map_err(to_datafusion), rows))
-        });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
     }
 }

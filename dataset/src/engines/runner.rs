@@ -1,6 +1,6 @@
 //! `FragmentRunner`: runs the parts of plans that a node is given, over one session that all of them share.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,8 +21,9 @@ use tokio::task::AbortHandle;
 use twox_hash::XxHash64;
 
 use super::input::{PartSource, SharedSource};
+use super::metrics::{Before, TaskDone};
 use super::output::write_parts;
-use super::shipped::unship;
+use super::shipped::{may_be_kept, unship};
 use super::stages::{Stage, StageGraph};
 use super::told;
 use crate::codec::FunctionDecoder;
@@ -55,14 +56,41 @@ struct Shared {
     /// The node, for people.
     name: String,
     functions: Arc<dyn FunctionDecoder + Send + Sync>,
-    plans: Mutex<VecDeque<(u64, Arc<OnceCell<Plan>>)>>,
+    plans: Mutex<VecDeque<(u64, OncePlan)>>,
     /// Each with its task, once that is there.
     running: Mutex<BTreeMap<Attempt, Option<AbortHandle>>>,
     begun: AtomicU64,
 }
 
 /// The stages of a query and the session they run in.
-type Plan = Arc<(StageGraph, Session)>;
+struct Plan {
+    graph: StageGraph,
+    session: Session,
+    /// Stages of which a task runs: two at once would count in the same metrics.
+    busy: Mutex<BTreeSet<usize>>,
+}
+
+/// A plan, once one task has made it.
+type OncePlan = Arc<OnceCell<Arc<Plan>>>;
+
+/// A stage of a plan, for one task.
+struct Claim {
+    plan: Arc<Plan>,
+    stage: usize,
+}
+
+impl Claim {
+    /// `None` while another task has it.
+    fn of(plan: &Arc<Plan>, stage: usize) -> Option<Self> {
+        plan.busy.lock().insert(stage).then(|| Self { plan: Arc::clone(plan), stage })
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.plan.busy.lock().remove(&self.stage);
+    }
+}
 
 /// Why a fragment made nothing.
 enum Unmade {
@@ -203,8 +231,8 @@ impl Shared {
     async fn make(&self, fragment: &Fragment) -> std::result::Result<Kept, Unmade> {
         let part: TaskPart =
             serde_json::from_slice(&fragment.payload).map_err(|_| Error::internal("what came is no part of a plan"))?;
-        let plan = self.plan(fragment.needs.first()).await.map_err(|error| self.named(error))?;
-        let (graph, session) = plan.as_ref();
+        let claim = self.claim(fragment.needs.first(), part.stage).await.map_err(|error| self.named(error))?;
+        let Plan { graph, session, .. } = claim.plan.as_ref();
         let unknown = || Error::internal(format!("a plan has no stage {}", part.stage));
         let stage = graph.stages.get(part.stage).ok_or_else(unknown)?;
         let store = Arc::clone(&fragment.store);
@@ -234,22 +262,36 @@ impl Shared {
         let held = MemoryConsumer::new(format!("output of stage {}", part.stage)).register(context.memory_pool());
         let limit = if held.try_grow(OUTPUT_BYTES).is_ok() { OUTPUT_BYTES } else { FEW_BYTES };
         let plan = stage.plan_of(part.task)?;
-        let parts = write_parts(plan, context, store.folder(), limit as u64).await?;
+        let before = Before::of(&plan);
+        let tell = async |parts| {
+            let mut done = TaskDone::of(part.stage, &plan, &before, parts);
+            // What cannot be read is left out: the rows were there.
+            source.done().await.into_iter().flatten().for_each(|before| done.stages.add(before.stages));
+            done.to_bytes()
+        };
+        let parts = write_parts(Arc::clone(&plan), context, store.folder(), limit as u64, tell).await?;
         let kept = store.keep(parts).await.map_err(|_| crate::run::cancelled())?;
         drop(held);
         kept
     }
 
-    /// The stages of the query that this is the plan of.
-    async fn plan(&self, packed: Option<&Bytes>) -> Result<Plan> {
+    /// A stage of the query that this is the plan of.
+    async fn claim(&self, packed: Option<&Bytes>, stage: usize) -> Result<Claim> {
         let broken = || Error::internal("a part of a plan came without the plan");
         let packed = packed.ok_or_else(broken)?;
         let places = parts_of(packed).ok_or_else(broken)?;
         let bytes = places.first().and_then(|place| packed.get(place.clone())).ok_or_else(broken)?;
-        let plan = self.kept(XxHash64::oneshot(0, bytes));
+        let plan = if may_be_kept(bytes) { self.kept(XxHash64::oneshot(0, bytes)) } else { OncePlan::default() };
         let session = self.session()?;
-        let make = async || unship(&session, bytes, self.functions.as_ref()).await.map(Arc::new);
-        plan.get_or_try_init(make).await.cloned()
+        let make = async || {
+            let (graph, session) = unship(&session, bytes, self.functions.as_ref()).await?;
+            Ok::<_, Error>(Arc::new(Plan { graph, session, busy: Mutex::default() }))
+        };
+        if let Some(claim) = Claim::of(plan.get_or_try_init(make).await?, stage) {
+            return Ok(claim);
+        }
+        let busy = || Error::internal("a new plan is in use");
+        Claim::of(&make().await?, stage).ok_or_else(busy)
     }
 
     fn session(&self) -> Result<Session> {
@@ -261,7 +303,7 @@ impl Shared {
     }
 
     /// The place of a plan among those that are kept, the one that was used last first.
-    fn kept(&self, key: u64) -> Arc<OnceCell<Plan>> {
+    fn kept(&self, key: u64) -> OncePlan {
         let mut plans = self.plans.lock();
         let place = plans.iter().position(|(other, _)| *other == key);
         let plan = place.and_then(|place| plans.remove(place)).map(|(_, plan)| plan).unwrap_or_default();

@@ -21,8 +21,9 @@ use twox_hash::XxHash64;
 
 use super::plan::{ClusterShape, plan_optimized};
 use super::stages::{Stage, StageGraph, leaves_of};
-use crate::codec::FunctionDecoder;
+use crate::codec::{FunctionDecoder, NoteReferences, References};
 use crate::dataset::Dataset;
+use crate::encoding::Encoder;
 use crate::session::Session;
 
 /// What goes before the bytes of the logical plan.
@@ -31,6 +32,8 @@ struct Header {
     nodes: usize,
     partitions: usize,
     bytes_per_partition: usize,
+    /// Whether the user's functions refer to objects of the runtime, which are held as long as a function is there.
+    has_references: bool,
     /// Of each stage.
     marks: Vec<u64>,
 }
@@ -44,16 +47,27 @@ pub struct Shipped {
     pub bytes: Vec<u8>,
     /// Whether it has functions or tables of the user's, which are made in worker processes alone.
     pub has_functions: bool,
+    /// What these refer to.
+    pub references: References,
 }
 
 impl Shipped {
-    /// Cuts an optimized logical plan for a cluster. `session` runs nothing on a cluster itself.
+    /// Cuts an optimized logical plan for a cluster. `session` runs nothing on a cluster itself; `notes` knows to what the
+    /// user's functions refer.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] for a plan with something that only this process has; those of planning.
-    pub async fn of(session: &Session, optimized: &LogicalPlan, shape: ClusterShape) -> Result<Self> {
+    pub async fn of(
+        session: &Session,
+        optimized: &LogicalPlan,
+        shape: ClusterShape,
+        notes: &dyn NoteReferences,
+    ) -> Result<Self> {
         let dataset = Dataset::new(session.clone(), optimized.clone());
-        let (plan, has_functions) = dataset.written().map_err(|error| {
+        notes.begin();
+        let written = dataset.written(Encoder::for_cluster());
+        let references = notes.end();
+        let (plan, has_functions) = written.map_err(|error| {
             let why = error.message().replacen("the dataset cannot be pickled", "it cannot leave this process", 1);
             let why = Error::new(error.kind(), format!("the query cannot run on the cluster: {why}"));
             error.hint().map(str::to_string).into_iter().fold(why, Error::with_hint)
@@ -61,12 +75,18 @@ impl Shipped {
         let graph = plan_optimized(optimized, &session.state(), shape).await?;
         let ClusterShape { nodes, partitions, bytes_per_partition, .. } = shape;
         let marks = graph.stages.iter().map(mark).collect::<Result<_>>()?;
-        let header = serde_json::to_vec(&Header { nodes, partitions, bytes_per_partition, marks });
+        let header = serde_json::to_vec(&Header {
+            nodes,
+            partitions,
+            bytes_per_partition,
+            has_references: !references.objects.is_empty(),
+            marks,
+        });
         let header = header.map_err(|error| Error::internal(format!("the header of a plan: {error}")))?;
         let mut bytes = (header.len() as u32).to_le_bytes().to_vec();
         bytes.extend(header);
         bytes.extend(plan);
-        Ok(Self { graph, bytes, has_functions })
+        Ok(Self { graph, bytes, has_functions, references })
     }
 }
 
@@ -79,12 +99,9 @@ pub async fn unship(
     bytes: &[u8],
     functions: &(dyn FunctionDecoder + Send + Sync),
 ) -> Result<(StageGraph, Session)> {
-    let broken = || Error::internal("what came is no plan of stages");
-    let (length, rest) = bytes.split_first_chunk().ok_or_else(broken)?;
-    let (header, plan) = rest.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or_else(broken)?;
-    let header: Header = serde_json::from_slice(header).map_err(|_| broken())?;
+    let (header, plan) = taken_apart(bytes)?;
     let dataset = session.dataset_from_bytes(plan, functions)?;
-    let Header { nodes, partitions, bytes_per_partition, marks } = header;
+    let Header { nodes, partitions, bytes_per_partition, marks, .. } = header;
     let shape = ClusterShape { bytes_per_partition, ..ClusterShape::new(nodes, partitions) };
     let graph = plan_optimized(dataset.logical_plan(), &dataset.session().state(), shape).await?;
     let made = graph.stages.iter().map(mark).collect::<Result<Vec<_>>>()?;
@@ -97,6 +114,18 @@ pub async fn unship(
         .with_hint("run the query again; local paths have to lead to the same files on all nodes"));
     }
     Ok((graph, dataset.session().clone()))
+}
+
+fn taken_apart(bytes: &[u8]) -> Result<(Header, &[u8])> {
+    let broken = || Error::internal("what came is no plan of stages");
+    let (length, rest) = bytes.split_first_chunk().ok_or_else(broken)?;
+    let (header, plan) = rest.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or_else(broken)?;
+    Ok((serde_json::from_slice(header).map_err(|_| broken())?, plan))
+}
+
+/// Whether a plan may be kept for the next task of its query: its functions hold nothing.
+pub(super) fn may_be_kept(bytes: &[u8]) -> bool {
+    taken_apart(bytes).is_ok_and(|(header, _)| !header.has_references)
 }
 
 /// What tells one stage from another: its operators, and the files of each of its tasks.

@@ -17,7 +17,7 @@ use super::leaves::is_divisible;
 use crate::operators::map_batches::MapBatchesExec;
 
 /// Operators that work on one row, one group or one partition at a time, or that datafusion-distributed gives all rows.
-const SPREAD: [&str; 36] = [
+const SPREAD: [&str; 37] = [
     "AggregateExec",
     "BoundedWindowAggExec",
     "BroadcastExec",
@@ -49,6 +49,7 @@ const SPREAD: [&str; 36] = [
     "SortMergeJoinExec",
     "SortPreservingMergeExec",
     "SpillingHashJoinExec",
+    "StoredExec",
     "UnionExec",
     "UnnestExec",
     "WholeWindowExec",

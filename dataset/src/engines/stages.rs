@@ -20,9 +20,11 @@ use datafusion_distributed::{
 };
 use sheaf_connectors::error::from_datafusion;
 use sheaf_core::Result;
+use sheaf_core::ids::ObjectId;
 
 use super::exchange::ExchangeReadExec;
 use crate::operators::own_files;
+use crate::operators::stored::StoredExec;
 use crate::rules::whole_builds::WholeBuilds;
 
 /// How a stage reads another one.
@@ -119,6 +121,26 @@ impl Stage {
         datafusion::physical_plan::execution_plan::reset_plan_states(plan).map_err(from_datafusion)
     }
 
+    /// The objects of stored rows that a task reads.
+    ///
+    /// # Errors
+    /// As [`Stage::plan_of`].
+    pub fn stored_objects(&self, task: usize) -> Result<Vec<ObjectId>> {
+        let mut stored = Vec::new();
+        let added = self.plan.apply(|node| {
+            let leaf = node.downcast_ref::<DistributedLeafExec>();
+            let own = leaf.map(|leaf| leaves_of(leaf, self.tasks)).transpose()?;
+            match own.and_then(|own| own.get(task)) {
+                Some(own) => own.apply(|node| add_stored(node, &mut stored)).map(|_| TreeNodeRecursion::Jump),
+                None => add_stored(node, &mut stored),
+            }
+        });
+        added.map_err(from_datafusion)?;
+        stored.sort_unstable();
+        stored.dedup();
+        Ok(stored)
+    }
+
     /// The parts of the output of each task.
     #[must_use]
     pub fn parts(&self) -> usize {
@@ -134,6 +156,12 @@ fn yielding(plan: Arc<dyn ExecutionPlan>) -> EngineResult<Transformed<Arc<dyn Ex
         true => Transformed::yes(Arc::new(CooperativeExec::new(plan)) as Arc<dyn ExecutionPlan>),
         false => Transformed::no(plan),
     })
+}
+
+fn add_stored(node: &Arc<dyn ExecutionPlan>, to: &mut Vec<ObjectId>) -> EngineResult<TreeNodeRecursion> {
+    let reads = node.downcast_ref::<StoredExec>().into_iter().flat_map(StoredExec::reads);
+    to.extend(reads);
+    Ok(TreeNodeRecursion::Continue)
 }
 
 /// What each of so many tasks has of a leaf: one task has all of it, also where it is cut for more.

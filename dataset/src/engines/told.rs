@@ -45,6 +45,28 @@ fn read(bytes: &[u8], functions: &dyn FunctionDecoder) -> Error {
     cause.into_iter().fold(error, |error, cause| functions.with_cause(error, &cause))
 }
 
+/// Why rows do not come.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// What they are of is gone, and would not be made again as it was, or not in time.
+    Lost(Error),
+    Error(Error),
+}
+
+impl Failed {
+    pub(super) fn into_error(self) -> Error {
+        match self {
+            Self::Lost(error) | Self::Error(error) => error,
+        }
+    }
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
 /// Why a result is not there, for whoever ran the query, which has the user's `functions` or none.
 pub(super) fn error_of(reason: Reason, functions: &dyn FunctionDecoder, has_functions: bool) -> Error {
     let failed = |kind, why: String| Error::new(kind, format!("the query failed on the cluster: {why}"));

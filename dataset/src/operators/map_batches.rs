@@ -39,7 +39,7 @@ use crate::operators::node::{EncodedOperator, LogicalOperator, PlannedOperator, 
 pub(crate) use calls::{Calls, Inline, call_blocking, first_output};
 pub(crate) use conform::{conform, values_of};
 pub use counts::Counts;
-pub(crate) use counts::failed_rows;
+pub(crate) use counts::{FAILED_ROWS, failed_rows};
 use dead_letters::{DeadLetters, ORIGINS};
 pub(crate) use dead_letters::{dead_letter_options, dead_letter_schema};
 use failures::LostRows;

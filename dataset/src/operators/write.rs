@@ -12,6 +12,7 @@ use datafusion::common::{DFSchema, DFSchemaRef};
 use datafusion::error::Result;
 use datafusion::physical_plan::ExecutionPlan;
 use serde::{Deserialize, Serialize};
+use sheaf_connectors::credentials::with_environment;
 use sheaf_connectors::error::to_datafusion;
 use sheaf_connectors::location::{Location, Scheme};
 use sheaf_connectors::stores::Stores;
@@ -86,7 +87,8 @@ impl Write {
             return Ok(None);
         }
         let shared_id = Some(Attempt::shared_id());
-        let options = WriteOptions { single_file: Some(false), shared_id, ..self.options.clone() };
+        let storage_options = with_environment(&Location::parse(&self.target)?, &self.options.storage_options);
+        let options = WriteOptions { single_file: Some(false), shared_id, storage_options, ..self.options.clone() };
         let whole = Self { options, ..self.clone() };
         // Others may be in other folders.
         let target = match whole.target.contains("://") {

@@ -1,7 +1,10 @@
-//! `persist`: the rows of a plan kept by the session, in memory and then on disk.
+//! `persist`: the rows of a plan kept by the session, in memory and then on disk; on a cluster by its nodes.
 
 use std::sync::Arc;
 
+use datafusion::datasource::source_as_provider;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::ExecutionPlan;
 use parking_lot::Mutex;
 use sheaf_connectors::error::from_datafusion;
 use sheaf_core::{Error, Result};
@@ -9,6 +12,8 @@ use sheaf_core::{Error, Result};
 use crate::dataset::Dataset;
 use crate::operators::extent::KeyExtent;
 use crate::operators::persisted::{PersistedTable, Writer};
+use crate::operators::stored::{ForPersist, PersistThere, StoredTable};
+use crate::run::{Run, Watch};
 
 impl Dataset {
     /// Runs the plan once and keeps its rows for all datasets that go on from the result: in memory, within the
@@ -18,12 +23,27 @@ impl Dataset {
     ///
     /// The rows go with the last dataset that stands on them.
     ///
+    /// On a cluster they stay on the nodes where they were made, in the order of the plan, and are read there by the queries
+    /// of this program. What was on a node that died is made again, and that alone, where the plan gives the same rows
+    /// each time.
+    ///
     /// # Errors
     /// [`sheaf_core::ErrorKind::DiskFull`] when neither memory nor the spill folder has room, and whatever goes wrong
     /// in the plan.
     pub async fn persist(&self) -> Result<Self> {
         let session = self.session();
-        let mut run = self.start().await?;
+        if self.is_stored() {
+            return Ok(self.clone());
+        }
+        let plan = self.planned_to_persist().await?;
+        let there = session.state().config().get_extension::<PersistThere>();
+        if let Some(persisting) = there.and_then(|there| there.0(&plan)) {
+            Watch::see_now(&plan);
+            let table = session.run(persisting).await?;
+            self.keep_stats_of(&plan);
+            return session.from_provider(table);
+        }
+        let mut run = Run::start(session, plan);
         let table = PersistedTable::of(run.plan().as_ref(), &session.context().runtime_env());
         let mut extent = KeyExtent::of(run.plan().as_ref());
         let rows = table.rows();
@@ -42,5 +62,20 @@ impl Dataset {
         }
         self.keep_stats(&run);
         session.from_provider(Arc::new(table.with_extent(extent)))
+    }
+
+    /// Whether it is nothing but rows that are on the cluster already.
+    fn is_stored(&self) -> bool {
+        let LogicalPlan::TableScan(scan) = self.logical_plan() else { return false };
+        let table = source_as_provider(&scan.source).ok();
+        let is_whole = scan.projection.is_none() && scan.filters.is_empty() && scan.fetch.is_none();
+        is_whole && table.is_some_and(|table| table.is::<StoredTable>())
+    }
+
+    async fn planned_to_persist(&self) -> Result<Arc<dyn ExecutionPlan>> {
+        let (mut state, plan) = (self.session().state(), self.logical_plan().clone());
+        state.config_mut().set_extension(Arc::new(ForPersist));
+        let planned = async move { state.create_physical_plan(&plan).await.map_err(from_datafusion) };
+        self.session().run(planned).await
     }
 }

@@ -62,7 +62,7 @@ impl ObjectRef {
         format!("ObjectRef({})", hex(&bytes_of(self.id)))
     }
 
-    pub(super) fn id(&self) -> ObjectId {
+    pub(crate) fn id(&self) -> ObjectId {
         self.id
     }
 }

@@ -164,8 +164,7 @@ impl Started {
 /// Runs a head, which is a node too.
 pub(in crate::cli) fn head(arguments: &HeadArguments, settings: &Options) -> Result<(), Stop> {
     let head = Started::head(arguments, settings)?;
-    say(&head.told)?;
-    let served = serve(&head.local);
+    let served = serve(&head.local, &head.told);
     head.end();
     served
 }
@@ -173,8 +172,7 @@ pub(in crate::cli) fn head(arguments: &HeadArguments, settings: &Options) -> Res
 /// Runs a node that belongs to a head.
 pub(in crate::cli) fn node(arguments: &NodeArguments, settings: &Options) -> Result<(), Stop> {
     let (local, address) = start_node(arguments, settings)?;
-    say(&format!("the node runs at {address}{}", arguments.node.access.warning()))?;
-    let served = serve(&local);
+    let served = serve(&local, &format!("the node runs at {address}{}", arguments.node.access.warning()));
     local.shutdown();
     served
 }
@@ -284,9 +282,11 @@ impl NodeFlags {
     }
 }
 
-/// Prints the words of the node until a signal ends it.
-pub(super) fn serve(local: &Local) -> Result<(), Stop> {
+/// Says that the node is there, and prints its words until a signal ends it.
+pub(super) fn serve(local: &Local, told: &str) -> Result<(), Stop> {
+    // Whoever reads that may end it at once.
     let ended = ended_by_signal()?;
+    say(told)?;
     loop {
         match local.output(PATIENCE) {
             Some(lines) => {
@@ -308,13 +308,14 @@ pub(super) fn ended_by_signal() -> Result<std::sync::mpsc::Receiver<()>> {
     let failed = |error| Error::new(ErrorKind::Io, format!("cannot wait for signals: {error}"));
     let (sender, receiver) = std::sync::mpsc::channel();
     let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    // From here on they end nothing by themselves.
+    let listen = |kind| {
+        let _inside = runtime.enter();
+        signal(kind).map_err(failed)
+    };
+    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
     env::thread("sheaf-signals", move || {
         runtime.block_on(async {
-            let (Ok(mut interrupt), Ok(mut terminate)) =
-                (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-            else {
-                return;
-            };
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}

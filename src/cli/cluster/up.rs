@@ -7,9 +7,7 @@ use sheaf_core::host;
 use sheaf_core::settings::Options;
 
 use super::super::exit::Stop;
-use super::daemon::{
-    HeadArguments, MEMORY_BYTES, NodeArguments, QUERY_PART, STORE_PART, Started, say, serve, start_node,
-};
+use super::daemon::{HeadArguments, MEMORY_BYTES, NodeArguments, QUERY_PART, STORE_PART, Started, serve, start_node};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Without a token or certificates it listens on 127.0.0.1 only.")]
@@ -40,8 +38,7 @@ pub(in crate::cli) fn up(arguments: &UpArguments, settings: &Options) -> Result<
             NodeArguments { head: head.place.clone(), host: arguments.head.host.clone(), port: 0, node: flags.clone() };
         nodes.push(start_node(&node, &settings)?);
     }
-    say(&format!("{}\n  nodes:      {count}, all in this process", head.told))?;
-    let served = serve(&head.local);
+    let served = serve(&head.local, &format!("{}\n  nodes:      {count}, all in this process", head.told));
     nodes.iter().for_each(|(local, _)| local.shutdown());
     head.end();
     served

@@ -340,7 +340,9 @@ impl Node {
         let is_fragment = task.is_fragment();
         let is_repeatable = task.spec.is_repeatable() || (is_fragment && planted(Flaw::MixedAttempts));
         let may_again = retries > 0 && is_repeatable;
-        let keep = may_again && results.clone().any(|result| self.can_be_lost(result));
+        // Small results of a fragment are never lost, but dropped: those of the stages behind it may need them again.
+        let may_be_missed = |result| is_fragment || self.can_be_lost(result);
+        let keep = may_again && results.clone().any(may_be_missed);
         self.actions.push(Action::Done(id));
         for object in refs {
             if keep {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, Gauge, MetricBuilder, MetricsSet};
 
 /// The name under which rows that no call could map are counted.
-const FAILED_ROWS: &str = "failed_rows";
+pub(crate) const FAILED_ROWS: &str = "failed_rows";
 
 /// The counts of one run of the operator.
 #[derive(Debug, Clone)]

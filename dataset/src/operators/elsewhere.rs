@@ -1,0 +1,20 @@
+//! Names under which an operator counts what is done for it in other processes.
+
+use datafusion::physical_plan::metrics::MetricsSet;
+
+/// The bytes that scans have read, as DataFusion names them.
+pub(crate) const BYTES_SCANNED: &str = "bytes_scanned";
+/// The rows that left the sources.
+pub(crate) const ROWS_SCANNED: &str = "rows_scanned";
+/// The tasks that there are.
+pub(crate) const TASKS: &str = "tasks";
+/// Those that have ended.
+pub(crate) const TASKS_ENDED: &str = "tasks_ended";
+
+/// How far an operator is that has tasks elsewhere.
+pub(crate) fn progress(metrics: &MetricsSet) -> Option<String> {
+    let tasks = metrics.sum_by_name(TASKS)?.as_usize();
+    let ended = metrics.sum_by_name(TASKS_ENDED).map_or(0, |ended| ended.as_usize());
+    // Those that began anew count once more.
+    Some(format!("{} of {tasks} tasks", ended.min(tasks)))
+}
