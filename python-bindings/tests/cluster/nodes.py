@@ -112,6 +112,12 @@ class Cluster:
             assert becomes_true(lambda: self.place_of(member) in self.nodes(), START_SECONDS), member.said()
         return member
 
+    def restart(self, member: Member) -> None:
+        """Start one that has ended once more, at a place of its own again."""
+        member.start()
+        self._places[member] = member.await_place()
+        assert becomes_true(lambda: self.place_of(member) in self.nodes(), START_SECONDS), member.said()
+
     @property
     def env(self) -> dict[str, str]:
         return {**os.environ, MARK: self._mark}
@@ -147,6 +153,10 @@ class Cluster:
         rows = self.rows("objects")
         there = [row for row in rows if member is None or row["node"].endswith(self.place_of(member))]
         return sorted(int(row["bytes"]) for row in there)
+
+    def becomes_empty(self) -> None:
+        """Assert that no task is left, nor anything of what tasks have made."""
+        eventually(lambda: (self.rows("tasks"), self.objects()), ([], []))
 
     def run_driver(self, code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
         """A program of its own, to its end; its first argument is the address."""
