@@ -1,0 +1,1 @@
+"""Clusters of Sheaf inside other systems' clusters: ``sheaf.launch.ray``."""
