@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 # The profile of the wheel: tests use their own (dev), the demo and the benchmarks release.
 PROFILE := dev
-demo bench bench-runtime bench-dataset: PROFILE := release
+demo bench bench-runtime bench-dataset bench-cluster: PROFILE := release
 
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 VENV := $(CURDIR)/.venv
@@ -18,7 +18,7 @@ export PYO3_ENVIRONMENT_SIGNATURE = $(shell $(PYTHON) -c 'import sys; print("cpy
 RUST := --workspace --exclude sheaf-python --features polars --locked
 STEP := scripts/step
 
-.PHONY: help demo test bench bench-runtime bench-dataset lint format lint-rust lint-python test-rust test-python wheel venv clean
+.PHONY: help demo test bench bench-runtime bench-dataset bench-cluster lint format lint-rust lint-python test-rust test-python wheel venv clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -37,6 +37,9 @@ bench-runtime: wheel ## measure Sheaf's runtime beside Ray's, in release
 
 bench-dataset: wheel ## measure the verbs of datasets and their peers side by side, in release
 	benches/bench.sh --dataset --wheel "$$(ls "$(CARGO_TARGET_DIR)"/wheels/release/sheaf-*.whl)" --readme
+
+bench-cluster: wheel ## measure TPC-H on a cluster of Sheaf's and on its peers', in release
+	benches/bench.sh --cluster --wheel "$$(ls "$(CARGO_TARGET_DIR)"/wheels/release/sheaf-*.whl)" --readme
 
 lint: lint-rust lint-python ## formats, lints and types
 

@@ -5,12 +5,14 @@
 #   benches/bench.sh --runtime [--wheel FILE] [arguments of runtime.py, see benches/runtime.py --help]
 # `make bench-dataset`: the same for the verbs of datasets, whose inputs it makes itself.
 #   benches/bench.sh --dataset [--wheel FILE] [arguments of dataset.py, see benches/dataset.py --help]
+# `make bench-cluster`: the same for clusters, whose inputs it makes itself too; Spark needs a `java`, of version 17.
+#   benches/bench.sh --cluster [--wheel FILE] [arguments of cluster.py, see benches/cluster.py --help]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 script=run.py
 case "${1:-}" in
-    --runtime | --dataset)
+    --runtime | --dataset | --cluster)
         script=${1#--}.py
         shift
         ;;

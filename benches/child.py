@@ -6,6 +6,7 @@ peak memory, or the error. The rows of the last run go beside it as an Arrow fil
 
 import importlib
 import json
+import re
 import shutil
 import sys
 import time
@@ -21,6 +22,8 @@ from memory import peak_bytes
 
 # What a footnote of the table can hold; some engines print a whole plan.
 LONGEST_ERROR = 300
+# What some write for terminals.
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True)
@@ -45,24 +48,37 @@ def perform(request: Request) -> dict[str, Any]:
     """Run the case and say what it took."""
     module = importlib.import_module(f"{request.case.folder}.{request.engine}")
     try:
+        return attempted(module, request)
+    finally:
+        close(module)
+
+
+def attempted(module: ModuleType, request: Request) -> dict[str, Any]:
+    """What it took, or the error: an engine that cannot run a case is a result, and the table shows it."""
+    try:
         return measure(module, request)
     except Exception as error:
-        # An engine that cannot run a case is a result, and the table shows it.
-        return {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"[:LONGEST_ERROR]}
-    finally:
-        getattr(module, "close", lambda: None)()
+        return {"error": f"{type(error).__name__}: {' '.join(COLOURS.sub('', str(error)).split())}"[:LONGEST_ERROR]}
+
+
+def close(module: ModuleType) -> None:
+    """Stop what an engine has started, if it starts anything."""
+    getattr(module, "close", lambda: None)()
 
 
 def measure(module: ModuleType, request: Request) -> dict[str, Any]:
-    """Warm once, then time each run; the output folder is fresh for each."""
+    """Warm once, then time each run; the output folder is fresh for each, and the engine ready."""
     run = getattr(module, request.case.work)(request.case)
+    ready = getattr(module, "ready", lambda: None)
     if request.warm_up:
         fresh(request.case.output)
+        ready()
         run()
     seconds = []
     rows: pa.Table | None = None
     for _ in range(request.runs):
         fresh(request.case.output)
+        ready()
         start = time.perf_counter()
         rows = run()
         seconds.append(time.perf_counter() - start)

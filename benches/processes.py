@@ -95,7 +95,11 @@ def limit_cores(process: int, threads: int) -> None:
 
 def end_descendants() -> None:
     """Kill all that this process started, directly or not, and collect it."""
-    remaining = psutil.Process().children(recursive=True)
+    end(psutil.Process().children(recursive=True))
+
+
+def end(remaining: list[psutil.Process]) -> None:
+    """Kill these processes, and collect them."""
     for process in remaining:
         try:
             process.kill()

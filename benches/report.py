@@ -15,6 +15,8 @@ RUNTIME_BEGIN = "<!-- runtime table: begin, written by `make bench-runtime` -->"
 RUNTIME_END = "<!-- runtime table: end -->"
 DATASET_BEGIN = "<!-- dataset table: begin, written by `make bench-dataset` -->"
 DATASET_END = "<!-- dataset table: end -->"
+CLUSTER_BEGIN = "<!-- cluster table: begin, written by `make bench-cluster` -->"
+CLUSTER_END = "<!-- cluster table: end -->"
 
 
 def as_json(

@@ -86,8 +86,15 @@ class Race:
         return self.child(engine.module, case, runs=self.runs, warm_up=True)
 
     def child(self, module: str, case: Case, *, runs: int, warm_up: bool) -> dict[str, Any]:
+        """One engine's result, told."""
+        result = self.asked(module, case, runs=runs, warm_up=warm_up)
+        said = result.get("error") or f"{min(result['seconds']):.3f} s, {result['peak_bytes'] / 1e6:,.0f} MB"
+        print(f"{case.name:>7} {module:<10} {said}", file=sys.stderr, flush=True)
+        return result
+
+    def asked(self, module: str, case: Case, *, runs: int, warm_up: bool) -> dict[str, Any]:
         """One engine's result from a process of its own."""
-        result = run_child(
+        return run_child(
             module,
             case,
             self.scratch,
@@ -96,9 +103,6 @@ class Race:
             timeout=self.timeout,
             rows=self.rows_path(module),
         )
-        said = result.get("error") or f"{min(result['seconds']):.3f} s, {result['peak_bytes'] / 1e6:,.0f} MB"
-        print(f"{case.name:>7} {module:<10} {said}", file=sys.stderr, flush=True)
-        return result
 
     def outcome(self, module: str, case: Case, results: dict[str, dict[str, Any]]) -> Outcome:
         """A result, if its rows are right."""

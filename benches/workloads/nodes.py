@@ -65,7 +65,14 @@ def two_nodes(ray: Any, cores: int) -> Iterator[str]:
 
 @contextmanager
 def node(*arguments: str) -> Iterator[str]:
-    """A node of Sheaf's, by its command, and its host and port."""
+    """A node of Sheaf's, by its command: its host and port."""
+    with process_of(*arguments) as (_, place):
+        yield place
+
+
+@contextmanager
+def process_of(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The process of a node, and its host and port."""
     command = [str(Path(sys.executable).with_name("sheaf")), *arguments]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -73,7 +80,7 @@ def node(*arguments: str) -> Iterator[str]:
             said = process.stdout.readline()
             if "runs at" not in said:
                 raise ValueError(f"a node does not start: {said!r}")
-            yield said.split()[-1].rpartition("/")[2]
+            yield process, said.split()[-1].rpartition("/")[2]
         finally:
             process.terminate()
             process.wait(END_SECONDS)
