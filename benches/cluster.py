@@ -5,7 +5,6 @@ engine, in a process of its own, and stopped at the end. A time is the best of t
 """
 
 import argparse
-import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -23,10 +22,10 @@ from cluster_table import markdown, over_local, peers
 from engines import Engine
 from host import description
 from outcomes import SUBJECT, Row
-from processes import adopt_orphans, end_descendants
-from report import CLUSTER_BEGIN, CLUSTER_END, as_json, versions, with_table, write_json
+from processes import end_descendants
+from report import CLUSTER_BEGIN, CLUSTER_END, as_json, versions, write_json
 from residents import Resident
-from run import REPOSITORY, Race, stopped
+from run import REPOSITORY, Race, chosen, command
 
 
 def arguments(given: list[str]) -> argparse.Namespace:
@@ -47,14 +46,6 @@ def arguments(given: list[str]) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, help="the JSON file (default: cluster.json in the data folder)")
     parser.add_argument("--readme", action="store_true", help="write the table into README.md too")
     return parser.parse_args(given)
-
-
-def chosen(names: str) -> list[Engine]:
-    """The engines that were asked for, or all."""
-    wanted = [name for name in names.split(",") if name]
-    if unknown := set(wanted) - {engine.module for engine in ENGINES}:
-        raise ValueError(f"no engine named {', '.join(sorted(unknown))}")
-    return [engine for engine in ENGINES if not wanted or engine.module in wanted]
 
 
 class ClusterRace(Race):
@@ -105,7 +96,7 @@ def results(host: dict[str, Any], settings: dict[str, Any], cases: list[Case], r
 
 def run(options: argparse.Namespace) -> str:
     """The whole run; returns the text for README."""
-    engines = chosen(options.engines)
+    engines = chosen(options.engines, ENGINES)
     inputs = prepare(options.data.resolve(), options.scale, options.files)
     cases = selected(cluster_cases(inputs, options.killed), [name for name in options.cases.split(",") if name])
     # The paths of Ray's sockets may have 107 characters: a short folder.
@@ -124,17 +115,7 @@ def run(options: argparse.Namespace) -> str:
 
 def main() -> None:
     """The command."""
-    signal.signal(signal.SIGTERM, stopped)
-    adopt_orphans()
-    options = arguments(sys.argv[1:])
-    try:
-        text = run(options)
-    except (FileNotFoundError, ValueError) as error:
-        raise SystemExit(f"cluster.py: {error}") from error
-    print(text)
-    if options.readme:
-        readme = REPOSITORY / "README.md"
-        readme.write_text(with_table(readme.read_text(), text, CLUSTER_BEGIN, CLUSTER_END))
+    command("cluster.py", arguments(sys.argv[1:]), run, CLUSTER_BEGIN, CLUSTER_END)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ case. A time is the best of the timed runs, after a warm one.
 """
 
 import argparse
-import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -14,12 +13,10 @@ from cases import selected
 from dataset_cases import Sizes, dataset_cases
 from dataset_engines import ENGINES
 from dataset_inputs import prepare
-from engines import Engine
 from host import cores, description
 from outcomes import Row
-from processes import adopt_orphans
-from report import DATASET_BEGIN, DATASET_END, as_json, versions, with_table, write_json
-from run import REPOSITORY, Race, stopped
+from report import DATASET_BEGIN, DATASET_END, as_json, versions, write_json
+from run import REPOSITORY, Race, chosen, command
 from table import markdown
 
 
@@ -40,18 +37,10 @@ def arguments(given: list[str]) -> argparse.Namespace:
     return parser.parse_args(given)
 
 
-def chosen(names: str) -> list[Engine]:
-    """The engines that were asked for, or all."""
-    wanted = [name for name in names.split(",") if name]
-    if unknown := set(wanted) - {engine.module for engine in ENGINES}:
-        raise ValueError(f"no engine named {', '.join(sorted(unknown))}")
-    return [engine for engine in ENGINES if not wanted or engine.module in wanted]
-
-
 def run(options: argparse.Namespace) -> str:
     """The whole run; returns the text for README."""
     sizes = Sizes().divided(options.divide)
-    engines = chosen(options.engines)
+    engines = chosen(options.engines, ENGINES)
     inputs = prepare(options.data.resolve(), sizes)
     # What is written is beside the inputs: it may be more than a folder for temporary files holds. The children run in
     # such a folder all the same: the paths of Ray's sockets may have 107 characters.
@@ -72,17 +61,7 @@ def run(options: argparse.Namespace) -> str:
 
 def main() -> None:
     """The command."""
-    signal.signal(signal.SIGTERM, stopped)
-    adopt_orphans()
-    options = arguments(sys.argv[1:])
-    try:
-        text = run(options)
-    except (FileNotFoundError, ValueError) as error:
-        raise SystemExit(f"dataset.py: {error}") from error
-    print(text)
-    if options.readme:
-        readme = REPOSITORY / "README.md"
-        readme.write_text(with_table(readme.read_text(), text, DATASET_BEGIN, DATASET_END))
+    command("dataset.py", arguments(sys.argv[1:]), run, DATASET_BEGIN, DATASET_END)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import argparse
 import signal
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,7 +21,7 @@ from host import cores, description, installed
 from inputs import prepare
 from outcomes import Outcome, Row, without_folders
 from processes import adopt_orphans, run_child
-from report import as_json, summary, with_table, write_json
+from report import BEGIN, END, as_json, summary, with_table, write_json
 from table import markdown
 
 REPOSITORY = Path(__file__).parent.parent
@@ -51,12 +52,12 @@ def arguments(given: list[str]) -> argparse.Namespace:
     return parser.parse_args(given)
 
 
-def chosen(names: str) -> list[Engine]:
-    """The engines that were asked for, or all."""
+def chosen(names: str, engines: Sequence[Engine]) -> list[Engine]:
+    """Those of the engines that were asked for, or all."""
     wanted = [name for name in names.split(",") if name]
-    if unknown := set(wanted) - {engine.module for engine in ENGINES}:
+    if unknown := set(wanted) - {engine.module for engine in engines}:
         raise ValueError(f"no engine named {', '.join(sorted(unknown))}")
-    return [engine for engine in ENGINES if not wanted or engine.module in wanted]
+    return [engine for engine in engines if not wanted or engine.module in wanted]
 
 
 class Race:
@@ -139,7 +140,7 @@ def run(options: argparse.Namespace) -> str:
     """The whole run; returns the text for README."""
     runs = 1 if options.quick else options.runs
     fewer = QUICK if options.quick else 1
-    engines = chosen(options.engines)
+    engines = chosen(options.engines, ENGINES)
     inputs = prepare(options.data.resolve(), options.scale, NUMBER_ROWS // fewer, STRING_ROWS // fewer)
     with tempfile.TemporaryDirectory(prefix="sheaf-bench-") as folder:
         scratch = Path(folder)
@@ -159,19 +160,29 @@ def stopped(*_: object) -> NoReturn:
     raise SystemExit("stopped")
 
 
-def main() -> None:
-    """The command."""
+def command(
+    script: str,
+    options: argparse.Namespace,
+    measure: Callable[[argparse.Namespace], str],
+    begin: str = BEGIN,
+    end: str = END,
+) -> None:
+    """Measures, prints the table, and writes it into README between two markers if that is asked for."""
     signal.signal(signal.SIGTERM, stopped)
     adopt_orphans()
-    options = arguments(sys.argv[1:])
     try:
-        text = run(options)
+        text = measure(options)
     except (FileNotFoundError, ValueError) as error:
-        raise SystemExit(f"run.py: {error}") from error
+        raise SystemExit(f"{script}: {error}") from error
     print(text)
     if options.readme:
         readme = REPOSITORY / "README.md"
-        readme.write_text(with_table(readme.read_text(), text))
+        readme.write_text(with_table(readme.read_text(), text, begin, end))
+
+
+def main() -> None:
+    """The command."""
+    command("run.py", arguments(sys.argv[1:]), run)
 
 
 if __name__ == "__main__":

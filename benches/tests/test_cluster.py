@@ -18,7 +18,7 @@ from tiny_tpch import write_tables
 import cluster_inputs
 from cases import REFERENCE, Case
 from child import Request
-from cluster import arguments, chosen, results
+from cluster import arguments, results
 from cluster_cases import FOLDER, cluster_cases
 from cluster_engines import ENGINES, LOCAL
 from cluster_engines.answers import disturbed
@@ -27,6 +27,7 @@ from cluster_table import markdown
 from outcomes import Outcome
 from processes import adopt_orphans
 from residents import Resident
+from run import chosen
 
 BENCHES = Path(__file__).parent.parent
 CASES = cluster_cases(ClusterInputs(Path("nowhere"), Path("nowhere"), 1000), killed=9)
@@ -234,7 +235,7 @@ def test_results_have_sheaf_in_process_beside_the_peers() -> None:
 
 def test_engines_are_chosen_by_name() -> None:
     """A name that is not there is told."""
-    assert [engine.module for engine in chosen("spark,sheaf")] == ["sheaf", "spark"]
+    assert [engine.module for engine in chosen("spark,sheaf", ENGINES)] == ["sheaf", "spark"]
     with pytest.raises(ValueError, match="no engine named dask"):
-        chosen("dask")
+        chosen("dask", ENGINES)
     assert arguments(["--scale", "0.1"]).scale == 0.1

@@ -9,11 +9,12 @@ from test_engines import answer
 
 from cases import Case
 from compare import difference
-from dataset import arguments, chosen
+from dataset import arguments
 from dataset_cases import GROUPS, JOINS, DatasetInputs, Sizes, dataset_cases
 from dataset_engines import ENGINES
 from dataset_engines.duckdb import converted
 from dataset_inputs import prepare
+from run import chosen
 
 MODULES = Path(__file__).parent.parent / "dataset_engines"
 NOWHERE = DatasetInputs(*[Path("nowhere")] * 7)
@@ -91,7 +92,7 @@ def test_the_order_of_a_sort_is_part_of_its_digest(cases: dict[str, Case], tmp_p
 
 def test_engines_are_chosen_by_name() -> None:
     """A name that is not there is told."""
-    assert [engine.module for engine in chosen("polars,sheaf")] == ["sheaf", "polars"]
+    assert [engine.module for engine in chosen("polars,sheaf", ENGINES)] == ["sheaf", "polars"]
     with pytest.raises(ValueError, match="no engine named spark"):
-        chosen("spark")
+        chosen("spark", ENGINES)
     assert arguments(["--divide", "10"]).divide == 10
