@@ -205,6 +205,7 @@ fn submit(client: &Client, options: u32, job: &Job, reads: &[ObjectId]) -> Objec
         reads: reads.to_vec(),
         is_repeatable: true,
         in_worker: false,
+        siblings: None,
         payload,
     };
     client.submit_fragment(fragment).unwrap()
@@ -279,7 +280,8 @@ fn values_come_along_from_memory() {
     let options = options(&client, 0);
     let needs = [&b"small"[..], &[1; 3_000_000]].map(|value| client.put(&[value], Vec::new()).unwrap()).to_vec();
     let payload = postcard::to_stdvec(&Job::Count { part: 0 }).unwrap();
-    let fragment = NewFragment { options, needs, reads: Vec::new(), is_repeatable: true, in_worker: false, payload };
+    let (is_repeatable, in_worker, siblings) = (true, false, None);
+    let fragment = NewFragment { options, needs, reads: Vec::new(), is_repeatable, in_worker, siblings, payload };
     let (_, bytes) = counted(&client, client.submit_fragment(fragment).unwrap());
     assert!((3_000_005..3_000_500).contains(&bytes), "{bytes}");
 }

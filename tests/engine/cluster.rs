@@ -208,6 +208,39 @@ fn a_node_that_dies_costs_only_what_it_had() {
     }
 }
 
+#[test]
+fn a_task_that_takes_far_longer_than_the_others_runs_a_second_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = tables(folder.path());
+    let nodes = Nodes::start(3, USUAL);
+    let there = here.on(&nodes.cluster);
+    let text = "SELECT l_orderkey, count(*) AS n FROM lineitem GROUP BY l_orderkey";
+    let expected = collect(&query(&here, text)).unwrap();
+    let slow = &nodes.members[1];
+    for stage in [0, 1] {
+        // What begins there does not end.
+        slow.gate.keep(Some(stage));
+        let before: u64 = nodes.begun()[1..].iter().sum();
+        let answer = begin(query(&there, text));
+        becomes_true("it ends", || answer.is_finished());
+        assert_eq!(here.threads().block_on(answer).unwrap().unwrap(), expected, "stage {stage}");
+        becomes_true("the first attempt is stopped", || slow.gate.kept() == 0);
+        let begun: u64 = nodes.begun()[1..].iter().sum::<u64>() - before;
+        assert!(begun > 2, "{begun} attempts on the other two nodes");
+    }
+    slow.gate.keep(None);
+    // Two attempts of one that would make something else are never there at once.
+    slow.gate.keep(Some(0));
+    let answer =
+        begin(query(&there, "SELECT count(*) FROM (SELECT floor(random() * 9) AS r FROM lineitem) GROUP BY r"));
+    becomes_true("its task there begins", || slow.gate.kept() == 1);
+    std::thread::sleep(std::time::Duration::from_secs(4));
+    assert_eq!(slow.gate.kept(), 1);
+    slow.gate.keep(None);
+    assert_eq!(here.threads().block_on(answer).unwrap().unwrap().len(), 9);
+    nodes.are_empty();
+}
+
 /// Runs a query of two stages, and ends a node when a task of the second one has read what the first one made, and
 /// others have not. Its rows.
 fn with_a_loss_between_tasks(here: &Session, text: &str) -> Vec<String> {

@@ -98,6 +98,7 @@ fn the_readme_shows_the_measured_speeds() {
     for (name, rows) in [
         ("speed", ["| Q1 |", "| Q22 |", "| **all 22** |", "| CSV → Parquet", "| `map_batches`: NumPy"]),
         ("dataset", ["| word count", "| `map_batches`, heavy", "| groupby, 10 M", "| join, 10 M", "| sort of 5 GB"]),
+        ("cluster", ["| Q1 |", "| Q22 |", "| **all 22** |", "| first row", "a node killed"]),
     ] {
         let table = table_of(name);
         for row in rows {

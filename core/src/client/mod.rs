@@ -268,9 +268,9 @@ impl Client {
     /// As every method.
     pub fn submit_fragment(&self, fragment: NewFragment) -> Result<ObjectId> {
         let task = self.new_task();
-        let NewFragment { options, needs, reads, is_repeatable, in_worker, payload } = fragment;
+        let NewFragment { options, needs, reads, is_repeatable, in_worker, siblings, payload } = fragment;
         let payload = ByteBuf::from(payload);
-        let part = FragmentSubmission { task, options, needs, reads, is_repeatable, in_worker, payload };
+        let part = FragmentSubmission { task, options, needs, reads, is_repeatable, in_worker, siblings, payload };
         self.send(&ToNode::SubmitFragment(part), Vec::new())?;
         Ok(task.result(0))
     }
@@ -465,6 +465,9 @@ pub struct NewFragment {
     pub is_repeatable: bool,
     /// Whether a worker process runs it, as what has the user's functions in it needs.
     pub in_worker: bool,
+    /// The same number for all that do alike work with the same first need: one that takes far longer than the others
+    /// runs a second time beside itself. `None` where two attempts must not run at once.
+    pub siblings: Option<u32>,
     /// What is its own; small, for it is kept with the task.
     pub payload: Vec<u8>,
 }

@@ -201,7 +201,12 @@ impl Shell {
         let Some(prepared) = self.prepared(id, part.task, part.options)? else { return Ok(()) };
         let spec = TaskSpec {
             id: part.task,
-            kind: Kind::Fragment { reads: part.reads, is_repeatable: part.is_repeatable, in_worker: part.in_worker },
+            kind: Kind::Fragment {
+                reads: part.reads,
+                is_repeatable: part.is_repeatable,
+                in_worker: part.in_worker,
+                siblings: part.siblings,
+            },
             shape: Arc::clone(&prepared.shape),
             needs: part.needs,
             refs: Vec::new(),

@@ -55,6 +55,9 @@ pub enum Kind {
         is_repeatable: bool,
         /// Whether a worker runs it: it has functions of the user's.
         in_worker: bool,
+        /// Those of a client that need the same first and have the same number do alike work: one that takes far longer
+        /// than the others gets a second attempt beside its first. `None` where two must not run at once.
+        siblings: Option<u32>,
     },
 }
 
@@ -91,6 +94,11 @@ impl TaskSpec {
         self.needs.iter().chain(&self.refs).chain(self.reads()).copied()
     }
 
+    /// All that it waits for.
+    pub fn awaited(&self) -> impl Iterator<Item = ObjectId> {
+        self.needs.iter().chain(self.reads()).copied()
+    }
+
     /// The objects of which it reads parts.
     #[must_use]
     pub fn reads(&self) -> &[ObjectId] {
@@ -105,6 +113,15 @@ impl TaskSpec {
     pub fn is_repeatable(&self) -> bool {
         // A call changed its actor: it is not made again for a lost result.
         !matches!(self.kind, Kind::Call { .. } | Kind::Fragment { is_repeatable: false, .. })
+    }
+
+    /// The number that it has in common with those that do alike work, of which two attempts may run at once.
+    #[must_use]
+    pub fn siblings(&self) -> Option<u32> {
+        match self.kind {
+            Kind::Fragment { siblings, is_repeatable: true, .. } if !self.streams => siblings,
+            _ => None,
+        }
     }
 
     /// The actor that it calls, and the client that does.

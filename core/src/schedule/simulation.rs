@@ -96,6 +96,8 @@ struct Told {
     left: usize,
     /// Attempts of fragments that could not read something.
     unread: usize,
+    /// Attempts of fragments that began beside another one, which ran on a node that was well.
+    beside: usize,
     faults: BTreeMap<&'static str, usize>,
     /// What was broken, first things first.
     broken: Vec<String>,
@@ -271,6 +273,7 @@ impl World {
         self.check_end();
         self.told.groups = self.groups.created();
         self.told.unread = self.fragments.failed;
+        self.told.beside = self.fragments.beside;
         self.told
     }
 

@@ -142,6 +142,8 @@ pub struct FragmentSubmission {
     pub is_repeatable: bool,
     /// Whether a worker process runs it, and not the node itself.
     pub in_worker: bool,
+    /// The number of those that do alike work, if two attempts may run at once.
+    pub siblings: Option<u32>,
     /// What is its own.
     pub payload: ByteBuf,
 }

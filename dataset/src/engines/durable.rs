@@ -7,9 +7,9 @@ use std::time::Duration;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::physical_plan::metrics::Count;
-use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
 use sheaf_connectors::error::from_datafusion;
-use sheaf_connectors::write::WriteFilesExec;
 use sheaf_core::client::{NewFragment, Reply};
 use sheaf_core::fragment::PartInput;
 use sheaf_core::ids::ObjectId;
@@ -31,8 +31,8 @@ use super::spread::processes;
 use super::stages::{Input, Way};
 use super::told::{Failed, error_of, is_lost};
 
-/// How often a whole query begins anew because a result is gone that would not be made again as it was.
-pub(super) const ROLL_BACKS: u32 = 3;
+/// How often a query runs at the most: anew where a result is gone that would not be made again as it was.
+const ROLL_BACKS: u32 = 3;
 
 /// After so long without a result it is told what a query waits for.
 const BEFORE_TOLD: Duration = Duration::from_secs(10);
@@ -92,10 +92,14 @@ impl Tasks {
     fn submit_stages(&mut self, shipped: &Shipped, classes: &[Class], shape: ClusterShape) -> Result<()> {
         let client = Arc::clone(self.cluster.client());
         let asked = self.cluster.cpus_to_ask(shape.cpus)?;
+        let has_functions = shipped.has_functions;
         for (number, stage) in shipped.graph.stages.iter().enumerate() {
             // Tasks that wait for processes of their own would keep the CPUs from them.
             let cpus = if processes(&stage.plan).is_some() { 0 } else { asked };
             let options = self.cluster.options(number, cpus)?;
+            // Functions may do more than give rows, and files would be written twice.
+            let may_run_twice = !has_functions && !stage.writes();
+            let siblings = may_run_twice.then_some(number as u32);
             self.outputs.push(Vec::new());
             for task in 0..stage.tasks {
                 let reads = stage.inputs.iter().flat_map(|input| {
@@ -110,7 +114,8 @@ impl Tasks {
                     needs: vec![self.plan],
                     reads: reads.collect(),
                     is_repeatable: classes.get(number).is_none_or(Class::is_repeatable),
-                    in_worker: shipped.has_functions,
+                    in_worker: has_functions,
+                    siblings,
                     payload,
                 };
                 let output = client.submit_fragment(fragment)?;
@@ -176,23 +181,35 @@ impl Query {
     /// As long as no row has gone out, a query of which a result is gone that would not be made again as it was begins
     /// anew: its consumers with it.
     pub(super) async fn run(self, to: mpsc::Sender<Result<RecordBatch>>) {
-        for left in (0..ROLL_BACKS).rev() {
-            let mut has_begun = false;
-            let ended = tokio::select! {
-                ended = self.once(&to, &mut has_begun) => ended,
-                () = to.closed() => return,
+        let run = || {
+            let run = async {
+                let mut has_begun = false;
+                let ended = self.once(&to, &mut has_begun).await;
+                ended.map_err(|failed| if has_begun { Failed::Error(failed.into_error()) } else { failed })
             };
-            match ended {
-                Ok(()) => return,
-                Err(Failed::Lost(error)) if left > 0 && !has_begun => {
-                    self.cluster.tell(format!("a query begins anew: {error}"));
-                }
-                Err(Failed::Lost(error) | Failed::Error(error)) => {
-                    let _ = to.send(Err(error)).await;
-                    return;
-                }
+            run.boxed()
+        };
+        let ended = tokio::select! {
+            ended = self.until_nothing_is_lost(run) => ended,
+            () = to.closed() => return,
+        };
+        if let Err(error) = ended {
+            let _ = to.send(Err(error)).await;
+        }
+    }
+
+    /// Runs it, and anew where a result is gone that would not be made again as it was, a few times.
+    pub(super) async fn until_nothing_is_lost<'a, T>(
+        &self,
+        run: impl Fn() -> BoxFuture<'a, std::result::Result<T, Failed>>,
+    ) -> Result<T> {
+        for _ in 1..ROLL_BACKS {
+            match run().await {
+                Err(Failed::Lost(error)) => self.cluster.tell(format!("a query begins anew: {error}")),
+                ended => return ended.map_err(Failed::into_error),
             }
         }
+        run().await.map_err(Failed::into_error)
     }
 
     async fn once(
@@ -260,7 +277,7 @@ impl Query {
 
     /// Whether the rows are those of files that were written.
     fn is_write(&self) -> bool {
-        self.shipped.graph.stages.last().is_some_and(|stage| stage.plan.is::<WriteFilesExec>())
+        self.shipped.graph.stages.last().is_some_and(super::stages::Stage::writes)
     }
 
     /// What reads the result.

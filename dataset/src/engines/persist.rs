@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::{Expr, LogicalPlan};
+use futures::FutureExt;
 use sheaf_core::ids::ObjectId;
 use sheaf_core::{Error, ErrorKind, Result};
 
-use super::durable::{Query, ROLL_BACKS};
+use super::durable::Query;
 use super::told::Failed;
 use crate::operators::stored::{Own, StoredObject, StoredTable};
 
@@ -15,17 +16,7 @@ impl Query {
     /// Runs it, and leaves its rows where they were made. What was lost meanwhile and would not be made again as it was
     /// is made anew, with all that came of it.
     pub(super) async fn persisted(self) -> Result<StoredTable> {
-        let mut left = ROLL_BACKS;
-        loop {
-            left -= 1;
-            match self.persisted_once().await {
-                Ok(table) => return Ok(table),
-                Err(Failed::Lost(error)) if left > 0 => {
-                    self.cluster.tell(format!("a query begins anew: {error}"));
-                }
-                Err(Failed::Lost(error) | Failed::Error(error)) => return Err(error),
-            }
-        }
+        self.until_nothing_is_lost(|| self.persisted_once().boxed()).await
     }
 
     async fn persisted_once(&self) -> std::result::Result<StoredTable, Failed> {

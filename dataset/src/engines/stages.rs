@@ -19,6 +19,7 @@ use datafusion_distributed::{
     NetworkBroadcastExec, NetworkCoalesceExec, ProducerHead, Stage as Boundary,
 };
 use sheaf_connectors::error::from_datafusion;
+use sheaf_connectors::write::WriteFilesExec;
 use sheaf_core::Result;
 use sheaf_core::ids::ObjectId;
 
@@ -139,6 +140,12 @@ impl Stage {
         stored.sort_unstable();
         stored.dedup();
         Ok(stored)
+    }
+
+    /// Whether its rows are those of files that it writes.
+    #[must_use]
+    pub fn writes(&self) -> bool {
+        self.plan.is::<WriteFilesExec>()
     }
 
     /// The parts of the output of each task.

@@ -146,6 +146,7 @@ impl Node {
             self.actions.push(Action::Drop(object));
         } else {
             self.stored.insert(object);
+            self.is_a_copy_now(object);
             self.send(object.owner(), NodeMessage::Copied(object));
         }
         if self.wanted.contains_key(&object) {

@@ -3,6 +3,7 @@
 //! An owner runs what it can on its own node and asks the head for the rest. Who lends keeps the ledger; who borrows
 //! gives a lease back when it has nothing more to run on it.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -13,8 +14,6 @@ use crate::placement::Strategy;
 use crate::resources::{CPU, Resources};
 use crate::schedule::message::{Failure, Kind, Known, NodeMessage, Outcome, Shape, Stop, ToHead};
 
-use super::tasks::State;
-
 /// Leases of one shape that an owner asks the head for at once: what a cluster can start in the time that an answer
 /// takes, and little enough that no owner takes it all.
 const MAX_WANT: usize = 64;
@@ -24,12 +23,18 @@ const LEASE_TIME: u64 = 2_000;
 /// How long a wish may be open before the head is told again, in milliseconds: a node may have died, or be out of
 /// reach, with the lease that was the answer.
 const ASK_AGAIN_AFTER: u64 = 2_000;
+/// Attempts among which the one is looked for that has most of what it reads on a node.
+const LOOK_AHEAD: usize = 32;
+/// How many may go before the first one for that.
+const MOST_PASSED: usize = 64;
 
 /// Attempts of one shape that wait for a lease.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
     /// Some may be cancelled.
     pub(super) queue: VecDeque<Attempt>,
+    /// How many went before the first one, for what they read is nearer.
+    passed: usize,
     idle: Vec<LeaseId>,
     /// How many leases the head was asked for and has not granted.
     asked: u32,
@@ -76,10 +81,11 @@ pub(super) fn why_not_wait(shape: &Shape, missing: &Resources) -> Option<String>
 impl Node {
     /// Runs what can be run of a shape, and asks the head for the rest.
     pub(super) fn dispatch(&mut self, shape: &Arc<Shape>) {
-        while let Some(attempt) = self.next_queued(shape) {
+        while self.next_queued(shape).is_some() {
             let Some(lease) = self.idle_lease(shape).or_else(|| self.lend_to_self(shape)) else { break };
-            self.take_from_queue(shape);
-            self.run_on(lease, attempt);
+            if let Some(attempt) = self.take_nearest(shape, lease) {
+                self.run_on(lease, attempt);
+            }
         }
         self.tell_wants(shape);
         self.return_idle(shape);
@@ -90,12 +96,31 @@ impl Node {
         let backlog = self.backlogs.get_mut(shape)?;
         while let Some(attempt) = backlog.queue.front() {
             let task = self.tasks.get(&attempt.task);
-            if task.is_some_and(|task| task.attempt == attempt.number && task.state == State::Queued) {
+            if task.is_some_and(|task| task.waits_as(attempt.number)) {
                 return Some(*attempt);
             }
             backlog.queue.pop_front();
         }
         None
+    }
+
+    /// Takes the attempt out of the queue that has most of what it is handed on the node of a lease: among the first
+    /// ones, and those of the client that is next. None is passed over for ever.
+    fn take_nearest(&mut self, shape: &Arc<Shape>, lease: LeaseId) -> Option<Attempt> {
+        let node = self.leases.get(&lease)?.node;
+        let backlog = self.backlogs.get(shape)?;
+        let waits = |attempt: &Attempt| self.tasks.get(&attempt.task).filter(|task| task.waits_as(attempt.number));
+        let client = backlog.queue.front().and_then(waits)?.order.0;
+        let nearness = |(place, attempt): (usize, &Attempt)| {
+            let task = waits(attempt).filter(|task| task.order.0 == client)?;
+            Some((task.objects_on(node), Reverse(place)))
+        };
+        let many = if backlog.passed < MOST_PASSED { LOOK_AHEAD } else { 1 };
+        let nearest = backlog.queue.iter().take(many).enumerate().filter_map(nearness).max();
+        let place = nearest.map_or(0, |(_, Reverse(place))| place);
+        let backlog = self.backlogs.get_mut(shape)?;
+        backlog.passed = if place == 0 { 0 } else { backlog.passed + 1 };
+        backlog.queue.remove(place)
     }
 
     fn take_from_queue(&mut self, shape: &Arc<Shape>) {
@@ -108,6 +133,9 @@ impl Node {
     pub(super) fn fail_queued(&mut self, shape: &Arc<Shape>, why: &str) {
         while let Some(attempt) = self.next_queued(shape) {
             self.take_from_queue(shape);
+            if self.drop_queued_second(attempt) {
+                continue;
+            }
             let is_actor =
                 self.tasks.get(&attempt.task).is_some_and(|task| matches!(task.spec.kind, Kind::Actor { .. }));
             self.fail(attempt.task, &Failure::Unschedulable(is_actor, Arc::from(why)));
@@ -143,12 +171,10 @@ impl Node {
     }
 
     fn run_on(&mut self, id: LeaseId, attempt: Attempt) {
-        let (Some(lease), Some(task)) = (self.leases.get_mut(&id), self.tasks.get_mut(&attempt.task)) else { return };
+        let (Some(lease), Some(task)) = (self.leases.get_mut(&id), self.tasks.get(&attempt.task)) else { return };
         lease.running = Some(attempt);
-        task.state = State::Running(id);
         let (node, spec) = (lease.node, Arc::clone(&task.spec));
-        let known = std::mem::take(&mut task.known);
-        let known = self.known_now(known);
+        let known = self.begins_on(id, attempt);
         self.send(node, NodeMessage::Execute(id, attempt, spec, known));
     }
 
@@ -180,14 +206,16 @@ impl Node {
         let Some(backlog) = self.backlogs.get_mut(shape) else { return };
         let wants = backlog.queue.len().min(MAX_WANT) as u32;
         let is_old = wants > 0 && self.now.since(backlog.asked_at) >= ASK_AGAIN_AFTER;
-        if wants == backlog.asked && !is_old {
-            if wants == 0 && backlog.idle.is_empty() {
-                self.backlogs.remove(shape);
-                self.unplaceable.remove(shape);
-            }
+        let is_new = wants != backlog.asked || is_old;
+        if wants == 0 && backlog.idle.is_empty() {
+            self.backlogs.remove(shape);
+            self.unplaceable.remove(shape);
+        } else if is_new {
+            (backlog.asked, backlog.asked_at) = (wants, self.now);
+        }
+        if !is_new {
             return;
         }
-        (backlog.asked, backlog.asked_at) = (wants, self.now);
         let mut near = BTreeMap::new();
         if let Some(task) = first.and_then(|attempt| self.tasks.get(&attempt.task)) {
             for known in task.known.values() {
@@ -331,11 +359,8 @@ impl Node {
 
     /// The attempts of a shape that wait for a lease.
     pub(super) fn queued(&self, shape: &Arc<Shape>) -> Vec<Attempt> {
-        let waits = |attempt: &&Attempt| {
-            self.tasks
-                .get(&attempt.task)
-                .is_some_and(|task| task.attempt == attempt.number && task.state == State::Queued)
-        };
+        let waits =
+            |attempt: &&Attempt| self.tasks.get(&attempt.task).is_some_and(|task| task.waits_as(attempt.number));
         self.backlogs
             .get(shape)
             .map(|backlog| backlog.queue.iter().filter(waits).copied().collect())
@@ -358,8 +383,7 @@ impl Node {
                 backlog.idle.retain(|idle| *idle != id);
             }
             if let Some(attempt) = lease.running {
-                self.abandon(node, attempt);
-                self.retry(attempt.task, &Failure::Crashed(Arc::from(format!("{node} {why}"))));
+                self.attempt_lost(id, node, attempt, &Failure::Crashed(Arc::from(format!("{node} {why}"))));
             }
         }
         let back: Vec<LeaseId> = self.lent.iter().filter(|(_, lent)| lent.owner == node).map(|(id, _)| *id).collect();

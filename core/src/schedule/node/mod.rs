@@ -2,7 +2,7 @@
 //!
 //! One topic in each file: `actors` have their calls, `references` counts, `objects` are those this node owns,
 //! `fetches` bring values here, `tasks` are those this node owns, `streams` their results that come one by one,
-//! `leases` are what they run on, `runs` are the attempts that run here, `deaths` is what the end of another node
+//! `leases` are what they run on, `stragglers` get a second attempt, `runs` are the attempts that run here, `deaths` is what the end of another node
 //! means, `drain` how one leaves, `names` are those of actors, `groups` has placement groups, `talk` is that with the
 //! head, `explain` says why something waits, `questions` are of those who ask that, and `listing` says what there is,
 //! for people.
@@ -20,6 +20,7 @@ mod objects;
 mod questions;
 mod references;
 mod runs;
+mod stragglers;
 mod streams;
 mod talk;
 mod tasks;
@@ -49,6 +50,7 @@ use objects::Owned;
 use questions::Asker;
 use references::Interest;
 use runs::Run;
+use stragglers::{Alike, Siblings};
 use tasks::{Task, Unconfirmed};
 
 /// Bytes of tasks that are kept to make lost results again, unless it is told otherwise: the oldest go first.
@@ -211,6 +213,8 @@ pub struct Node {
     wanted: BTreeMap<ObjectId, Wanted>,
     stored: BTreeSet<ObjectId>,
     tasks: BTreeMap<TaskId, Task>,
+    /// Fragments that do alike work, as long as one of them is not over.
+    siblings: BTreeMap<Alike, Siblings>,
     backlogs: BTreeMap<Arc<Shape>, Backlog>,
     leases: BTreeMap<LeaseId, Lease>,
     lent: BTreeMap<LeaseId, Lent>,
@@ -273,6 +277,7 @@ impl Node {
             wanted: BTreeMap::new(),
             stored: BTreeSet::new(),
             tasks: BTreeMap::new(),
+            siblings: BTreeMap::new(),
             backlogs: BTreeMap::new(),
             leases: BTreeMap::new(),
             lent: BTreeMap::new(),
@@ -368,6 +373,7 @@ impl Node {
             Event::Tick => {
                 self.talk_to_the_silent();
                 self.give_up_on_the_silent();
+                self.help_stragglers();
                 self.ask_again();
                 self.let_go_of_the_dead();
                 self.give_up_on_answers();
@@ -547,6 +553,7 @@ impl Node {
         tell("references", self.interests.len(), format!("{:?}", self.interests.first_key_value()));
         tell("contents", self.containers.len(), format!("{:?}", self.containers.first_key_value()));
         tell("tasks", self.tasks.len(), format!("{:?}", self.tasks.first_key_value()));
+        tell("siblings", self.siblings.len(), format!("{:?}", self.siblings.first_key_value()));
         tell("runs", self.runs.len(), format!("{:?}", self.runs.first_key_value()));
         tell("actors", self.actors.len(), format!("{:?}", self.actors.first_key_value()));
         tell("calls", self.calls.len(), format!("{:?}", self.calls.first_key_value()));

@@ -252,6 +252,15 @@ impl Node {
         }
     }
 
+    /// The owner is told of an object in this node's store: it stays there, also where an attempt that made it here does
+    /// not count.
+    pub(super) fn is_a_copy_now(&mut self, object: ObjectId) {
+        let attempt = |number| Attempt { task: object.task, number };
+        for (_, run) in self.runs.range_mut(attempt(0)..=attempt(u32::MAX)) {
+            run.made.retain(|made| *made != object);
+        }
+    }
+
     /// Tells the owner of the task, once all that this node still holds of what it was handed is known.
     fn report(&mut self, attempt: Attempt) {
         let Some(run) = self.runs.get_mut(&attempt) else { return };

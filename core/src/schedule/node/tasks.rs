@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::fetches::Waiter;
 use super::objects::Owned;
 use super::references::Count;
+use super::stragglers::Second;
 use super::{Action, Node};
 use crate::flaw::{Flaw, planted};
 use crate::ids::{Attempt, ClientId, LeaseId, NodeId, ObjectId, TaskId};
@@ -17,14 +18,22 @@ use crate::schedule::message::{Failure, Kind, Known, Lost, Made, NodeMessage, Ou
 /// none is made again at the cost of its own retries: this bounds what is left, nodes that others cannot reach.
 const MOST_UNREAD: u32 = 100;
 
+/// Objects of a task of which it is asked where they are, to choose it for a node: one that reads more reads them from
+/// everywhere.
+const MOST_OBJECTS: usize = 64;
+
 /// A task of this node's.
 #[derive(Debug)]
 pub(super) struct Task {
     pub(super) spec: Arc<TaskSpec>,
-    /// The number of its last attempt.
+    /// The number of the attempt that counts.
     pub(super) attempt: u32,
+    /// How many numbers its attempts have had.
+    pub(super) attempts: u32,
+    /// A second attempt beside the one that runs.
+    pub(super) second: Option<Second>,
     /// How often it may still run again.
-    retries: u32,
+    pub(super) retries: u32,
     /// Somebody wants it ended: it never runs again.
     is_unwanted: bool,
     pub(super) state: State,
@@ -77,11 +86,17 @@ impl Task {
     }
 
     /// The lease that its last attempt runs on.
-    fn runs_on(&self) -> Option<(LeaseId, Attempt)> {
+    pub(super) fn runs_on(&self) -> Option<(LeaseId, Attempt)> {
         match self.state {
             State::Running(lease) => Some((lease, self.last_attempt())),
             _ => None,
         }
+    }
+
+    /// How many of the first objects that it is handed are in the store of a node.
+    pub(super) fn objects_on(&self, node: NodeId) -> usize {
+        let is_there = |known: &&Known| matches!(known, Known::Stored(copies, _) if copies.contains(&node));
+        self.known.values().take(MOST_OBJECTS).filter(is_there).count()
     }
 
     /// Its last attempt.
@@ -134,6 +149,8 @@ impl Node {
         }
         let task = Task {
             attempt: 0,
+            attempts: 0,
+            second: None,
             retries: spec.max_retries,
             is_unwanted: false,
             state: State::Done,
@@ -152,11 +169,14 @@ impl Node {
             self.actor_is(id.result(0), &Ok(None));
         }
         self.submitted += 1;
+        self.alike_is_there(id);
         self.gather(id);
     }
 
     /// Waits for all that a task needs.
     fn gather(&mut self, id: TaskId) {
+        self.drop_second(id);
+        self.alike_stops(id, None);
         let Some(task) = self.tasks.get_mut(&id) else { return };
         if let Some((actor, order)) = task.actor().map(|actor| (actor, task.order)) {
             self.line_up(actor, order, id);
@@ -196,7 +216,7 @@ impl Node {
 
     fn enqueue(&mut self, id: TaskId) {
         let Some(task) = self.tasks.get_mut(&id) else { return };
-        task.attempt += 1;
+        task.attempt = task.next_attempt();
         task.state = State::Queued;
         if let Some(actor) = task.actor() {
             return self.unsent.push(actor);
@@ -209,6 +229,9 @@ impl Node {
 
     /// An attempt ended on `node`.
     pub(super) fn finished(&mut self, node: NodeId, attempt: Attempt, outcome: Outcome) {
+        if self.is_second(attempt) {
+            return self.second_finished(node, attempt, outcome);
+        }
         let task = self.tasks.get(&attempt.task);
         let is_last = task.is_some_and(|task| task.attempt == attempt.number);
         let running = task.and_then(|task| match task.state {
@@ -233,12 +256,31 @@ impl Node {
         if let Some(task) = self.tasks.get_mut(&attempt.task) {
             task.state = State::Waiting(BTreeSet::new()); // The next lines say what it is.
         }
+        self.settle_end(node, attempt, outcome);
+        if let Some(lease) = lease {
+            self.lease_is_free(lease);
+        }
+        if let Some(actor) = actor {
+            self.call_answered(actor, attempt.task, has_run);
+        }
+    }
+
+    /// Takes what the attempt that counts ended with, or has the task go on.
+    fn settle_end(&mut self, node: NodeId, attempt: Attempt, outcome: Outcome) {
+        let may_go_on = match &outcome {
+            Outcome::Failed(failure) => failure.is_death() || matches!(failure, Failure::Unread(_, _, _)),
+            Outcome::Raised(_) | Outcome::NotStarted => true,
+            Outcome::Values(_) => false,
+        };
+        if may_go_on && self.lost_beside_second(attempt.task) {
+            self.tell_unread(&outcome);
+            return self.send(node, NodeMessage::Committed(attempt, false));
+        }
+        self.drop_second(attempt.task);
         match outcome {
-            Outcome::Failed(Failure::Unread(object, from, _)) if self.may_read_again(attempt.task) => {
+            Outcome::Failed(Failure::Unread(_, _, _)) if self.may_read_again(attempt.task) => {
                 self.send(node, NodeMessage::Committed(attempt, false));
-                if !planted(Flaw::UnreadCopy) {
-                    self.send(object.owner(), NodeMessage::CopyLost(object, from));
-                }
+                self.tell_unread(&outcome);
                 self.gather(attempt.task);
             }
             Outcome::Failed(failure) if failure.is_death() => {
@@ -260,11 +302,14 @@ impl Node {
             }
             values => self.commit(node, attempt, values),
         }
-        if let Some(lease) = lease {
-            self.lease_is_free(lease);
-        }
-        if let Some(actor) = actor {
-            self.call_answered(actor, attempt.task, has_run);
+    }
+
+    /// Tells the owner of what an attempt could not read.
+    pub(super) fn tell_unread(&mut self, outcome: &Outcome) {
+        if let Outcome::Failed(Failure::Unread(object, from, _)) = outcome
+            && !planted(Flaw::UnreadCopy)
+        {
+            self.send(object.owner(), NodeMessage::CopyLost(*object, *from));
         }
     }
 
@@ -291,6 +336,7 @@ impl Node {
             self.actor_lives(node, attempt);
         }
         self.fail_missing_items(attempt.task);
+        self.alike_stops(attempt.task, Some(node));
         self.ended_well(attempt.task);
         self.confirm(Unconfirmed { attempt, node, kept: true, within });
     }
@@ -344,6 +390,9 @@ impl Node {
         let may_be_missed = |result| is_fragment || self.can_be_lost(result);
         let keep = may_again && results.clone().any(may_be_missed);
         self.actions.push(Action::Done(id));
+        if let Some(alike) = self.tasks.get(&id).and_then(Task::alike) {
+            self.alike_is_over(alike, id);
+        }
         for object in refs {
             if keep {
                 self.hold(object, Count::Lineage);
@@ -452,6 +501,7 @@ impl Node {
 
     /// Ends a task that has not ended with a failure for each of its results.
     pub(super) fn fail(&mut self, id: TaskId, failure: &Failure) {
+        self.drop_second(id);
         let Some(task) = self.tasks.remove(&id) else { return };
         let never = match failure {
             Failure::Cancelled => Some("it was ended before it was made"),
@@ -475,6 +525,9 @@ impl Node {
                 self.set_failed(object, failure.clone());
             }
         }
+        if let Some(alike) = task.alike() {
+            self.alike_is_over(alike, id);
+        }
         task.refs().into_iter().for_each(|object| self.release(object, Count::Use));
     }
 
@@ -493,6 +546,7 @@ impl Node {
             State::Running(lease) => {
                 task.no_more_retries();
                 let attempt = task.last_attempt();
+                self.drop_second(id);
                 if let Some(node) = self.leases.get(&lease).map(|lease| lease.node) {
                     self.send(node, NodeMessage::Cancel(attempt, stop));
                 }

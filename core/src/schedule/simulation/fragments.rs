@@ -19,6 +19,8 @@ pub(super) struct Fragments {
     editions: BTreeMap<(NodeId, ObjectId), u64>,
     /// How many attempts could not read something.
     pub(super) failed: usize,
+    /// How many began beside another one.
+    pub(super) beside: usize,
 }
 
 impl Fragments {
@@ -33,7 +35,8 @@ impl World {
     /// A part of a plan that reads what its client has references to.
     pub(super) fn fragment(&mut self, node: NodeId, id: ClientId) -> Kind {
         let reads: BTreeSet<ObjectId> = (0..self.random.below(5)).filter_map(|_| self.any_ref(node, id)).collect();
-        Kind::Fragment { reads: reads.into_iter().collect(), is_repeatable: self.random.below(4) > 0, in_worker: false }
+        let (is_repeatable, siblings) = (self.random.below(4) > 0, (self.random.below(4) > 0).then_some(0));
+        Kind::Fragment { reads: reads.into_iter().collect(), is_repeatable, in_worker: false, siblings }
     }
 
     /// A copy of an object lies in the store of a node.
@@ -70,6 +73,16 @@ impl World {
                 if self.fragments.unread.get(&copy).is_some_and(|times| *times > 1) {
                     self.broken(&format!("{attempt} is to read {object} from {from}, where others before could not"));
                 }
+            }
+        }
+        let runs = |host: &Host| {
+            let is_other = |(other, _): (&Attempt, _)| other.task == attempt.task && *other != attempt;
+            host.frozen_until <= self.now && host.workers.iter().any(is_other)
+        };
+        if self.hosts.iter().any(|(id, host)| *id != node && runs(host)) {
+            self.fragments.beside += 1;
+            if !spec.is_repeatable() && self.fragments.ended.contains(&attempt.task) {
+                self.broken(&format!("{attempt} begins, and would make something else"));
             }
         }
         if !spec.is_repeatable() {

@@ -241,7 +241,15 @@ impl World {
 
     fn submit_one(&mut self, node: NodeId, id: ClientId) {
         let kind = match self.random.below(8) {
-            1 | 2 => self.fragment(node, id),
+            1 => self.fragment(node, id),
+            // The tasks of a stage.
+            2 => {
+                for _ in 0..3 {
+                    let kind = self.fragment(node, id);
+                    self.submit(node, id, kind);
+                }
+                self.fragment(node, id)
+            }
             0 => Kind::Actor {
                 held: Resources::new([("slot", self.random.below(2) as f64)]).unwrap(),
                 concurrency: 1 + self.random.below(2) as u32,
@@ -256,7 +264,10 @@ impl World {
         if matches!(kind, Kind::Actor { .. }) {
             self.handles.insert(task.result(0));
         }
-        let needs = (0..self.random.below(3)).filter_map(|_| self.any_ref(node, id)).collect();
+        // Most fragments do alike work.
+        let is_alike = matches!(kind, Kind::Fragment { .. }) && self.random.below(4) > 0;
+        let most = if is_alike { 1 } else { 3 };
+        let needs = (0..self.random.below(most)).filter_map(|_| self.any_ref(node, id)).collect();
         let refs = (0..self.random.below(3)).filter_map(|_| self.any_foreign_ref(node, id)).collect();
         let strategy = match self.random.below(5) {
             0 => self.in_a_group(),
@@ -267,7 +278,7 @@ impl World {
         let spec = TaskSpec {
             id: task,
             returns: if kind == Kind::Function { 1 + self.random.below(2) as u32 } else { 1 },
-            streams: !matches!(kind, Kind::Actor { .. }) && self.random.below(4) == 0,
+            streams: !matches!(kind, Kind::Actor { .. } | Kind::Fragment { .. }) && self.random.below(4) == 0,
             kind,
             shape: Arc::new(Shape { demand, strategy, ..Shape::default() }),
             needs,

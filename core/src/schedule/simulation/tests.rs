@@ -9,11 +9,11 @@ const SEEDS: u64 = 500;
 
 /// Runs these seeds, each of which has enough in it to prove something.
 fn hold(seeds: std::ops::Range<u64>) {
-    let (mut broken, mut tasks, mut groups, mut left, mut unread) = (Vec::new(), 0, 0, 0, 0);
+    let (mut broken, mut tasks, mut groups, mut left, mut unread, mut beside) = (Vec::new(), 0, 0, 0, 0, 0);
     for seed in seeds.clone() {
         let told = World::new(seed).run();
         (tasks, groups, left) = (tasks + told.tasks, groups + told.groups, left + told.left);
-        unread += told.unread;
+        (unread, beside) = (unread + told.unread, beside + told.beside);
         if !told.broken.is_empty() {
             broken.push(format!("seed {seed}, faults {:?}:\n    {}", told.faults, told.broken.join("\n    ")));
             continue;
@@ -23,7 +23,10 @@ fn hold(seeds: std::ops::Range<u64>) {
         assert!(faults >= 5 && told.faults.len() >= 3, "seed {seed} has only the faults {:?}", told.faults);
     }
     let count = seeds.clone().count();
-    println!("{count} seeds, {tasks} tasks, {groups} placement groups, {left} nodes drained in time, {unread} unread");
+    println!(
+        "{count} seeds, {tasks} tasks, {groups} placement groups, {left} nodes drained in time, {unread} unread, {beside} beside another"
+    );
+    assert!(beside >= count / 4, "only {beside} attempts began beside another one");
     assert!(unread >= count, "only {unread} attempts could not read something");
     assert!(groups >= seeds.clone().count(), "only {groups} placement groups were made");
     assert!(left >= seeds.clone().count() / 5, "only {left} nodes left in time");
