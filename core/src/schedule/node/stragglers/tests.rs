@@ -118,7 +118,7 @@ impl Owner {
     }
 
     /// All is dropped, and nothing is left.
-    fn is_empty_at_the_end(mut self) {
+    fn ends_with_nothing_left(mut self) {
         for number in [1, 2] {
             self.step(1, Event::DropRef(CLIENT, task(number).result(0)));
         }
@@ -136,7 +136,7 @@ fn the_first_attempt_that_ends_well_counts_and_the_other_one_is_stopped() {
     owner.finish(1, 2, attempt(1, 1), values());
     assert!(owner.said_to(2).contains(&NodeMessage::Committed(attempt(1, 1), false)));
     assert_eq!(owner.node.copies(task(1).result(0)), [NodeId(3)]);
-    owner.is_empty_at_the_end();
+    owner.ends_with_nothing_left();
 
     let mut owner = Owner::with_second();
     owner.finish(50, 2, attempt(1, 1), values());
@@ -144,7 +144,7 @@ fn the_first_attempt_that_ends_well_counts_and_the_other_one_is_stopped() {
     assert_eq!(owner.said_to(3).first(), Some(&NodeMessage::Cancel(attempt(1, 2), Stop::default())));
     owner.finish(1, 3, attempt(1, 2), Outcome::Failed(Failure::Cancelled));
     assert_eq!(owner.node.copies(task(1).result(0)), [NodeId(2)]);
-    owner.is_empty_at_the_end();
+    owner.ends_with_nothing_left();
 }
 
 #[test]
@@ -154,14 +154,14 @@ fn what_ends_one_of_two_attempts_does_not_end_the_other() {
     owner.finish(50, 3, attempt(1, 2), crashed());
     owner.finish(50, 2, attempt(1, 1), values());
     assert_eq!(owner.node.copies(task(1).result(0)), [NodeId(2)]);
-    owner.is_empty_at_the_end();
+    owner.ends_with_nothing_left();
 
     let mut owner = Owner::with_second();
     owner.finish(50, 2, attempt(1, 1), crashed());
     assert_eq!(owner.executed(), [], "the second one runs");
     owner.finish(50, 3, attempt(1, 2), values());
     assert_eq!(owner.node.copies(task(1).result(0)), [NodeId(3)]);
-    owner.is_empty_at_the_end();
+    owner.ends_with_nothing_left();
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn whoever_cancels_a_task_stops_both_attempts() {
     owner.finish(1, 3, attempt(1, 2), Outcome::Failed(Failure::Cancelled));
     owner.finish(1, 2, attempt(1, 1), Outcome::Failed(Failure::Cancelled));
     assert_eq!(owner.executed(), []);
-    owner.is_empty_at_the_end();
+    owner.ends_with_nothing_left();
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn a_second_attempt_for_which_there_is_no_node_any_more_is_forgotten() {
     owner.node.fail_queued(&shape(strategy), "it is not there");
     owner.finish(50, 2, attempt(1, 1), values());
     assert_eq!(owner.node.copies(task(1).result(0)), [NodeId(2)]);
-    owner.is_empty_at_the_end();
+    owner.ends_with_nothing_left();
 }
 
 #[test]
