@@ -101,7 +101,7 @@ impl Owner {
         owner.lend(3, Strategy::Spread);
         assert_eq!(owner.executed(), [(2, attempt(1, 1)), (3, attempt(2, 1))]);
         owner.finish(100, 3, attempt(2, 1), values());
-        owner.step(LEAST - 200, Event::Tick);
+        owner.step(1_800, Event::Tick);
         owner.lend(3, Strategy::Node { node: NodeId(3), soft: false });
         assert_eq!(owner.executed(), [], "it is not slow yet");
         owner.step(300, Event::Tick);
