@@ -1,5 +1,6 @@
 //! The server of a node: parcels, objects and questions, and HTTP beside them, for who may come.
 
+use std::io;
 use std::net::TcpListener;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use arrow_flight::{
 };
 use async_trait::async_trait;
 use futures::stream::{self, Stream, StreamExt};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::service::Routes;
@@ -36,7 +38,6 @@ pub(super) async fn serve(listener: TcpListener, board: Arc<Switchboard>, offers
         .max_encoding_message_size(MESSAGE_BYTES);
     let tls = board.access().tls().cloned();
     let server = Server::builder()
-        .tcp_nodelay(true)
         .initial_stream_window_size(4 << 20)
         .initial_connection_window_size(8 << 20)
         .http2_keepalive_interval(Some(KEEP_ALIVE))
@@ -44,12 +45,20 @@ pub(super) async fn serve(listener: TcpListener, board: Arc<Switchboard>, offers
         .accept_http1(true)
         .add_routes(http::with_http(Routes::new(service), board, offers));
     let served = match tls {
-        None => server.serve_with_incoming(TcpListenerStream::new(listener)).await,
+        None => server.serve_with_incoming(undelayed(listener)).await,
         Some(tls) => server.serve_with_incoming(tls.accept(listener)).await,
     };
     if let Err(error) = served {
         log::error!("the node's port is not served any more: {error}");
     }
+}
+
+/// The connections that are accepted, each of which sends what it has at once. The server's own setting is for listeners
+/// of its own: without it a small message waits for the other side's delayed acknowledgement (RFC 1122, 4.2.3.2), which
+/// is 40 ms on Linux.
+fn undelayed(listener: tokio::net::TcpListener) -> impl Stream<Item = io::Result<TcpStream>> + Send {
+    TcpListenerStream::new(listener)
+        .map(|accepted| accepted.and_then(|stream| stream.set_nodelay(true).map(|()| stream)))
 }
 
 struct Service {
@@ -157,5 +166,19 @@ impl Service {
         let parcels = stream::iter(queue).flat_map(outgoing).chain(stream::pending());
         let until_hung_up = parcels.take_until(ends.into_future());
         stream::iter([greeting]).chain(until_hung_up).map(Ok).boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_sent_waits_for_no_acknowledgement() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let _asking = TcpStream::connect(address).await.unwrap();
+        let accepted = Box::pin(undelayed(listener)).next().await.unwrap().unwrap();
+        assert!(accepted.nodelay().unwrap());
     }
 }
