@@ -16,7 +16,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::message::{self, FromHead, NameAnswer, NameRequest, Packet, Report, Shape, ToHead};
+use super::message::{self, FromHead, NameAnswer, NameRequest, Packet, Report, ToHead};
+use super::spec::Shape;
 use crate::env::Moment;
 use crate::ids::{BundleId, HeadLife, LeaseId, NodeId, ObjectId};
 use crate::link::Link;

@@ -10,11 +10,12 @@ mod message;
 mod node;
 #[cfg(test)]
 mod simulation;
+mod spec;
 
 pub use head::{Head, HeadAction, HeadEvent, HeadLimits, Outbox};
 pub use message::{
-    About, Failure, FromHead, GroupAnswer, GroupRequest, GroupSpec, GroupState, GroupStatus, Hold, Kind, Known, Lost,
-    Made, Member, NameAnswer, NameRequest, NodeMessage, Outcome, Packet, Raised, Report, Returned, Shape, Stop,
-    TaskSpec, ToHead,
+    About, Failure, FromHead, GroupAnswer, GroupRequest, GroupSpec, GroupState, GroupStatus, Hold, Known, Lost, Made,
+    Member, NameAnswer, NameRequest, NodeMessage, Outcome, Packet, Raised, Report, Returned, Stop, ToHead,
 };
 pub use node::{Action, ActorRow, Event, Leaving, Node, References, TaskRow};
+pub use spec::{Kind, Shape, TaskSpec};

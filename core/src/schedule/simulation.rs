@@ -18,9 +18,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::message::{
-    About, Failure, GroupAnswer, GroupRequest, GroupSpec, Kind, Lost, Made, NameAnswer, NameRequest, Outcome, Packet,
-    Raised, Report, Returned, Shape, Stop, TaskSpec,
+    About, Failure, GroupAnswer, GroupRequest, GroupSpec, Lost, Made, NameAnswer, NameRequest, Outcome, Packet, Raised,
+    Report, Returned, Stop,
 };
+use super::spec::{Kind, Shape, TaskSpec};
 use super::{Action, Event, Head, HeadAction, HeadEvent, HeadLimits, Node, Outbox};
 use crate::env::{Moment, Random};
 use crate::ids::{Attempt, BundleId, ClientId, GroupId, NodeId, ObjectId, TaskId};

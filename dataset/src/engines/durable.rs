@@ -32,7 +32,7 @@ use super::stages::{Input, Way};
 use super::told::{Failed, error_of, is_lost};
 
 /// How often a query runs at the most: anew where a result is gone that would not be made again as it was.
-const ROLL_BACKS: u32 = 3;
+const RUNS: u32 = 3;
 
 /// After so long without a result it is told what a query waits for.
 const BEFORE_TOLD: Duration = Duration::from_secs(10);
@@ -203,7 +203,7 @@ impl Query {
         &self,
         run: impl Fn() -> BoxFuture<'a, std::result::Result<T, Failed>>,
     ) -> Result<T> {
-        for _ in 1..ROLL_BACKS {
+        for _ in 1..RUNS {
             match run().await {
                 Err(Failed::Lost(error)) => self.cluster.tell(format!("a query begins anew: {error}")),
                 ended => return ended.map_err(Failed::into_error),

@@ -21,7 +21,8 @@ use crate::flaw::{Flaw, planted};
 use crate::ids::{BundleId, ClientId, GroupId, NodeId};
 use crate::placement::groups::choose;
 use crate::resources::Resources;
-use crate::schedule::message::{FromHead, GroupAnswer, GroupRequest, GroupSpec, GroupState, GroupStatus, Shape};
+use crate::schedule::message::{FromHead, GroupAnswer, GroupRequest, GroupSpec, GroupState, GroupStatus};
+use crate::schedule::spec::Shape;
 
 /// How often nodes are looked for at the most, in milliseconds: nodes tell what is free far more often.
 const LOOK_EVERY: u64 = 10;

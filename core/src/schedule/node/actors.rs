@@ -14,7 +14,8 @@ use super::tasks::State;
 use super::{Action, Node};
 use crate::ids::{Attempt, BundleId, ClientId, NodeId, ObjectId, TaskId};
 use crate::resources::Resources;
-use crate::schedule::message::{Failure, Kind, Known, Lost, NodeMessage, Outcome, Stop, TaskSpec};
+use crate::schedule::message::{Failure, Known, Lost, NodeMessage, Outcome, Stop};
+use crate::schedule::spec::{Kind, TaskSpec};
 
 /// Calls that an actor's process is handed beyond those that it runs, so that it never waits for the next one.
 const AHEAD: usize = 32;

@@ -8,7 +8,8 @@ use super::objects::Value;
 use super::tasks::State;
 use crate::ids::{ObjectId, TaskId};
 use crate::resources::Resources;
-use crate::schedule::message::{About, Shape, TaskSpec};
+use crate::schedule::message::About;
+use crate::schedule::spec::{Shape, TaskSpec};
 
 /// Objects that are named at the most.
 const NAMED: usize = 5;

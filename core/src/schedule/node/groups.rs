@@ -7,7 +7,8 @@ use std::sync::Arc;
 use super::{Action, Node};
 use crate::ids::{BundleId, ClientId, GroupId, LeaseId, ObjectId};
 use crate::resources::{Ledger, Resources};
-use crate::schedule::message::{Failure, GroupAnswer, GroupRequest, Shape, ToHead};
+use crate::schedule::message::{Failure, GroupAnswer, GroupRequest, ToHead};
+use crate::schedule::spec::Shape;
 
 /// What this node knows of placement groups.
 #[derive(Debug, Default)]

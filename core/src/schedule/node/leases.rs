@@ -7,12 +7,13 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use super::{Action, Node};
+use super::{Action, Node, Task};
 use crate::env::Moment;
 use crate::ids::{Attempt, BundleId, LeaseId, NodeId, ObjectId};
 use crate::placement::Strategy;
 use crate::resources::{CPU, Resources};
-use crate::schedule::message::{Failure, Kind, Known, NodeMessage, Outcome, Shape, Stop, ToHead};
+use crate::schedule::message::{Failure, Known, NodeMessage, Outcome, Stop, ToHead};
+use crate::schedule::spec::{Kind, Shape};
 
 /// Leases of one shape that an owner asks the head for at once: what a cluster can start in the time that an answer
 /// takes, and little enough that no owner takes it all.
@@ -109,10 +110,9 @@ impl Node {
     fn take_nearest(&mut self, shape: &Arc<Shape>, lease: LeaseId) -> Option<Attempt> {
         let node = self.leases.get(&lease)?.node;
         let backlog = self.backlogs.get(shape)?;
-        let waits = |attempt: &Attempt| self.tasks.get(&attempt.task).filter(|task| task.waits_as(attempt.number));
-        let client = backlog.queue.front().and_then(waits)?.order.0;
+        let client = backlog.queue.front().and_then(|attempt| self.waiting_for_lease(*attempt))?.order.0;
         let nearness = |(place, attempt): (usize, &Attempt)| {
-            let task = waits(attempt).filter(|task| task.order.0 == client)?;
+            let task = self.waiting_for_lease(*attempt).filter(|task| task.order.0 == client)?;
             Some((task.objects_on(node), Reverse(place)))
         };
         let many = if backlog.passed < MOST_PASSED { LOOK_AHEAD } else { 1 };
@@ -121,6 +121,11 @@ impl Node {
         let backlog = self.backlogs.get_mut(shape)?;
         backlog.passed = if place == 0 { 0 } else { backlog.passed + 1 };
         backlog.queue.remove(place)
+    }
+
+    /// The task of an attempt that waits for a lease.
+    fn waiting_for_lease(&self, attempt: Attempt) -> Option<&Task> {
+        self.tasks.get(&attempt.task).filter(|task| task.waits_as(attempt.number))
     }
 
     fn take_from_queue(&mut self, shape: &Arc<Shape>) {
@@ -359,8 +364,7 @@ impl Node {
 
     /// The attempts of a shape that wait for a lease.
     pub(super) fn queued(&self, shape: &Arc<Shape>) -> Vec<Attempt> {
-        let waits =
-            |attempt: &&Attempt| self.tasks.get(&attempt.task).is_some_and(|task| task.waits_as(attempt.number));
+        let waits = |attempt: &&Attempt| self.waiting_for_lease(**attempt).is_some();
         self.backlogs
             .get(shape)
             .map(|backlog| backlog.queue.iter().filter(waits).copied().collect())

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::Node;
 use super::tasks::State;
 use crate::ids::{Attempt, ClientId, NodeId, ObjectId, TaskId};
-use crate::schedule::message::{Failure, Hold, TaskSpec};
+use crate::schedule::message::{Failure, Hold};
+use crate::schedule::spec::TaskSpec;
 
 /// A task of this node's, for people.
 #[derive(Debug, Clone)]

@@ -2,8 +2,8 @@
 //!
 //! One topic in each file: `actors` have their calls, `references` counts, `objects` are those this node owns,
 //! `fetches` bring values here, `tasks` are those this node owns, `streams` their results that come one by one,
-//! `leases` are what they run on, `stragglers` get a second attempt, `runs` are the attempts that run here, `deaths` is what the end of another node
-//! means, `drain` how one leaves, `names` are those of actors, `groups` has placement groups, `talk` is that with the
+//! `leases` are what they run on, `stragglers` get a second attempt, `runs` are the attempts that run here, `deaths` is
+//! what the end of another node means, `drain` how one leaves, `names` are those of actors, `groups` has placement groups, `talk` is that with the
 //! head, `explain` says why something waits, `questions` are of those who ask that, and `listing` says what there is,
 //! for people.
 
@@ -32,8 +32,9 @@ use bytes::Bytes;
 
 use super::message::{
     About, Failure, FromHead, GroupAnswer, GroupRequest, GroupSpec, Member, NameAnswer, NameRequest, NodeMessage,
-    Outcome, Packet, Report, Returned, Shape, Stop, TaskSpec, ToHead,
+    Outcome, Packet, Report, Returned, Stop, ToHead,
 };
+use super::spec::{Shape, TaskSpec};
 use crate::env::Moment;
 use crate::flaw::{Flaw, planted};
 use crate::ids::{Attempt, BundleId, ClientId, HeadLife, LeaseId, NodeId, ObjectId, TaskId};

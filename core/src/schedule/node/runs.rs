@@ -10,7 +10,8 @@ use super::references::Count;
 use super::{Action, Node};
 use crate::ids::{Attempt, ClientId, LeaseId, ObjectId};
 use crate::parts::Place;
-use crate::schedule::message::{Failure, Kind, Known, Made, NodeMessage, Outcome, Stop, TaskSpec, place_of};
+use crate::schedule::message::{Failure, Known, Made, NodeMessage, Outcome, Stop, place_of};
+use crate::schedule::spec::{Kind, TaskSpec};
 
 /// An attempt that runs here.
 #[derive(Debug)]

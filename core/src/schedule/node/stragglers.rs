@@ -6,13 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use super::references::Count;
 use super::tasks::State;
 use super::{Node, Task};
 use crate::env::Moment;
 use crate::ids::{Attempt, ClientId, LeaseId, NodeId, ObjectId, TaskId};
 use crate::placement::Strategy;
-use crate::schedule::message::{Failure, Known, NodeMessage, Outcome, Shape, Stop, TaskSpec};
+use crate::schedule::message::{Failure, Known, NodeMessage, Outcome, Stop};
+use crate::schedule::spec::{Shape, TaskSpec};
 
 /// How many times the median an attempt may take.
 const TIMES: u64 = 3;
@@ -110,21 +110,20 @@ impl Node {
     /// Its first attempt begins.
     fn alike_begins(&mut self, id: TaskId) {
         let now = self.now;
-        if let Some(siblings) =
-            self.tasks.get(&id).and_then(Task::alike).and_then(|alike| self.siblings.get_mut(&alike))
-            && siblings.left.contains(&id)
-        {
+        if let Some(siblings) = self.siblings_of(id).filter(|siblings| siblings.left.contains(&id)) {
             siblings.running.insert(id, now);
         }
+    }
+
+    fn siblings_of(&mut self, id: TaskId) -> Option<&mut Siblings> {
+        let alike = self.tasks.get(&id)?.alike()?;
+        self.siblings.get_mut(&alike)
     }
 
     /// It does not run any more: it ended well on that node, or (`None`) waits again.
     pub(super) fn alike_stops(&mut self, id: TaskId, ended_on: Option<NodeId>) {
         let now = self.now;
-        let Some(siblings) = self.tasks.get(&id).and_then(Task::alike).and_then(|alike| self.siblings.get_mut(&alike))
-        else {
-            return;
-        };
+        let Some(siblings) = self.siblings_of(id) else { return };
         match ended_on {
             Some(node) => siblings.ended(id, node, now),
             None => drop(siblings.running.remove(&id)),
@@ -176,14 +175,13 @@ impl Node {
 
     /// Begins a second attempt on that node.
     fn run_beside(&mut self, id: TaskId, node: NodeId) {
-        let Some(task) = self.tasks.get(&id) else { return };
-        if let Some(siblings) = task.alike().and_then(|alike| self.siblings.get_mut(&alike)) {
+        if let Some(siblings) = self.siblings_of(id) {
             siblings.nodes.retain(|other| *other != node);
             siblings.nodes.push_back(node);
         }
+        let Some(task) = self.tasks.get_mut(&id) else { return };
         let strategy = Strategy::Node { node, soft: false };
         let shape = Arc::new(Shape { strategy, fail_if_unschedulable: true, ..(*task.spec.shape).clone() });
-        let Some(task) = self.tasks.get_mut(&id) else { return };
         let number = task.next_attempt();
         task.second = Some(Second { number, lease: None });
         let attempt = Attempt { task: id, number };
@@ -235,7 +233,11 @@ impl Node {
     /// A second attempt ended: one that ended well takes the place of the first.
     pub(super) fn second_finished(&mut self, node: NodeId, attempt: Attempt, outcome: Outcome) {
         let is_good = matches!(outcome, Outcome::Values(_));
+        let first = self.tasks.get(&attempt.task).and_then(Task::runs_on);
         if is_good && self.second_goes_on(attempt.task) {
+            if let Some((lease, first)) = first {
+                self.stop_beside(lease, first);
+            }
             return self.finished(node, attempt, outcome);
         }
         self.tell_unread(&outcome);
@@ -246,19 +248,13 @@ impl Node {
         }
     }
 
-    /// The second attempt, where it runs, takes the place of the first, which is stopped. Says whether there is one.
-    pub(super) fn second_goes_on(&mut self, id: TaskId) -> bool {
+    /// The second attempt, where it runs, takes the place of the first. Says whether there is one.
+    fn second_goes_on(&mut self, id: TaskId) -> bool {
         let Some(task) = self.tasks.get_mut(&id) else { return false };
         let Some(Second { number, lease: Some((lease, since)) }) = task.second else { return false };
-        let (first, alike) = (task.runs_on(), task.alike());
         (task.second, task.attempt, task.state) = (None, number, State::Running(lease));
-        if let Some(siblings) = alike.and_then(|alike| self.siblings.get_mut(&alike))
-            && let Some(running) = siblings.running.get_mut(&id)
-        {
+        if let Some(running) = self.siblings_of(id).and_then(|siblings| siblings.running.get_mut(&id)) {
             *running = since;
-        }
-        if let Some((lease, attempt)) = first {
-            self.stop_beside(lease, attempt);
         }
         true
     }
@@ -276,8 +272,7 @@ impl Node {
         let Some(node) = self.leases.get(&lease).map(|lease| lease.node) else { return };
         let spec = self.tasks.get(&attempt.task).map(|task| Arc::clone(&task.spec));
         let refs: Vec<ObjectId> = spec.iter().flat_map(|spec| spec.needs.iter().chain(&spec.refs)).copied().collect();
-        refs.iter().for_each(|object| self.hold(*object, Count::Use));
-        self.abandoned.insert(attempt, (node, refs));
+        self.cover(node, attempt, refs);
         self.send(node, NodeMessage::Cancel(attempt, Stop::default()));
     }
 
@@ -300,14 +295,9 @@ impl Node {
 
     /// The first attempt is gone by itself: the second one, where it runs, takes its place.
     pub(super) fn lost_beside_second(&mut self, id: TaskId) -> bool {
-        if let Some(task) = self.tasks.get_mut(&id)
-            && task.second.as_ref().is_some_and(|second| second.lease.is_some())
-        {
-            task.state = State::Queued;
-            return self.second_goes_on(id);
-        }
+        let goes_on = self.second_goes_on(id);
         self.drop_second(id);
-        false
+        goes_on
     }
 }
 

@@ -12,7 +12,8 @@ use super::stragglers::Second;
 use super::{Action, Node};
 use crate::flaw::{Flaw, planted};
 use crate::ids::{Attempt, ClientId, LeaseId, NodeId, ObjectId, TaskId};
-use crate::schedule::message::{Failure, Kind, Known, Lost, Made, NodeMessage, Outcome, Returned, Stop, TaskSpec};
+use crate::schedule::message::{Failure, Known, Lost, Made, NodeMessage, Outcome, Returned, Stop};
+use crate::schedule::spec::{Kind, TaskSpec};
 
 /// How often a task begins anew because what it reads was lost meanwhile. Each time a copy less is there, and what has
 /// none is made again at the cost of its own retries: this bounds what is left, nodes that others cannot reach.
@@ -482,6 +483,11 @@ impl Node {
     pub(super) fn abandon(&mut self, node: NodeId, attempt: Attempt) {
         let Some(task) = self.tasks.get(&attempt.task) else { return };
         let refs = if task.is_fragment() { Vec::new() } else { task.refs() };
+        self.cover(node, attempt, refs);
+    }
+
+    /// Holds what an attempt was handed that does not count any more, until it reports or its node is dead.
+    pub(super) fn cover(&mut self, node: NodeId, attempt: Attempt, refs: Vec<ObjectId>) {
         refs.iter().for_each(|object| self.hold(*object, Count::Use));
         self.abandoned.insert(attempt, (node, refs));
     }

@@ -24,7 +24,8 @@ fn hold(seeds: std::ops::Range<u64>) {
     }
     let count = seeds.clone().count();
     println!(
-        "{count} seeds, {tasks} tasks, {groups} placement groups, {left} nodes drained in time, {unread} unread, {beside} beside another"
+        "{count} seeds, {tasks} tasks, {groups} placement groups, {left} nodes drained in time, {unread} unread, {beside} \
+         beside another"
     );
     assert!(beside >= count / 4, "only {beside} attempts began beside another one");
     assert!(unread >= count, "only {unread} attempts could not read something");

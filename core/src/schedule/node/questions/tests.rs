@@ -10,7 +10,8 @@ use crate::ids::TaskId;
 use crate::placement::Strategy;
 use crate::placement::groups::Spreading;
 use crate::resources::Resources;
-use crate::schedule::message::{GroupRequest, GroupSpec, Kind, Packet, Shape, TaskSpec};
+use crate::schedule::message::{GroupRequest, GroupSpec, Packet};
+use crate::schedule::spec::{Kind, Shape, TaskSpec};
 use crate::schedule::{Event, Head, HeadAction, HeadEvent, HeadLimits};
 
 const CLIENT: ClientId = ClientId(7);

@@ -5,7 +5,8 @@ use bytes::Bytes;
 use super::*;
 use crate::link::Link;
 use crate::resources::{CPU, Resources};
-use crate::schedule::message::{Kind, Made, Packet, Returned, TaskSpec};
+use crate::schedule::message::{Made, Packet, Returned};
+use crate::schedule::spec::{Kind, TaskSpec};
 use crate::schedule::{Action, Event};
 
 /// A node that owns fragments and has no CPUs, and the two on which they run.
@@ -117,6 +118,11 @@ impl Owner {
         said.filter(|(to, _)| to.0 == node).map(|(_, message)| message).collect()
     }
 
+    #[track_caller]
+    fn result_is_on(&self, node: u64) {
+        assert_eq!(self.node.copies(task(1).result(0)), [NodeId(node)]);
+    }
+
     /// All is dropped, and nothing is left.
     fn ends_with_nothing_left(mut self) {
         for number in [1, 2] {
@@ -130,20 +136,20 @@ impl Owner {
 fn the_first_attempt_that_ends_well_counts_and_the_other_one_is_stopped() {
     let mut owner = Owner::with_second();
     owner.finish(50, 3, attempt(1, 2), values());
-    assert_eq!(owner.node.copies(task(1).result(0)), [NodeId(3)]);
+    owner.result_is_on(3);
     assert_eq!(owner.said_to(2), [NodeMessage::Cancel(attempt(1, 1), Stop::default())]);
     // It had ended by then.
     owner.finish(1, 2, attempt(1, 1), values());
     assert!(owner.said_to(2).contains(&NodeMessage::Committed(attempt(1, 1), false)));
-    assert_eq!(owner.node.copies(task(1).result(0)), [NodeId(3)]);
+    owner.result_is_on(3);
     owner.ends_with_nothing_left();
 
     let mut owner = Owner::with_second();
     owner.finish(50, 2, attempt(1, 1), values());
-    assert_eq!(owner.node.copies(task(1).result(0)), [NodeId(2)]);
+    owner.result_is_on(2);
     assert_eq!(owner.said_to(3).first(), Some(&NodeMessage::Cancel(attempt(1, 2), Stop::default())));
     owner.finish(1, 3, attempt(1, 2), Outcome::Failed(Failure::Cancelled));
-    assert_eq!(owner.node.copies(task(1).result(0)), [NodeId(2)]);
+    owner.result_is_on(2);
     owner.ends_with_nothing_left();
 }
 
@@ -153,14 +159,14 @@ fn what_ends_one_of_two_attempts_does_not_end_the_other() {
     let mut owner = Owner::with_second();
     owner.finish(50, 3, attempt(1, 2), crashed());
     owner.finish(50, 2, attempt(1, 1), values());
-    assert_eq!(owner.node.copies(task(1).result(0)), [NodeId(2)]);
+    owner.result_is_on(2);
     owner.ends_with_nothing_left();
 
     let mut owner = Owner::with_second();
     owner.finish(50, 2, attempt(1, 1), crashed());
     assert_eq!(owner.executed(), [], "the second one runs");
     owner.finish(50, 3, attempt(1, 2), values());
-    assert_eq!(owner.node.copies(task(1).result(0)), [NodeId(3)]);
+    owner.result_is_on(3);
     owner.ends_with_nothing_left();
 }
 
@@ -186,7 +192,7 @@ fn a_second_attempt_for_which_there_is_no_node_any_more_is_forgotten() {
     let strategy = Strategy::Node { node: NodeId(3), soft: false };
     owner.node.fail_queued(&shape(strategy), "it is not there");
     owner.finish(50, 2, attempt(1, 1), values());
-    assert_eq!(owner.node.copies(task(1).result(0)), [NodeId(2)]);
+    owner.result_is_on(2);
     owner.ends_with_nothing_left();
 }
 
