@@ -16,9 +16,9 @@ from typing import Any
 from cases import REFERENCE, Case, selected
 from child import Request
 from cluster_cases import FOLDER, NODES, cluster_cases
-from cluster_engines import BESIDE, ENGINES, LOCAL
+from cluster_engines import BESIDE, ENGINES, LOCAL, STREAMING
 from cluster_inputs import prepare
-from cluster_table import markdown, over_local, peers
+from cluster_table import OWN, markdown, over_local, peers
 from engines import Engine
 from host import description
 from outcomes import SUBJECT, Row
@@ -85,12 +85,12 @@ def resident(engines: Sequence[Engine], scratch: Path) -> Iterator[dict[str, Res
 
 
 def results(host: dict[str, Any], settings: dict[str, Any], cases: list[Case], rows: list[Row]) -> dict[str, Any]:
-    """Everything that was measured; Sheaf in process is no peer."""
+    """Everything that was measured; what else is Sheaf's is no peer."""
     found = as_json(host, settings, cases, [peers(row) for row in rows])
     for entry, row in zip(found["cases"], rows, strict=True):
-        if LOCAL in row:
-            entry["outcomes"][LOCAL] = asdict(row[LOCAL])
+        entry["outcomes"] |= {module: asdict(row[module]) for module in OWN if module in row}
         entry["over_in_process"] = over_local(row, SUBJECT)
+        entry["streaming_over_in_process"] = over_local(row, STREAMING)
     return found
 
 

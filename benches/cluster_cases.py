@@ -5,7 +5,7 @@ from cluster_inputs import ClusterInputs
 
 # Two nodes with a CPU each.
 NODES = 2
-EVERYBODY = ("sheaf", "local", "spark", "sail", "daft")
+EVERYBODY = ("sheaf", "streaming", "local", "spark", "sail", "daft")
 # Those whose nodes are processes that can be killed, and that say that they go on without one.
 SURVIVING = ("sheaf", "spark")
 FOLDER = "cluster_engines"

@@ -1,20 +1,26 @@
-"""Lays the outcomes of `make bench-cluster` out as Markdown: Sheaf is beside the best peer and its own process."""
+"""Lays the outcomes of `make bench-cluster` out as Markdown: Sheaf is beside the best peer and its own process.
+
+In a ratio "Sheaf" is its cluster with the durable exchange.
+"""
 
 from collections.abc import Iterable, Sequence
 from statistics import geometric_mean
 
 from cases import Case
-from cluster_engines import LOCAL
+from cluster_engines import LOCAL, STREAMING
 from engines import Engine
 from outcomes import SUBJECT, Outcome, Row, common_rows, own_total, ratio, total_row
 from table import ABSENT, Notes, cell, joined, megabytes, taking_part
 
 MILLISECONDS = ("first",)
+# What else is Sheaf's, and no peer of it.
+OWN = (STREAMING, LOCAL)
+RATIOS = ("Sheaf / in process", "streaming / in process", "Sheaf / best peer")
 
 
 def peers(row: Row) -> Row:
-    """The row without Sheaf in process: the engines on clusters."""
-    return {module: outcome for module, outcome in row.items() if module != LOCAL}
+    """Sheaf and its peers: the row without what else is Sheaf's."""
+    return {module: outcome for module, outcome in row.items() if module not in OWN}
 
 
 def over_local(row: Row, module: str) -> float | None:
@@ -49,7 +55,7 @@ def markdown(cases: Sequence[Case], rows: Sequence[Row], engines: Sequence[Engin
 
 def header(first: Sequence[str], engines: Sequence[Engine]) -> list[str]:
     """The two lines that open a table."""
-    titles = [*(engine.title for engine in engines), "Sheaf / in process", "Sheaf / best peer"]
+    titles = [*(engine.title for engine in engines), *RATIOS]
     return [joined([*first, *titles]), joined([*("---" for _ in first), *("---:" for _ in titles)])]
 
 
@@ -68,9 +74,10 @@ def queries_table(pairs: Sequence[tuple[Case, Row]], engines: Sequence[Engine], 
     means = [mean_over_local(rows, module) for module in modules]
     peaks = [max((row[module].peak_bytes or 0 for row in rows if module in row), default=0) for module in modules]
     own = [f"{total[0]:.2f} ({total[1]})" if total else ABSENT for total in totals]
-    lines.append(joined(["own total (queries)", *own, "", ""]))
-    lines.append(joined(["× Sheaf in process, geometric mean", *map(shown, means), "", ""]))
-    lines.append(joined(["peak memory", *(megabytes(peak) if peak else ABSENT for peak in peaks), "", ""]))
+    without = [""] * len(RATIOS)
+    lines.append(joined(["own total (queries)", *own, *without]))
+    lines.append(joined(["× Sheaf in process, geometric mean", *map(shown, means), *without]))
+    lines.append(joined(["peak memory", *(megabytes(peak) if peak else ABSENT for peak in peaks), *without]))
     return "\n".join(lines)
 
 
@@ -87,7 +94,8 @@ def others_table(pairs: Sequence[tuple[Case, Row]], engines: Sequence[Engine], n
 def line(first: Sequence[str], row: Row, modules: Sequence[str], notes: Notes, *, milliseconds: bool = False) -> str:
     """One row."""
     cells = [figure(row.get(module), notes, milliseconds=milliseconds) for module in modules]
-    return joined([*first, *cells, shown(over_local(row, SUBJECT)), shown(ratio(peers(row)))])
+    ratios = (over_local(row, SUBJECT), over_local(row, STREAMING), ratio(peers(row)))
+    return joined([*first, *cells, *map(shown, ratios)])
 
 
 def figure(outcome: Outcome | None, notes: Notes, *, milliseconds: bool) -> str:

@@ -10,9 +10,12 @@ from engines import Engine
 
 # Beside which the clusters are measured.
 LOCAL = "local"
+# Sheaf on a cluster with its other exchange.
+STREAMING = "streaming"
 
 ENGINES = (
-    Engine("sheaf", "Sheaf", "sheaf"),
+    Engine("sheaf", "Sheaf, durable", "sheaf"),
+    Engine(STREAMING, "Sheaf, streaming", "sheaf"),
     Engine(LOCAL, "Sheaf in process", "sheaf"),
     Engine("spark", "Spark", "pyspark"),
     Engine("sail", "Sail", "pysail"),

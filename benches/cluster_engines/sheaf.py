@@ -1,4 +1,4 @@
-"""Sheaf on a cluster of processes: a head without CPUs, and two nodes with one each."""
+"""Sheaf on a cluster of processes, a head without CPUs and two nodes with one each, with the durable exchange."""
 
 import json
 import subprocess
@@ -7,6 +7,7 @@ import time
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import pyarrow as pa
 import sheaf as sf
@@ -19,6 +20,7 @@ from workloads.nodes import END_SECONDS, process_of
 
 START_SECONDS = 30
 PYTHON = ("--python", sys.executable)
+Exchange = Literal["durable", "streaming"]
 
 
 class Cluster:
@@ -74,9 +76,9 @@ def cluster() -> Cluster:
 
 
 @cache
-def session(threads: int, folder: str) -> sf.Session:
+def session(threads: int, folder: str, exchange: Exchange) -> sf.Session:
     """A session on it, with the tables of a folder."""
-    joined = sf.Session(threads=threads, address=f"sheaf://{cluster().place}")
+    joined = sf.Session(threads=threads, address=f"sheaf://{cluster().place}", exchange=exchange)
     for name in TPCH_TABLES if folder else ():
         joined.register(name, joined.read_parquet(Path(folder) / f"{name}.parquet"))
     return joined
@@ -94,15 +96,15 @@ def close() -> None:
         cluster().stop()
 
 
-def sql(case: Case) -> Run:
+def sql(case: Case, exchange: Exchange = "durable") -> Run:
     """A query over the TPC-H tables."""
-    joined = session(case.threads, case.input)
+    joined = session(case.threads, case.input, exchange)
     return lambda: joined.sql(case.sql).to_arrow()
 
 
-def first(case: Case) -> Run:
+def first(case: Case, exchange: Exchange = "durable") -> Run:
     """The first row of many files."""
-    return first_of(session(case.threads, ""), case)
+    return first_of(session(case.threads, "", exchange), case)
 
 
 def first_of(given: sf.Session, case: Case) -> Run:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 import time
 from functools import cache
 from pathlib import Path
@@ -36,8 +37,12 @@ def home() -> str:
 def session() -> SparkSession:
     """The session of this process, and with it the cluster."""
     os.environ |= {"SPARK_HOME": home(), "SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_PYTHON": sys.executable}
+    # Java does not ask `TMPDIR` where files go that are left when it is killed.
+    temporary = f"-Djava.io.tmpdir={tempfile.gettempdir()}"
     settings = {
+        "spark.driver.extraJavaOptions": temporary,
         "spark.driver.host": "127.0.0.1",
+        "spark.executor.extraJavaOptions": temporary,
         "spark.executor.memory": f"{MEGABYTES}m",
         "spark.local.dir": str(Path.cwd() / "local"),
         "spark.sql.warehouse.dir": str(Path.cwd() / "warehouse"),

@@ -20,7 +20,7 @@ from cases import REFERENCE, Case
 from child import Request
 from cluster import arguments, results
 from cluster_cases import FOLDER, cluster_cases
-from cluster_engines import ENGINES, LOCAL
+from cluster_engines import ENGINES, LOCAL, STREAMING, sheaf, streaming
 from cluster_engines.answers import disturbed
 from cluster_inputs import ClusterInputs, prepare
 from cluster_table import markdown
@@ -125,11 +125,21 @@ def test_an_engine_has_the_work_of_its_cases(engine: str) -> None:
     assert {case.work for case in CASES if engine in (*case.engines, REFERENCE)} <= functions | names
 
 
+def test_each_engine_of_sheafs_has_its_exchange(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same work, on sessions that differ in nothing else."""
+    asked: list[str] = []
+    monkeypatch.setattr(sheaf, "session", lambda threads, folder, exchange: asked.append(exchange))
+    for engine in (sheaf, streaming):
+        engine.sql(Q1)
+        engine.first(FIRST)
+    assert asked == ["durable", "durable", "streaming", "streaming"]
+
+
 def test_sheafs_cluster_gives_the_right_rows(tmp_path: Path) -> None:
     """The whole way, also with a node that is killed; afterwards nothing of it runs."""
     write_tables(tmp_path / "tpch-sf0.001")
     command = [sys.executable, str(BENCHES / "cluster.py"), f"--data={tmp_path}", "--scale=0.001", "--files=20"]
-    command += ["--engines=sheaf,local", "--cases=q18,first,killed", "--runs=1", "--timeout=60"]
+    command += ["--engines=sheaf,streaming,local", "--cases=q18,first,killed", "--runs=1", "--timeout=60"]
     marked = {**os.environ, "SHEAF_BENCH_TEST": str(tmp_path)}
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=marked)
     assert done.returncode == 0, done.stderr
@@ -138,8 +148,10 @@ def test_sheafs_cluster_gives_the_right_rows(tmp_path: Path) -> None:
     for case in found["cases"]:
         for engine, outcome in case["outcomes"].items():
             assert outcome["seconds"] is not None, (case["name"], engine, outcome["problem"])
-    assert set(found["cases"][0]["outcomes"]) == {"sheaf", LOCAL}
+    everywhere = {"sheaf", STREAMING, LOCAL}
+    assert [set(case["outcomes"]) for case in found["cases"]] == [everywhere, everywhere, {"sheaf"}]
     assert found["cases"][0]["over_in_process"] > 0
+    assert found["cases"][0]["streaming_over_in_process"] > 0
     assert [process.pid for process in psutil.process_iter() if is_marked(process, str(tmp_path))] == []
 
 
@@ -196,41 +208,54 @@ def test_without_a_generator_it_is_named(tmp_path: Path, monkeypatch: pytest.Mon
         prepare(tmp_path, 0.5, files=1)
 
 
-def test_the_table_has_both_ratios() -> None:
-    """Sheaf in process is no peer, and is compared with."""
+def outcomes(**seconds: float) -> dict[str, Outcome]:
+    """What came of a case on these engines, with ten megabytes for each second."""
+    return {module: Outcome(each, round(each * 1e7)) for module, each in seconds.items()}
+
+
+def test_the_table_has_all_ratios() -> None:
+    """Neither streaming nor Sheaf in process is a peer; both exchanges are compared with the latter."""
     rows = [
-        {"sheaf": Outcome(1.0, 5_000_000), LOCAL: Outcome(0.5, 2_000_000), "spark": Outcome(4.0, 9_000_000)},
-        {"sheaf": Outcome(2.0, 1), LOCAL: Outcome(0.25, 1), "spark": Outcome(problem="no | such")},
-        {"sheaf": Outcome(0.0125, 1), LOCAL: Outcome(0.005, 1), "spark": Outcome(0.5, 1)},
-        {"sheaf": Outcome(3.0, 1), "spark": Outcome(6.0, 1)},
+        outcomes(sheaf=1.0, streaming=0.75, local=0.5, spark=4.0),
+        {**outcomes(sheaf=2.0, streaming=0.25, local=0.25), "spark": Outcome(problem="no | such")},
+        outcomes(sheaf=0.0125, streaming=0.0075, local=0.005, spark=0.5),
+        outcomes(sheaf=3.0, spark=6.0),
     ]
+    ratios = "Sheaf / in process | streaming / in process | Sheaf / best peer"
+    engines = "Sheaf, durable | Sheaf, streaming | Sheaf in process | Spark"
     assert markdown([Q1, Q2, FIRST, KILLED], rows, ENGINES).splitlines() == [
-        "| TPC-H, seconds | Sheaf | Sheaf in process | Spark | Sheaf / in process | Sheaf / best peer |",
-        "| --- | ---: | ---: | ---: | ---: | ---: |",
-        "| Q1 | 1.00 | 0.500 | 4.00 | 2.00 | 0.25 |",
-        "| Q2 | 2.00 | 0.250 | ✗ [1] | 8.00 | – |",
-        "| **all 2** | 3.00 | 0.750 | ✗ [2] | 4.00 | – |",
-        "| the 1 that every engine answered | 1.00 | 0.500 | 4.00 | 2.00 | 0.25 |",
-        "| own total (queries) | 3.00 (2) | 0.75 (2) | 4.00 (1) |  |  |",
-        "| × Sheaf in process, geometric mean | 4.00 | 1.00 | 8.00 |  |  |",
-        "| peak memory | 5 MB | 2 MB | 9 MB |  |  |",
+        f"| TPC-H, seconds | {engines} | {ratios} |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| Q1 | 1.00 | 0.750 | 0.500 | 4.00 | 2.00 | 1.50 | 0.25 |",
+        "| Q2 | 2.00 | 0.250 | 0.250 | ✗ [1] | 8.00 | 1.00 | – |",
+        "| **all 2** | 3.00 | 1.00 | 0.750 | ✗ [2] | 4.00 | 1.33 | – |",
+        "| the 1 that every engine answered | 1.00 | 0.750 | 0.500 | 4.00 | 2.00 | 1.50 | 0.25 |",
+        "| own total (queries) | 3.00 (2) | 1.00 (2) | 0.75 (2) | 4.00 (1) |  |  |  |",
+        "| × Sheaf in process, geometric mean | 4.00 | 1.22 | 1.00 | 8.00 |  |  |  |",
+        "| peak memory | 20 MB | 8 MB | 5 MB | 40 MB |  |  |  |",
         "",
-        "| on the cluster | unit | Sheaf | Sheaf in process | Spark | Sheaf / in process | Sheaf / best peer |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
-        "| first row of `SELECT * … LIMIT 10` over 1,000 files | ms | 12.5 | 5.0 | 500.0 | 2.50 | 0.03 |",
-        "| Q9, a node killed halfway | s | 3.00 | – | 6.00 | – | 0.50 |",
+        f"| on the cluster | unit | {engines} | {ratios} |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| first row of `SELECT * … LIMIT 10` over 1,000 files | ms | 12.5 | 7.5 | 5.0 | 500.0 | 2.50 | 1.50 | 0.03 |",
+        "| Q9, a node killed halfway | s | 3.00 | – | – | 6.00 | – | – | 0.50 |",
         "",
         "1. no \\| such",
         "2. answered 1 of 2",
     ]
 
 
-def test_results_have_sheaf_in_process_beside_the_peers() -> None:
-    """Its outcome is kept, and it is never the best peer."""
-    row = {"sheaf": Outcome(1.0, 1), LOCAL: Outcome(0.5, 1), "spark": Outcome(4.0, 1)}
+def test_results_have_all_of_sheaf_beside_the_peers() -> None:
+    """Its other outcomes are kept, and are never those of the best peer."""
+    row = outcomes(sheaf=1.0, streaming=0.75, local=0.5, spark=4.0)
     (entry,) = results({}, {}, [Q1], [row])["cases"]
-    assert (entry["best_peer"], entry["ratio"], entry["over_in_process"]) == ("spark", 0.25, 2.0)
-    assert entry["outcomes"][LOCAL]["seconds"] == 0.5
+    assert (entry["best_peer"], entry["ratio"]) == ("spark", 0.25)
+    assert (entry["over_in_process"], entry["streaming_over_in_process"]) == (2.0, 1.5)
+    assert {module: outcome["seconds"] for module, outcome in entry["outcomes"].items()} == {
+        "sheaf": 1.0,
+        STREAMING: 0.75,
+        LOCAL: 0.5,
+        "spark": 4.0,
+    }
 
 
 def test_engines_are_chosen_by_name() -> None:

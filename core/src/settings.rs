@@ -45,6 +45,13 @@ pub const KEYS: &[Key] = &[
         default: "auto",
         doc: "Progress on standard error: `auto` (on a terminal and in notebooks), `on` or `off`.",
     },
+    Key {
+        name: "exchange",
+        default: "auto",
+        doc: "How rows go from stage to stage on a cluster: `durable` (kept on their nodes, where a node that dies costs \
+              only what it had), `streaming` (handed on as they are made, the first ones at once), or `auto` (streaming for \
+              what is read as it comes, durable for all else).",
+    },
 ];
 
 /// Raw options as users give them: every value is optional.
@@ -62,6 +69,8 @@ pub struct Options {
     pub batch_size: Option<usize>,
     /// See the key `progress`.
     pub progress: Option<Progress>,
+    /// See the key `exchange`.
+    pub exchange: Option<Exchange>,
 }
 
 impl Options {
@@ -87,6 +96,7 @@ impl Options {
             "spill_limit" => self.spill_limit = Some(parse_bytes(value)?),
             "batch_size" => self.batch_size = Some(number()?),
             "progress" => self.progress = Some(value.parse()?),
+            "exchange" => self.exchange = Some(value.parse()?),
             _ => {
                 let known: Vec<_> = KEYS.iter().map(|key| key.name).collect();
                 return Err(Error::invalid(format!("there is no setting {key:?}"))
@@ -108,6 +118,7 @@ impl Options {
             spill_limit: self.spill_limit.unwrap_or(Settings::SPILL_LIMIT),
             batch_size: self.batch_size.unwrap_or(Settings::BATCH_SIZE),
             progress: self.progress.unwrap_or_default(),
+            exchange: self.exchange.unwrap_or_default(),
         };
         let least = |key: &str, value: u64, min: u64| {
             if value < min {
@@ -147,6 +158,38 @@ impl std::str::FromStr for Progress {
     }
 }
 
+/// How rows go from one stage of a plan to the next on a cluster.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Exchange {
+    /// Streaming for what is read as it comes, durable for all else.
+    #[default]
+    Auto,
+    /// What tasks make is kept on their nodes, and what is lost is made again.
+    Durable,
+    /// Handed on as it is made, wherever the plan allows it.
+    Streaming,
+}
+
+impl std::fmt::Display for Exchange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Durable => "durable",
+            Self::Streaming => "streaming",
+        })
+    }
+}
+
+impl std::str::FromStr for Exchange {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let all = [Self::Auto, Self::Durable, Self::Streaming];
+        let found = all.into_iter().find(|exchange| exchange.to_string() == text);
+        found.ok_or_else(|| Error::invalid(format!("exchange must be auto, durable or streaming, not {text:?}")))
+    }
+}
+
 /// Validated settings of one session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -162,6 +205,8 @@ pub struct Settings {
     pub batch_size: usize,
     /// Whether work shows its progress.
     pub progress: Progress,
+    /// How rows go from stage to stage on a cluster.
+    pub exchange: Exchange,
 }
 
 impl Settings {
@@ -193,6 +238,7 @@ impl Settings {
             ("spill_limit", self.spill_limit.to_string()),
             ("batch_size", self.batch_size.to_string()),
             ("progress", progress.to_string()),
+            ("exchange", self.exchange.to_string()),
         ])
     }
 }
@@ -278,21 +324,21 @@ mod tests {
     #[test]
     fn every_key_can_be_set_and_shown() {
         let mut options = Options::default();
-        for (key, value) in KEYS.iter().zip(["64MiB", "3", "/x", "1GiB", "100", "off"]) {
+        for (key, value) in KEYS.iter().zip(["64MiB", "3", "/x", "1GiB", "100", "off", "streaming"]) {
             options.set(key.name, value).unwrap();
         }
         let map = options.validate().unwrap().to_map();
         assert_eq!(map.keys().count(), KEYS.len());
         assert_eq!(map["memory_limit"], "67108864");
-        assert_eq!(map["progress"], "off");
+        assert_eq!((&*map["progress"], &*map["exchange"]), ("off", "streaming"));
     }
 
     #[test]
     fn values_out_of_range_are_refused() {
-        for (key, value) in [("memory_limit", "1"), ("threads", "0"), ("batch_size", "0")] {
+        for (key, value) in [("memory_limit", "1"), ("threads", "0"), ("batch_size", "0"), ("exchange", "durabel")] {
             let mut options = Options::default();
-            options.set(key, value).unwrap();
-            assert!(options.validate().unwrap_err().to_string().contains(key));
+            let refused = options.set(key, value).and_then(|()| options.validate());
+            assert!(refused.unwrap_err().to_string().contains(key));
         }
     }
 

@@ -17,6 +17,7 @@ use sheaf_connectors::read::FilesTable;
 use sheaf_core::{Error, Result};
 
 use crate::operators::determined;
+use crate::operators::elsewhere::AsTheyCome;
 use crate::operators::gather::OrderedGatherExec;
 use crate::operators::map_batches::MapBatches;
 use crate::operators::node::{LogicalOperator, OperatorNode};
@@ -123,7 +124,15 @@ impl Dataset {
     /// # Errors
     /// As [`Dataset::start`].
     pub async fn start_in_order(&self) -> Result<Run> {
-        Ok(Run::start(&self.session, OrderedGatherExec::over(self.planned().await?)))
+        Ok(Run::start(&self.session, OrderedGatherExec::over(self.planned_as_they_come().await?)))
+    }
+
+    /// The plan for whoever reads its rows as they come.
+    pub(crate) async fn planned_as_they_come(&self) -> Result<Arc<dyn ExecutionPlan>> {
+        let (mut state, plan) = (self.session.state(), self.plan.clone());
+        state.config_mut().set_extension(Arc::new(AsTheyCome));
+        let planned = async move { state.create_physical_plan(&plan).await.map_err(from_datafusion) };
+        self.session.run(planned).await
     }
 
     /// Runs the plan and gathers all rows in memory.

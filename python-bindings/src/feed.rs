@@ -42,10 +42,10 @@ pub(crate) struct PyFeed {
 
 #[pymethods]
 impl PyFeed {
-    /// `shuffle` is the seed, the epoch and the rows of a window.
+    /// `shuffle` is the seed, the epoch and the rows of a window; `once` says that nobody will go on in it.
     #[new]
     #[expect(clippy::too_many_arguments, reason = "each is an option of its own, by keyword")]
-    #[pyo3(signature = (dataset, *, shuffle, done, partitions, batch_size, prefetch, drop_last))]
+    #[pyo3(signature = (dataset, *, shuffle, done, partitions, batch_size, prefetch, drop_last, once=false))]
     fn new(
         py: Python<'_>,
         dataset: &PyDataset,
@@ -55,9 +55,10 @@ impl PyFeed {
         batch_size: Option<usize>,
         prefetch: usize,
         drop_last: bool,
+        once: bool,
     ) -> PyResult<Self> {
         let shuffle = shuffle.map(|(seed, epoch, rows)| LocalShuffle::new(seed, epoch, rows));
-        let options = FeedOptions { shuffle, done: row_set(done), partitions, batch_size, prefetch, drop_last };
+        let options = FeedOptions { shuffle, done: row_set(done), partitions, batch_size, prefetch, drop_last, once };
         let dataset = dataset.inner.clone();
         let session = dataset.session().clone();
         let feed = wait(py, &session, async move { Feed::open(&dataset, options).await })?;

@@ -28,6 +28,7 @@ mod slt;
 mod sql;
 mod stages;
 mod stored;
+mod streaming;
 mod support;
 mod tpch;
 mod verbs;

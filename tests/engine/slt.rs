@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
+use sheaf::core::settings::Exchange;
 use sheaf::dataset::NoFunctions;
 use sheaf::{Dataset, Options, Session, SessionSql};
 use sqllogictest::{
@@ -30,6 +31,17 @@ enum Kind {
     Sent,
     /// On a cluster of two nodes in this process, by the durable exchange; what is small is cut as well.
     Durable,
+    /// The same by the streaming exchange.
+    Streaming,
+}
+
+impl Kind {
+    fn exchange(self) -> Exchange {
+        match self {
+            Self::Streaming => Exchange::Streaming,
+            _ => Exchange::Durable,
+        }
+    }
 }
 
 struct Engine {
@@ -46,12 +58,13 @@ impl Engine {
         let (threads, batch_size) = match kind {
             Kind::Plain => (1, 8192),
             Kind::Torn => (4, 3),
-            Kind::Sent | Kind::Durable => (2, 8192),
+            Kind::Sent | Kind::Durable | Kind::Streaming => (2, 8192),
         };
-        let options = Options { threads: Some(threads), batch_size: Some(batch_size), ..Options::default() };
+        let (threads, batch_size, exchange) = (Some(threads), Some(batch_size), Some(kind.exchange()));
+        let options = Options { threads, batch_size, exchange, ..Options::default() };
         let other = matches!(kind, Kind::Sent).then(|| Session::new(options.clone())).transpose()?;
-        let (mut session, nodes) =
-            (Session::new(options)?, matches!(kind, Kind::Durable).then(|| Nodes::start(2, USUAL)));
+        let is_cluster = matches!(kind, Kind::Durable | Kind::Streaming);
+        let (mut session, nodes) = (Session::new(options)?, is_cluster.then(|| Nodes::start(2, USUAL)));
         if let Some(nodes) = &nodes {
             session = session.on(&nodes.cluster);
         }
@@ -98,6 +111,7 @@ impl AsyncDB for Engine {
             Kind::Torn => "torn",
             Kind::Sent => "sent",
             Kind::Durable => "durable",
+            Kind::Streaming => "streaming",
         }
     }
 }
@@ -165,7 +179,7 @@ async fn the_corpus_passes() {
             update(&file).await;
         }
         let name = file.file_name().unwrap().to_str().unwrap();
-        for kind in [Kind::Plain, Kind::Torn, Kind::Sent, Kind::Durable] {
+        for kind in [Kind::Plain, Kind::Torn, Kind::Sent, Kind::Durable, Kind::Streaming] {
             if let Err(error) = run(kind, name, &fs::read_to_string(&file).unwrap()).await {
                 failed.push(error.to_string());
             }

@@ -1,10 +1,10 @@
 //! `Cluster`: the nodes that a session's queries run on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use sheaf_core::client::{Client, Host, Reply};
@@ -25,6 +25,10 @@ use super::uploads::Uploads;
 
 /// How often a task runs again when its node dies, or an error says that another try may help.
 const RETRIES: u32 = 4;
+
+/// How long it takes at the most until it is known that a node is gone, and how often it is asked for meanwhile.
+const KNOWN_GONE: Duration = Duration::from_secs(10);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
 /// How queries run on a cluster.
 #[derive(Clone)]
@@ -135,6 +139,11 @@ impl Cluster {
         self.client.output(patience)
     }
 
+    /// What reaches the nodes for rows.
+    pub(super) fn reader(&self) -> &PartClient {
+        &self.reader
+    }
+
     pub(super) fn client(&self) -> &Arc<Client> {
         &self.client
     }
@@ -231,6 +240,20 @@ impl Cluster {
         let nodes = self.client.nodes()?;
         self.reader.know(nodes.iter().map(|node| (node.id, node.address.clone())));
         Ok(nodes)
+    }
+
+    /// Waits until the nodes are others than these were, but not for ever: a link may have been cut, and no node be lost.
+    pub(super) async fn until_others(self: &Arc<Self>, nodes: &[NodeInfo]) -> Result<()> {
+        let were: BTreeSet<NodeId> = nodes.iter().map(|node| node.id).collect();
+        let until = Instant::now() + KNOWN_GONE;
+        while Instant::now() < until {
+            let nodes = self.speak(|cluster| cluster.look()).await?;
+            if nodes.iter().map(|node| node.id).collect::<BTreeSet<_>>() != were {
+                break;
+            }
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
+        Ok(())
     }
 
     /// The nodes that are there, with their addresses.

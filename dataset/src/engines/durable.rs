@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
+use datafusion::execution::TaskContext;
 use datafusion::physical_plan::metrics::Count;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
@@ -20,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::cluster::{Absent, Cluster, placed};
 use super::determinism::{Class, classes};
-use super::exec::Progress;
+use super::exec::{Chosen, Progress};
 use super::here::Here;
 use super::input::PartSource;
 use super::metrics::{StagesDone, TaskDone};
@@ -29,7 +30,8 @@ use super::runner::TaskPart;
 use super::shipped::Shipped;
 use super::spread::processes;
 use super::stages::{Input, Way};
-use super::told::{Failed, error_of, is_lost};
+use super::streaming::{Told, rows_of};
+use super::told::{Failed, error_of, failed_of, is_lost};
 
 /// How often a query runs at the most: anew where a result is gone that would not be made again as it was.
 const RUNS: u32 = 3;
@@ -180,11 +182,14 @@ impl Query {
     ///
     /// As long as no row has gone out, a query of which a result is gone that would not be made again as it was begins
     /// anew: its consumers with it.
-    pub(super) async fn run(self, to: mpsc::Sender<Result<RecordBatch>>) {
+    pub(super) async fn run(self, exchange: Chosen, context: &TaskContext, to: mpsc::Sender<Result<RecordBatch>>) {
         let run = || {
             let run = async {
                 let mut has_begun = false;
-                let ended = self.once(&to, &mut has_begun).await;
+                let ended = match exchange {
+                    Chosen::Streaming => self.streamed(context, &to, &mut has_begun).await,
+                    Chosen::Durable(_) => self.once(&to, &mut has_begun).await,
+                };
                 ended.map_err(|failed| if has_begun { Failed::Error(failed.into_error()) } else { failed })
             };
             run.boxed()
@@ -250,6 +255,37 @@ impl Query {
                 break;
             }
         }
+        Ok(())
+    }
+
+    /// The same by the streaming exchange.
+    async fn streamed(
+        &self,
+        context: &TaskContext,
+        to: &mpsc::Sender<Result<RecordBatch>>,
+        has_begun: &mut bool,
+    ) -> std::result::Result<(), Failed> {
+        let (nodes, told) = (self.cluster.speak(|cluster| cluster.look()).await?, Told::default());
+        let mut rows = rows_of(&self.cluster, &self.shipped, self.shape, context, (&nodes, &told))?;
+        while let Some(batch) = rows.next().await {
+            let batch = match batch.map_err(|error| failed_of(error, self.cluster.functions())) {
+                Err(Failed::Lost(error)) if !*has_begun => {
+                    drop(rows);
+                    self.cluster.until_others(&nodes).await?;
+                    return Err(Failed::Lost(error));
+                }
+                batch => batch?,
+            };
+            *has_begun = true;
+            self.progress.rows.add(batch.num_rows());
+            if to.send(Ok(batch)).await.is_err() {
+                return Ok(());
+            }
+        }
+        let (tasks, all) = std::mem::take(&mut *told.lock());
+        self.progress.tasks.add(tasks);
+        all.tell_skipped(&self.shipped.graph);
+        *self.progress.done.lock() = Some(all);
         Ok(())
     }
 

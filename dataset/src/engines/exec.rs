@@ -18,6 +18,7 @@ use datafusion::physical_plan::{
 use futures::stream;
 use parking_lot::Mutex;
 use sheaf_connectors::error::to_datafusion;
+use sheaf_core::settings::Exchange;
 use tokio::sync::mpsc;
 
 use super::cluster::Cluster;
@@ -27,6 +28,7 @@ use super::metrics::StagesDone;
 use super::plan::ClusterShape;
 use super::shipped::Shipped;
 use super::spread::unspread;
+use super::streaming::unfit;
 use crate::operators::elsewhere::{TASKS, TASKS_ENDED};
 use crate::operators::stored::Persisting;
 use crate::operators::without_expressions;
@@ -46,8 +48,43 @@ pub(super) struct ClusterExec {
     cluster: Arc<Cluster>,
     shipped: Arc<Shipped>,
     shape: ClusterShape,
+    exchange: Chosen,
     properties: Arc<PlanProperties>,
     progress: Arc<Progress>,
+}
+
+/// The exchange of a query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Chosen {
+    Streaming,
+    /// And why, where the other one was asked for.
+    Durable(Option<&'static str>),
+}
+
+impl Chosen {
+    /// For a query whose rows somebody reads as they come, or are kept, or neither.
+    pub(super) fn of(asked: Exchange, shipped: &Shipped, as_they_come: bool, is_kept: bool) -> Self {
+        let is_wanted = match asked {
+            Exchange::Streaming => true,
+            Exchange::Auto => as_they_come,
+            Exchange::Durable => false,
+        };
+        match is_wanted.then(|| unfit(shipped, is_kept)) {
+            Some(None) => Self::Streaming,
+            Some(why) => Self::Durable(why),
+            None => Self::Durable(None),
+        }
+    }
+}
+
+impl fmt::Display for Chosen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Streaming => f.write_str("streaming"),
+            Self::Durable(None) => f.write_str("durable"),
+            Self::Durable(Some(why)) => write!(f, "durable ({why})"),
+        }
+    }
 }
 
 /// How far a query is.
@@ -62,7 +99,7 @@ pub(super) struct Progress {
 }
 
 impl ClusterExec {
-    pub(super) fn new(cluster: Arc<Cluster>, shipped: Arc<Shipped>, shape: ClusterShape) -> Self {
+    pub(super) fn new(cluster: Arc<Cluster>, shipped: Arc<Shipped>, shape: ClusterShape, exchange: Chosen) -> Self {
         let last = shipped.graph.stages.last();
         let schema = last.map_or_else(|| Arc::new(Schema::empty()), |stage| stage.plan.schema());
         // Partitions that follow one another are in no order together.
@@ -72,9 +109,13 @@ impl ClusterExec {
         };
         let partitioning = Partitioning::UnknownPartitioning(1);
         // Rows come through a channel, which lets others run.
-        let properties = PlanProperties::new(order, partitioning, EmissionType::Final, Boundedness::Bounded)
+        let emission = match exchange {
+            Chosen::Streaming => EmissionType::Incremental,
+            Chosen::Durable(_) => EmissionType::Final,
+        };
+        let properties = PlanProperties::new(order, partitioning, emission, Boundedness::Bounded)
             .with_scheduling_type(SchedulingType::Cooperative);
-        Self { cluster, shipped, shape, properties: Arc::new(properties), progress: Arc::default() }
+        Self { cluster, shipped, shape, exchange, properties: Arc::new(properties), progress: Arc::default() }
     }
 
     fn query(&self) -> Query {
@@ -100,7 +141,8 @@ impl DisplayAs for ClusterExec {
         let (graph, ClusterShape { nodes, cpus, .. }) = (&self.shipped.graph, self.shape);
         let tasks: usize = graph.stages.iter().map(|stage| stage.tasks).sum();
         let stages = graph.stages.len();
-        write!(f, "ClusterExec: exchange=durable, stages={stages}, tasks={tasks}, nodes={nodes}, cpus={cpus}")?;
+        let exchange = self.exchange;
+        write!(f, "ClusterExec: exchange={exchange}, stages={stages}, tasks={tasks}, nodes={nodes}, cpus={cpus}")?;
         // One stage may be all that it is worth, or all that is right.
         let alone = graph.stages.first().filter(|_| stages == 1).and_then(|stage| unspread(&stage.plan, nodes));
         alone.map_or(Ok(()), |operator| write!(f, ", one task because of {operator}"))?;
@@ -143,11 +185,12 @@ impl ExecutionPlan for ClusterExec {
         }
     }
 
-    fn execute(&self, _: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+    fn execute(&self, _: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let schema = self.schema();
         let (sender, rows) = mpsc::channel(WAITING_BATCHES);
         // It ends when its rows are not wanted any more.
-        tokio::spawn(self.query().run(sender));
+        let (query, exchange) = (self.query(), self.exchange);
+        tokio::spawn(async move { query.run(exchange, &context, sender).await });
         let rows = stream::unfold(rows, |mut rows| async move {
             let batch = rows.recv().await?;
             Some((batch.map_err(to_datafusion), rows))

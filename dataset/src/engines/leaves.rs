@@ -1,7 +1,9 @@
-//! Leaves whose rows are in memory, on the cluster, or made as they are read: which part of them each task has.
+//! Leaves that are cut: which part of their rows each task has.
 //!
-//! datafusion-distributed cuts files by itself; what it does not know it leaves in one task. Such rows travel with the
-//! plan, and each task takes its run of them.
+//! datafusion-distributed knows into how many tasks files are cut, and deals their pieces out in turn: here each task has
+//! a run of them, so that the tasks one after the other have the rows in the order of the files. What it does not know it
+//! leaves in one task: rows in memory, on the cluster, or made as they are read. They travel with the plan, and each
+//! task takes its run of them.
 
 use std::sync::Arc;
 
@@ -12,6 +14,7 @@ use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::Statistics;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::datasource::physical_plan::{FileGroup, FileGroupPartitioner, FileScanConfig};
 use datafusion::datasource::source::{DataSource, DataSourceExec};
 use datafusion::datasource::{MemTable, provider_as_source, source_as_provider};
 use datafusion::error::Result;
@@ -47,7 +50,10 @@ pub(super) fn with_leaves(builder: SessionStateBuilder, bytes_per_task: usize, c
     };
     let scaled = |event: ScaleUpLeafNodeEvent<'_>| {
         let partitions = event.plan.output_partitioning().partition_count();
-        let own = divided(event.plan, event.task_count, partitions)?;
+        let own = match files_of(event.plan) {
+            Some(scan) => Ok(runs_of_files(scan, event.task_count, partitions)),
+            None => divided(event.plan, event.task_count, partitions)?,
+        };
         let leaf = own.and_then(|own| DistributedLeafExec::try_new(Arc::clone(event.plan), own));
         Some(leaf.map(|leaf| ScaleUpLeafNodeEventResponse::new(Arc::new(leaf))))
     };
@@ -116,6 +122,33 @@ fn divided(
     let own = range::runs_of(plan.downcast_ref::<LazyMemoryExec>()?, runs)?;
     let own = own.chunks(partitions).map(|own| range::made_of(own.to_vec(), &plan.schema()));
     Some(own.collect())
+}
+
+/// Files that are in partitions as the reader made them: others are dealt out by what they are said to have.
+fn files_of(plan: &Arc<dyn ExecutionPlan>) -> Option<&FileScanConfig> {
+    let scan = plan.downcast_ref::<DataSourceExec>()?.data_source().downcast_ref::<FileScanConfig>()?;
+    scan.output_partitioning.is_none().then_some(scan)
+}
+
+/// What each of so many tasks reads of files, in so many partitions each: pieces of them, cut as by
+/// datafusion-distributed.
+fn runs_of_files(scan: &FileScanConfig, tasks: usize, partitions: usize) -> Vec<Arc<dyn ExecutionPlan>> {
+    let cut = FileGroupPartitioner::new()
+        .with_target_partitions(partitions * tasks)
+        .with_repartition_file_min_size(0)
+        .with_preserve_order_within_groups(!scan.output_ordering.is_empty())
+        .repartition_file_groups(&scan.file_groups);
+    let groups = cut.unwrap_or_else(|| scan.file_groups.clone());
+    let (each, more) = (groups.len() / tasks, groups.len() % tasks);
+    let mut rest = groups.into_iter();
+    let own = (0..tasks).map(|task| {
+        let mut own = scan.clone();
+        own.file_groups = rest.by_ref().take(each + usize::from(task < more)).collect();
+        // All have as many partitions.
+        own.file_groups.resize(each + usize::from(more > 0), FileGroup::default());
+        DataSourceExec::from_data_source(own) as Arc<dyn ExecutionPlan>
+    });
+    own.collect()
 }
 
 /// Batches in so many runs whose numbers of rows differ by one at the most.

@@ -18,6 +18,9 @@ use super::stages::StageGraph;
 use crate::operators::elsewhere::{BYTES_SCANNED, ROWS_SCANNED};
 use crate::operators::map_batches::FAILED_ROWS;
 
+/// The operator by which rows are dealt out to the tasks of the next stage.
+const DEALS: &str = "RepartitionExec";
+
 /// What a task did, and what it knows of the tasks before it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TaskDone {
@@ -85,6 +88,14 @@ impl TaskDone {
     pub(crate) fn of(stage: usize, plan: &Arc<dyn ExecutionPlan>, before: &Before, parts: Vec<(u64, u64)>) -> Self {
         let operators = flat(plan).into_iter().map(|(_, plan)| done_by(&plan, before)).collect();
         Self { parts, stages: StagesDone(BTreeMap::from([(stage, StageDone { tasks: 1, operators })])) }
+    }
+
+    /// The same where the rows are dealt out by an operator above the plan, of which nothing is known.
+    pub(crate) fn dealt_out(mut self) -> Self {
+        for stage in self.stages.0.values_mut() {
+            stage.operators.insert(0, OperatorDone { name: DEALS.to_string(), ..OperatorDone::default() });
+        }
+        self
     }
 
     pub(crate) fn to_bytes(&self) -> Vec<u8> {

@@ -22,11 +22,12 @@ use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use sheaf_connectors::error::to_datafusion;
 
 use super::cluster::Cluster;
-use super::exec::{ClusterExec, persist_there};
+use super::exec::{Chosen, ClusterExec, persist_there};
 use super::persist::only_reads;
 use super::plan::for_tasks;
 use super::shipped::Shipped;
 use crate::operators::determined::Settled;
+use crate::operators::elsewhere::AsTheyCome;
 use crate::operators::node::OperatorNode;
 use crate::operators::partition::Partition;
 use crate::operators::plan_of;
@@ -194,6 +195,15 @@ impl UserDefinedLogicalNodeCore for Remote {
     }
 }
 
+/// What becomes of the rows of a plan.
+#[derive(Debug, Clone, Copy)]
+struct ForWhom {
+    /// There are none: it is planned and never run.
+    is_shown: bool,
+    as_they_come: bool,
+    is_kept: bool,
+}
+
 struct RemotePlanner {
     cluster: Arc<Cluster>,
     session: Session,
@@ -211,8 +221,14 @@ impl ExtensionPlanner for RemotePlanner {
         _context: &PhysicalPlanningContext,
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         let Some(Remote { plan, is_shown }) = node.as_any().downcast_ref() else { return Ok(None) };
+        let config = session.config();
+        let for_whom = ForWhom {
+            is_shown: *is_shown,
+            as_they_come: config.get_extension::<AsTheyCome>().is_some(),
+            is_kept: config.get_extension::<ForPersist>().is_some(),
+        };
         let session = self.session.meaning_like(session.config_options()).map_err(to_datafusion)?;
-        match self.planned(plan, *is_shown, &session).await {
+        match self.planned(plan, for_whom, &session).await {
             Ok(planned) => Ok(Some(Arc::new(planned))),
             Err(error) if self.cluster.falls_back_from(&error) => {
                 self.cluster.tell(format!("a query runs in this process: {error}"));
@@ -225,11 +241,12 @@ impl ExtensionPlanner for RemotePlanner {
 }
 
 impl RemotePlanner {
-    async fn planned(&self, plan: &LogicalPlan, is_shown: bool, session: &Session) -> sheaf_core::Result<ClusterExec> {
+    async fn planned(&self, plan: &LogicalPlan, whom: ForWhom, session: &Session) -> sheaf_core::Result<ClusterExec> {
         let shape = self.cluster.speak(|cluster| cluster.shape()).await?;
         self.cluster.has_all(plan)?;
-        let plan = self.cluster.uploaded(plan, is_shown, session.spill_folder()).await?;
+        let plan = self.cluster.uploaded(plan, whom.is_shown, session.spill_folder()).await?;
         let shipped = Shipped::of(session, &plan, shape, self.cluster.notes()).await?;
-        Ok(ClusterExec::new(Arc::clone(&self.cluster), Arc::new(shipped), shape))
+        let exchange = Chosen::of(session.settings().exchange, &shipped, whom.as_they_come, whom.is_kept);
+        Ok(ClusterExec::new(Arc::clone(&self.cluster), Arc::new(shipped), shape, exchange))
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -47,7 +47,8 @@ pub(super) struct TaskPart {
 /// Runs fragments; each of them plans nothing that another one of the same query has planned here.
 pub struct FragmentRunner(Arc<Shared>);
 
-struct Shared {
+/// What fragments and the tasks of workers share.
+pub(super) struct Shared {
     /// What the session is started with, and the session once there was something to run.
     options: Options,
     session: OnceLock<Session>,
@@ -59,6 +60,8 @@ struct Shared {
     plans: Mutex<VecDeque<(u64, OncePlan)>>,
     /// Each with its task, once that is there.
     running: Mutex<BTreeMap<Attempt, Option<AbortHandle>>>,
+    /// Tasks of workers that run now.
+    streaming: AtomicUsize,
     begun: AtomicU64,
 }
 
@@ -74,7 +77,7 @@ struct Plan {
 type OncePlan = Arc<OnceCell<Arc<Plan>>>;
 
 /// A stage of a plan, for one task.
-struct Claim {
+pub(super) struct Claim {
     plan: Arc<Plan>,
     stage: usize,
 }
@@ -83,6 +86,21 @@ impl Claim {
     /// `None` while another task has it.
     fn of(plan: &Arc<Plan>, stage: usize) -> Option<Self> {
         plan.busy.lock().insert(stage).then(|| Self { plan: Arc::clone(plan), stage })
+    }
+
+    /// Its number.
+    pub(super) fn number(&self) -> usize {
+        self.stage
+    }
+
+    pub(super) fn stage(&self) -> Result<&Stage> {
+        let unknown = || Error::internal(format!("a plan has no stage {}", self.stage));
+        self.plan.graph.stages.get(self.stage).ok_or_else(unknown)
+    }
+
+    /// The session of its query.
+    pub(super) fn session(&self) -> &Session {
+        &self.plan.session
     }
 }
 
@@ -136,20 +154,25 @@ impl FragmentRunner {
             functions,
             plans: Mutex::default(),
             running: Mutex::default(),
+            streaming: AtomicUsize::new(0),
             begun: AtomicU64::new(0),
         }))
     }
 
-    /// How many attempts it has begun.
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.0
+    }
+
+    /// How many attempts and tasks of workers it has begun.
     #[must_use]
     pub fn begun(&self) -> u64 {
         self.0.begun.load(Ordering::Relaxed)
     }
 
-    /// How many attempts run now.
+    /// How many attempts and tasks of workers run now.
     #[must_use]
     pub fn running(&self) -> usize {
-        self.0.running.lock().len()
+        self.0.running.lock().len() + self.0.streaming.load(Ordering::Relaxed)
     }
 }
 
@@ -202,6 +225,23 @@ impl Executor for FragmentRunner {
     }
 }
 
+/// A task of a worker among those that run.
+pub(super) struct Counted(Arc<Shared>);
+
+impl Counted {
+    pub(super) fn of(shared: &Arc<Shared>) -> Self {
+        shared.begun.fetch_add(1, Ordering::Relaxed);
+        shared.streaming.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.streaming.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// An attempt among those that run, however it ends.
 struct Entry(Arc<Shared>, Attempt);
 
@@ -232,9 +272,7 @@ impl Shared {
         let part: TaskPart =
             serde_json::from_slice(&fragment.payload).map_err(|_| Error::internal("what came is no part of a plan"))?;
         let claim = self.claim(fragment.needs.first(), part.stage).await.map_err(|error| self.named(error))?;
-        let Plan { graph, session, .. } = claim.plan.as_ref();
-        let unknown = || Error::internal(format!("a plan has no stage {}", part.stage));
-        let stage = graph.stages.get(part.stage).ok_or_else(unknown)?;
+        let (stage, session) = (claim.stage()?, claim.session());
         let store = Arc::clone(&fragment.store);
         let source = PartSource::of(stage, part.task, Arc::clone(&store) as _, fragment.reads.clone());
         let source = source.map_err(from_datafusion)?;
@@ -280,7 +318,11 @@ impl Shared {
         let broken = || Error::internal("a part of a plan came without the plan");
         let packed = packed.ok_or_else(broken)?;
         let places = parts_of(packed).ok_or_else(broken)?;
-        let bytes = places.first().and_then(|place| packed.get(place.clone())).ok_or_else(broken)?;
+        self.claimed(places.first().and_then(|place| packed.get(place.clone())).ok_or_else(broken)?, stage).await
+    }
+
+    /// A stage of the query whose plan has these bytes.
+    pub(super) async fn claimed(&self, bytes: &[u8], stage: usize) -> Result<Claim> {
         let plan = if may_be_kept(bytes) { self.kept(XxHash64::oneshot(0, bytes)) } else { OncePlan::default() };
         let session = self.session()?;
         let make = async || {
@@ -294,7 +336,7 @@ impl Shared {
         Claim::of(&make().await?, stage).ok_or_else(busy)
     }
 
-    fn session(&self) -> Result<Session> {
+    pub(super) fn session(&self) -> Result<Session> {
         if let Some(session) = self.session.get() {
             return Ok(session.clone());
         }
@@ -312,7 +354,12 @@ impl Shared {
         plan
     }
 
-    fn named(&self, error: Error) -> Error {
+    /// An error that says where it happened.
+    pub(super) fn named(&self, error: Error) -> Error {
         error.with_context(format!("on {}", self.name))
+    }
+
+    pub(super) fn functions(&self) -> &dyn FunctionDecoder {
+        self.functions.as_ref()
     }
 }

@@ -99,6 +99,10 @@ pub struct Stage {
     pub tasks: usize,
     /// What it reads; [`ExchangeReadExec`] has the place here.
     pub inputs: Vec<Input>,
+    /// The same as datafusion-distributed has them, each with all that is below it.
+    pub(super) boundaries: Vec<Arc<dyn ExecutionPlan>>,
+    /// Whether its first operator deals the rows out to the tasks of the reading stage.
+    pub(super) deals: bool,
 }
 
 impl Stage {
@@ -107,13 +111,28 @@ impl Stage {
     /// # Errors
     /// [`sheaf_core::ErrorKind::Internal`] when a leaf has none for it.
     pub fn plan_of(&self, task: usize) -> Result<Arc<dyn ExecutionPlan>> {
+        self.own(&self.plan, task)
+    }
+
+    /// What runs, without the operator that deals the rows out.
+    pub(super) fn body(&self) -> &Arc<dyn ExecutionPlan> {
+        let dealt = self.plan.downcast_ref::<RepartitionExec>().filter(|_| self.deals);
+        dealt.map_or(&self.plan, RepartitionExec::input)
+    }
+
+    /// As [`Stage::plan_of`], without the operator that deals the rows out.
+    pub(super) fn body_of(&self, task: usize) -> Result<Arc<dyn ExecutionPlan>> {
+        self.own(self.body(), task)
+    }
+
+    fn own(&self, plan: &Arc<dyn ExecutionPlan>, task: usize) -> Result<Arc<dyn ExecutionPlan>> {
         let own = |plan: Arc<dyn ExecutionPlan>| {
             let Some(leaf) = plan.downcast_ref::<DistributedLeafExec>() else { return Ok(Transformed::no(plan)) };
             let leaves = leaves_of(leaf, self.tasks)?;
             let own = leaves.get(task).map(Arc::clone);
             own.map(Transformed::yes).ok_or_else(|| unplanned(&format!("a leaf has nothing for task {task}")))
         };
-        let plan = Arc::clone(&self.plan).transform_up(own).map(|plan| plan.data);
+        let plan = Arc::clone(plan).transform_up(own).map(|plan| plan.data);
         // A join whose sides were cut off reads them from other operators than were planned for it.
         let plan = plan.and_then(|plan| WholeBuilds.optimize(plan, &ConfigOptions::default()));
         // Which rows are in which part is decided before it runs.
@@ -217,16 +236,17 @@ fn only_gathers(stage: &Stage) -> bool {
 
 /// A stage of so many tasks, after those below it.
 fn cut(plan: &Arc<dyn ExecutionPlan>, tasks: usize, stages: &mut Vec<Stage>) -> EngineResult<Stage> {
-    let mut inputs = Vec::new();
+    let (mut inputs, mut boundaries) = (Vec::new(), Vec::new());
     let read = |plan: Arc<dyn ExecutionPlan>| {
         let Some(boundary) = plan.as_network_boundary() else { return Ok(Transformed::no(plan)) };
         let input = below(&plan, boundary, tasks, stages)?;
         let read = ExchangeReadExec::new(Arc::clone(plan.properties()), inputs.len(), input);
         inputs.push(input);
+        boundaries.push(plan);
         Ok(Transformed::new(Arc::new(read) as Arc<dyn ExecutionPlan>, true, TreeNodeRecursion::Jump))
     };
     let plan = Arc::clone(plan).transform_down(read)?.data;
-    Ok(Stage { plan, tasks, inputs })
+    Ok(Stage { plan, tasks, inputs, boundaries, deals: false })
 }
 
 /// Cuts what is below a boundary, which a stage of so many tasks reads.
@@ -254,7 +274,7 @@ fn below(
     if way == Way::Shuffle && input.tasks > 1 && plan.output_ordering().is_some() {
         return Err(unplanned("rows are to be in order behind an exchange"));
     }
-    let stage = cut(&head, input.tasks, stages)?;
+    let stage = Stage { deals: way == Way::Shuffle, ..cut(&head, input.tasks, stages)? };
     let (tasks, parts) = (stage.tasks, stage.parts());
     stages.push(stage);
     let partitions = plan.output_partitioning().partition_count();
@@ -268,7 +288,7 @@ fn headless(plan: &Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
     Arc::clone(repartition.or(broadcast).unwrap_or(plan))
 }
 
-fn unplanned(why: &str) -> DataFusionError {
+pub(super) fn unplanned(why: &str) -> DataFusionError {
     DataFusionError::Internal(format!("a plan was cut into stages in an unknown way: {why}"))
 }
 

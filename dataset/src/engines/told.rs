@@ -1,11 +1,13 @@
 //! Errors of fragments as bytes, from the node where they happened to the driver.
 
 use bytes::Bytes;
+use datafusion::error::DataFusionError;
 use serde::{Deserialize, Serialize};
+use sheaf_connectors::error::from_datafusion;
 use sheaf_core::wire::Reason;
 use sheaf_core::{Error, ErrorKind};
 
-use crate::codec::FunctionDecoder;
+use crate::codec::{FunctionDecoder, NoFunctions};
 
 /// An error as it travels.
 #[derive(Debug, Serialize, Deserialize)]
@@ -16,13 +18,23 @@ struct Told {
     hint: Option<String>,
     /// What lies under it, in the language of the function that failed.
     cause: Option<Vec<u8>>,
+    /// Whether another run may end better: a node was lost.
+    #[serde(default)]
+    is_lost: bool,
 }
 
 /// A longer cause stays where it is.
 const LONGEST_CAUSE: usize = 256 << 10;
 
+/// What goes before an error that is on its way through workers of datafusion-distributed's, which keep texts.
+const MARK: &str = "\u{1}sheaf:";
+
 /// An error for [`read`].
 pub(super) fn write(error: &Error, functions: &dyn FunctionDecoder) -> Bytes {
+    written(error, false, functions).into()
+}
+
+fn written(error: &Error, is_lost: bool, functions: &dyn FunctionDecoder) -> Vec<u8> {
     let cause = functions.cause_of(error).filter(|cause| cause.len() <= LONGEST_CAUSE);
     let told = Told {
         kind: error.kind().name().to_string(),
@@ -30,13 +42,76 @@ pub(super) fn write(error: &Error, functions: &dyn FunctionDecoder) -> Bytes {
         contexts: error.contexts().to_vec(),
         hint: error.hint().map(str::to_string),
         cause,
+        is_lost,
     };
     // Texts can always be written down.
-    serde_json::to_vec(&told).unwrap_or_default().into()
+    serde_json::to_vec(&told).unwrap_or_default()
+}
+
+/// An error of a task for [`failed_of`], by way of other tasks: where it happened, `named` says. One that has come from
+/// another task stays what it is.
+pub(super) fn to_engine(
+    error: DataFusionError,
+    named: impl FnOnce(Error) -> Error,
+    functions: &dyn FunctionDecoder,
+) -> DataFusionError {
+    match (told_in(&error), lost_in(&error)) {
+        (Some(told), _) => DataFusionError::Execution(format!("{MARK}{told}")),
+        (None, Some(why)) => marked(&named(lost(&why)), true, functions),
+        (None, None) => marked(&named(from_datafusion(error)), false, functions),
+    }
+}
+
+/// An error by which a node is out of reach, for [`failed_of`].
+pub(super) fn lost_to_engine(error: &Error) -> DataFusionError {
+    marked(error, true, &NoFunctions)
+}
+
+fn marked(error: &Error, is_lost: bool, functions: &dyn FunctionDecoder) -> DataFusionError {
+    let told = written(error, is_lost, functions);
+    DataFusionError::Execution(format!("{MARK}{}", String::from_utf8_lossy(&told)))
+}
+
+/// What became of a query, by what came out of the workers.
+pub(super) fn failed_of(error: DataFusionError, functions: &dyn FunctionDecoder) -> Failed {
+    let told = told_in(&error).map(|told| (read(told.as_bytes(), functions), is_told_lost(told)));
+    match (told, lost_in(&error)) {
+        (Some((error, true)), _) => Failed::Lost(error),
+        (Some((error, false)), _) => Failed::Error(error),
+        (None, Some(why)) => Failed::Lost(lost(&why)),
+        (None, None) => Failed::Error(from_datafusion(error)),
+    }
+}
+
+fn is_told_lost(told: &str) -> bool {
+    serde_json::from_str::<Told>(told).is_ok_and(|told| told.is_lost)
+}
+
+fn lost(why: &str) -> Error {
+    Error::new(ErrorKind::Io, format!("the connection to a node of the cluster is lost: {why}"))
+        .with_hint("run the query again; with exchange=\"durable\" a node that dies costs only what it had")
+}
+
+/// An error that is told within another one.
+fn told_in(error: &DataFusionError) -> Option<&str> {
+    let mut causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    causes.find_map(|cause| match cause.downcast_ref::<DataFusionError>() {
+        Some(DataFusionError::Execution(text)) => text.strip_prefix(MARK),
+        _ => None,
+    })
+}
+
+/// Why a call of another node has ended, where that is the error.
+fn lost_in(error: &DataFusionError) -> Option<String> {
+    let mut causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    causes.find_map(|cause| cause.downcast_ref::<tonic::Status>()).map(|status| match status.message() {
+        "" => status.to_string(),
+        message => message.to_string(),
+    })
 }
 
 fn read(bytes: &[u8], functions: &dyn FunctionDecoder) -> Error {
-    let Ok(Told { kind, message, contexts, hint, cause }) = serde_json::from_slice(bytes) else {
+    let Ok(Told { kind, message, contexts, hint, cause, .. }) = serde_json::from_slice(bytes) else {
         return Error::internal("a part of the query failed, and its error is not understood");
     };
     let kind = ErrorKind::named(&kind).unwrap_or(ErrorKind::Internal);

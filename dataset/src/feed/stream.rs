@@ -24,6 +24,7 @@ use crate::dataset::Dataset;
 use crate::operators;
 use crate::operators::gather::OrderedGatherExec;
 use crate::operators::later_partitions::LaterPartitionsExec;
+use crate::operators::stored::PersistThere;
 use crate::run::Run;
 use crate::session::Session;
 
@@ -43,6 +44,8 @@ pub struct FeedOptions {
     pub prefetch: usize,
     /// Whether a last batch with fewer rows is left out.
     pub drop_last: bool,
+    /// Whether nobody will go on in this epoch: on a cluster it runs there, and may give its rows otherwise the next time.
+    pub once: bool,
 }
 
 /// How long each side has waited for the other.
@@ -68,6 +71,11 @@ pub struct Feed {
     session: Session,
 }
 
+/// Whether queries of a session run on a cluster.
+fn is_elsewhere(session: &Session) -> bool {
+    session.state().config().get_extension::<PersistThere>().is_some()
+}
+
 impl Feed {
     /// Starts an epoch.
     ///
@@ -75,7 +83,10 @@ impl Feed {
     /// Everything that is wrong with the plan and could be known before it runs.
     pub async fn open(dataset: &Dataset, options: FeedOptions) -> Result<Self> {
         let session = dataset.session().clone();
-        let plan = dataset.determined_plan(options.partitions).await?;
+        let plan = match options.once && is_elsewhere(&session) {
+            true => dataset.planned_as_they_come().await?,
+            false => dataset.determined_plan(options.partitions).await?,
+        };
         let first = options.done.first_missing();
         let skip = options.shuffle.map_or(first, |shuffle| shuffle.window(first).1.start);
         let (plan, skipped) = LaterPartitionsExec::skip(plan, skip).map_err(from_datafusion)?;

@@ -1,6 +1,10 @@
-//! Names under which an operator counts what is done for it in other processes.
+//! What is done for an operator in other processes: names under which it is counted, and what is asked for there.
 
 use datafusion::physical_plan::metrics::MetricsSet;
+
+/// Says in the settings that a plan is made for somebody who reads its rows as they come.
+#[derive(Debug)]
+pub(crate) struct AsTheyCome;
 
 /// The bytes that scans have read, as DataFusion names them.
 pub(crate) const BYTES_SCANNED: &str = "bytes_scanned";

@@ -16,6 +16,7 @@ mod service;
 mod switchboard;
 mod tls;
 
+use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,14 +30,17 @@ use sheaf_core::network::Network;
 use sheaf_core::state::StateStore;
 use sheaf_core::{Error, ErrorKind, Result};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tonic::codegen::http::Uri;
+use tonic::body::Body;
+use tonic::codegen::http::{Request, Response, Uri};
+use tonic::server::NamedService;
+use tonic::service::Routes;
 use tonic::transport::{Channel, Endpoint};
-use tower::service_fn;
+use tower::{Service, service_fn};
 
 pub use access::Access;
 pub use ask::{ask, ask_all, join, node_names};
 pub use http::HttpClient;
-pub use reader::PartClient;
+pub use reader::{Calls, PartClient};
 use switchboard::{FlightNetwork, Switchboard};
 use tls::Tls;
 
@@ -47,16 +51,25 @@ const CONNECT: Duration = Duration::from_secs(5);
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// What one message may be, in bytes: the largest of ours have the small values of all arguments of a call.
 const MESSAGE_BYTES: usize = 1 << 30;
+/// What may be on its way to one reader who does not read it yet, and to all of a connection, in bytes: they must not
+/// keep back what another one waits for.
+const STREAM_WINDOW: u32 = 4 << 20;
+const CONNECTION_WINDOW: u32 = 1 << 30;
 /// Threads for all that goes in and out of a node.
 const THREADS: usize = 2;
 
 /// A port that is this process' own, before anything is served there.
-#[derive(Debug)]
 pub struct Port {
     listener: TcpListener,
     address: String,
     access: Access,
     offers: http::Offers,
+}
+
+impl std::fmt::Debug for Port {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Port").field("address", &self.address).field("access", &self.access).finish_non_exhaustive()
+    }
 }
 
 impl Port {
@@ -112,6 +125,24 @@ impl Port {
         self
     }
 
+    /// Serves a service of gRPC beside its own, to who may come.
+    #[must_use]
+    pub fn with_service<S>(mut self, service: S) -> Self
+    where
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + NamedService,
+        S: Clone + Send + Sync + 'static,
+        S::Future: Send + 'static,
+    {
+        self.offers.service = Some(Box::new(move |routes: Routes| routes.add_service(service)));
+        self
+    }
+
+    /// What is asked of who comes, and shown to others.
+    #[must_use]
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+
     /// Where others reach it, such as `http://127.0.0.1:7070`.
     #[must_use]
     pub fn address(&self) -> &str {
@@ -159,8 +190,8 @@ async fn connect(address: &str, access: &Access) -> Result<Channel> {
         .map_err(|error| Error::invalid(format!("{address:?} is not an address: {error}")))?
         .connect_timeout(CONNECT)
         .tcp_nodelay(true)
-        .initial_stream_window_size(4 << 20)
-        .initial_connection_window_size(8 << 20)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .http2_keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE)
         .keep_alive_while_idle(true);

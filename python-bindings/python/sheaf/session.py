@@ -49,6 +49,9 @@ class Session(Files, References):
             runs on this machine. Functions run in worker processes of its nodes; what they print appears here. Rows in
             memory travel with each query. Nodes write the files of a folder, and this process commits them; a single
             file is written by this process.
+        exchange: How rows go from stage to stage on a cluster: ``"durable"`` (kept on their nodes, where a node that
+            dies costs only what it had), ``"streaming"`` (handed on as they are made, the first ones at once), or
+            ``"auto"`` (streaming for what is iterated over, durable for all else).
         token_file: The file whose first line is the secret of the cluster; by default what ``SHEAF_TOKEN_FILE`` says.
         tls: PEM files: the certificate that is shown to the cluster, its key, and the authority of the cluster's; by
             default what ``SHEAF_TLS_CERT``, ``SHEAF_TLS_KEY`` and ``SHEAF_TLS_CA`` say.
@@ -72,6 +75,7 @@ class Session(Files, References):
         spill_limit: int | str | None = None,
         batch_size: int | None = None,
         progress: Literal["auto", "on", "off"] | bool | None = None,
+        exchange: Literal["auto", "durable", "streaming"] | None = None,
         address: str | None = None,
         token_file: Path | None = None,
         tls: Sequence[Path] | None = None,
@@ -83,6 +87,7 @@ class Session(Files, References):
             "spill_limit": spill_limit,
             "batch_size": batch_size,
             "progress": progress if not isinstance(progress, bool) else ("on" if progress else "off"),
+            "exchange": exchange,
         }
         settings = [(key, str(value)) for key, value in given.items() if value is not None]
         if address is None:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import duckdb
 import psutil
@@ -42,6 +43,8 @@ SEED = 22
 pytestmark = pytest.mark.timeout(120 + 20 * KILLS)
 # It is known within two seconds that a node is gone.
 SECONDS = 20
+# A query that begins anew waits so long for the head to know.
+LOOK_SECONDS = 10
 # A node that has read files for a query has read more; one that only says that it lives has not.
 READ_BYTES = 1_000
 
@@ -86,9 +89,13 @@ def answers(tables: dict[str, Path]) -> Answers:
     return found
 
 
-@pytest.fixture
-def there(nodes: Cluster, tables: dict[str, Path]) -> Iterator[sf.Session]:
-    with sf.Session(threads=2, address=nodes.address) as session:
+Exchange = Literal["durable", "streaming"]
+
+
+@pytest.fixture(params=["durable"])
+def there(request: pytest.FixtureRequest, nodes: Cluster, tables: dict[str, Path]) -> Iterator[sf.Session]:
+    exchange: Exchange = request.param
+    with sf.Session(threads=2, address=nodes.address, exchange=exchange) as session:
         for name, file in tables.items():
             session.register(name, session.read_parquet(str(file)))
         yield session
@@ -107,12 +114,37 @@ def read_bytes(member: Member) -> int:
     return int(psutil.Process(member.pid).io_counters().read_chars)
 
 
+@pytest.mark.parametrize("there", ["durable", "streaming"], indirect=True)
 def test_queries_run_on_several_nodes(nodes: Cluster, there: sf.Session, answers: Answers) -> None:
     for number in QUERIES:
         before = [read_bytes(member) for member in nodes.members[1:]]
         check(there, answers, number)
         read = [read_bytes(member) - then for member, then in zip(nodes.members[1:], before, strict=True)]
         assert sum(count >= READ_BYTES for count in read) >= 2, f"q{number}: {read}"
+    nodes.becomes_empty()
+
+
+@pytest.mark.parametrize("there", ["streaming"], indirect=True)
+def test_killed_nodes_are_an_answer_or_an_error(nodes: Cluster, there: sf.Session, answers: Answers) -> None:
+    chosen, ended = random.Random(SEED), {True: 0, False: 0}
+    for number in chosen.choices(list(QUERIES), k=KILLS):
+        victim, part = nodes.members[chosen.randrange(1, 4)], chosen.uniform(0.2, 0.9)
+        killer = threading.Timer(part * check(there, answers, number), victim.kill)
+        killer.start()
+        begun = time.monotonic()
+        try:
+            check(there, answers, number)
+            ended[True] += 1
+        except sf.errors.SheafError as error:
+            # Some of its rows were out.
+            if "the connection to a node of the cluster is lost" not in str(error):
+                raise
+            ended[False] += 1
+        assert time.monotonic() - begun < SECONDS + LOOK_SECONDS
+        killer.join()
+        nodes.restart(victim)
+    # Few rows are out before the last ones are there.
+    assert ended[True] > ended[False]
     nodes.becomes_empty()
 
 

@@ -139,7 +139,10 @@ impl Started {
         if let Some(store) = &store {
             port = port.with_tables(Arc::clone(store));
         }
-        let options = LocalOptions { state: store, ..arguments.node.options(Role::Head(address), settings, &place)? };
+        let runner = arguments.node.runner(&address, settings)?;
+        port = runner.serve_at(port)?;
+        let options = arguments.node.options(Role::Head(address), settings, &place, runner)?;
+        let options = LocalOptions { state: store, ..options };
         let jobs = arguments.node.jobs(&place, &options, folder.as_ref().map(|folder| folder.join(JOBS_FOLDER)))?;
         port = port.with_jobs(Arc::clone(&jobs));
         if let Some(folder) = &folder {
@@ -182,7 +185,9 @@ pub(super) fn start_node(arguments: &NodeArguments, settings: &Options) -> Resul
     let head = endpoint_of(&arguments.head, &arguments.node.access.access()?)?;
     let port = bind(&arguments.host, arguments.port, &arguments.node)?;
     let address = port.address().to_string();
-    let options = arguments.node.options(Role::Member(address.clone()), settings, &arguments.head)?;
+    let runner = arguments.node.runner(&address, settings)?;
+    let port = runner.serve_at(port)?;
+    let options = arguments.node.options(Role::Member(address.clone()), settings, &arguments.head, runner)?;
     Ok((Local::start_with(options, |inlet| port.open(inlet, Some(head)).map(Some))?, address))
 }
 
@@ -204,12 +209,17 @@ fn bind(host: &str, port: u16, flags: &NodeFlags) -> Result<Port> {
     Port::bind(&format!("{host}:{port}"), flags.advertise.as_deref(), flags.access.access()?)
 }
 
+/// The memory that queries may have.
+fn query_bytes(settings: &Options) -> u64 {
+    let usual = || (host::memory_bytes().unwrap_or(MEMORY_BYTES) as f64 * QUERY_PART) as u64;
+    settings.memory_limit.unwrap_or_else(usual)
+}
+
 impl NodeFlags {
-    fn options(&self, role: Role, settings: &Options, head: &str) -> Result<LocalOptions> {
+    fn options(&self, role: Role, settings: &Options, head: &str, runner: FragmentRunner) -> Result<LocalOptions> {
         let memory = host::memory_bytes().unwrap_or(MEMORY_BYTES) as f64;
-        let queries = settings.memory_limit.map_or(memory * QUERY_PART, |bytes| bytes as f64);
+        let queries = query_bytes(settings) as f64;
         let objects = self.object_store_memory.unwrap_or((memory * STORE_PART) as u64);
-        let runner = self.runner(&role, settings, queries as u64)?;
         let mut labels = self.labels.clone();
         labels.insert(PYTHON_LABEL.to_string(), self.python_version()?);
         Ok(LocalOptions {
@@ -222,17 +232,17 @@ impl NodeFlags {
                 .map(str::to_string)
                 .to_vec(),
             state: None,
-            query_bytes: queries as u64,
+            query_bytes: query_bytes(settings),
             executor: Some(Arc::new(runner)),
             log_dir: self.log_dir.clone(),
         })
     }
 
     /// What runs parts of queries. Without CPUs a node is given none but those that wait for processes elsewhere.
-    fn runner(&self, role: &Role, settings: &Options, memory: u64) -> Result<FragmentRunner> {
+    fn runner(&self, address: &str, settings: &Options) -> Result<FragmentRunner> {
         let threads = Some((self.cpus().floor() as usize).max(1));
-        let options = Options { threads, memory_limit: Some(memory), ..settings.clone() };
-        FragmentRunner::lazy(options, role.address().unwrap_or_default(), Arc::new(NoFunctions))
+        let options = Options { threads, memory_limit: Some(query_bytes(settings)), ..settings.clone() };
+        FragmentRunner::lazy(options, address, Arc::new(NoFunctions))
     }
 
     fn cpus(&self) -> f64 {

@@ -123,6 +123,7 @@ fn node(head: Option<&str>, given: Given) -> (Member, String) {
         log_dir: None,
     };
     let head = head.map(str::to_string);
+    let port = runner.serve_at(port).unwrap();
     let local = Local::start_with(options, |inlet| port.open(inlet, head).map(Some)).unwrap();
     (Member { local, runner, gate, session, folder }, address)
 }

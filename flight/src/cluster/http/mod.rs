@@ -38,9 +38,14 @@ pub use client::HttpClient;
 /// What a request may bring that is read as a whole, in bytes; packages are streamed and have a limit of their own.
 const BODY_BYTES: usize = 1 << 20;
 
-/// What a head offers beyond its cluster.
-#[derive(Debug, Default)]
+/// Adds a service of gRPC to those that are there.
+pub(super) type Added = Box<dyn FnOnce(Routes) -> Routes + Send>;
+
+/// What a node offers beyond its cluster.
+#[derive(Default)]
 pub(super) struct Offers {
+    /// Another service.
+    pub(super) service: Option<Added>,
     /// Its jobs, where it has any.
     pub(super) jobs: Option<Arc<Jobs>>,
     /// The folder for packages, where they outlive it.
@@ -88,6 +93,7 @@ pub(super) fn with_http(services: Routes, board: Arc<Switchboard>, offers: Offer
     let followers = Arc::new(Semaphore::new(jobs::FOLLOWERS));
     let site = Site { board, packages, jobs: offers.jobs, files, followers };
     let ours = routes().layer(DefaultBodyLimit::max(BODY_BYTES)).with_state(site);
+    let services = offers.service.into_iter().fold(services, |services, add| add(services));
     let all = services.into_axum_router().merge(ours).fallback(any(unknown));
     all.layer(middleware::from_fn_with_state(Arc::new(guard), guard::look)).into()
 }

@@ -52,6 +52,8 @@ class Local:
     def __init__(self, dataset: Dataset, each_epoch: EachEpoch | None) -> None:
         self.dataset = dataset
         self._each_epoch = each_epoch
+        # Whether nobody wants to go on anywhere in it.
+        self.once = False
 
     def schema(self) -> pa.Schema:
         """The names and types of the columns."""
@@ -78,6 +80,7 @@ class Local:
             batch_size=batch_size,
             prefetch=prefetch,
             drop_last=drop_last,
+            once=self.once,
         )
 
 

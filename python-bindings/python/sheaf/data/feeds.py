@@ -24,7 +24,7 @@ class Feeds(Plan, Passes):
         return DataIterator(self._feed, self._ds)
 
     def _feed(self, buffer_size: int | None, seed: int | None) -> dataset.DataIterator:
-        return self._ds.iterator(seed=seed, local_shuffle_buffer_size=buffer_size)
+        return self._ds._pass(seed, buffer_size)
 
     def streaming_split(
         self,

@@ -52,7 +52,7 @@ class Iteration(Plan):
         >>> [batch.num_rows for batch in sf.range(5).iter_batches(batch_size=2)]
         [2, 2, 1]
         """
-        feed = self.iterator(seed=local_shuffle_seed, local_shuffle_buffer_size=local_shuffle_buffer_size)
+        feed = self._pass(local_shuffle_seed, local_shuffle_buffer_size)
         return feed.iter_batches(batch_size, batch_format, prefetch_batches=prefetch_batches, drop_last=drop_last)
 
     def iter_torch_batches(
@@ -75,9 +75,7 @@ class Iteration(Plan):
         ...     print(batch)
         {'id': tensor([0, 1])}
         """
-        return self.iterator(
-            seed=local_shuffle_seed, local_shuffle_buffer_size=local_shuffle_buffer_size
-        ).iter_torch_batches(
+        return self._pass(local_shuffle_seed, local_shuffle_buffer_size).iter_torch_batches(
             batch_size,
             dtypes=dtypes,
             device=device,
@@ -105,9 +103,7 @@ class Iteration(Plan):
         ...     print(batch)
         {'id': Array([0, 1], dtype=int32)}
         """
-        return self.iterator(
-            seed=local_shuffle_seed, local_shuffle_buffer_size=local_shuffle_buffer_size
-        ).iter_jax_batches(
+        return self._pass(local_shuffle_seed, local_shuffle_buffer_size).iter_jax_batches(
             batch_size, dtypes=dtypes, device=device, prefetch_batches=prefetch_batches, drop_last=drop_last
         )
 
@@ -275,6 +271,12 @@ class Iteration(Plan):
             shares = [resumed(share, resume) for share in shares]
         server = Server(source, timeout, host)
         return [DataIterator(Remote(server, source.schema()), share) for share in shares]
+
+    def _pass(self, seed: int | None, shuffle_rows: int | None) -> DataIterator:
+        """The rows once, for whoever cannot save where they are: on a cluster they come from there."""
+        source, position = self._feed(seed, shuffle_rows, None)
+        source.once = seed is None
+        return DataIterator(source, position)
 
     def _feed(self, seed: int | None, shuffle_rows: int | None, each_epoch: EachEpoch | None) -> tuple[Local, Position]:
         if shuffle_rows is not None and shuffle_rows < 1:
