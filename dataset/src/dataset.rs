@@ -124,13 +124,13 @@ impl Dataset {
     /// # Errors
     /// As [`Dataset::start`].
     pub async fn start_in_order(&self) -> Result<Run> {
-        Ok(Run::start(&self.session, OrderedGatherExec::over(self.planned_as_they_come().await?)))
+        Ok(Run::start(&self.session, OrderedGatherExec::over(self.planned_as_they_come(false).await?)))
     }
 
-    /// The plan for whoever reads its rows as they come.
-    pub(crate) async fn planned_as_they_come(&self) -> Result<Arc<dyn ExecutionPlan>> {
+    /// The plan for whoever reads its rows as they come; where they would not come so, an error may be what is wanted.
+    pub(crate) async fn planned_as_they_come(&self, or_none: bool) -> Result<Arc<dyn ExecutionPlan>> {
         let (mut state, plan) = (self.session.state(), self.plan.clone());
-        state.config_mut().set_extension(Arc::new(AsTheyCome));
+        state.config_mut().set_extension(Arc::new(AsTheyCome { or_none }));
         let planned = async move { state.create_physical_plan(&plan).await.map_err(from_datafusion) };
         self.session.run(planned).await
     }

@@ -400,3 +400,25 @@ fn a_leaf_of_the_last_stage_has_all_files() {
         }
     });
 }
+
+#[test]
+fn all_of_many_small_files_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    tpch::make(folder.path(), "0.01");
+    let session = Session::new(Options { threads: Some(2), ..Options::default() }).unwrap();
+    read_all(&session, folder.path());
+    // Fewer bytes than there are files go into each of as many pieces.
+    let nations = folder.path().join("nations");
+    std::fs::create_dir(&nations).unwrap();
+    for nation in 0..25 {
+        std::fs::write(nations.join(format!("{nation}.json")), format!("{{\"k\":{nation}}}\n")).unwrap();
+    }
+    let text = format!(
+        "SELECT k, count(*) AS n FROM '{}/*.json' JOIN customer ON k = c_nationkey GROUP BY k",
+        nations.display()
+    );
+    let query = session.threads().block_on(session.sql(&text)).unwrap();
+    for cpus in [2, 24, 25, 60] {
+        session.threads().block_on(compare(&session, &query, cpus, &text));
+    }
+}

@@ -51,6 +51,8 @@ pub(super) fn with_leaves(builder: SessionStateBuilder, bytes_per_task: usize, c
     let scaled = |event: ScaleUpLeafNodeEvent<'_>| {
         let partitions = event.plan.output_partitioning().partition_count();
         let own = match files_of(event.plan) {
+            // It has all of them, in the partitions in which they are.
+            Some(_) if event.task_count == 1 => Ok(vec![Arc::clone(event.plan)]),
             Some(scan) => Ok(runs_of_files(scan, event.task_count, partitions)),
             None => divided(event.plan, event.task_count, partitions)?,
         };

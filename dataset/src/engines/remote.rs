@@ -20,6 +20,7 @@ use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalN
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use sheaf_connectors::error::to_datafusion;
+use sheaf_core::ErrorKind;
 
 use super::cluster::Cluster;
 use super::exec::{Chosen, ClusterExec, persist_there};
@@ -201,6 +202,8 @@ struct ForWhom {
     /// There are none: it is planned and never run.
     is_shown: bool,
     as_they_come: bool,
+    /// Where they would not come so, there is no plan.
+    or_none: bool,
     is_kept: bool,
 }
 
@@ -222,15 +225,16 @@ impl ExtensionPlanner for RemotePlanner {
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         let Some(Remote { plan, is_shown }) = node.as_any().downcast_ref() else { return Ok(None) };
         let config = session.config();
-        let for_whom = ForWhom {
+        let whom = ForWhom {
             is_shown: *is_shown,
             as_they_come: config.get_extension::<AsTheyCome>().is_some(),
+            or_none: config.get_extension::<AsTheyCome>().is_some_and(|asked| asked.or_none),
             is_kept: config.get_extension::<ForPersist>().is_some(),
         };
         let session = self.session.meaning_like(session.config_options()).map_err(to_datafusion)?;
-        match self.planned(plan, for_whom, &session).await {
+        match self.planned(plan, whom, &session).await {
             Ok(planned) => Ok(Some(Arc::new(planned))),
-            Err(error) if self.cluster.falls_back_from(&error) => {
+            Err(error) if !whom.or_none && self.cluster.falls_back_from(&error) => {
                 self.cluster.tell(format!("a query runs in this process: {error}"));
                 let state = session.state();
                 state.query_planner().create_physical_plan(plan, &state).await.map(Some)
@@ -244,9 +248,13 @@ impl RemotePlanner {
     async fn planned(&self, plan: &LogicalPlan, whom: ForWhom, session: &Session) -> sheaf_core::Result<ClusterExec> {
         let shape = self.cluster.speak(|cluster| cluster.shape()).await?;
         self.cluster.has_all(plan)?;
-        let plan = self.cluster.uploaded(plan, whom.is_shown, session.spill_folder()).await?;
+        let plan = self.cluster.uploaded(plan, whom.is_shown || whom.or_none, session.spill_folder()).await?;
         let shipped = Shipped::of(session, &plan, shape, self.cluster.notes()).await?;
         let exchange = Chosen::of(session.settings().exchange, &shipped, whom.as_they_come, whom.is_kept);
+        if whom.or_none && exchange != Chosen::Streaming {
+            let why = format!("the rows do not come as they are made: exchange={exchange}");
+            return Err(sheaf_core::Error::new(ErrorKind::Unsupported, why));
+        }
         Ok(ClusterExec::new(Arc::clone(&self.cluster), Arc::new(shipped), shape, exchange))
     }
 }

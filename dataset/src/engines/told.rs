@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use sheaf_connectors::error::from_datafusion;
 use sheaf_core::wire::Reason;
 use sheaf_core::{Error, ErrorKind};
+use tonic::Code;
 
 use crate::codec::{FunctionDecoder, NoFunctions};
 
@@ -28,6 +29,9 @@ const LONGEST_CAUSE: usize = 256 << 10;
 
 /// What goes before an error that is on its way through workers of datafusion-distributed's, which keep texts.
 const MARK: &str = "\u{1}sheaf:";
+
+/// Characters of such a text; more are cut off.
+const LONGEST_TEXT: usize = 4_000;
 
 /// An error for [`read`].
 pub(super) fn write(error: &Error, functions: &dyn FunctionDecoder) -> Bytes {
@@ -68,7 +72,15 @@ pub(super) fn lost_to_engine(error: &Error) -> DataFusionError {
 }
 
 fn marked(error: &Error, is_lost: bool, functions: &dyn FunctionDecoder) -> DataFusionError {
-    let told = written(error, is_lost, functions);
+    let told = match error.message().char_indices().nth(LONGEST_TEXT) {
+        // It goes in a header, which must not be long.
+        Some((end, _)) => {
+            let short = Error::new(error.kind(), format!("{} …", &error.message()[..end]));
+            let short = error.contexts().iter().cloned().fold(short, Error::with_context);
+            written(&error.hint().map(str::to_string).into_iter().fold(short, Error::with_hint), is_lost, functions)
+        }
+        None => written(error, is_lost, functions),
+    };
     DataFusionError::Execution(format!("{MARK}{}", String::from_utf8_lossy(&told)))
 }
 
@@ -104,7 +116,10 @@ fn told_in(error: &DataFusionError) -> Option<&str> {
 /// Why a call of another node has ended, where that is the error.
 fn lost_in(error: &DataFusionError) -> Option<String> {
     let mut causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
-    causes.find_map(|cause| cause.downcast_ref::<tonic::Status>()).map(|status| match status.message() {
+    let status = causes.find_map(|cause| cause.downcast_ref::<tonic::Status>())?;
+    let is_lost = matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled | Code::DeadlineExceeded);
+    // What the connection itself says has another error below.
+    (is_lost || std::error::Error::source(status).is_some()).then(|| match status.message() {
         "" => status.to_string(),
         message => message.to_string(),
     })
@@ -186,6 +201,21 @@ mod tests {
             let back = error_of(reason, &NoFunctions, false);
             assert_eq!((back.kind(), back.to_string()), (kind, error.to_string()));
         }
+        for (error, is_known_lost) in
+            [(Error::invalid("x".repeat(10_000)), false), (Error::new(ErrorKind::Io, "gone"), true)]
+        {
+            let on_its_way = marked(&error.with_context("on a node"), is_known_lost, &NoFunctions);
+            let shared = DataFusionError::Shared(std::sync::Arc::new(on_its_way)).context("above");
+            let once_more = to_engine(shared, |_| Error::internal("another place"), &NoFunctions);
+            let back = failed_of(once_more, &NoFunctions);
+            assert_eq!(matches!(back, Failed::Lost(_)), is_known_lost);
+            let text = back.into_error().to_string();
+            assert!(text.contains("on a node") && text.len() < 2 * LONGEST_TEXT, "{text}");
+        }
+        let status = |code| DataFusionError::External(Box::new(tonic::Status::new(code, "it says so")));
+        let is_taken_for_lost = |code| matches!(failed_of(status(code), &NoFunctions), Failed::Lost(_));
+        assert!(is_taken_for_lost(Code::Unavailable) && is_taken_for_lost(Code::Unknown));
+        assert!(!is_taken_for_lost(Code::Unimplemented) && !is_taken_for_lost(Code::Internal));
         let unknown = error_of(Reason::Raised(b"?".to_vec().into()), &NoFunctions, false);
         assert_eq!(unknown.kind(), ErrorKind::Internal);
         assert!(is_lost(&Reason::NotMade(Box::new(Reason::Lost(String::new())))) && !is_lost(&Reason::Cancelled));

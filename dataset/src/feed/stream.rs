@@ -13,7 +13,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::physical_plan::ExecutionPlan;
 use sheaf_connectors::error::from_datafusion;
-use sheaf_core::{Error, Result};
+use sheaf_core::{Error, ErrorKind, Result};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
@@ -44,7 +44,8 @@ pub struct FeedOptions {
     pub prefetch: usize,
     /// Whether a last batch with fewer rows is left out.
     pub drop_last: bool,
-    /// Whether nobody will go on in this epoch: on a cluster it runs there, and may give its rows otherwise the next time.
+    /// Whether nobody will go on in this epoch: on a cluster it runs there, where rows come from there as they are made, and
+    /// may give them otherwise the next time.
     pub once: bool,
 }
 
@@ -71,9 +72,18 @@ pub struct Feed {
     session: Session,
 }
 
-/// Whether queries of a session run on a cluster.
-fn is_elsewhere(session: &Session) -> bool {
-    session.state().config().get_extension::<PersistThere>().is_some()
+/// The plan of an epoch. One in which nobody will go on runs on the session's cluster, if it has one and rows come from
+/// there as they are made.
+async fn planned(dataset: &Dataset, options: &FeedOptions) -> Result<Arc<dyn ExecutionPlan>> {
+    let is_elsewhere = dataset.session().state().config().get_extension::<PersistThere>().is_some();
+    if options.once && is_elsewhere {
+        match dataset.planned_as_they_come(true).await {
+            // What cannot leave this process is here.
+            Err(error) if [ErrorKind::Unsupported, ErrorKind::UserFunction].contains(&error.kind()) => {}
+            planned => return planned,
+        }
+    }
+    dataset.determined_plan(options.partitions).await
 }
 
 impl Feed {
@@ -83,10 +93,7 @@ impl Feed {
     /// Everything that is wrong with the plan and could be known before it runs.
     pub async fn open(dataset: &Dataset, options: FeedOptions) -> Result<Self> {
         let session = dataset.session().clone();
-        let plan = match options.once && is_elsewhere(&session) {
-            true => dataset.planned_as_they_come().await?,
-            false => dataset.determined_plan(options.partitions).await?,
-        };
+        let plan = planned(dataset, &options).await?;
         let first = options.done.first_missing();
         let skip = options.shuffle.map_or(first, |shuffle| shuffle.window(first).1.start);
         let (plan, skipped) = LaterPartitionsExec::skip(plan, skip).map_err(from_datafusion)?;

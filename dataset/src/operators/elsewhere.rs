@@ -4,7 +4,10 @@ use datafusion::physical_plan::metrics::MetricsSet;
 
 /// Says in the settings that a plan is made for somebody who reads its rows as they come.
 #[derive(Debug)]
-pub(crate) struct AsTheyCome;
+pub(crate) struct AsTheyCome {
+    /// Where they would not come so, there is to be no plan.
+    pub(crate) or_none: bool,
+}
 
 /// The bytes that scans have read, as DataFusion names them.
 pub(crate) const BYTES_SCANNED: &str = "bytes_scanned";

@@ -51,10 +51,14 @@ const CONNECT: Duration = Duration::from_secs(5);
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// What one message may be, in bytes: the largest of ours have the small values of all arguments of a call.
 const MESSAGE_BYTES: usize = 1 << 30;
-/// What may be on its way to one reader who does not read it yet, and to all of a connection, in bytes: they must not
-/// keep back what another one waits for.
-const STREAM_WINDOW: u32 = 4 << 20;
-const CONNECTION_WINDOW: u32 = 1 << 30;
+/// Bytes that may be on their way to whoever does not read them yet: to one reader, and to all of a connection.
+type Windows = (u32, u32);
+/// Of connections that objects and what nodes say come through: few readers at once.
+const OBJECTS: Windows = (4 << 20, 1 << 30);
+/// Of those for calls, of which many may wait for others to be read.
+const CALLS: Windows = (256 << 10, (1 << 31) - 1);
+/// What an answer may say besides its bytes, such as why it ended.
+const HEADER_BYTES: u32 = 1 << 20;
 /// Threads for all that goes in and out of a node.
 const THREADS: usize = 2;
 
@@ -185,13 +189,18 @@ fn resolved(address: &str) -> Result<SocketAddr> {
 
 /// A connection to a node.
 async fn connect(address: &str, access: &Access) -> Result<Channel> {
+    connect_for(address, access, OBJECTS).await
+}
+
+async fn connect_for(address: &str, access: &Access, (of_each, of_all): Windows) -> Result<Channel> {
     // The scheme says what is around the connection; what is within it is the same.
     let endpoint = Endpoint::from_shared(address.replacen("https://", "http://", 1))
         .map_err(|error| Error::invalid(format!("{address:?} is not an address: {error}")))?
         .connect_timeout(CONNECT)
         .tcp_nodelay(true)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_stream_window_size(of_each)
+        .initial_connection_window_size(of_all)
+        .http2_max_header_list_size(HEADER_BYTES)
         .http2_keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE)
         .keep_alive_while_idle(true);

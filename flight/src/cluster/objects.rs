@@ -102,13 +102,6 @@ impl Links {
         &self.handle
     }
 
-    /// A connection to the node at an address, whose bytes the threads of all of these carry.
-    pub(super) async fn carried_to(self: &Arc<Self>, address: &str) -> Result<Channel> {
-        let (links, address) = (Arc::clone(self), address.to_string());
-        let connected = self.handle.spawn(async move { links.channel_to(&address).await }).await;
-        connected.map_err(|error| Error::internal(format!("connecting ended: {error}")))?
-    }
-
     async fn channel_to(&self, address: &str) -> Result<Channel> {
         if let Some(channel) = self.channels.lock().get(address).cloned() {
             return Ok(channel);

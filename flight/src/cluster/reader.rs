@@ -7,19 +7,21 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use sheaf_core::Result;
 use sheaf_core::env::Threads;
 use sheaf_core::fragment::{Chunk, PartReader, Unread};
 use sheaf_core::ids::{NodeId, ObjectId};
+use sheaf_core::{Error, Result};
 use tokio::sync::mpsc::Receiver;
 use tonic::body::Body;
 use tonic::codegen::http::{Request, Response};
+use tonic::transport::Channel;
 use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
 
 use super::access::Access;
 use super::objects::{Links, Reach};
 use super::parts::FlightParts;
+use super::{CALLS, connect_for};
 
 /// What calls of gRPC go through.
 pub type Calls = BoxCloneSyncService<Request<Body>, Response<Body>, tonic::transport::Error>;
@@ -30,7 +32,9 @@ pub struct PartClient(Arc<Known>);
 
 struct Known {
     addresses: Mutex<BTreeMap<NodeId, String>>,
-    links: Arc<Links>,
+    links: Links,
+    /// What calls go through, by address: connections of their own.
+    calls: Mutex<BTreeMap<String, Channel>>,
     // The last to go: what comes is carried by them.
     _threads: Arc<Threads>,
 }
@@ -42,8 +46,9 @@ impl PartClient {
     /// [`sheaf_core::ErrorKind::Io`] when the system refuses a thread.
     pub fn start(access: Access) -> Result<Self> {
         let threads = Threads::start(1)?;
-        let links = Arc::new(Links::new(access, threads.handle().clone()));
-        Ok(Self(Arc::new(Known { addresses: Mutex::default(), links, _threads: threads })))
+        let links = Links::new(access, threads.handle().clone());
+        let (addresses, calls) = (Mutex::default(), Mutex::default());
+        Ok(Self(Arc::new(Known { addresses, links, calls, _threads: threads })))
     }
 
     /// These are the nodes that are there now, and where they are reached.
@@ -57,11 +62,25 @@ impl PartClient {
     /// # Errors
     /// [`sheaf_core::ErrorKind::Io`] when it cannot be reached.
     pub async fn calls_to(&self, address: &str) -> Result<Calls> {
-        let (channel, access) = (self.0.links.carried_to(address).await?, self.0.links.access().clone());
+        let (channel, access) = (self.channel_to(address).await?, self.0.links.access().clone());
         Ok(Calls::new(channel.map_request(move |mut request: Request<Body>| {
             access.show_to(request.headers_mut());
             request
         })))
+    }
+}
+
+impl PartClient {
+    async fn channel_to(&self, address: &str) -> Result<Channel> {
+        if let Some(channel) = self.0.calls.lock().get(address).cloned() {
+            return Ok(channel);
+        }
+        let (to, access) = (address.to_string(), self.0.links.access().clone());
+        // Whoever connects carries what comes.
+        let connecting = self.0.links.handle().spawn(async move { connect_for(&to, &access, CALLS).await });
+        let channel = connecting.await.map_err(|error| Error::internal(format!("connecting ended: {error}")))??;
+        self.0.calls.lock().insert(address.to_string(), channel.clone());
+        Ok(channel)
     }
 }
 

@@ -23,7 +23,7 @@ use super::exchange::{Hello, incoming, outgoing};
 use super::http::Offers;
 use super::objects::Asked;
 use super::switchboard::Switchboard;
-use super::{CONNECTION_WINDOW, KEEP_ALIVE, MESSAGE_BYTES, STREAM_WINDOW, ask, http, objects, parts};
+use super::{KEEP_ALIVE, MESSAGE_BYTES, OBJECTS, ask, http, objects, parts};
 use crate::server::{Reply, not_offered};
 use crate::status::to_status;
 
@@ -38,8 +38,8 @@ pub(super) async fn serve(listener: TcpListener, board: Arc<Switchboard>, offers
         .max_encoding_message_size(MESSAGE_BYTES);
     let tls = board.access().tls().cloned();
     let server = Server::builder()
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_stream_window_size(OBJECTS.0)
+        .initial_connection_window_size(OBJECTS.1)
         // A call that waits for others to end may be the one that they wait for.
         .max_concurrent_streams(u32::MAX)
         .http2_keepalive_interval(Some(KEEP_ALIVE))

@@ -16,6 +16,7 @@ use sheaf::flight::cluster::{Access, Port};
 use sheaf::{Options, Session};
 
 const PATIENCE: Duration = Duration::from_secs(20);
+const WAITING: &str = "import select, sys; poll = select.poll(); poll.register(int(sys.argv[1]), 0); poll.poll()";
 const TOKEN: &str = "a token for tests only";
 
 pub(crate) struct Nobody;
@@ -116,7 +117,8 @@ fn node(head: Option<&str>, given: Given) -> (Member, String) {
         labels: BTreeMap::new(),
         store_bytes: given.store_bytes,
         spill_dir: folder.path().to_path_buf(),
-        command: ["bash", "-c", "cat <&{fd} >/dev/null"].map(str::to_string).to_vec(),
+        // What comes for workers is left unread, for there are none, until the node hangs up.
+        command: ["python3", "-ISc", WAITING, "{fd}"].map(str::to_string).to_vec(),
         state: None,
         query_bytes: 64 << 20,
         executor: Some(Arc::<Gate>::clone(&gate)),

@@ -1,5 +1,6 @@
 //! How drivers and workers reach the workers of nodes.
 
+use std::future::ready;
 use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
@@ -40,7 +41,7 @@ pub(super) struct Links {
 #[async_trait]
 impl ChannelResolver for Links {
     async fn get_worker_client_for_url(&self, url: &Url) -> Result<Box<dyn WorkerChannel>> {
-        let calls = self.client.calls_to(url.as_str().trim_end_matches('/')).await;
+        let calls = self.client.calls_to(&address_of(url)).await;
         let calls = calls.map_err(|error| told::lost_to_engine(&error))?;
         let inner = create_worker_client(BoxCloneSyncChannel::new(calls));
         Ok(Box::new(Link { inner, told: self.told.clone() }))
@@ -68,9 +69,11 @@ impl WorkerChannel for Link {
         context: &Arc<TaskContext>,
     ) -> Result<BoxStream<'static, Result<WorkerToCoordinatorMsg>>> {
         let answers = self.inner.coordinator_channel(headers, request, messages, metrics, context).await?;
-        let Some(told) = self.told.clone() else { return Ok(answers) };
+        // A node that is lost before its last word is missed where its rows are.
+        let answers = answers.take_while(|answer| ready(answer.is_ok()));
+        let told = self.told.clone();
         let noted = answers.inspect(move |answer| {
-            let Ok(WorkerToCoordinatorMsg::TaskMetrics(metrics)) = answer else { return };
+            let (Ok(WorkerToCoordinatorMsg::TaskMetrics(metrics)), Some(told)) = (answer, &told) else { return };
             let (tasks, all) = &mut *told.lock();
             *tasks += 1;
             metrics.pre_order_plan_metrics.iter().filter_map(done_in).for_each(|done| all.add(done.stages));
@@ -146,7 +149,25 @@ pub(super) fn context_with(context: &TaskContext, config: SessionConfig) -> Arc<
     ))
 }
 
+/// The address of a node, with its port also where that is the usual one.
+fn address_of(url: &Url) -> String {
+    let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default());
+    format!("{}://{host}:{port}", url.scheme())
+}
+
 /// What the address of a node is to datafusion-distributed.
 pub(super) fn url_of(address: &str) -> Result<Url> {
     Url::parse(address).map_err(|error| DataFusionError::Internal(format!("{address:?} is no address: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_keep_their_ports() {
+        for address in ["http://127.0.0.1:7070", "https://node:443", "http://[::1]:80"] {
+            assert_eq!(address_of(&url_of(address).unwrap()), address);
+        }
+    }
 }

@@ -4,10 +4,14 @@
 //! them when the first row is wanted, as the durable exchange does, and runs it over the boundaries below it.
 
 use std::fmt;
+use std::future::ready;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use arrow::datatypes::{Schema, SchemaRef};
+use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::EquivalenceProperties;
@@ -15,17 +19,22 @@ use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::metrics::{Count, Label, Metric, MetricValue, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
-use datafusion_distributed::DistributedTaskContext;
+use datafusion_distributed::{DistributedTaskContext, NetworkBoundaryExt};
 use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConverterExtension};
 use datafusion_proto::protobuf;
+use futures::stream::{AbortHandle, Abortable, BoxStream};
 use futures::{StreamExt, TryStreamExt, stream};
 use parking_lot::Mutex;
 use prost::Message;
 use serde::{Deserialize, Serialize};
+use sheaf_connectors::error::to_datafusion;
+use sheaf_core::{Error, ErrorKind};
 use tokio::sync::OnceCell;
 
 use super::super::exchange::ExchangeSource;
 use super::super::metrics::TaskDone;
+use super::super::stages::unplanned;
+use super::super::told;
 use super::worker::{Running, Tasks};
 use crate::operators::without_expressions;
 
@@ -44,12 +53,66 @@ pub(super) struct TaskExec {
     here: Option<Arc<Here>>,
 }
 
+type Rows = BoxStream<'static, Result<RecordBatch>>;
+
 /// A task on the node that runs it.
 struct Here {
     tasks: Arc<dyn Tasks>,
-    running: OnceCell<()>,
-    /// What runs, until the query is over.
-    held: Mutex<Option<Arc<Running>>>,
+    begun: OnceCell<()>,
+    held: Mutex<Held>,
+}
+
+/// What a task holds until its query is over.
+#[derive(Default)]
+struct Held {
+    running: Option<Arc<Running>>,
+    /// End its streams.
+    streams: Vec<AbortHandle>,
+    is_over: bool,
+}
+
+impl Here {
+    /// A stream that ends with an error when the query is over; nothing begins after that.
+    ///
+    /// A worker takes the loss of its driver for the end of the query. Whoever still reads then, on a connection that is
+    /// there, must not take what has come for all.
+    fn until_over(&self, rows: Rows) -> Result<Rows> {
+        let (handle, registration) = AbortHandle::new_pair();
+        let mut held = self.held.lock();
+        if held.is_over {
+            return Err(over());
+        }
+        held.streams.push(handle.clone());
+        let is_cut = move |()| ready(handle.is_aborted().then(|| Err(over())));
+        Ok(Abortable::new(rows, registration).chain(stream::once(ready(())).filter_map(is_cut)).boxed())
+    }
+
+    /// What runs, which `begin` makes once.
+    async fn running(&self, begin: impl Future<Output = Result<Running>>) -> Result<Arc<Running>> {
+        let begun = async {
+            let running = Arc::new(begin.await?);
+            let mut held = self.held.lock();
+            if !held.is_over {
+                held.running = Some(running);
+            }
+            Ok::<_, DataFusionError>(())
+        };
+        self.begun.get_or_try_init(|| begun).await?;
+        self.held.lock().running.clone().ok_or_else(over)
+    }
+
+    /// Lets go of all; what ran.
+    fn end(&self) -> Option<Arc<Running>> {
+        let mut held = self.held.lock();
+        held.is_over = true;
+        held.streams.drain(..).for_each(|stream| stream.abort());
+        held.running.take()
+    }
+}
+
+fn over() -> DataFusionError {
+    let why = "a task has ended before its rows were read: its driver, or its node, is out of reach";
+    told::lost_to_engine(&Error::new(ErrorKind::Io, why))
 }
 
 /// A task as it travels.
@@ -87,18 +150,21 @@ impl TaskExec {
         partition: usize,
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
-        let begin = async || {
-            let running = here.tasks.begin(stage, &shipped, Arc::new(Boundaries(inputs.clone())), &context).await?;
-            *here.held.lock() = Some(Arc::new(running));
-            Ok::<_, DataFusionError>(())
-        };
-        here.running.get_or_try_init(begin).await?;
-        let running = here.held.lock().clone();
-        let running =
-            running.ok_or_else(|| DataFusionError::Execution("the query of this task is over".to_string()))?;
-        let rows = running.execute(partition)?;
-        Ok(Box::pin(RecordBatchStreamAdapter::new(rows.schema(), rows)))
+        let reads = Arc::new(Boundaries(inputs.iter().map(fresh).collect::<Result<_>>()?));
+        let running = here.running(here.tasks.begin(stage, &shipped, reads, &context)).await?;
+        running.execute(partition)
     }
+}
+
+/// A boundary with connections of its own: what was asked for and is not read goes with what runs, and not with the task,
+/// which is kept for longer.
+fn fresh(input: &Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    let boundary = input.as_network_boundary().ok_or_else(|| unplanned("a boundary is none"))?;
+    Ok(boundary.with_input_stage(boundary.input_stage().clone())?)
+}
+
+fn panicked() -> DataFusionError {
+    to_datafusion(Error::internal("an operator panicked"))
 }
 
 fn properties(schema: SchemaRef, partitions: usize) -> Arc<PlanProperties> {
@@ -149,17 +215,21 @@ impl ExecutionPlan for TaskExec {
             .clone()
             .ok_or_else(|| DataFusionError::Internal("a task of a stage runs outside of a worker".to_string()))?;
         let (stage, of) = (self.stage, DistributedTaskContext::from_ctx(&context));
-        let tasks = Arc::clone(&here.tasks);
-        let rows = Self::rows(here, (stage, self.shipped.clone(), self.inputs.clone()), partition, context);
-        let rows = stream::once(rows).try_flatten();
+        let (tasks, task) = (Arc::clone(&here.tasks), Arc::clone(&here));
+        // It begins now: a worker forgets tasks of which nothing is wanted for ten minutes.
+        let part = (stage, self.shipped.clone(), self.inputs.clone());
+        let begun = SpawnedTask::spawn(Self::rows(here, part, partition, context));
+        let rows = stream::once(async move { begun.join_unwind().await.unwrap_or_else(|_| Err(over())) }).try_flatten();
+        // Whoever reads them takes a stream that is dropped for one that has ended.
+        let rows = AssertUnwindSafe(rows).catch_unwind().map(|rows| rows.unwrap_or_else(|_| Err(panicked())));
         let rows = rows.map_err(move |error| tasks.told(error, stage, of.task_index, of.task_count));
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows.boxed())))
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), task.until_over(rows.boxed())?)))
     }
 
-    /// What it did, once. A worker asks for it when the query is over, and keeps the task for a while after: what its
-    /// plan holds goes here.
+    /// What it did, once. A worker asks for it when the query is over, and keeps the task for a while after: here it stops,
+    /// and what its plan holds goes.
     fn metrics(&self) -> Option<MetricsSet> {
-        let running = self.here.as_ref().and_then(|here| here.held.lock().take())?;
+        let running = self.here.as_ref()?.end()?;
         let done: String = running.done().to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
         let (mut metrics, count) = (MetricsSet::new(), Count::new());
         count.add(1);
@@ -212,7 +282,7 @@ impl PhysicalExtensionCodec for TaskCodec {
             postcard::from_bytes(buffer).map_err(|error| unreadable(&error.to_string()))?;
         let schema = protobuf::Schema::decode(schema).map_err(|error| unreadable(&error.to_string()))?;
         let schema = Arc::new(Schema::try_from(&schema)?);
-        let here = Here { tasks, running: OnceCell::new(), held: Mutex::default() };
+        let here = Here { tasks, begun: OnceCell::new(), held: Mutex::default() };
         Ok(Arc::new(TaskExec {
             stage,
             shipped: Bytes::copy_from_slice(shipped),
