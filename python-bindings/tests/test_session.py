@@ -21,6 +21,7 @@ def test_settings(tmp_path: Path) -> None:
             "spill_limit": str(1 << 30),
             "batch_size": "100",
             "progress": "off",
+            "exchange": "auto",
         }
         assert session.memory == {"reserved": 0, "limit": 1 << 30, "on_disk": 0}
         assert session.spill_folder.startswith(str(tmp_path))
@@ -31,7 +32,7 @@ def test_settings(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("memory_limit", "much"), ("threads", 0), ("batch_size", 0), ("progress", "perhaps"), ("memory_limit", 1)],
+    [("memory_limit", "much"), ("threads", 0), ("batch_size", 0), ("progress", "perhaps"), ("exchange", "quick")],
 )
 def test_settings_out_of_range(name: str, value: object) -> None:
     with pytest.raises(sf.InvalidInputError):
