@@ -50,21 +50,27 @@ fn exchange(run: &Run) -> String {
     plan.split("exchange=").nth(1).and_then(|rest| rest.split(", stages").next()).unwrap_or_default().to_string()
 }
 
-/// Files with rows that are dealt out to all tasks, and take more than may wait for a reader: `n` counts them.
+/// The rows of each of the files below, and the characters of each text.
+const ROWS: i64 = 40_000;
+const CHARACTERS: usize = 320;
+
+/// Files with rows that are dealt out to all tasks: `n` counts them, and the texts cannot be made shorter, so that what
+/// each partition has is more than may wait for a reader.
 fn long_files(session: &Session, folder: &Path) -> String {
+    let mut state = 1_u64;
+    let mut text = move || {
+        let digits = (0..CHARACTERS).map(|_| {
+            // Xorshift, by Marsaglia.
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            char::from(b'!' + (state % 90) as u8)
+        });
+        digits.collect::<String>()
+    };
     for file in 0..8_i64 {
-        let numbers: ArrayRef = Arc::new((file * 25_000..(file + 1) * 25_000).collect::<Int64Array>());
-        // Texts that cannot be made shorter.
-        let text = |n: i64| {
-            format!(
-                "{:x}",
-                u128::from_be_bytes(std::array::from_fn(
-                    |at| (n * 7919 + at as i64 * 104_729).wrapping_mul(n | 1) as u8
-                ))
-            )
-            .repeat(8)
-        };
-        let texts: ArrayRef = Arc::new((0..25_000).map(|n| Some(text(n + file))).collect::<StringArray>());
+        let numbers: ArrayRef = Arc::new((file * ROWS..(file + 1) * ROWS).collect::<Int64Array>());
+        let texts: ArrayRef = Arc::new((0..ROWS).map(|_| Some(text())).collect::<StringArray>());
         let batch = RecordBatch::try_from_iter([("n", numbers), ("text", texts)]).unwrap();
         let rows = session.from_batches(batch.schema(), vec![batch]).unwrap();
         let path = folder.join(format!("long/{file}.parquet"));
