@@ -129,8 +129,13 @@ impl Dataset {
 
     /// The plan for whoever reads its rows as they come; where they would not come so, an error may be what is wanted.
     pub(crate) async fn planned_as_they_come(&self, or_none: bool) -> Result<Arc<dyn ExecutionPlan>> {
+        self.planned_for(AsTheyCome { or_none }).await
+    }
+
+    /// The plan, made on the session's threads for a purpose that the settings say.
+    pub(crate) async fn planned_for(&self, purpose: impl Send + Sync + 'static) -> Result<Arc<dyn ExecutionPlan>> {
         let (mut state, plan) = (self.session.state(), self.plan.clone());
-        state.config_mut().set_extension(Arc::new(AsTheyCome { or_none }));
+        state.config_mut().set_extension(Arc::new(purpose));
         let planned = async move { state.create_physical_plan(&plan).await.map_err(from_datafusion) };
         self.session.run(planned).await
     }

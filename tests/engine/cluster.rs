@@ -20,20 +20,20 @@ fn session() -> Session {
     Session::new(Options { threads: Some(2), ..Options::default() }).unwrap()
 }
 
-fn query(session: &Session, text: &str) -> Dataset {
+pub(crate) fn query(session: &Session, text: &str) -> Dataset {
     session.threads().block_on(session.sql(text)).unwrap()
 }
 
-fn tpch_query(session: &Session, number: usize) -> Dataset {
+pub(crate) fn tpch_query(session: &Session, number: usize) -> Dataset {
     query(session, &std::fs::read_to_string(format!("benches/tpch/q{number:02}.sql")).unwrap())
 }
 
-fn collect(dataset: &Dataset) -> sheaf::Result<Vec<String>> {
+pub(crate) fn collect(dataset: &Dataset) -> sheaf::Result<Vec<String>> {
     dataset.session().threads().block_on(dataset.collect()).map(|batches| rows(&batches))
 }
 
 /// The rows, collected meanwhile.
-fn begin(dataset: Dataset) -> JoinHandle<sheaf::Result<Vec<String>>> {
+pub(crate) fn begin(dataset: Dataset) -> JoinHandle<sheaf::Result<Vec<String>>> {
     let threads = Arc::clone(dataset.session().threads());
     threads.handle().spawn(async move { dataset.collect().await.map(|batches| rows(&batches)) })
 }

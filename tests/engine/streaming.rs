@@ -11,9 +11,10 @@ use datafusion::physical_plan::displayable;
 use sheaf::connectors::write::WriteOptions;
 use sheaf::core::settings::Exchange;
 use sheaf::dataset::Run;
-use sheaf::{Dataset, ErrorKind, Options, Session, SessionSql};
+use sheaf::{Dataset, ErrorKind, Options, Session};
 
-use crate::stages::{read_all, rows};
+use crate::cluster::{begin, collect, query, tpch_query};
+use crate::stages::read_all;
 use crate::support::nodes::{Nodes, USUAL, becomes_true};
 use crate::tpch;
 
@@ -21,20 +22,8 @@ fn session(exchange: Exchange) -> Session {
     Session::new(Options { threads: Some(2), exchange: Some(exchange), ..Options::default() }).unwrap()
 }
 
-fn query(session: &Session, text: &str) -> Dataset {
-    session.threads().block_on(session.sql(text)).unwrap()
-}
-
-fn tpch_query(session: &Session, number: usize) -> Dataset {
-    query(session, &std::fs::read_to_string(format!("benches/tpch/q{number:02}.sql")).unwrap())
-}
-
 fn batches(dataset: &Dataset) -> sheaf::Result<Vec<RecordBatch>> {
     dataset.session().threads().block_on(dataset.collect())
-}
-
-fn collect(dataset: &Dataset) -> sheaf::Result<Vec<String>> {
-    batches(dataset).map(|batches| rows(&batches))
 }
 
 fn tables(folder: &Path) -> Session {
@@ -213,10 +202,7 @@ fn a_query_whose_node_dies_begins_anew_or_says_so() {
     // Before its first row.
     let text = "SELECT count(*) AS n, min(l_tax) FROM lineitem JOIN customer ON l_extendedprice < c_acctbal * 9";
     let expected = collect(&query(&here, text)).unwrap();
-    let answer = {
-        let dataset = query(&there, text);
-        there.threads().handle().spawn(async move { dataset.collect().await.map(|batches| rows(&batches)) })
-    };
+    let answer = begin(query(&there, text));
     becomes_true("it runs on all nodes", || nodes.members[1..].iter().all(|member| member.runner.running() > 0));
     drop(nodes.members.pop());
     assert_eq!(here.threads().block_on(answer).unwrap().unwrap(), expected);

@@ -18,7 +18,7 @@ use sheaf_core::ids::ObjectId;
 use sheaf_core::parts::Place;
 use tokio::sync::mpsc::Receiver;
 
-use super::exchange::{ExchangeReadExec, ExchangeSource, TaskInputs};
+use super::exchange::{ExchangeReadExec, ExchangeSource, TaskInputs, context_with};
 use super::metrics::TaskDone;
 use super::stages::{Input, Stage, Way};
 use crate::operators::map_batches::TaskOf;
@@ -160,16 +160,7 @@ impl SharedSource {
         let stored = TaskStored(Arc::new(self.clone()));
         let inputs = TaskInputs(Arc::new(self));
         let config = context.session_config().clone().with_extension(Arc::new(inputs)).with_extension(Arc::new(stored));
-        Arc::new(TaskContext::new(
-            context.task_id(),
-            context.session_id(),
-            config.with_extension(Arc::new(TaskOf { number, tasks })),
-            context.scalar_functions().clone(),
-            context.higher_order_functions().clone(),
-            context.aggregate_functions().clone(),
-            context.window_functions().clone(),
-            context.runtime_env(),
-        ))
+        context_with(context, config.with_extension(Arc::new(TaskOf { number, tasks })))
     }
 }
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::ExecutionPlan;
 use parking_lot::Mutex;
 use sheaf_connectors::error::from_datafusion;
 use sheaf_core::{Error, Result};
@@ -35,7 +34,7 @@ impl Dataset {
         if self.is_stored() {
             return Ok(self.clone());
         }
-        let plan = self.planned_to_persist().await?;
+        let plan = self.planned_for(ForPersist).await?;
         let there = session.state().config().get_extension::<PersistThere>();
         if let Some(persisting) = there.and_then(|there| there.0(&plan)) {
             Watch::see_now(&plan);
@@ -70,12 +69,5 @@ impl Dataset {
         let table = source_as_provider(&scan.source).ok();
         let is_whole = scan.projection.is_none() && scan.filters.is_empty() && scan.fetch.is_none();
         is_whole && table.is_some_and(|table| table.is::<StoredTable>())
-    }
-
-    async fn planned_to_persist(&self) -> Result<Arc<dyn ExecutionPlan>> {
-        let (mut state, plan) = (self.session().state(), self.logical_plan().clone());
-        state.config_mut().set_extension(Arc::new(ForPersist));
-        let planned = async move { state.create_physical_plan(&plan).await.map_err(from_datafusion) };
-        self.session().run(planned).await
     }
 }

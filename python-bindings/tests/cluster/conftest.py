@@ -54,3 +54,12 @@ def pair(cluster: Cluster) -> Callable[..., Cluster]:
         return cluster
 
     return start
+
+
+@pytest.fixture
+def trio(cluster: Cluster) -> Cluster:
+    """A head for the driver, and three nodes with a CPU each."""
+    cluster.add(num_cpus=0)
+    for _ in range(3):
+        cluster.add(num_cpus=1)
+    return cluster

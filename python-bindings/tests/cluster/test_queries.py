@@ -53,15 +53,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def trio(cluster: Cluster) -> Cluster:
-    """A head for the driver, and three nodes with a CPU each."""
-    cluster.add(num_cpus=0)
-    for _ in range(3):
-        cluster.add(num_cpus=1)
-    return cluster
-
-
 def rows(session: sf.Session, query: str) -> list[Any]:
     return session.sql(query).to_arrow().to_pylist()
 

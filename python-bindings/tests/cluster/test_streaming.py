@@ -44,15 +44,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def trio(cluster: Cluster) -> Cluster:
-    """A head for the driver, and three nodes with a CPU each."""
-    cluster.add(num_cpus=0)
-    for _ in range(3):
-        cluster.add(num_cpus=1)
-    return cluster
-
-
 def exchange(session: sf.Session, query: str) -> str:
     """The exchange by which a query would run."""
     text = "\n".join(row["plan"] for row in session.sql(f"EXPLAIN FORMAT INDENT {query}").to_arrow().to_pylist())

@@ -218,13 +218,13 @@ fn query_bytes(settings: &Options) -> u64 {
 impl NodeFlags {
     fn options(&self, role: Role, settings: &Options, head: &str, runner: FragmentRunner) -> Result<LocalOptions> {
         let memory = host::memory_bytes().unwrap_or(MEMORY_BYTES) as f64;
-        let queries = query_bytes(settings) as f64;
+        let queries = query_bytes(settings);
         let objects = self.object_store_memory.unwrap_or((memory * STORE_PART) as u64);
         let mut labels = self.labels.clone();
         labels.insert(PYTHON_LABEL.to_string(), self.python_version()?);
         Ok(LocalOptions {
             role,
-            resources: self.all_resources((memory * (1.0 - STORE_PART) - queries).max(0.0))?,
+            resources: self.all_resources((memory * (1.0 - STORE_PART) - queries as f64).max(0.0))?,
             labels,
             store_bytes: objects,
             spill_dir: settings.spill_dir.clone().unwrap_or_else(std::env::temp_dir),
@@ -232,7 +232,7 @@ impl NodeFlags {
                 .map(str::to_string)
                 .to_vec(),
             state: None,
-            query_bytes: query_bytes(settings),
+            query_bytes: queries,
             executor: Some(Arc::new(runner)),
             log_dir: self.log_dir.clone(),
         })

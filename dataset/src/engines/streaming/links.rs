@@ -120,7 +120,7 @@ pub(super) fn equipped(
     config: SessionConfig,
     from: &SessionConfig,
     links: Links,
-    tasks: Option<Arc<dyn Tasks>>,
+    tasks: Option<Arc<Tasks>>,
 ) -> Result<SessionConfig> {
     let mut config = config.with_distributed_channel_resolver(links).with_distributed_user_codec(TaskCodec(tasks));
     if let Ok(own) = DistributedConfig::from_config_options(from.options()) {
@@ -133,20 +133,6 @@ pub(super) fn equipped(
         config.set_extension(worker);
     }
     Ok(config)
-}
-
-/// The same context with other settings.
-pub(super) fn context_with(context: &TaskContext, config: SessionConfig) -> Arc<TaskContext> {
-    Arc::new(TaskContext::new(
-        context.task_id(),
-        context.session_id(),
-        config,
-        context.scalar_functions().clone(),
-        context.higher_order_functions().clone(),
-        context.aggregate_functions().clone(),
-        context.window_functions().clone(),
-        context.runtime_env(),
-    ))
 }
 
 /// The address of a node, with its port also where that is the usual one.

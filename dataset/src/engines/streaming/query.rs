@@ -13,10 +13,11 @@ use url::Url;
 use uuid::Uuid;
 
 use super::super::cluster::Cluster;
+use super::super::exchange::context_with;
 use super::super::plan::ClusterShape;
 use super::super::shipped::Shipped;
 use super::graph::planned;
-use super::links::{Links, Told, context_with, equipped, url_of};
+use super::links::{Links, Told, equipped, url_of};
 use super::task::TaskExec;
 
 /// Bytes that wait for the readers of all partitions of a stage together, on the way from one node to another.

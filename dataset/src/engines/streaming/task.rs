@@ -1,7 +1,7 @@
 //! `TaskExec`: a task of a stage, as datafusion-distributed's workers are given it.
 //!
 //! On the wire it is the bytes of the query's logical plan and the number of a stage. A worker makes the stage's plan of
-//! them when the first row is wanted, as the durable exchange does, and runs it over the boundaries below it.
+//! them once, as the durable exchange does, and runs it over the boundaries below it.
 
 use std::fmt;
 use std::future::ready;
@@ -57,7 +57,7 @@ type Rows = BoxStream<'static, Result<RecordBatch>>;
 
 /// A task on the node that runs it.
 struct Here {
-    tasks: Arc<dyn Tasks>,
+    tasks: Arc<Tasks>,
     begun: OnceCell<()>,
     held: Mutex<Held>,
 }
@@ -150,9 +150,11 @@ impl TaskExec {
         partition: usize,
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
-        let reads = Arc::new(Boundaries(inputs.iter().map(fresh).collect::<Result<_>>()?));
-        let running = here.running(here.tasks.begin(stage, &shipped, reads, &context)).await?;
-        running.execute(partition)
+        let begin = async {
+            let reads = Arc::new(Boundaries(inputs.iter().map(fresh).collect::<Result<_>>()?));
+            here.tasks.begin(stage, &shipped, reads, &context).await
+        };
+        here.running(begin).await?.execute(partition)
     }
 }
 
@@ -261,7 +263,7 @@ impl ExchangeSource for Boundaries {
 }
 
 /// Reads and writes tasks: a driver writes them, and a node that is given how reads them.
-pub(super) struct TaskCodec(pub(super) Option<Arc<dyn Tasks>>);
+pub(super) struct TaskCodec(pub(super) Option<Arc<Tasks>>);
 
 impl fmt::Debug for TaskCodec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

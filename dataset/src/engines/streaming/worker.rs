@@ -5,7 +5,6 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext};
@@ -19,30 +18,14 @@ use tonic::codegen::http::{Request, Response};
 use tonic::server::NamedService;
 use tower::Service;
 
-use super::super::exchange::{ExchangeSource, TaskInputs};
+use super::super::exchange::{ExchangeSource, TaskInputs, context_with};
 use super::super::metrics::{Before, TaskDone};
 use super::super::runner::{Claim, Counted, FragmentRunner, Shared};
 use super::super::told;
-use super::links::{Links, context_with, equipped};
+use super::links::{Links, equipped};
 use crate::operators::map_batches::TaskOf;
 use sheaf_connectors::error::to_datafusion;
 use sheaf_core::{Error, ErrorKind};
-
-/// Makes and runs tasks on a node.
-#[async_trait]
-pub(super) trait Tasks: Send + Sync {
-    /// A task of a stage, which one says the context, with what it reads.
-    async fn begin(
-        &self,
-        stage: usize,
-        shipped: &Bytes,
-        reads: Arc<dyn ExchangeSource>,
-        context: &Arc<TaskContext>,
-    ) -> Result<Running>;
-
-    /// An error of a task for the driver: where it happened.
-    fn told(&self, error: DataFusionError, stage: usize, task: usize, of: usize) -> DataFusionError;
-}
 
 /// A task that runs.
 pub(super) struct Running {
@@ -76,15 +59,15 @@ impl Node {
     }
 }
 
-/// The tasks of a node's workers.
-struct NodeTasks {
+/// Makes and runs tasks on a node.
+pub(super) struct Tasks {
     node: Node,
     links: Links,
 }
 
-#[async_trait]
-impl Tasks for NodeTasks {
-    async fn begin(
+impl Tasks {
+    /// A task of a stage, which one says the context, with what it reads.
+    pub(super) async fn begin(
         &self,
         stage: usize,
         shipped: &Bytes,
@@ -104,7 +87,8 @@ impl Tasks for NodeTasks {
         Ok(Running { claim, plan, context, before, _counted: counted })
     }
 
-    fn told(&self, error: DataFusionError, stage: usize, task: usize, of: usize) -> DataFusionError {
+    /// An error of a task for the driver: where it happened.
+    pub(super) fn told(&self, error: DataFusionError, stage: usize, task: usize, of: usize) -> DataFusionError {
         let shared = match self.node.shared() {
             Ok(shared) => shared,
             Err(ended) => return told::lost_to_engine(&ended),
@@ -122,7 +106,7 @@ impl FragmentRunner {
     pub fn serve_at(&self, port: Port) -> sheaf_core::Result<Port> {
         let links = Links { client: PartClient::start(port.access().clone())?, told: None };
         let node = Node(Arc::downgrade(self.shared()));
-        let tasks: Arc<dyn Tasks> = Arc::new(NodeTasks { node: node.clone(), links: links.clone() });
+        let tasks = Arc::new(Tasks { node: node.clone(), links: links.clone() });
         let of_queries = node.clone();
         let worker = Worker::from_session_builder(move |query: WorkerQueryContext| {
             let state = state_for(&of_queries, query, links.clone(), Arc::clone(&tasks));
@@ -138,7 +122,7 @@ fn state_for(
     node: &Node,
     WorkerQueryContext { mut builder, .. }: WorkerQueryContext,
     links: Links,
-    tasks: Arc<dyn Tasks>,
+    tasks: Arc<Tasks>,
 ) -> Result<SessionState> {
     let state = node.shared().and_then(|shared| shared.session()).map_err(to_datafusion)?.state();
     let from = builder.config().take().unwrap_or_default();
