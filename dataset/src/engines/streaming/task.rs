@@ -154,7 +154,7 @@ impl TaskExec {
             let reads = Arc::new(Boundaries(inputs.iter().map(fresh).collect::<Result<_>>()?));
             here.tasks.begin(stage, &shipped, reads, &context).await
         };
-        here.running(begin).await?.execute(partition)
+        here.running(Box::pin(begin)).await?.execute(partition)
     }
 }
 
