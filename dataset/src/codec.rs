@@ -16,6 +16,7 @@ mod portable;
 mod series;
 mod tables;
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, LazyLock};
 
@@ -68,7 +69,8 @@ impl Dataset {
     }
 
     fn encode(&self, to: &mut Encoder) -> Result<u32> {
-        self.session().meaning().into_iter().for_each(|(key, value)| to.set(key, value));
+        let planning = if to.is_for_cluster() { self.session().planning() } else { BTreeMap::new() };
+        self.session().meaning().into_iter().chain(planning).for_each(|(key, value)| to.set(&key, value));
         plans::encode(self.logical_plan(), to)
     }
 }

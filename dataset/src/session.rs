@@ -67,6 +67,10 @@ const SORT_MERGE_BYTES: u64 = 10 << 20;
 /// them, and ANSI mode makes errors of what is null without it.
 const MEANING: [&str; 2] = ["datafusion.execution.time_zone", "datafusion.execution.enable_ansi_mode"];
 
+/// Those that decide how the same plan is carried out: all nodes of a query have to come to the same stages, whatever
+/// memory each of them has.
+const PLANNING: &str = "datafusion.optimizer.";
+
 /// What an exchange spills goes to a file of its own batch by batch: with files of several batches, two that are open
 /// at once, and all outputs waiting, DataFusion 55 reads one to its end while what it waits for is in the other.
 const SPILLED_BATCH_FILE_BYTES: usize = 1;
@@ -157,27 +161,33 @@ impl Session {
     }
 
     /// The settings of the engine that decide what plans mean, and not how they run.
-    pub(crate) fn meaning(&self) -> Vec<(&'static str, String)> {
-        meaning_of(self.state().config_options())
+    pub(crate) fn meaning(&self) -> BTreeMap<String, String> {
+        those_of(self.state().config_options(), is_meaning)
     }
 
-    /// This session where plans mean what they do under these options, as [`Session::meaning_as`].
-    pub(crate) fn meaning_like(&self, options: &ConfigOptions) -> Result<Self> {
-        self.meaning_as(&meaning_of(options).into_iter().map(|(key, value)| (key.to_string(), value)).collect())
+    /// The settings of the engine that decide how plans are made.
+    pub(crate) fn planning(&self) -> BTreeMap<String, String> {
+        those_of(self.state().config_options(), |key| key.starts_with(PLANNING))
     }
 
-    /// This session where plans mean what they do under these settings: another handle on its threads, memory, stores
-    /// and catalog.
+    /// This session where plans mean what they do under these options, and are made as under them.
+    pub(crate) fn planning_like(&self, options: &ConfigOptions) -> Result<Self> {
+        self.meaning_as(&those_of(options, |key| is_meaning(key) || key.starts_with(PLANNING)))
+    }
+
+    /// This session where plans mean what they do under these settings, and are made as those say that are among them:
+    /// another handle on its threads, memory, stores and catalog.
     pub(crate) fn meaning_as(&self, settings: &BTreeMap<String, String>) -> Result<Self> {
-        let own: BTreeMap<String, String> =
-            self.meaning().into_iter().map(|(key, value)| (key.to_string(), value)).collect();
-        if own == *settings {
+        let (own, planned) = (self.planning(), settings.iter().filter(|(key, _)| key.starts_with(PLANNING)));
+        let changed: Vec<_> = planned.filter(|(key, value)| own.get(*key) != Some(value)).collect();
+        let meant: BTreeMap<_, _> = settings.iter().filter(|(key, _)| is_meaning(key)).collect();
+        if changed.is_empty() && meant == self.meaning().iter().collect() {
             return Ok(self.clone());
         }
         let mut state = self.state();
         let options = state.config_mut().options_mut();
         (options.execution.time_zone, options.execution.enable_ansi_mode) = (None, false);
-        for (key, value) in settings.iter().filter(|(key, _)| MEANING.contains(&key.as_str())) {
+        for (key, value) in meant.into_iter().chain(changed) {
             options.set(key, value).map_err(from_datafusion)?;
         }
         Ok(self.with_state(state))
@@ -350,17 +360,18 @@ impl<T> Drop for AbortOnDropHandle<T> {
     }
 }
 
-/// A name that no other session of this machine has: the process and a count.
-/// Those of the options that decide what plans mean.
-fn meaning_of(options: &ConfigOptions) -> Vec<(&'static str, String)> {
-    let told = options.entries();
-    let told = |key: &'static str| {
-        let entry = told.iter().find(|entry| entry.key == key)?;
-        Some((key, entry.value.clone()?))
-    };
-    MEANING.into_iter().filter_map(told).collect()
+/// Whether an option decides what plans mean.
+fn is_meaning(key: &str) -> bool {
+    MEANING.contains(&key)
 }
 
+/// Those of the options whose keys are asked for.
+fn those_of(options: &ConfigOptions, asked: impl Fn(&str) -> bool) -> BTreeMap<String, String> {
+    let entries = options.entries().into_iter().filter(|entry| asked(&entry.key));
+    entries.filter_map(|entry| Some((entry.key, entry.value?))).collect()
+}
+
+/// A name that no other session of this machine has: the process and a count.
 pub(crate) fn spill_name() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let nanos = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |age| age.as_nanos());

@@ -94,3 +94,31 @@ fn zero_meets_minus_zero() {
         assert!(shown(&session, &semi).contains("0.0 |"), "{semi}:\n{}", shown(&session, &semi));
     }
 }
+
+/// The broadcast join's partitions wait for each other; the join above lets go of one of them, for it has no build row there.
+#[test]
+fn partitions_that_nobody_reads_are_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let session = session(folder.path(), "parquet");
+    for (name, rows) in [
+        ("keys", "SELECT value AS x FROM range(1, 901)"),
+        ("one", "SELECT CAST(7 AS BIGINT) AS k, value AS m FROM range(1300)"),
+    ] {
+        let path = folder.path().join(format!("{name}.parquet")).display().to_string();
+        sql(&session, &format!("COPY ({rows}) TO '{path}'"));
+        sql(&session, &format!("CREATE EXTERNAL TABLE {name} STORED AS parquet LOCATION '{path}'"));
+    }
+    for (setting, value) in [("threshold", 10_000), ("threshold_rows", 1_000)] {
+        sql(&session, &format!("SET datafusion.optimizer.hash_join_single_partition_{setting} = {value}"));
+    }
+    let query = "SELECT count(*) AS n, sum(p.s) AS s, sum(one.m) AS m FROM one JOIN (SELECT a.k, a.s FROM keys JOIN \
+        (SELECT k, count(*) AS s FROM big GROUP BY k) AS a ON a.k = keys.x) AS p ON p.k = one.k";
+    let plan = shown(&session, &format!("EXPLAIN {query}"));
+    let of = |text: &str| plan.find(text).unwrap_or_else(|| panic!("no {text} in\n{plan}"));
+    assert!(of("mode=Partitioned") < of("mode=CollectLeft"), "the second one is not below the first:\n{plan}");
+    let asked = sql(&session, query);
+    let rows = session.threads().block_on(async {
+        tokio::time::timeout(std::time::Duration::from_secs(60), asked.preview(10)).await.expect("it waits for ever")
+    });
+    assert!(rows.unwrap().contains("| 1300 | 5200 | 844350 |"));
+}

@@ -11,13 +11,16 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::Volatility;
 use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use datafusion::physical_plan::aggregates::AggregateExec;
+use datafusion::physical_plan::joins::HashJoinExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
-use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning};
+use datafusion::physical_plan::{ExecutionPlan, Partitioning};
 use datafusion_distributed::DistributedLeafExec;
 
-use super::stages::StageGraph;
+use super::stages::{Stage, StageGraph};
+use crate::operators::determined::gives_build_rows;
+use crate::operators::hash_join::is_spread;
 use crate::operators::map_batches::MapBatchesExec;
 use crate::operators::stored::StoredExec;
 
@@ -69,22 +72,17 @@ const IN_ORDER: [&str; 9] = [
 /// The class of each stage of a graph.
 #[must_use]
 pub fn classes(graph: &StageGraph) -> Vec<Class> {
-    graph.stages.iter().map(|stage| class_of(&stage.plan, stage.inputs.is_empty())).collect()
+    graph.stages.iter().map(class_of).collect()
 }
 
-fn class_of(plan: &Arc<dyn ExecutionPlan>, is_leaf: bool) -> Class {
-    // Rows that are dealt out in turn are in other parts each time, where no exchange by their keys follows.
-    let exchange = plan.downcast_ref::<RepartitionExec>().map(RepartitionExec::partitioning);
-    let by_keys = matches!(exchange, Some(Partitioning::Hash(..))) || plan.output_partitioning().partition_count() == 1;
-    let mut class = if is_leaf { Class::Determined } else { Class::Unordered };
+fn class_of(stage: &Stage) -> Class {
+    let by_keys = stage.goes_by_keys();
+    let mut class = if stage.inputs.is_empty() { Class::Determined } else { Class::Unordered };
     // No visit of ours fails.
-    let _ = plan.apply(|node| {
-        let dealt = node.downcast_ref::<RepartitionExec>().map(RepartitionExec::partitioning);
-        if !by_keys && matches!(dealt, Some(Partitioning::RoundRobinBatch(_))) {
-            class = Class::Undetermined("rows are dealt out as they come".to_string());
-            return Ok(TreeNodeRecursion::Stop);
-        }
-        if let Some(why) = chosen(node) {
+    let _ = stage.plan.apply(|node| {
+        // In other parts each time, where no exchange by their keys follows.
+        let why = if by_keys { None } else { dealt(node) };
+        if let Some(why) = why.or_else(|| chosen(node)) {
             class = Class::Undetermined(why);
             return Ok(TreeNodeRecursion::Stop);
         }
@@ -94,6 +92,17 @@ fn class_of(plan: &Arc<dyn ExecutionPlan>, is_leaf: bool) -> Class {
         Ok(TreeNodeRecursion::Continue)
     });
     class
+}
+
+/// Why the same rows of an operator are in other partitions each time.
+fn dealt(node: &Arc<dyn ExecutionPlan>) -> Option<String> {
+    let partitioning = node.downcast_ref::<RepartitionExec>().map(RepartitionExec::partitioning);
+    if matches!(partitioning, Some(Partitioning::RoundRobinBatch(_))) {
+        return Some("rows are dealt out as they come".to_string());
+    }
+    let join = node.downcast_ref::<HashJoinExec>().filter(|join| is_spread(join));
+    let gives_last = join.is_some_and(|join| gives_build_rows(*join.join_type()));
+    gives_last.then(|| "rows of a shared build side are given by whoever ends last".to_string())
 }
 
 /// Why an operator's rows depend on chance or on the order of its input.

@@ -216,6 +216,10 @@ impl StagesDone {
     pub(crate) fn add(&mut self, other: Self) {
         for (number, stage) in other.0 {
             let own = self.0.entry(number).or_default();
+            if own.operators.is_empty() {
+                *own = stage;
+                continue;
+            }
             own.tasks += stage.tasks;
             for (place, operator) in stage.operators.into_iter().enumerate() {
                 // A task whose plan has other operators is one of a leaf that is empty there.

@@ -231,7 +231,7 @@ impl ExtensionPlanner for RemotePlanner {
             or_none: config.get_extension::<AsTheyCome>().is_some_and(|asked| asked.or_none),
             is_kept: config.get_extension::<ForPersist>().is_some(),
         };
-        let session = self.session.meaning_like(session.config_options()).map_err(to_datafusion)?;
+        let session = self.session.planning_like(session.config_options()).map_err(to_datafusion)?;
         match self.planned(plan, whom, &session).await {
             Ok(planned) => Ok(Some(Arc::new(planned))),
             Err(error) if !whom.or_none && self.cluster.falls_back_from(&error) => {

@@ -34,6 +34,8 @@ use crate::spill::{SpillFolder, sweep};
 const PLANS: usize = 16;
 /// Bytes of a task's output that stay in memory while it is written, if the session has them.
 const OUTPUT_BYTES: usize = 32 << 20;
+/// The part of a session's memory that they may be: joins and sorts of the same task need the rest.
+const OUTPUT_SHARE: u64 = 8;
 /// The same where it has not.
 const FEW_BYTES: usize = 1 << 20;
 
@@ -298,7 +300,9 @@ impl Shared {
     ) -> Result<Kept> {
         let context = SharedSource(Arc::clone(source)).context(&session.context().task_ctx());
         let held = MemoryConsumer::new(format!("output of stage {}", part.stage)).register(context.memory_pool());
-        let limit = if held.try_grow(OUTPUT_BYTES).is_ok() { OUTPUT_BYTES } else { FEW_BYTES };
+        let most =
+            usize::try_from(session.memory().limit / OUTPUT_SHARE).map_or(OUTPUT_BYTES, |most| most.min(OUTPUT_BYTES));
+        let limit = if held.try_grow(most).is_ok() { most } else { FEW_BYTES };
         let plan = stage.plan_of(part.task)?;
         let before = Before::of(&plan);
         let tell = async |parts| {

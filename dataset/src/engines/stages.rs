@@ -6,14 +6,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::error::{DataFusionError, Result as EngineResult};
-use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
-use datafusion::physical_plan::coop::CooperativeExec;
+use datafusion::physical_plan::joins::HashJoinExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
-use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning};
 use datafusion_distributed::{
     BroadcastExec, DistributedExec, DistributedLeafExec, MaybeEncoded, NetworkBoundary, NetworkBoundaryExt,
     NetworkBroadcastExec, NetworkCoalesceExec, ProducerHead, Stage as Boundary,
@@ -24,9 +22,10 @@ use sheaf_core::Result;
 use sheaf_core::ids::ObjectId;
 
 use super::exchange::ExchangeReadExec;
+use crate::operators::hash_join::is_spread;
 use crate::operators::own_files;
 use crate::operators::stored::StoredExec;
-use crate::rules::whole_builds::WholeBuilds;
+use crate::rules::within_task::within_task;
 
 /// How a stage reads another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,13 +131,17 @@ impl Stage {
             let own = leaves.get(task).map(Arc::clone);
             own.map(Transformed::yes).ok_or_else(|| unplanned(&format!("a leaf has nothing for task {task}")))
         };
-        let plan = Arc::clone(plan).transform_up(own).map(|plan| plan.data);
-        // A join whose sides were cut off reads them from other operators than were planned for it.
-        let plan = plan.and_then(|plan| WholeBuilds.optimize(plan, &ConfigOptions::default()));
+        let plan = Arc::clone(plan).transform_up(own).data();
         // Which rows are in which part is decided before it runs.
-        let plan = plan.and_then(own_files::everywhere).and_then(|plan| plan.transform_up(yielding));
-        let plan = plan.map_err(from_datafusion)?.data;
-        datafusion::physical_plan::execution_plan::reset_plan_states(plan).map_err(from_datafusion)
+        let plan = plan.and_then(own_files::everywhere);
+        let goes_on = |join: &HashJoinExec| self.goes_by_keys() || !is_spread(join);
+        plan.and_then(|plan| within_task(plan, goes_on)).map_err(from_datafusion)
+    }
+
+    /// Whether which part a row is in follows from the row alone, whichever way it came.
+    pub(super) fn goes_by_keys(&self) -> bool {
+        let exchange = self.plan.downcast_ref::<RepartitionExec>().map(RepartitionExec::partitioning);
+        matches!(exchange, Some(Partitioning::Hash(..))) || self.parts() == 1
     }
 
     /// The objects of stored rows that a task reads.
@@ -172,16 +175,6 @@ impl Stage {
     pub fn parts(&self) -> usize {
         self.plan.output_partitioning().partition_count()
     }
-}
-
-/// The plan with joins that let others run between two batches. DataFusion's yield where a source gives a batch: one that
-/// a join makes millions of rows of could not be stopped for as long as that takes.
-fn yielding(plan: Arc<dyn ExecutionPlan>) -> EngineResult<Transformed<Arc<dyn ExecutionPlan>>> {
-    let is_join = plan.children().len() == 2 && plan.name().ends_with("JoinExec");
-    Ok(match is_join || plan.name() == "UnnestExec" {
-        true => Transformed::yes(Arc::new(CooperativeExec::new(plan)) as Arc<dyn ExecutionPlan>),
-        false => Transformed::no(plan),
-    })
 }
 
 fn add_stored(node: &Arc<dyn ExecutionPlan>, to: &mut Vec<ObjectId>) -> EngineResult<TreeNodeRecursion> {

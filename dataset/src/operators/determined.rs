@@ -77,10 +77,12 @@ fn takes_what_is_ready(node: &Arc<dyn ExecutionPlan>) -> bool {
         return sort.fetch().is_some();
     }
     // With a build side that all share, whoever ends last gives the rows of it that met none.
-    let gives_build_rows = |kind: &JoinType| {
-        matches!(kind, JoinType::Left | JoinType::Full | JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark)
-    };
     let hash = node.downcast_ref::<HashJoinExec>();
-    hash.is_some_and(|join| *join.partition_mode() != PartitionMode::Partitioned && gives_build_rows(join.join_type()))
-        || node.downcast_ref::<NestedLoopJoinExec>().is_some_and(|join| gives_build_rows(join.join_type()))
+    hash.is_some_and(|join| *join.partition_mode() != PartitionMode::Partitioned && gives_build_rows(*join.join_type()))
+        || node.downcast_ref::<NestedLoopJoinExec>().is_some_and(|join| gives_build_rows(*join.join_type()))
+}
+
+/// Whether a join of this kind gives rows of its build side when all of the probe side is known.
+pub(crate) fn gives_build_rows(kind: JoinType) -> bool {
+    matches!(kind, JoinType::Left | JoinType::Full | JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark)
 }

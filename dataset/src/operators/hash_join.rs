@@ -35,7 +35,7 @@ use datafusion::physical_plan::{
 use futures::stream::Stream;
 use parking_lot::Mutex;
 
-pub(crate) use fallback::can_replace as can_fall_back;
+pub(crate) use fallback::{can_replace as can_fall_back, is_spread};
 use input::{FeedExec, HeldInput};
 
 use crate::operators::skew;

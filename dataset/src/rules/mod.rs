@@ -17,9 +17,11 @@ mod shown_inputs;
 pub(crate) mod single_subqueries;
 mod skewed_joins;
 mod spill_joins;
+mod waiting_filters;
 pub(crate) mod whole_builds;
 mod whole_windows;
 mod window_texts;
+pub(crate) mod within_task;
 
 use std::sync::Arc;
 
@@ -83,7 +85,7 @@ fn physical() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
         if rule.name() == DYNAMIC_PUSHDOWN {
             rules.push(Arc::new(dynamic_filters::DynamicFilters));
         }
-        let chose_sides = rule.name() == JOIN_SELECTION;
+        let (chose_sides, handed_down) = (rule.name() == JOIN_SELECTION, rule.name() == DYNAMIC_PUSHDOWN);
         match rule.name() {
             PUSHDOWN | DYNAMIC_PUSHDOWN => rules.push(Arc::new(equal_names::GuardedPushdown(rule))),
             REQUIREMENTS => {
@@ -94,6 +96,9 @@ fn physical() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
         }
         if chose_sides {
             rules.push(Arc::new(broadcast_sides::BroadcastSides));
+        }
+        if handed_down {
+            rules.push(Arc::new(waiting_filters::WaitingFilters));
         }
     }
     rules
@@ -110,6 +115,8 @@ mod tests {
         let filters = logical().iter().filter(|rule| format!("{rule:?}").starts_with("KeptFilters")).count();
         let choosing = physical().iter().filter(|rule| rule.name() == "broadcast_sides").count();
         let kept = physical().iter().filter(|rule| format!("{rule:?}").starts_with("ChosenPartitions")).count();
-        assert_eq!((guarded, marked, filters, choosing, kept), (2, 1, 1, 1, 1), "DataFusion has renamed a rule");
+        let waiting = physical().iter().filter(|rule| rule.name() == "waiting_filters").count();
+        let found = (guarded, marked, filters, choosing, kept, waiting);
+        assert_eq!(found, (2, 1, 1, 1, 1, 1), "DataFusion has renamed a rule");
     }
 }

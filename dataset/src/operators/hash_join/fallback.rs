@@ -47,8 +47,9 @@ pub(crate) fn can_replace(join: &HashJoinExec) -> bool {
     })
 }
 
-/// Whether the join has one whole build side for several partitions of the probe side.
-fn is_spread(join: &HashJoinExec) -> bool {
+/// Whether the join has one whole build side for several partitions of the probe side. The plan that takes its place
+/// gives its rows in other ones of these.
+pub(crate) fn is_spread(join: &HashJoinExec) -> bool {
     join.mode == PartitionMode::CollectLeft && join.right().output_partitioning().partition_count() > 1
 }
 

@@ -1,0 +1,87 @@
+//! The rule that takes dynamic filters from joins whose partitions could wait for one that nobody reads.
+//!
+//! In DataFusion 55 each partition of a join with one build side for all of them, when it makes a dynamic filter, waits
+//! until every partition has seen that build side. One that is let go before it was read never tells (those of a join
+//! with a build side for each partition do): where a join above finds no row in one of its own build sides, it lets go of
+//! that partition of its probe side, and the other partitions wait for ever. Such a join goes without its filter.
+
+use std::sync::Arc;
+
+use datafusion::common::config::ConfigOptions;
+use datafusion::error::Result;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::execution_plan::replace_children_if_necessary;
+use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
+
+use crate::operators::hash_join::is_spread;
+
+/// Operators that read all partitions of their input, whichever of their own are read.
+const READ_ALL: [&str; 5] =
+    ["CoalescePartitionsExec", "OrderedGatherExec", "RepartitionExec", "SkewedExchangeExec", "SortPreservingMergeExec"];
+
+/// Operators that read of their inputs the partition that is read of them, and from its start; of two inputs, all
+/// partitions or none.
+const READ_THEIR_OWN: [&str; 17] = [
+    "AggregateExec",
+    "BoundedWindowAggExec",
+    "BroadcastExec",
+    "CompactExec",
+    "CooperativeExec",
+    "CrossJoinExec",
+    "FilterExec",
+    "InterleaveExec",
+    "LocalLimitExec",
+    "NestedLoopJoinExec",
+    "OnceExec",
+    "ProjectionExec",
+    "SortExec",
+    "UnionExec",
+    "UnnestExec",
+    "WindowAggExec",
+    "WriteFilesExec",
+];
+
+/// Takes these filters away. It runs after DataFusion's push-down of dynamic filters, before hash joins are wrapped.
+#[derive(Debug)]
+pub(crate) struct WaitingFilters;
+
+impl PhysicalOptimizerRule for WaitingFilters {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        bounded(&plan, false)
+    }
+
+    fn name(&self) -> &'static str {
+        "waiting_filters"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+/// The plan, of which some partitions may be let go before they are read.
+fn bounded(plan: &Arc<dyn ExecutionPlan>, may_go: bool) -> Result<Arc<dyn ExecutionPlan>> {
+    let inputs = plan.children().into_iter().enumerate();
+    let inputs = inputs.map(|(at, input)| bounded(input, may_go_below(plan, at, may_go)));
+    let plan = replace_children_if_necessary(Arc::clone(plan), inputs.collect::<Result<_>>()?)?;
+    match plan.downcast_ref::<HashJoinExec>().filter(|join| may_go && waits(join)) {
+        Some(join) => join.builder().reset_state().build_exec(),
+        None => Ok(plan),
+    }
+}
+
+/// Whether a join's partitions wait for each other.
+fn waits(join: &HashJoinExec) -> bool {
+    is_spread(join) && !join.dynamic_expressions_produced().is_empty()
+}
+
+/// Whether partitions of an operator's input may be let go before they are read.
+fn may_go_below(plan: &Arc<dyn ExecutionPlan>, input: usize, may_go: bool) -> bool {
+    if let Some(join) = plan.downcast_ref::<HashJoinExec>() {
+        // The build side is read before anything else; with one for all partitions, all of the probe side goes or none.
+        return may_go || (input == 1 && *join.partition_mode() == PartitionMode::Partitioned);
+    }
+    let name = plan.name();
+    !READ_ALL.contains(&name) && (may_go || !READ_THEIR_OWN.contains(&name))
+}
