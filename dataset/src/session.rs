@@ -178,13 +178,14 @@ impl Session {
     /// This session where plans mean what they do under these settings, and are made as those say that are among them:
     /// another handle on its threads, memory, stores and catalog.
     pub(crate) fn meaning_as(&self, settings: &BTreeMap<String, String>) -> Result<Self> {
-        let (own, planned) = (self.planning(), settings.iter().filter(|(key, _)| key.starts_with(PLANNING)));
+        let mut state = self.state();
+        let own = those_of(state.config_options(), |key| is_meaning(key) || key.starts_with(PLANNING));
+        let planned = settings.iter().filter(|(key, _)| key.starts_with(PLANNING));
         let changed: Vec<_> = planned.filter(|(key, value)| own.get(*key) != Some(value)).collect();
         let meant: BTreeMap<_, _> = settings.iter().filter(|(key, _)| is_meaning(key)).collect();
-        if changed.is_empty() && meant == self.meaning().iter().collect() {
+        if changed.is_empty() && meant == own.iter().filter(|(key, _)| is_meaning(key)).collect() {
             return Ok(self.clone());
         }
-        let mut state = self.state();
         let options = state.config_mut().options_mut();
         (options.execution.time_zone, options.execution.enable_ansi_mode) = (None, false);
         for (key, value) in meant.into_iter().chain(changed) {

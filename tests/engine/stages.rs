@@ -159,12 +159,22 @@ pub(crate) fn read_all(session: &Session, folder: &Path) {
     }
 }
 
+/// A session with two threads.
+fn narrow() -> Session {
+    Session::new(Options { threads: Some(2), ..Options::default() }).unwrap()
+}
+
+/// Such a session with the tables of TPC-H, and the folder that they lie in.
+fn tables() -> (tempfile::TempDir, Session) {
+    let (folder, session) = (tempfile::tempdir().unwrap(), narrow());
+    tpch::make(folder.path(), "0.01");
+    read_all(&session, folder.path());
+    (folder, session)
+}
+
 #[test]
 fn the_queries_of_tpch_stage_by_stage_have_the_same_rows() {
-    let folder = tempfile::tempdir().unwrap();
-    tpch::make(folder.path(), "0.01");
-    let session = Session::new(Options { threads: Some(2), ..Options::default() }).unwrap();
-    read_all(&session, folder.path());
+    let (_folder, session) = tables();
     let mut cut = 0;
     for number in 1..=22 {
         let text = std::fs::read_to_string(format!("benches/tpch/q{number:02}.sql")).unwrap();
@@ -180,10 +190,7 @@ fn the_queries_of_tpch_stage_by_stage_have_the_same_rows() {
 
 #[test]
 fn unions_of_several_scans_are_cut_too() {
-    let folder = tempfile::tempdir().unwrap();
-    tpch::make(folder.path(), "0.01");
-    let session = Session::new(Options { threads: Some(2), ..Options::default() }).unwrap();
-    read_all(&session, folder.path());
+    let (_folder, session) = tables();
     for text in [
         "SELECT l_orderkey AS k FROM lineitem UNION ALL SELECT o_orderkey FROM orders UNION ALL SELECT ps_partkey FROM partsupp",
         "SELECT k, count(*) AS n FROM (SELECT l_orderkey AS k FROM lineitem UNION ALL SELECT o_orderkey FROM orders) t GROUP BY k",
@@ -197,7 +204,7 @@ fn unions_of_several_scans_are_cut_too() {
 
 #[test]
 fn rows_in_memory_and_ranges_are_cut_where_they_are_worth_it() {
-    let session = Session::new(Options { threads: Some(2), ..Options::default() }).unwrap();
+    let session = narrow();
     let numbers = session.range(0, 100_000).unwrap();
     session.register("made", &numbers).unwrap();
     let kept = session.threads().block_on(numbers.materialize()).unwrap();
@@ -230,10 +237,7 @@ fn rows_in_memory_and_ranges_are_cut_where_they_are_worth_it() {
 
 #[test]
 fn what_is_only_brought_together_is_read_where_it_is() {
-    let folder = tempfile::tempdir().unwrap();
-    tpch::make(folder.path(), "0.01");
-    let session = Session::new(Options { threads: Some(2), ..Options::default() }).unwrap();
-    read_all(&session, folder.path());
+    let (_folder, session) = tables();
     let query = session.threads().block_on(session.sql("SELECT l_orderkey FROM lineitem WHERE l_tax > 0")).unwrap();
     let shape = ClusterShape { bytes_per_partition: 16 << 10, ..ClusterShape::new(3, 2) };
     let graph = session.threads().block_on(plan_for(query.logical_plan(), &session.state(), shape)).unwrap();
@@ -242,7 +246,7 @@ fn what_is_only_brought_together_is_read_where_it_is() {
 
 #[test]
 fn a_plan_that_is_not_worth_it_is_one_stage_and_a_cluster_without_nodes_is_an_error() {
-    let session = Session::new(Options { threads: Some(2), ..Options::default() }).unwrap();
+    let session = narrow();
     let query = session.range(0, 100).unwrap();
     let plan = |shape| session.threads().block_on(plan_for(query.logical_plan(), &session.state(), shape));
     let graph = plan(ClusterShape::new(3, 2)).unwrap();
@@ -253,10 +257,7 @@ fn a_plan_that_is_not_worth_it_is_one_stage_and_a_cluster_without_nodes_is_an_er
 
 #[test]
 fn what_is_gone_is_named_where_it_was_wanted() {
-    let folder = tempfile::tempdir().unwrap();
-    tpch::make(folder.path(), "0.01");
-    let session = Session::new(Options { threads: Some(2), ..Options::default() }).unwrap();
-    read_all(&session, folder.path());
+    let (folder, session) = tables();
     let query =
         session.threads().block_on(session.sql("SELECT count(*) AS n FROM lineitem GROUP BY l_orderkey")).unwrap();
     session.threads().block_on(async {
@@ -278,7 +279,7 @@ fn what_is_gone_is_named_where_it_was_wanted() {
 #[test]
 fn a_few_rows_of_many_strings_are_written_alone() {
     let folder = tempfile::tempdir().unwrap();
-    let session = Session::new(Options { threads: Some(2), ..Options::default() }).unwrap();
+    let session = narrow();
     let text = "SELECT value AS n, repeat('sheaf', 40) || value AS text FROM range(100000)";
     let all = session.threads().block_on(session.sql(text)).unwrap();
     let all = session.threads().block_on(all.collect()).unwrap();
@@ -295,10 +296,7 @@ fn a_few_rows_of_many_strings_are_written_alone() {
 
 #[test]
 fn rows_of_both_sides_of_a_join_meet_in_one_task() {
-    let folder = tempfile::tempdir().unwrap();
-    tpch::make(folder.path(), "0.01");
-    let session = Session::new(Options { threads: Some(2), ..Options::default() }).unwrap();
-    read_all(&session, folder.path());
+    let (_folder, session) = tables();
     // Both sides go by hash, as large ones do, which is where heavy keys are dealt out in one process.
     for setting in ["hash_join_single_partition_threshold", "hash_join_single_partition_threshold_rows"] {
         let set = session.threads().block_on(session.sql(&format!("SET datafusion.optimizer.{setting} = 0"))).unwrap();
@@ -318,10 +316,7 @@ fn rows_of_both_sides_of_a_join_meet_in_one_task() {
 
 #[test]
 fn what_counts_on_one_partition_has_it() {
-    let folder = tempfile::tempdir().unwrap();
-    tpch::make(folder.path(), "0.01");
-    let session = Session::new(Options { threads: Some(2), ..Options::default() }).unwrap();
-    read_all(&session, folder.path());
+    let (folder, session) = tables();
     // Many row groups, so that each task would have some.
     let grouped = folder.path().join("grouped.parquet").to_str().unwrap().to_string();
     let format = WriteFormat::Parquet(ParquetWriteOptions { row_group_rows: 5_000, ..ParquetWriteOptions::default() });
@@ -357,7 +352,7 @@ fn what_counts_on_one_partition_has_it() {
 #[test]
 fn files_that_are_read_from_their_start_are_not_cut() {
     let folder = tempfile::tempdir().unwrap();
-    let session = Session::new(Options { threads: Some(2), ..Options::default() }).unwrap();
+    let session = narrow();
     let numbers =
         session.threads().block_on(session.sql("SELECT value AS n, value % 7 AS g FROM range(60000)")).unwrap();
     for name in ["a.csv.gz", "b.csv.gz", "a.json", "a.arrow"] {
@@ -376,10 +371,7 @@ fn files_that_are_read_from_their_start_are_not_cut() {
 
 #[test]
 fn a_leaf_of_the_last_stage_has_all_files() {
-    let folder = tempfile::tempdir().unwrap();
-    tpch::make(folder.path(), "0.01");
-    let session = Session::new(Options { threads: Some(2), ..Options::default() }).unwrap();
-    read_all(&session, folder.path());
+    let (folder, session) = tables();
     let lines = folder.path().join("lines");
     std::fs::create_dir(&lines).unwrap();
     for copy in 0..4 {
@@ -403,10 +395,7 @@ fn a_leaf_of_the_last_stage_has_all_files() {
 
 #[test]
 fn all_of_many_small_files_are_read() {
-    let folder = tempfile::tempdir().unwrap();
-    tpch::make(folder.path(), "0.01");
-    let session = Session::new(Options { threads: Some(2), ..Options::default() }).unwrap();
-    read_all(&session, folder.path());
+    let (folder, session) = tables();
     // Fewer bytes than there are files go into each of as many pieces.
     let nations = folder.path().join("nations");
     std::fs::create_dir(&nations).unwrap();

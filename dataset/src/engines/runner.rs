@@ -34,10 +34,10 @@ use crate::spill::{SpillFolder, sweep};
 const PLANS: usize = 16;
 /// Bytes of a task's output that stay in memory while it is written, if the session has them.
 const OUTPUT_BYTES: usize = 32 << 20;
-/// The part of a session's memory that they may be: joins and sorts of the same task need the rest.
-const OUTPUT_SHARE: u64 = 8;
 /// The same where it has not.
 const FEW_BYTES: usize = 1 << 20;
+/// The part of a session's memory that they may be: joins and sorts of the same task need the rest.
+const OUTPUT_SHARE: u64 = 8;
 
 /// Which part of a plan a fragment is: its payload.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]

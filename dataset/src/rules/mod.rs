@@ -7,6 +7,7 @@ mod compact_sorts;
 mod dynamic_filters;
 mod equal_names;
 mod equal_steps;
+mod joins_below;
 mod kept_filters;
 mod leading_rows;
 mod light_counts;
@@ -82,23 +83,19 @@ fn logical() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
 fn physical() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> = Vec::new();
     for rule in PhysicalOptimizer::new().rules {
-        if rule.name() == DYNAMIC_PUSHDOWN {
-            rules.push(Arc::new(dynamic_filters::DynamicFilters));
-        }
-        let (chose_sides, handed_down) = (rule.name() == JOIN_SELECTION, rule.name() == DYNAMIC_PUSHDOWN);
         match rule.name() {
-            PUSHDOWN | DYNAMIC_PUSHDOWN => rules.push(Arc::new(equal_names::GuardedPushdown(rule))),
+            JOIN_SELECTION => rules.extend([rule, Arc::new(broadcast_sides::BroadcastSides)]),
+            PUSHDOWN => rules.push(Arc::new(equal_names::GuardedPushdown(rule))),
+            DYNAMIC_PUSHDOWN => {
+                rules.push(Arc::new(dynamic_filters::DynamicFilters));
+                rules.push(Arc::new(equal_names::GuardedPushdown(rule)));
+                rules.push(Arc::new(waiting_filters::WaitingFilters));
+            }
             REQUIREMENTS => {
                 rules.push(Arc::new(ordered_ranges::OrderedRanges));
                 rules.push(Arc::new(chosen_partitions::ChosenPartitions(rule)));
             }
             _ => rules.push(rule),
-        }
-        if chose_sides {
-            rules.push(Arc::new(broadcast_sides::BroadcastSides));
-        }
-        if handed_down {
-            rules.push(Arc::new(waiting_filters::WaitingFilters));
         }
     }
     rules

@@ -10,12 +10,13 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::error::Result;
 use datafusion::physical_expr::Distribution;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_plan::execution_plan::{EmissionType, replace_children_if_necessary};
+use datafusion::physical_plan::execution_plan::EmissionType;
 use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::union::InterleaveExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning};
 
+use super::joins_below::JoinsBelow;
 use crate::operators::hash_join::can_fall_back;
 use crate::operators::skew::{Side, SkewedExchangeExec};
 
@@ -36,7 +37,7 @@ impl PhysicalOptimizerRule for SkewedJoins {
         // Which keys are heavy is what operators tell each other while they run, as dynamic filters are: where each
         // task must do alone what it does among all, as in jobs, they tell nothing.
         match config.optimizer.enable_dynamic_filter_pushdown {
-            true => dealt(&plan, false),
+            true => self.walk(&plan, false),
             false => Ok(plan),
         }
     }
@@ -50,30 +51,25 @@ impl PhysicalOptimizerRule for SkewedJoins {
     }
 }
 
-/// The plan, whose partitions are `used` above it or not.
-fn dealt(plan: &Arc<dyn ExecutionPlan>, used: bool) -> Result<Arc<dyn ExecutionPlan>> {
-    let children = plan.children().into_iter().enumerate();
-    let children = children.map(|(at, child)| dealt(child, uses(plan, at, used)));
-    let plan = replace_children_if_necessary(Arc::clone(plan), children.collect::<Result<_>>()?)?;
-    match plan.downcast_ref::<HashJoinExec>() {
-        Some(join) if !used => Ok(exchanged(join)?.unwrap_or(plan)),
-        _ => Ok(plan),
+impl JoinsBelow for SkewedJoins {
+    /// Whether a node, or one above it, counts on which rows of an input are in one partition.
+    fn says(&self, plan: &Arc<dyn ExecutionPlan>, input: usize, used: bool) -> bool {
+        if plan.is::<RepartitionExec>() {
+            return false;
+        }
+        let requirements = plan.input_distribution_requirements();
+        let required = match requirements.child_distribution(input) {
+            None | Some(Distribution::UnspecifiedDistribution | Distribution::SinglePartition) => false,
+            Some(_) => true,
+        };
+        // Of one partition nobody can count on more than that it is one.
+        let is_one = plan.output_partitioning().partition_count() == 1;
+        required || plan.is::<InterleaveExec>() || (used && !is_one)
     }
-}
 
-/// Whether a node, or one above it, counts on which rows of an input are in one partition.
-fn uses(plan: &Arc<dyn ExecutionPlan>, input: usize, used: bool) -> bool {
-    if plan.is::<RepartitionExec>() {
-        return false;
+    fn changed(&self, join: &HashJoinExec, used: bool) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        if used { Ok(None) } else { exchanged(join) }
     }
-    let requirements = plan.input_distribution_requirements();
-    let required = match requirements.child_distribution(input) {
-        None | Some(Distribution::UnspecifiedDistribution | Distribution::SinglePartition) => false,
-        Some(_) => true,
-    };
-    // Of one partition nobody can count on more than that it is one.
-    let is_one = plan.output_partitioning().partition_count() == 1;
-    required || plan.is::<InterleaveExec>() || (used && !is_one)
 }
 
 /// The join with such exchanges, where that will do.

@@ -11,9 +11,9 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::error::Result;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::execution_plan::replace_children_if_necessary;
 use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
 
+use super::joins_below::JoinsBelow;
 use crate::operators::hash_join::is_spread;
 
 /// Operators that read all partitions of their input, whichever of their own are read.
@@ -48,7 +48,7 @@ pub(crate) struct WaitingFilters;
 
 impl PhysicalOptimizerRule for WaitingFilters {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
-        bounded(&plan, false)
+        self.walk(&plan, false)
     }
 
     fn name(&self) -> &'static str {
@@ -60,28 +60,24 @@ impl PhysicalOptimizerRule for WaitingFilters {
     }
 }
 
-/// The plan, of which some partitions may be let go before they are read.
-fn bounded(plan: &Arc<dyn ExecutionPlan>, may_go: bool) -> Result<Arc<dyn ExecutionPlan>> {
-    let inputs = plan.children().into_iter().enumerate();
-    let inputs = inputs.map(|(at, input)| bounded(input, may_go_below(plan, at, may_go)));
-    let plan = replace_children_if_necessary(Arc::clone(plan), inputs.collect::<Result<_>>()?)?;
-    match plan.downcast_ref::<HashJoinExec>().filter(|join| may_go && waits(join)) {
-        Some(join) => join.builder().reset_state().build_exec(),
-        None => Ok(plan),
+impl JoinsBelow for WaitingFilters {
+    /// Whether partitions of an operator's input may be let go before they are read.
+    fn says(&self, plan: &Arc<dyn ExecutionPlan>, input: usize, may_go: bool) -> bool {
+        if let Some(join) = plan.downcast_ref::<HashJoinExec>() {
+            // The build side is read before anything else; with one for all partitions, all of the probe side goes or
+            // none.
+            return may_go || (input == 1 && *join.partition_mode() == PartitionMode::Partitioned);
+        }
+        let name = plan.name();
+        !READ_ALL.contains(&name) && (may_go || !READ_THEIR_OWN.contains(&name))
+    }
+
+    fn changed(&self, join: &HashJoinExec, may_go: bool) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        (may_go && waits(join)).then(|| join.builder().reset_state().build_exec()).transpose()
     }
 }
 
 /// Whether a join's partitions wait for each other.
 fn waits(join: &HashJoinExec) -> bool {
     is_spread(join) && !join.dynamic_expressions_produced().is_empty()
-}
-
-/// Whether partitions of an operator's input may be let go before they are read.
-fn may_go_below(plan: &Arc<dyn ExecutionPlan>, input: usize, may_go: bool) -> bool {
-    if let Some(join) = plan.downcast_ref::<HashJoinExec>() {
-        // The build side is read before anything else; with one for all partitions, all of the probe side goes or none.
-        return may_go || (input == 1 && *join.partition_mode() == PartitionMode::Partitioned);
-    }
-    let name = plan.name();
-    !READ_ALL.contains(&name) && (may_go || !READ_THEIR_OWN.contains(&name))
 }
