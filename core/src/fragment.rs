@@ -30,6 +30,10 @@ pub trait Executor: Send + Sync + fmt::Debug {
     fn start(&self, fragment: Fragment);
     /// An attempt is to stop: nobody waits for it any more. It still ends.
     fn stop(&self, attempt: Attempt);
+    /// How much else runs here for drivers, which a node waits for before it leaves.
+    fn guests(&self) -> usize {
+        0
+    }
     /// A folder for what workers write that run fragments: it goes when this does, and they have ended. Without one they
     /// have that of the node.
     fn folder(&self) -> Option<PathBuf> {

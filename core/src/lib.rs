@@ -4,6 +4,8 @@
 //! `core` knows nothing of SQL, file formats, transports or Python.
 
 pub(crate) mod as_bytes;
+pub mod autoscale;
+mod child;
 pub mod client;
 pub mod env;
 pub mod error;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{BundleId, GroupId, NodeId};
-use crate::resources::Resources;
+use crate::resources::{GPU, Resources};
 
 /// Below this use a node is filled before the next one is begun, so that few nodes are busy and large demands still
 /// find an empty one; above it tasks go where there is most room. (The threshold of Ray's hybrid policy.)
@@ -58,7 +58,9 @@ pub struct Label {
 }
 
 impl Label {
-    fn is_true(&self, labels: &BTreeMap<Arc<str>, Arc<str>>) -> bool {
+    /// Whether it is so for a node with these labels.
+    #[must_use]
+    pub fn is_true(&self, labels: &BTreeMap<Arc<str>, Arc<str>>) -> bool {
         let found = labels.get(&self.name).is_some_and(|value| self.values.is_empty() || self.values.contains(value));
         found != self.is_not
     }
@@ -122,6 +124,8 @@ impl Candidate<'_> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rank {
     is_wanted: bool,
+    /// Whether no GPU lies idle beside what asks for none.
+    spares_gpus: bool,
     near: u64,
     room: u64,
     id: Reverse<NodeId>,
@@ -148,6 +152,7 @@ pub fn rank(
             Strategy::Labels { soft, .. } => soft.iter().all(|label| label.is_true(node.labels)),
             _ => false,
         },
+        spares_gpus: node.total.amount(GPU) == 0.0 || demand.amount(GPU) > 0.0,
         near: near.get(&node.id).copied().unwrap_or(0),
         room: if *strategy != Strategy::Spread && busy < PACK_UNTIL { 2000 - room } else { room },
         id: Reverse(node.id),
@@ -189,6 +194,22 @@ mod tests {
     fn tasks_go_to_their_arguments() {
         assert_eq!(place(&[4.0, 3.0, 1.0], &Strategy::Default, &[(2, 100), (1, 99)]), Some(2));
         assert_eq!(place(&[4.0, 3.0, 0.0], &Strategy::Default, &[(2, 100)]), Some(1));
+    }
+
+    #[test]
+    fn what_asks_for_no_gpu_leaves_those_to_others() {
+        let (plain, with_gpu) = (cpus(4.0), Resources::new([("CPU", 4.0), ("GPU", 1.0)]).unwrap());
+        let labels = BTreeMap::new();
+        let of = |id, total, free| Candidate { id: NodeId(id), bundle: None, total, free, labels: &labels };
+        let (demand, near) = (cpus(1.0), BTreeMap::from([(NodeId(1), 100)]));
+        let best = |nodes: &[Candidate<'_>], demand: &Resources| {
+            let ranks = nodes.iter().filter_map(|node| rank(node, demand, &Strategy::Default, &near));
+            ranks.max().map(|best| best.id.0.0)
+        };
+        let nodes = [of(1, &with_gpu, &with_gpu), of(2, &plain, &plain)];
+        assert_eq!(best(&nodes, &demand), Some(2), "its arguments are with the GPU");
+        assert_eq!(best(&nodes[..1], &demand), Some(1), "there is no other node");
+        assert_eq!(best(&nodes, &Resources::new([("GPU", 0.5)]).unwrap()), Some(1));
     }
 
     #[test]

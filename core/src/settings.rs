@@ -265,6 +265,19 @@ fn named_devices(visible: &str) -> usize {
     visible.split(',').take_while(is_one).count()
 }
 
+/// Where the API server of Kubernetes is, such as `https://10.0.0.1:443`, for a process in one of its pods; `None`
+/// elsewhere.
+#[must_use]
+pub fn kubernetes_server() -> Option<String> {
+    let named = |name: &str| std::env::var_os(name)?.into_string().ok().filter(|value| !value.is_empty());
+    Some(https_address(&named("KUBERNETES_SERVICE_HOST")?, &named("KUBERNETES_SERVICE_PORT")?))
+}
+
+/// The address of a host that may be one of IPv6, which stands in brackets there.
+fn https_address(host: &str, port: &str) -> String {
+    if host.contains(':') { format!("https://[{host}]:{port}") } else { format!("https://{host}:{port}") }
+}
+
 /// Reads a size such as `1073741824`, `512MB`, `1.5 GiB` or `64k` (decimal and binary units, any case).
 ///
 /// # Errors
@@ -307,6 +320,12 @@ mod tests {
         for (visible, count) in [("", 0), ("2,3", 2), (" 0 , GPU-1 ", 2), ("0,-1,2", 1), ("NoDevFiles", 0)] {
             assert_eq!(named_devices(visible), count, "{visible:?}");
         }
+    }
+
+    #[test]
+    fn hosts_of_kubernetes_are_told_as_addresses() {
+        assert_eq!(https_address("10.0.0.1", "443"), "https://10.0.0.1:443");
+        assert_eq!(https_address("fd00::1", "6443"), "https://[fd00::1]:6443");
     }
 
     #[test]

@@ -75,7 +75,10 @@ struct Holder {
 enum Part {
     /// Can do with a share, by spilling, or by asking for little.
     Share,
-    /// A sort: the same, within the quarter that sorts have together.
+    /// An aggregate: the same. It merges what it has spilled with as much of its share as it is given, and fills another
+    /// table from that, which is small and gets what is free: without it the merge would be for nothing.
+    Aggregate,
+    /// A sort: as a share, within the quarter that sorts have together.
     Sort,
     /// A merge of sorted streams: has a share, and what is free beside the shares, since it fails where it is refused.
     Merge,
@@ -104,6 +107,8 @@ impl Part {
             Self::Sort
         } else if name.starts_with("SortPreservingMerge") {
             Self::Merge
+        } else if consumer.can_spill() && name.contains("AggregateStream") {
+            Self::Aggregate
         } else if consumer.can_spill() || name.starts_with("SMJStream") {
             Self::Share
         } else {
@@ -114,7 +119,7 @@ impl Part {
     /// The shares that it has.
     fn shares(self) -> usize {
         match self {
-            Self::Share | Self::Sort | Self::Merge => 1,
+            Self::Share | Self::Aggregate | Self::Sort | Self::Merge => 1,
             Self::RunMerge => 2,
             Self::Build | Self::Loan | Self::Fixed => 0,
         }
@@ -122,7 +127,7 @@ impl Part {
 
     /// Whether it can go on when it is refused.
     fn spills(self) -> bool {
-        matches!(self, Self::Share | Self::Sort | Self::Build | Self::Loan)
+        matches!(self, Self::Share | Self::Aggregate | Self::Sort | Self::Build | Self::Loan)
     }
 
     /// What a reservation of `bytes` takes from the pool.
@@ -163,16 +168,21 @@ impl SharePool {
         back > 0
     }
 
-    /// Whether a part that holds `held` may have `cost` more when `lent` bytes are on loan.
-    fn grants(&self, state: &State, lent: usize, part: Part, held: usize, cost: usize) -> bool {
+    /// Whether a part that holds `held`, and `beside` of it for something else than what it asks for, may have `cost` more
+    /// when `lent` bytes are on loan.
+    fn grants(&self, state: &State, lent: usize, part: Part, (held, beside): (usize, usize), cost: usize) -> bool {
         let fits_with = |rest: usize| state.fixed + state.shared + lent + cost + rest <= self.capacity;
         let fits = fits_with(0);
         let for_shares = self.capacity.saturating_sub(state.fixed + lent);
         let half = for_shares / 2;
         let own = || held + cost <= half / state.shares.max(1) * part.shares();
         let has_share = || state.shared + cost <= half || own();
+        // Who holds nothing has nothing to spill, and fails where it is refused.
+        let begins = held == 0 && fits && cost <= self.capacity / 6;
         match part {
+            Part::Sort | Part::RunMerge | Part::Aggregate if begins => true,
             Part::Share => has_share(),
+            Part::Aggregate => has_share() || (fits && held - beside + cost < beside),
             Part::Sort => own() || (state.shared + cost <= half && state.sorted + cost <= half / 2),
             Part::Merge => fits || has_share(),
             Part::RunMerge => fits_with(self.capacity / 8) || has_share(),
@@ -221,7 +231,7 @@ impl State {
         match part {
             Part::Loan => &mut self.lent,
             Part::Build | Part::Fixed => &mut self.fixed,
-            Part::Share | Part::Sort | Part::Merge | Part::RunMerge => &mut self.shared,
+            Part::Share | Part::Aggregate | Part::Sort | Part::Merge | Part::RunMerge => &mut self.shared,
         }
     }
 
@@ -280,11 +290,12 @@ impl MemoryPool for SharePool {
             let (lent, refused) = {
                 let mut state = self.state.lock();
                 let (held, lent) = (state.held_by(consumer), state.lent);
+                let held = (held, held.saturating_sub(part.cost(reservation.size())));
                 if self.grants(&state, lent, part, held, cost) {
                     state.add(consumer, part, cost);
                     return Ok(());
                 }
-                let refused = || self.refused(&state, consumer, held, cost);
+                let refused = || self.refused(&state, consumer, held.0, cost);
                 let least = self.left_on_loan(part);
                 if part == Part::Loan || lent <= least || !self.grants(&state, least, part, held, cost) {
                     tell(Need::Short);
@@ -360,6 +371,37 @@ mod tests {
         last.try_grow(150).unwrap();
         assert!(last.try_grow(1).is_err(), "a merge has what is free, and no more");
         assert_eq!(pool.reserved(), 1200);
+    }
+
+    #[test]
+    fn who_holds_nothing_and_would_fail_has_what_is_free() {
+        let pool = pool(1600);
+        let sorts: Vec<_> = (0..12).map(|n| spilling(&format!("ExternalSorter[{n}]"), &pool)).collect();
+        sorts[0].try_grow(400).unwrap();
+        assert!(sorts[1].try_grow(300).is_err(), "that is much");
+        sorts[1].try_grow(150).unwrap();
+        assert!(sorts[1].try_grow(1).is_err(), "it can spill now");
+        let fixed = MemoryConsumer::new("fixed").register(&pool);
+        fixed.grow(950);
+        sorts[2].try_grow(100).unwrap();
+        assert!(sorts[3].try_grow(60).is_err(), "there is no more");
+    }
+
+    #[test]
+    fn an_aggregate_that_merges_what_it_spilled_has_room_for_the_table_it_fills_from_that() {
+        let pool = pool(1000);
+        let (table, other) = (spilling("FinalHashAggregateStream[0]", &pool), spilling("other", &pool));
+        other.try_grow(300).unwrap();
+        let merge = table.new_empty();
+        while merge.try_grow(50).is_ok() {}
+        assert_eq!(merge.size(), 250);
+        table.try_grow(50).unwrap();
+        table.try_grow(100).unwrap();
+        assert!(table.try_grow(100).is_err(), "it is as large as the merge");
+        assert!(merge.try_grow(50).is_err(), "it has its share");
+        let fixed = MemoryConsumer::new("fixed").register(&pool);
+        fixed.grow(300);
+        assert!(table.try_grow(1).is_err(), "there is no more");
     }
 
     /// Holds a loan, and gives back what it is asked for.

@@ -2,9 +2,11 @@
 //!
 //! This crate moves record batches and errors. It knows nothing of plans and operators.
 
+pub mod autoscaler;
 pub mod client;
 pub mod cluster;
 pub mod compact;
+pub mod kubernetes;
 pub mod server;
 pub mod status;
 

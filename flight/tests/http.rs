@@ -144,6 +144,7 @@ fn head_with_jobs() -> (Local, Arc<Jobs>, String) {
         machine: Resources::default(),
         store: Arc::new(MemoryStore::default()),
         log_dir: None,
+        running: JobsOptions::RUNNING,
     });
     let jobs = jobs.unwrap();
     let port =

@@ -40,6 +40,8 @@ pub(super) enum Command {
     Up(UpArguments),
     /// Print what a cluster has, and what of it is free.
     Status(ShowArguments),
+    /// List what waits for nodes, and which types of node that can come could hold it.
+    Demand(ShowArguments),
     /// List the nodes of a cluster.
     Nodes(ShowArguments),
     /// Take a node out of a cluster, when what it runs has ended.

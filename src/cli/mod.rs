@@ -55,6 +55,7 @@ fn execute(arguments: Arguments) -> Result<(), Stop> {
         Command::Node(node) => cluster::node(&node, &options),
         Command::Up(up) => cluster::up(&up, &options),
         Command::Drain(drain) => cluster::drain(&drain),
+        Command::Demand(show) => cluster::demand(&show),
         Command::Status(show) => cluster::show(What::Status, &show),
         Command::Nodes(show) => cluster::show(What::Nodes, &show),
         Command::Workers(show) => cluster::show(What::Workers, &show),

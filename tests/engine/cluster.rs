@@ -81,6 +81,26 @@ fn rows_that_are_ordered_come_in_their_order() {
 }
 
 #[test]
+fn a_file_that_a_node_has_not_got_is_named_with_the_node() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = tables(folder.path());
+    let nodes = Nodes::start(2, USUAL);
+    let there = here.on(&nodes.cluster);
+    let file = folder.path().join("orders.parquet");
+    nodes.keep(Some(0));
+    let rows = begin(query(&there, "SELECT o_custkey, count(*) FROM orders GROUP BY o_custkey"));
+    // The program has found it, and the tasks are on their way.
+    becomes_true("tasks begin", || nodes.members.iter().any(|member| member.gate.kept() > 0));
+    std::fs::remove_file(&file).unwrap();
+    nodes.keep(None);
+    let error = there.threads().block_on(rows).unwrap().unwrap_err();
+    let told = error.to_string();
+    assert!(told.contains("orders.parquet") && told.contains("on http://127.0.0.1:"), "{told}");
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{told}");
+    nodes.are_empty();
+}
+
+#[test]
 fn rows_in_memory_are_cut_alike_wherever_they_lie() {
     let here = session();
     let nodes = Nodes::start(2, USUAL);

@@ -32,6 +32,7 @@ mod streaming;
 mod support;
 mod tpch;
 mod verbs;
+mod waves;
 mod within_task;
 mod write;
 mod write_faults;

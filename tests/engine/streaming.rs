@@ -120,6 +120,23 @@ fn rows_come_in_their_order_however_long_the_first_ones_take() {
 }
 
 #[test]
+fn a_few_rows_of_many_texts_come_alone_by_both_exchanges() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = session(Exchange::Streaming);
+    let long = long_files(&here, folder.path());
+    let nodes = Nodes::start(2, USUAL);
+    for exchange in [Exchange::Streaming, Exchange::Durable] {
+        let there = session(exchange).on(&nodes.cluster);
+        let rows = query(&there, &format!("SELECT n, text || 'x' AS text FROM '{long}' WHERE n % 1000 = 7"));
+        let batches = batches(&rows).unwrap();
+        let held: usize = batches.iter().map(RecordBatch::get_array_memory_size).sum();
+        let shown = 8 * ROWS as usize / 1_000 * CHARACTERS;
+        assert!((shown..6 * shown).contains(&held), "{exchange:?}: {held} bytes for {shown}");
+    }
+    nodes.are_empty();
+}
+
+#[test]
 fn the_first_rows_come_while_tasks_run() {
     let folder = tempfile::tempdir().unwrap();
     let here = session(Exchange::Auto);

@@ -80,6 +80,30 @@ fn joins_of_tasks_that_outgrow_the_memory_go_on_from_disk() {
     nodes.are_empty();
 }
 
+/// Joins with one build side for all partitions, whose rows come in other parts when they go on from disk.
+#[test]
+fn broadcast_joins_that_outgrow_the_memory_go_on_from_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let nodes = Nodes::start(2, Given { memory: 192 << 20, ..USUAL });
+    let here = session(Exchange::Durable);
+    tables(&here, folder.path());
+    let there = here.on(&nodes.cluster);
+    for text in [
+        // What is read of the join's stage is read whole.
+        "SELECT count(*) AS n, max(a.t) AS a, min(b.t) AS b FROM big AS a JOIN big AS b ON a.k = b.k",
+        // It is the last one.
+        "SELECT a.k FROM big AS a JOIN big AS b ON a.k = b.k WHERE substr(a.t || b.t, 100, 2) = 'zz'",
+        // Its rows are dealt out by keys.
+        "SELECT a.k % 1000 AS g, count(*) AS n FROM big AS a JOIN big AS b ON a.k = b.k WHERE a.t <> b.t GROUP BY g",
+    ] {
+        let plan = run(&there, &format!("EXPLAIN {text}")).join("\n");
+        assert!(plan.contains("mode=CollectLeft") && !plan.contains("undetermined"), "{plan}");
+        assert_eq!(run(&there, text), run(&here, text), "{text}");
+        assert!(metric(&there, text, "SpillingHashJoinExec", "fell_back") > 0.0, "{text}");
+    }
+    nodes.are_empty();
+}
+
 /// Nodes with less memory than the driver would join otherwise on their own.
 #[test]
 fn nodes_plan_as_the_driver_does_whatever_memory_they_have() {

@@ -4,7 +4,8 @@ use serde_bytes::ByteBuf;
 
 use super::{AT_ONCE, Client, Reply, has_ended};
 use crate::ids::ObjectId;
-use crate::wire::{Answer, NodeInfo, ObjectInfo, ToNode};
+use crate::resources::Resources;
+use crate::wire::{Answer, Coming, NodeInfo, ObjectInfo, ToNode};
 use crate::{Error, ErrorKind, Result};
 
 impl Client {
@@ -66,6 +67,14 @@ impl Client {
     /// # Errors
     /// [`crate::ErrorKind::Io`] when the head does not answer; as every method.
     pub fn nodes(&self) -> Result<Vec<NodeInfo>> {
+        self.nodes_and_coming().map(|(nodes, _)| nodes)
+    }
+
+    /// The nodes that are there, and those that can still come. It waits for the head for a minute.
+    ///
+    /// # Errors
+    /// As [`Client::nodes`].
+    pub fn nodes_and_coming(&self) -> Result<(Vec<NodeInfo>, Vec<Coming>)> {
         let question = self.questions(1);
         let silent = |error: Error| match error.kind() {
             ErrorKind::Io => {
@@ -76,9 +85,18 @@ impl Client {
             _ => error,
         };
         match self.inquire(question, &ToNode::Nodes(question)).map_err(silent)? {
-            Answer::Nodes(nodes) => Ok(nodes),
-            _ => Ok(Vec::new()),
+            Answer::Nodes(nodes, coming) => Ok((nodes, coming)),
+            _ => Ok(Default::default()),
         }
+    }
+
+    /// Asks for room for this on the cluster, whether anything uses it or not, in place of what anybody asked for before:
+    /// nodes come for it, where such can come. It is told, and not waited for.
+    ///
+    /// # Errors
+    /// As every method.
+    pub fn keep_room(&self, room: Vec<Resources>) -> Result<()> {
+        self.send(&ToNode::KeepRoom(room), Vec::new())
     }
 
     /// The metrics of the node, in the text form of Prometheus.

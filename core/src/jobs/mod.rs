@@ -30,7 +30,7 @@ use guard::Guard;
 use ledger::Ledger;
 use log::Log;
 use process::{Group, Launch, Said};
-use table::{Action, Ending, Event, GRACE, Limits, Table};
+use table::{Action, Ending, Event, GRACE, Limits, RUNNING, Table};
 
 pub use log::LogPart;
 pub use record::{Job, JobStatus, Submission};
@@ -61,6 +61,13 @@ pub struct JobsOptions {
     pub store: Arc<dyn StateStore>,
     /// Where their logs are; without a folder they are gone with the head.
     pub log_dir: Option<PathBuf>,
+    /// How many run at once; others wait.
+    pub running: usize,
+}
+
+impl JobsOptions {
+    /// How many jobs run at once, where nobody says.
+    pub const RUNNING: usize = RUNNING;
 }
 
 /// The jobs of a head, which end with [`Jobs::shutdown`], or else with the process.
@@ -107,7 +114,7 @@ impl Jobs {
                 logs.insert(job.submission_id.clone(), Arc::new(log));
             }
         }
-        let table = Table::new(Limits::default(), options.machine.clone());
+        let table = Table::new(Limits { running: options.running, ..Limits::default() }, options.machine.clone());
         let random = Random::new(SystemClock.unix_millis() ^ u64::from(std::process::id()) << 32);
         let state = State { table, ledger, logs, groups: BTreeMap::new(), random };
         let jobs = Arc::new_cyclic(|own| Self {

@@ -1,7 +1,7 @@
 //! The processes of one job: started as a group of their own, listened to until the first one ends, and then all ended.
 
 use std::io::{self, ErrorKind, Read};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use super::guard::Guard;
 use super::log::Log;
 use super::table::Ending;
+use crate::child::end_with_thread;
 
 /// How often a job is looked after that says nothing, in milliseconds.
 const LOOK_EVERY: u16 = 100;
@@ -212,27 +213,4 @@ fn start(launch: &Launch) -> io::Result<(Child, Pipe, Pipe)> {
     // Both ends that only the child has are closed with these.
     drop((command, to_tell));
     Ok((child, Pipe::of(printed, 0), Pipe::of(setup, WHY_BYTES)))
-}
-
-/// Lets the process end with the thread that starts it, and keep this file.
-#[expect(unsafe_code, reason = "what runs between fork and exec must be safe there")]
-fn end_with_thread(command: &mut Command, kept: Option<RawFd>) {
-    let own = std::process::id();
-    let prepare = move || {
-        // SAFETY: the calls set what is the new process' own, and the descriptor is open until it has executed.
-        let is_set = unsafe {
-            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) == 0
-                && kept.is_none_or(|file| libc::fcntl(file, libc::F_SETFD, 0) == 0)
-        };
-        if !is_set {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: it has no arguments and cannot fail.
-        if unsafe { libc::getppid() }.cast_unsigned() != own {
-            return Err(io::Error::from_raw_os_error(libc::ESRCH));
-        }
-        Ok(())
-    };
-    // SAFETY: all that is called is safe after a fork, and nothing is allocated.
-    unsafe { command.pre_exec(prepare) };
 }

@@ -9,10 +9,13 @@ use crate::{Error, ErrorKind, Result};
 /// How long an entry point that was asked to end may take, in milliseconds.
 pub(super) const GRACE: u64 = 3_000;
 
+/// How many jobs run at once, where nobody says: each is a driver on the head's machine, of some tens of megabytes.
+pub(super) const RUNNING: usize = 64;
+
 /// How many jobs there may be.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    /// With a process. Each is a driver on the head's machine, of some tens of megabytes.
+    /// With a process.
     pub(super) running: usize,
     /// That wait for one.
     pub(super) pending: usize,
@@ -22,7 +25,7 @@ pub(super) struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { running: 64, pending: 1_000, kept: 200 }
+        Self { running: RUNNING, pending: 1_000, kept: 200 }
     }
 }
 

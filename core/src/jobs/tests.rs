@@ -18,6 +18,7 @@ fn start_with(store: &Arc<MemoryStore>, log_dir: Option<&Path>, command: &[&str]
         machine: Resources::new([("CPU", 1.0)]).unwrap(),
         store: Arc::clone(store) as _,
         log_dir: log_dir.map(Path::to_path_buf),
+        running: JobsOptions::RUNNING,
     };
     Jobs::start(options).unwrap()
 }

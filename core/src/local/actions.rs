@@ -8,7 +8,7 @@ use crate::client::submitter;
 use crate::ids::{Attempt, ClientId};
 use crate::network::{Parcel, Peer};
 use crate::schedule::{Action, Event, Failure, HeadEvent, Kind, Lost, NameAnswer, Packet, Stop};
-use crate::wire::{Answer, Reason, ToClient, Wish};
+use crate::wire::{Answer, Coming, Reason, ToClient, Wish};
 
 impl Shell {
     pub(super) fn act(&mut self, action: Action) {
@@ -60,9 +60,9 @@ impl Shell {
                 };
                 self.answer(id, question, answer, Vec::new());
             }
-            Action::Members(id, question, members) => {
-                let nodes = self.as_told(members);
-                self.answer(id, question, Answer::Nodes(nodes), Vec::new());
+            Action::Members(id, question, members, prospects) => {
+                let answer = Answer::Nodes(self.as_told(members), prospects.into_iter().map(Coming::from).collect());
+                self.answer(id, question, answer, Vec::new());
             }
             Action::Grouped(id, question, answer) => self.group_answered(id, question, answer),
             Action::Explained(id, question, about) => {

@@ -9,6 +9,7 @@ use tokio::sync::oneshot::Sender;
 use super::actions::reason;
 use super::files::{self, Part};
 use super::shell::Shell;
+use crate::autoscale::Prospect;
 use crate::ids::{NodeId, ObjectId};
 use crate::schedule::{ActorRow, Kind, TaskRow, TaskSpec};
 use crate::wire::{Reason, Work};
@@ -47,6 +48,10 @@ pub enum Inquiry {
     Leaving,
     /// Drain that node within so many milliseconds. Asked of the head.
     Drain(NodeId, u64),
+    /// Which nodes are there, and what waits for more? Asked of the head.
+    Demand,
+    /// There can be more nodes of these types; in answer, what there can be. Told to the head.
+    Prospects(Option<Vec<Prospect>>),
 }
 
 /// Which rows are wanted.
@@ -86,6 +91,8 @@ impl Shell {
             Inquiry::Actors(filter) => self.actors_as_json(&filter).to_string(),
             Inquiry::Leaving => self.leaving_as_json().to_string(),
             Inquiry::Drain(node, millis) => self.drain(node, millis).to_string(),
+            Inquiry::Demand => self.demand_as_json().to_string(),
+            Inquiry::Prospects(prospects) => self.prospects(prospects).to_string(),
         };
         let _ = answer.send(text);
     }

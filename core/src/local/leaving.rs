@@ -10,9 +10,7 @@ impl Shell {
     /// Somebody wants a node to leave, within so many milliseconds. Asked of the head.
     pub(super) fn drain(&mut self, node: NodeId, millis: u64) -> Value {
         let refused = |why: String, help: &str| json!({ "error": why, "help": help });
-        let Some(head) = &self.head else {
-            return refused("this node is not the head".to_string(), "ask the head: --address");
-        };
+        let Some(head) = &self.head else { return self.not_the_head() };
         if node == self.node.id() {
             return refused(
                 format!("{node} is the head, which cannot be drained"),
@@ -43,9 +41,10 @@ impl Shell {
         })
     }
 
-    /// Programs that belong to this node.
+    /// Programs that belong to this node, or have it run something that nobody else waits for.
     fn drivers(&self) -> usize {
-        self.clients.keys().filter(|id| !self.workers.contains_key(id)).count()
+        let guests = self.options.executor.as_ref().map_or(0, |executor| executor.guests());
+        self.clients.keys().filter(|id| !self.workers.contains_key(id)).count() + guests
     }
 
     /// Tells a node that leaves how many drivers it has, when that changed.

@@ -5,11 +5,12 @@
 //! `workers` are the processes, which the `zygote` forks, `output` is what they print, `logs` are files with it,
 //! `keeper` saves what the head wants saved, and `metrics` what there is to measure. `inquiry` answers what people ask:
 //! `holders` has objects, `files` what was printed. `warnings` go to the drivers whose tasks find no node; `leaving` is
-//! how a node is drained. `fragments` are the parts of plans that it runs itself, `parts` is what they read and write,
+//! how a node is drained, `demand` what waits for nodes that can come. `fragments` are the parts of plans that it runs itself, `parts` is what they read and write,
 //! and `source` an object of which ranges are read.
 
 mod actions;
 mod clients;
+mod demand;
 mod disk;
 mod door;
 mod files;

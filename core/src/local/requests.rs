@@ -117,6 +117,7 @@ impl Shell {
             ToNode::Groups(question) => self.post(Event::Group(id, question, GroupRequest::List)),
             ToNode::Ping(question) => self.answer(id, question, Answer::Ready, Vec::new()),
             ToNode::Nodes(question) => self.post(Event::Members(id, question)),
+            ToNode::KeepRoom(room) => self.post(Event::KeepRoom(room)),
             ToNode::About(question, object) => self.post(Event::Explain(id, question, object)),
             ToNode::MetricsText(question) => {
                 let text = self.metrics_text();

@@ -1,8 +1,10 @@
 //! `Head`: the state machine of the head: which nodes there are, and who is lent what.
 //!
-//! `talks` are with nodes, `groups` has the placement groups, `drain` nodes that leave, `tables` is what outlives the
-//! head, and `outbox` holds back what must not be said before that is saved.
+//! `talks` are with nodes, `groups` has the placement groups, `demand` what waits and the nodes that are to come for it,
+//! `drain` nodes that leave, `tables` is what outlives the head, and `outbox` holds back what must not be said before that
+//! is saved.
 
+mod demand;
 mod drain;
 mod groups;
 mod outbox;
@@ -16,8 +18,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::message::{self, FromHead, NameAnswer, NameRequest, Packet, Report, ToHead};
+use super::message::{FromHead, NameAnswer, NameRequest, Packet, Report, ToHead};
 use super::spec::Shape;
+use crate::autoscale::Prospect;
 use crate::env::Moment;
 use crate::ids::{BundleId, HeadLife, LeaseId, NodeId, ObjectId};
 use crate::link::Link;
@@ -25,6 +28,7 @@ use crate::placement::{self, Candidate, Rank, Strategy};
 use crate::resources::Resources;
 use crate::state::Batch;
 
+use demand::Hopes;
 use groups::Groups;
 use tables::Changes;
 
@@ -58,6 +62,8 @@ pub enum HeadEvent {
     Gone(NodeId),
     /// Somebody wants a node to leave, within so many milliseconds.
     Drain(NodeId, u64),
+    /// There can be more nodes of these types.
+    Prospects(Vec<Prospect>),
     /// Time passed.
     Tick,
 }
@@ -189,6 +195,7 @@ pub struct Head {
     /// Actors by their names, with what is needed to call them.
     names: BTreeMap<Arc<str>, (ObjectId, Bytes)>,
     groups: Groups,
+    hopes: Hopes,
     /// Who asks which nodes there are, and by which number.
     asked: BTreeSet<(NodeId, u64)>,
     next_lease: u64,
@@ -215,6 +222,7 @@ impl Head {
             grants: BTreeMap::new(),
             names: BTreeMap::new(),
             groups: Groups::default(),
+            hopes: Hopes::default(),
             asked: BTreeSet::new(),
             next_lease: 0,
             last_granted: None,
@@ -231,6 +239,7 @@ impl Head {
             HeadEvent::Arrived(from, report) => self.arrived(from, report),
             HeadEvent::Gone(node) => self.bury(node),
             HeadEvent::Drain(node, millis) => self.drain(node, millis),
+            HeadEvent::Prospects(prospects) => self.hopes.prospects = prospects,
             HeadEvent::Tick => {
                 let silent = |member: &Member| now.since(member.heard_at) >= self.limits.dead_after;
                 let silent = self.members.iter().filter(|(_, member)| silent(member)).map(|(node, _)| *node);
@@ -348,6 +357,10 @@ impl Head {
             ToHead::Nameless(actor) => self.free_names(|named| named == actor),
             ToHead::Names(named) => self.names_told(from, &named),
             ToHead::Bundles(bundles) => self.bundles_told(from, &bundles),
+            ToHead::KeepRoom(floor) => {
+                self.changes.floor(&floor);
+                self.hopes.floor = floor;
+            }
             ToHead::Members(question) => {
                 self.asked.insert((from, question));
                 self.tell_members();
@@ -392,30 +405,6 @@ impl Head {
     #[cfg(test)]
     pub(in crate::schedule) fn has_no_names(&self) -> bool {
         self.names.is_empty()
-    }
-
-    /// What the nodes have and what of it is free, as far as they have said, and their labels.
-    pub fn members(&self) -> impl Iterator<Item = message::Member> {
-        let there = self.members.iter().filter(|(_, member)| member.is_ready);
-        there.map(|(id, member)| message::Member {
-            id: *id,
-            address: Arc::clone(&member.address),
-            total: member.total.clone(),
-            free: member.free.clone(),
-            labels: member.labels.clone(),
-        })
-    }
-
-    /// Answers those who ask which nodes there are, once all have said what they have: after the end of a head the next
-    /// one waits for those that it has heard of, as long as they may come.
-    fn tell_members(&mut self) {
-        if self.asked.is_empty() || self.members.values().any(|member| !member.is_ready) {
-            return;
-        }
-        for (node, question) in std::mem::take(&mut self.asked) {
-            let members = self.members().collect();
-            self.send(node, FromHead::Members(question, members));
-        }
     }
 
     /// A node says what is free, and how many grants that takes account of.
@@ -496,30 +485,6 @@ impl Head {
             true => Cow::Owned(firm),
             false => Cow::Borrowed(&shape.strategy),
         }
-    }
-
-    /// Tells an owner that no node could ever run what it wants, if that is so.
-    fn warn(&mut self, key: &(Arc<Shape>, NodeId)) {
-        if self.wants.get(key).is_none_or(|want| want.warned) {
-            return;
-        }
-        let (shape, owner) = key;
-        let staying = || self.members.iter().filter(|(_, member)| !member.is_leaving);
-        let nodes = || staying().map(|(id, member)| member.as_candidate(*id));
-        let could = match shape.strategy.group() {
-            // Of a group that waits it is told what it waits for: only who does not want to wait is told again.
-            Some(group) => !shape.fail_if_unschedulable || !self.explain_group(group).1,
-            None => nodes().any(|node| node.could(&shape.demand, &shape.strategy)),
-        };
-        // Who has not said what it has may be the one.
-        if could || self.members.values().any(|member| !member.is_ready) {
-            return;
-        }
-        let missing = nodes().map(|node| node.total.lacks(&shape.demand)).min().unwrap_or_default();
-        if let Some(want) = self.wants.get_mut(key) {
-            want.warned = true;
-        }
-        self.send(*owner, FromHead::Unplaceable(Arc::clone(shape), missing));
     }
 
     /// Grants what is free on one node to those who wait, one lease each in turn.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::as_bytes;
+use crate::autoscale::Prospect;
 use crate::ids::{Attempt, BundleId, ClientId, GroupId, HeadLife, LeaseId, NodeId, ObjectId, TaskId};
 use crate::link::Frame;
 use crate::parts::Place;
@@ -396,6 +397,8 @@ pub enum ToHead {
     Nameless(ObjectId),
     /// A question by its number: which nodes are there?
     Members(u64),
+    /// There is to be room for this, in place of what was asked for.
+    KeepRoom(Vec<Resources>),
     /// A question about placement groups, by its number.
     Group(u64, GroupRequest),
     /// Whether the resources for a bundle were reserved, in that round.
@@ -443,7 +446,7 @@ pub enum FromHead {
     /// The answer to a question about names.
     Named(u64, NameAnswer),
     /// The nodes that are there.
-    Members(u64, Vec<Member>),
+    Members(u64, Vec<Member>, Vec<Prospect>),
     /// No node that is there could ever run this: what of the demand none has.
     Unplaceable(Arc<Shape>, Resources),
     /// The answer to a question about placement groups.

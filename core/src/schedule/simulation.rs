@@ -413,7 +413,7 @@ impl World {
                 }
             }
             Action::Answer(client, question, answer) => self.answered(id, client, question, answer),
-            Action::Members(_, _, _) | Action::Meet(_, _) | Action::Part(_) => {}
+            Action::Members(..) | Action::Meet(_, _) | Action::Part(_) => {}
             Action::Named(client, question, answer) => self.named(id, client, question, &answer),
             Action::Grouped(client, question, answer) => self.grouped(id, client, question, &answer),
             Action::Explained(client, question, about) => self.explained(id, client, question, &about),

@@ -6,11 +6,13 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
+use crate::autoscale::Prospect;
 use crate::ids::{Attempt, ClientId, GroupId, NodeId, ObjectId, TaskId};
 use crate::metrics::Update;
 use crate::parts::Place;
 use crate::placement::Label;
 use crate::placement::groups::Spreading;
+use crate::resources::Resources;
 
 /// What a call asks for; a client says it once and then names it by a number.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -282,6 +284,8 @@ pub enum ToNode {
     Ping(u64),
     /// A question: which nodes are there?
     Nodes(u64),
+    /// There is to be room for this on the cluster, whether anything uses it or not; in place of what was asked for.
+    KeepRoom(Vec<Resources>),
     /// A question: what is in the store?
     Objects(u64),
     /// What happened to metrics of the user's in this process.
@@ -330,6 +334,22 @@ pub enum Reason {
     GroupRemoved(String),
     /// The value was there and is not any more.
     Lost(String),
+}
+
+/// Nodes that can still come: what one of them has, and how many there may be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Coming {
+    /// All that one has.
+    pub total: BTreeMap<String, f64>,
+    /// How many may come, at the most.
+    pub more: u32,
+}
+
+impl From<Prospect> for Coming {
+    fn from(prospect: Prospect) -> Self {
+        let amounts = prospect.total.amounts().map(|(name, amount)| (name.to_string(), amount));
+        Self { total: amounts.collect(), more: prospect.more }
+    }
 }
 
 /// A node, as the head knows it.
@@ -393,7 +413,7 @@ pub enum Answer {
     /// Words.
     Texts(Vec<String>),
     /// Nodes.
-    Nodes(Vec<NodeInfo>),
+    Nodes(Vec<NodeInfo>, Vec<Coming>),
     /// Objects.
     Objects(Vec<ObjectInfo>),
     /// Why an object is not ready, whether its task is a call of an actor, and whether no node has what that, or

@@ -15,8 +15,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use message::{
-    Answer, Arguments, CallOptions, Ending, FragmentSubmission, Given, GroupInfo, Kept, Lies, Line, MadeHere, NewGroup,
-    NodeInfo, ObjectInfo, Reason, Run, Share, Submission, Terms, ToClient, ToNode, Where, Wish, Work,
+    Answer, Arguments, CallOptions, Coming, Ending, FragmentSubmission, Given, GroupInfo, Kept, Lies, Line, MadeHere,
+    NewGroup, NodeInfo, ObjectInfo, Reason, Run, Share, Submission, Terms, ToClient, ToNode, Where, Wish, Work,
 };
 
 /// Values up to this size, in bytes, travel inside messages; larger ones lie in the store.

@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 
 use crate::codec::{FunctionDecoder, NoFunctions, NoteReferences, References};
 
-use super::plan::{BYTES_PER_PARTITION, ClusterShape};
+use super::plan::{BYTES_PER_PARTITION, BYTES_PER_TASK, ClusterShape, MOST_TASKS};
 use super::uploads::Uploads;
 
 /// How often a task runs again when its node dies, or an error says that another try may help.
@@ -44,6 +44,8 @@ pub struct ClusterOptions {
     pub notes: Arc<dyn NoteReferences>,
     /// Bytes of files that are worth a partition: fewer do not get a task of their own.
     pub bytes_per_partition: usize,
+    /// Bytes of files that a task reads, about, where there are more tasks than nodes.
+    pub bytes_per_task: usize,
     /// Whether what cannot leave this process runs in it, and all does once the connection has ended.
     pub falls_back: bool,
 }
@@ -51,8 +53,8 @@ pub struct ClusterOptions {
 impl Default for ClusterOptions {
     fn default() -> Self {
         let (access, functions, notes) = (Access::default(), Arc::new(NoFunctions), Arc::new(NoFunctions));
-        let (env, bytes_per_partition) = (String::new(), BYTES_PER_PARTITION);
-        Self { access, env, functions, notes, bytes_per_partition, falls_back: false }
+        let (env, bytes_per_partition, bytes_per_task) = (String::new(), BYTES_PER_PARTITION, BYTES_PER_TASK);
+        Self { access, env, functions, notes, bytes_per_partition, bytes_per_task, falls_back: false }
     }
 }
 
@@ -72,7 +74,8 @@ pub struct Cluster {
     env: String,
     functions: Arc<dyn FunctionDecoder + Send + Sync>,
     notes: Arc<dyn NoteReferences>,
-    bytes_per_partition: usize,
+    /// Bytes of a partition's files, and of a task's.
+    bytes: (usize, usize),
     falls_back: bool,
     /// The numbers of options that the node was told, by stage and CPUs: it keeps each of them.
     options: Mutex<BTreeMap<(usize, usize), u32>>,
@@ -108,7 +111,7 @@ impl Cluster {
     }
 
     fn with(client: Arc<Client>, how: ClusterOptions, is_own: bool) -> Result<Arc<Self>> {
-        let ClusterOptions { access, env, functions, notes, bytes_per_partition, falls_back } = how;
+        let ClusterOptions { access, env, functions, notes, bytes_per_partition, bytes_per_task, falls_back } = how;
         let (reader, options, uploads) = (PartClient::start(access)?, Mutex::default(), Uploads::default());
         Ok(Arc::new(Self {
             client,
@@ -117,7 +120,7 @@ impl Cluster {
             env,
             functions,
             notes,
-            bytes_per_partition,
+            bytes: (bytes_per_partition, bytes_per_task),
             falls_back,
             options,
             uploads,
@@ -158,20 +161,30 @@ impl Cluster {
         spoken.map_err(|error| Error::internal(error.to_string()))?
     }
 
-    /// What plans are cut for now: as many tasks as there are nodes with CPUs, as wide as the smallest of them. It asks
-    /// the node and waits for the answer.
+    /// What plans are cut for now. It asks the node and waits for the answer.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`] when no node has CPUs, [`ErrorKind::Cancelled`] when the node is gone.
-    pub fn shape(&self) -> Result<ClusterShape> {
-        let nodes = self.look()?;
-        let cpus = nodes.iter().filter_map(|node| node.total.get(CPU).copied()).map(|cpus| cpus as usize);
-        let cpus: Vec<usize> = cpus.filter(|cpus| *cpus > 0).collect();
-        let Some(least) = cpus.iter().min().copied() else {
-            return Err(Error::invalid(format!("none of the {} nodes of the cluster has CPUs", nodes.len()))
-                .with_hint("start one that has: sheaf node --num-cpus N --head HOST:PORT"));
+    /// [`ErrorKind::InvalidInput`] when no node has CPUs and none can come, [`ErrorKind::Cancelled`] when the node is
+    /// gone.
+    pub(super) fn shapes(&self) -> Result<Shapes> {
+        let (nodes, coming) = self.client.nodes_and_coming()?;
+        self.know(&nodes);
+        let cpus = |total: &BTreeMap<String, f64>| total.get(CPU).map_or(0, |cpus| *cpus as usize);
+        let there = nodes.iter().map(|node| cpus(&node.total));
+        let more = coming.iter().flat_map(|more| std::iter::repeat_n(cpus(&more.total), more.more as usize));
+        let there: Vec<usize> = there.filter(|cpus| *cpus > 0).collect();
+        let more = more.filter(|cpus| *cpus > 0).take(MOST_TASKS.saturating_sub(there.len()));
+        let all: Vec<usize> = there.iter().copied().chain(more).collect();
+        let (bytes_per_partition, bytes_per_task) = self.bytes;
+        let shape_of = |cpus: &[usize]| {
+            let least = cpus.iter().min().copied()?;
+            Some(ClusterShape { bytes_per_partition, bytes_per_task, ..ClusterShape::new(cpus.len(), least) })
         };
-        Ok(ClusterShape { bytes_per_partition: self.bytes_per_partition, ..ClusterShape::new(cpus.len(), least) })
+        let none = || {
+            Error::invalid(format!("none of the {} nodes of the cluster has CPUs", nodes.len()))
+                .with_hint("start one that has: sheaf node --num-cpus N --head HOST:PORT")
+        };
+        Ok(Shapes { there: shape_of(&there), all: shape_of(&all).ok_or_else(none)? })
     }
 
     /// The objects that are held for as long as a plan is that refers to them: those of this very connection.
@@ -238,8 +251,12 @@ impl Cluster {
     /// The nodes that are there now; the reader of results knows where from then on.
     pub(super) fn look(&self) -> Result<Vec<NodeInfo>> {
         let nodes = self.client.nodes()?;
-        self.reader.know(nodes.iter().map(|node| (node.id, node.address.clone())));
+        self.know(&nodes);
         Ok(nodes)
+    }
+
+    fn know(&self, nodes: &[NodeInfo]) {
+        self.reader.know(nodes.iter().map(|node| (node.id, node.address.clone())));
     }
 
     /// Waits until the nodes are others than these were, but not for ever: a link may have been cut, and no node be lost.
@@ -263,6 +280,15 @@ impl Cluster {
     pub fn nodes(&self) -> Result<BTreeMap<NodeId, String>> {
         Ok(self.client.nodes()?.into_iter().map(|node| (node.id, node.address)).collect())
     }
+}
+
+/// What plans are cut for: as many tasks as there are nodes with CPUs, as wide as the smallest of them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shapes {
+    /// The nodes that are there, if any of them has CPUs.
+    pub(super) there: Option<ClusterShape>,
+    /// Those among them that would come for tasks that wait.
+    pub(super) all: ClusterShape,
 }
 
 /// Why an object is nowhere.

@@ -29,7 +29,7 @@ use crate::operators::stored::StoredExec;
 pub enum Class {
     /// The same parts, with their rows in the same order.
     Determined,
-    /// The same rows in each part, perhaps in another order.
+    /// The same rows in each part, or in all parts together where each reader reads all of them, perhaps in another order.
     Unordered,
     /// Other rows, and why.
     Undetermined(String),
@@ -76,12 +76,12 @@ pub fn classes(graph: &StageGraph) -> Vec<Class> {
 }
 
 fn class_of(stage: &Stage) -> Class {
-    let by_keys = stage.goes_by_keys();
+    let keeps_parts = stage.keeps_parts();
     let mut class = if stage.inputs.is_empty() { Class::Determined } else { Class::Unordered };
     // No visit of ours fails.
     let _ = stage.plan.apply(|node| {
-        // In other parts each time, where no exchange by their keys follows.
-        let why = if by_keys { None } else { dealt(node) };
+        // In other parts each time, where it matters.
+        let why = if keeps_parts { dealt(node) } else { None };
         if let Some(why) = why.or_else(|| chosen(node)) {
             class = Class::Undetermined(why);
             return Ok(TreeNodeRecursion::Stop);

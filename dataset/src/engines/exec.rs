@@ -62,13 +62,17 @@ pub(super) enum Chosen {
 }
 
 impl Chosen {
-    /// For a query whose rows somebody reads as they come, or are kept, or neither.
-    pub(super) fn of(asked: Exchange, shipped: &Shipped, as_they_come: bool, is_kept: bool) -> Self {
-        let is_wanted = match asked {
+    /// Whether the streaming one is wanted for a query whose rows somebody reads as they come, or not.
+    pub(super) fn is_wanted(asked: Exchange, as_they_come: bool) -> bool {
+        match asked {
             Exchange::Streaming => true,
             Exchange::Auto => as_they_come,
             Exchange::Durable => false,
-        };
+        }
+    }
+
+    /// For a query for which the streaming one is wanted or not, and whose rows are kept or not.
+    pub(super) fn of(is_wanted: bool, shipped: &Shipped, is_kept: bool) -> Self {
         match is_wanted.then(|| unfit(shipped, is_kept)) {
             Some(None) => Self::Streaming,
             Some(why) => Self::Durable(why),

@@ -11,20 +11,22 @@ use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion_distributed::{DistributedExt, SessionStateBuilderExt, WorkerResolver};
+use serde::{Deserialize, Serialize};
 use sheaf_connectors::error::from_datafusion;
 use sheaf_core::{Error, Result};
 use url::Url;
 
 use super::leaves::{spread_tables, with_leaves};
-use super::spread::{calls_functions, unspread};
+use super::spread::{calls_functions, largest_scan, processes, unspread};
 use super::stages::StageGraph;
 use crate::operators::determined::keep_apart;
 use crate::rules::single_subqueries;
 
 /// What a plan is cut for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClusterShape {
-    /// Nodes that can run tasks: a stage has as many at the most.
+    /// Nodes that can run tasks: a stage has as many at the most, unless there is more to read than
+    /// `bytes_per_task` for each.
     pub nodes: usize,
     /// Partitions of each task: the threads of a node, and two at the least, for a plan of one is not cut.
     pub partitions: usize,
@@ -32,7 +34,18 @@ pub struct ClusterShape {
     pub cpus: usize,
     /// Bytes of files that are worth a partition: fewer do not get a task of their own.
     pub bytes_per_partition: usize,
+    /// Bytes of files that a task reads, about, where there are more tasks than nodes: they run in waves, so that other
+    /// queries have their turn between two of them, and a node that dies costs no more than it.
+    pub bytes_per_task: usize,
 }
+
+/// Bytes of files that a task reads, about, where there are more than nodes. Less would have each task of a join read
+/// its broadcast side for too few rows of the other one.
+pub const BYTES_PER_TASK: usize = 512 << 20;
+/// Tasks of a stage for each node, at the most.
+const MOST_WAVES: usize = 16;
+/// Tasks of a stage at the most: with more, each task behind an exchange would read from too many others.
+pub(super) const MOST_TASKS: usize = 1_000;
 
 /// Bytes of files that a partition reads at the least: datafusion-distributed's own measure.
 pub const BYTES_PER_PARTITION: usize = 16 << 20;
@@ -43,7 +56,20 @@ impl ClusterShape {
     /// So many nodes with so many threads each.
     #[must_use]
     pub fn new(nodes: usize, cpus: usize) -> Self {
-        Self { nodes, partitions: cpus.max(2), cpus, bytes_per_partition: BYTES_PER_PARTITION }
+        let (bytes_per_partition, bytes_per_task) = (BYTES_PER_PARTITION, BYTES_PER_TASK);
+        Self { nodes, partitions: cpus.max(2), cpus, bytes_per_partition, bytes_per_task }
+    }
+
+    /// The same for tasks that all run at once.
+    pub(super) fn at_once(self) -> Self {
+        Self { bytes_per_task: usize::MAX, ..self }
+    }
+
+    /// The same for a plan whose tasks run in waves where it reads much.
+    fn in_waves(self, plan: &Arc<dyn ExecutionPlan>) -> Self {
+        let all = self.bytes_per_task.saturating_mul(self.nodes);
+        let most = (MOST_TASKS / self.nodes.max(1)).clamp(1, MOST_WAVES);
+        Self { nodes: self.nodes * largest_scan(plan).div_ceil(all.max(1)).clamp(1, most), ..self }
     }
 
     /// The same for plans that call the user's functions.
@@ -78,6 +104,8 @@ pub async fn plan_optimized(optimized: &LogicalPlan, state: &SessionState, shape
     if unspread(&whole, shape.nodes).is_some() {
         return StageGraph::of(&whole);
     }
+    // Processes of functions are shared out among the tasks, and the fewer of those the better.
+    let shape = if processes(&whole).is_some() { shape } else { shape.in_waves(&whole) };
     let calls = calls_functions(&whole);
     let shape = if calls { shape.for_functions() } else { shape };
     let state = cutting(state, Arc::clone(&whole), shape, calls).map_err(from_datafusion)?;

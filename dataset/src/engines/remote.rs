@@ -25,7 +25,7 @@ use sheaf_core::ErrorKind;
 use super::cluster::Cluster;
 use super::exec::{Chosen, ClusterExec, persist_there};
 use super::persist::only_reads;
-use super::plan::for_tasks;
+use super::plan::{ClusterShape, for_tasks};
 use super::shipped::Shipped;
 use crate::operators::determined::Settled;
 use crate::operators::elsewhere::AsTheyCome;
@@ -246,12 +246,19 @@ impl ExtensionPlanner for RemotePlanner {
 
 impl RemotePlanner {
     async fn planned(&self, plan: &LogicalPlan, whom: ForWhom, session: &Session) -> sheaf_core::Result<ClusterExec> {
-        let shape = self.cluster.speak(|cluster| cluster.shape()).await?;
+        let shapes = self.cluster.speak(|cluster| cluster.shapes()).await?;
+        // Tasks of the streaming exchange run at once, on what is there.
+        let wants = Chosen::is_wanted(session.settings().exchange, whom.as_they_come);
+        let shape = shapes.there.filter(|_| wants).map_or(shapes.all, ClusterShape::at_once);
         self.cluster.has_all(plan)?;
         let plan = self.cluster.uploaded(plan, whom.is_shown || whom.or_none, session.spill_folder()).await?;
         let shipped = Shipped::of(session, &plan, shape, self.cluster.notes()).await?;
-        let exchange = Chosen::of(session.settings().exchange, &shipped, whom.as_they_come, whom.is_kept);
-        if whom.or_none && exchange != Chosen::Streaming {
+        let exchange = match shapes.there {
+            None if wants => Chosen::Durable(Some("its nodes are still to come")),
+            _ => Chosen::of(wants, &shipped, whom.is_kept),
+        };
+        // Where its nodes are still to come the first rows take their time anyhow.
+        if whom.or_none && exchange != Chosen::Streaming && shapes.there.is_some() {
             let why = format!("the rows do not come as they are made: exchange={exchange}");
             return Err(sheaf_core::Error::new(ErrorKind::Unsupported, why));
         }

@@ -37,7 +37,7 @@ const OUTPUT_BYTES: usize = 32 << 20;
 /// The same where it has not.
 const FEW_BYTES: usize = 1 << 20;
 /// The part of a session's memory that they may be: joins and sorts of the same task need the rest.
-const OUTPUT_SHARE: u64 = 8;
+const OUTPUT_SHARE: u64 = 16;
 
 /// Which part of a plan a fragment is: its payload.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -206,6 +206,10 @@ impl Executor for FragmentRunner {
         if let Some(handle) = self.0.running.lock().get_mut(&attempt) {
             *handle = Some(task.abort_handle());
         }
+    }
+
+    fn guests(&self) -> usize {
+        self.0.streaming.load(Ordering::Relaxed)
     }
 
     fn folder(&self) -> Option<PathBuf> {

@@ -29,9 +29,7 @@ use crate::session::Session;
 /// What goes before the bytes of the logical plan.
 #[derive(Debug, Serialize, Deserialize)]
 struct Header {
-    nodes: usize,
-    partitions: usize,
-    bytes_per_partition: usize,
+    shape: ClusterShape,
     /// Whether the user's functions refer to objects of the runtime, which are held as long as a function is there.
     has_references: bool,
     /// Of each stage.
@@ -73,15 +71,8 @@ impl Shipped {
             error.hint().map(str::to_string).into_iter().fold(why, Error::with_hint)
         })?;
         let graph = plan_optimized(optimized, &session.state(), shape).await?;
-        let ClusterShape { nodes, partitions, bytes_per_partition, .. } = shape;
         let marks = graph.stages.iter().map(mark).collect::<Result<_>>()?;
-        let header = serde_json::to_vec(&Header {
-            nodes,
-            partitions,
-            bytes_per_partition,
-            has_references: !references.objects.is_empty(),
-            marks,
-        });
+        let header = serde_json::to_vec(&Header { shape, has_references: !references.objects.is_empty(), marks });
         let header = header.map_err(|error| Error::internal(format!("the header of a plan: {error}")))?;
         let mut bytes = (header.len() as u32).to_le_bytes().to_vec();
         bytes.extend(header);
@@ -101,8 +92,7 @@ pub async fn unship(
 ) -> Result<(StageGraph, Session)> {
     let (header, plan) = taken_apart(bytes)?;
     let dataset = session.dataset_from_bytes(plan, functions)?;
-    let Header { nodes, partitions, bytes_per_partition, marks, .. } = header;
-    let shape = ClusterShape { bytes_per_partition, ..ClusterShape::new(nodes, partitions) };
+    let Header { shape, marks, .. } = header;
     let graph = plan_optimized(dataset.logical_plan(), &dataset.session().state(), shape).await?;
     let made = graph.stages.iter().map(mark).collect::<Result<Vec<_>>>()?;
     if made != marks {

@@ -101,6 +101,17 @@ pub fn calls_functions(plan: &Arc<dyn ExecutionPlan>) -> bool {
     plan.is::<MapBatchesExec>() || plan.children().into_iter().any(calls_functions)
 }
 
+/// The bytes of the files of that scan of a plan which has most.
+#[must_use]
+pub fn largest_scan(plan: &Arc<dyn ExecutionPlan>) -> usize {
+    let files = scan_of(plan).into_iter().flat_map(|scan| &scan.file_groups).flat_map(|group| group.files());
+    let bytes = files.map(|file| match &file.range {
+        Some(range) => usize::try_from(range.end - range.start).unwrap_or_default(),
+        None => file.object_meta.size as usize,
+    });
+    plan.children().into_iter().map(largest_scan).fold(bytes.sum(), usize::max)
+}
+
 fn scan_of(plan: &Arc<dyn ExecutionPlan>) -> Option<&FileScanConfig> {
     plan.downcast_ref::<DataSourceExec>()?.data_source().downcast_ref::<FileScanConfig>()
 }

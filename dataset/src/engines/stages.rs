@@ -102,6 +102,8 @@ pub struct Stage {
     pub(super) boundaries: Vec<Arc<dyn ExecutionPlan>>,
     /// Whether its first operator deals the rows out to the tasks of the reading stage.
     pub(super) deals: bool,
+    /// Whether some of a task's parts may be read of one attempt and others of another one.
+    pub(super) in_parts: bool,
 }
 
 impl Stage {
@@ -110,7 +112,7 @@ impl Stage {
     /// # Errors
     /// [`sheaf_core::ErrorKind::Internal`] when a leaf has none for it.
     pub fn plan_of(&self, task: usize) -> Result<Arc<dyn ExecutionPlan>> {
-        self.own(&self.plan, task)
+        self.own(&self.plan, task, |join| !self.keeps_parts() || !is_spread(join))
     }
 
     /// What runs, without the operator that deals the rows out.
@@ -119,12 +121,18 @@ impl Stage {
         dealt.map_or(&self.plan, RepartitionExec::input)
     }
 
-    /// As [`Stage::plan_of`], without the operator that deals the rows out.
+    /// As [`Stage::plan_of`], without the operator that deals the rows out, for a task that has one attempt.
     pub(super) fn body_of(&self, task: usize) -> Result<Arc<dyn ExecutionPlan>> {
-        self.own(self.body(), task)
+        self.own(self.body(), task, |_| true)
     }
 
-    fn own(&self, plan: &Arc<dyn ExecutionPlan>, task: usize) -> Result<Arc<dyn ExecutionPlan>> {
+    /// A task's plan. Joins that `may_go_on` give rows in other partitions when they go on from disk.
+    fn own(
+        &self,
+        plan: &Arc<dyn ExecutionPlan>,
+        task: usize,
+        may_go_on: impl Fn(&HashJoinExec) -> bool,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         let own = |plan: Arc<dyn ExecutionPlan>| {
             let Some(leaf) = plan.downcast_ref::<DistributedLeafExec>() else { return Ok(Transformed::no(plan)) };
             let leaves = leaves_of(leaf, self.tasks)?;
@@ -134,8 +142,12 @@ impl Stage {
         let plan = Arc::clone(plan).transform_up(own).data();
         // Which rows are in which part is decided before it runs.
         let plan = plan.and_then(own_files::everywhere);
-        let goes_on = |join: &HashJoinExec| self.goes_by_keys() || !is_spread(join);
-        plan.and_then(|plan| within_task(plan, goes_on)).map_err(from_datafusion)
+        plan.and_then(|plan| within_task(plan, may_go_on)).map_err(from_datafusion)
+    }
+
+    /// Whether each attempt has to put the same rows into the same parts, and that does not follow from the rows.
+    pub(super) fn keeps_parts(&self) -> bool {
+        self.in_parts && !self.goes_by_keys()
     }
 
     /// Whether which part a row is in follows from the row alone, whichever way it came.
@@ -167,7 +179,7 @@ impl Stage {
     /// Whether its rows are those of files that it writes.
     #[must_use]
     pub fn writes(&self) -> bool {
-        self.plan.is::<WriteFilesExec>()
+        self.plan.exists(|node| Ok(node.is::<WriteFilesExec>())).unwrap_or_default()
     }
 
     /// The parts of the output of each task.
@@ -215,7 +227,31 @@ impl StageGraph {
         if stages.is_empty() || !only_gathers(&last) {
             stages.push(last);
         }
+        if let Some(last) = stages.last_mut() {
+            gather_joined(last);
+        }
+        mark_parts(&mut stages);
         Ok(Self { stages })
+    }
+}
+
+/// A result is read part after part: in one, its rows may be dealt out otherwise by each attempt, as those of a join with
+/// one build side for all partitions are that goes on from disk.
+fn gather_joined(last: &mut Stage) {
+    let is_spread = |node: &Arc<dyn ExecutionPlan>| Ok(node.downcast_ref::<HashJoinExec>().is_some_and(is_spread));
+    if last.keeps_parts() && last.plan.exists(is_spread).unwrap_or_default() {
+        last.plan = Arc::new(CoalescePartitionsExec::new(Arc::clone(&last.plan)));
+    }
+}
+
+/// Which stages are read in parts: the last one, those whose rows are dealt out, and what is read whole by a stage that has
+/// to put rows where they were before.
+fn mark_parts(stages: &mut [Stage]) {
+    for number in (0..stages.len()).rev() {
+        let keeps_parts = stages[number].keeps_parts();
+        for input in stages[number].inputs.clone() {
+            stages[input.stage].in_parts = input.way == Way::Shuffle || keeps_parts;
+        }
     }
 }
 
@@ -239,7 +275,7 @@ fn cut(plan: &Arc<dyn ExecutionPlan>, tasks: usize, stages: &mut Vec<Stage>) -> 
         Ok(Transformed::new(Arc::new(read) as Arc<dyn ExecutionPlan>, true, TreeNodeRecursion::Jump))
     };
     let plan = Arc::clone(plan).transform_down(read)?.data;
-    Ok(Stage { plan, tasks, inputs, boundaries, deals: false })
+    Ok(Stage { plan, tasks, inputs, boundaries, deals: false, in_parts: true })
 }
 
 /// Cuts what is below a boundary, which a stage of so many tasks reads.
@@ -299,6 +335,10 @@ impl fmt::Display for StageGraph {
 
 #[cfg(test)]
 mod tests {
+    use arrow::datatypes::{DataType, Field, Schema};
+    use datafusion::physical_expr::expressions::Column;
+    use datafusion::physical_plan::empty::EmptyExec;
+
     use super::*;
 
     /// How often each part of each task of the stage that is read is read, by all tasks of the reading one.
@@ -313,6 +353,37 @@ mod tests {
             }
         }
         times
+    }
+
+    /// A stage with so many parts, by keys or not, that reads these stages.
+    fn stage(parts: usize, by_keys: bool, reads: &[(usize, Way)]) -> Stage {
+        let schema = Arc::new(Schema::new(vec![Field::new("k", DataType::Int64, true)]));
+        let rows: Arc<dyn ExecutionPlan> = Arc::new(EmptyExec::new(schema).with_partitions(parts));
+        let keys = || Partitioning::Hash(vec![Arc::new(Column::new("k", 0))], parts);
+        let plan = if by_keys { Arc::new(RepartitionExec::try_new(rows, keys()).unwrap()) } else { rows };
+        let input = |(stage, way): &(usize, Way)| Input { stage: *stage, way: *way, tasks: 2, parts: 2, partitions: 2 };
+        let (inputs, boundaries) = (reads.iter().map(input).collect(), Vec::new());
+        Stage { plan, tasks: 2, inputs, boundaries, deals: by_keys, in_parts: true }
+    }
+
+    #[test]
+    fn rows_are_to_be_in_the_parts_they_were_in_where_another_reader_may_see_the_others() {
+        for (way, last_parts, deals, expected) in [
+            // What is read whole by a task of which the parts are read one by one.
+            (Way::Coalesce, 2, false, [true, true, true]),
+            (Way::Broadcast, 2, false, [true, true, true]),
+            // The result is one part: nobody reads another one of it.
+            (Way::Coalesce, 1, false, [false, false, false]),
+            // Where they go follows from the rows.
+            (Way::Shuffle, 2, true, [false, false, true]),
+            (Way::Shuffle, 1, true, [false, false, false]),
+        ] {
+            let first = stage(2, false, &[]);
+            let second = stage(2, deals, &[(0, Way::Coalesce)]);
+            let mut stages = [first, second, stage(last_parts, false, &[(1, way)])];
+            mark_parts(&mut stages);
+            assert_eq!(stages.each_ref().map(Stage::keeps_parts), expected, "{way:?}, {last_parts} parts, {deals}");
+        }
     }
 
     #[test]

@@ -43,6 +43,7 @@ pub use http::HttpClient;
 pub use reader::{Calls, PartClient};
 use switchboard::{FlightNetwork, Switchboard};
 use tls::Tls;
+pub(crate) use tls::TlsClient;
 
 /// How long a connection may take to come up.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -204,30 +205,32 @@ async fn connect_for(address: &str, access: &Access, (of_each, of_all): Windows)
         .http2_keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE)
         .keep_alive_while_idle(true);
+    let failed = |why: String| Error::new(ErrorKind::Io, format!("cannot connect to the node at {address}: {why}"));
+    connected(&endpoint, access.tls().map(Tls::client)).await.map_err(failed)
+}
+
+/// A connection to any endpoint, through certificates where there are to be some; or why there is none.
+pub(crate) async fn connected(endpoint: &Endpoint, tls: Option<TlsClient>) -> Result<Channel, String> {
     let connecting = async {
-        match access.tls() {
+        match tls {
             None => endpoint.connect().await,
-            Some(tls) => {
-                let tls = tls.clone();
-                endpoint.connect_with_connector(service_fn(move |uri: Uri| through(tls.clone(), uri))).await
-            }
+            Some(tls) => endpoint.connect_with_connector(service_fn(move |uri: Uri| through(tls.clone(), uri))).await,
         }
     };
-    let failed = |why: String| Error::new(ErrorKind::Io, format!("cannot connect to the node at {address}: {why}"));
     match tokio::time::timeout(CONNECT, connecting).await {
         Ok(Ok(channel)) => Ok(channel),
-        Ok(Err(error)) => Err(failed(root(&error))),
-        Err(_) => Err(failed(format!("no answer within {} s", CONNECT.as_secs()))),
+        Ok(Err(error)) => Err(root(&error)),
+        Err(_) => Err(format!("no answer within {} s", CONNECT.as_secs())),
     }
 }
 
-async fn through(tls: Tls, uri: Uri) -> std::io::Result<TokioIo<impl AsyncRead + AsyncWrite + Unpin>> {
+async fn through(tls: TlsClient, uri: Uri) -> std::io::Result<TokioIo<impl AsyncRead + AsyncWrite + Unpin>> {
     let host = uri.host().unwrap_or_default();
     Ok(TokioIo::new(tls.connect(host, uri.port_u16().unwrap_or_default()).await?))
 }
 
 /// The cause that says most.
-fn root(error: &dyn std::error::Error) -> String {
+pub(crate) fn root(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(next) = cause.source() {
         cause = next;

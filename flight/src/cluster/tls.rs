@@ -1,6 +1,6 @@
 //! Certificates of both sides: every node shows one and asks the other for one of the same authority. (TLS as tonic has
 //! it turns on features of `rustls` that would build the whole engine anew; this is what it does, with both sides
-//! shown.)
+//! shown.) Servers that are no nodes show one and ask for none.
 
 use std::io;
 use std::path::Path;
@@ -29,24 +29,16 @@ const HANDSHAKES: usize = 64;
 /// What is shown and asked for.
 #[derive(Clone)]
 pub(super) struct Tls {
-    connector: TlsConnector,
+    client: TlsClient,
     acceptor: TlsAcceptor,
 }
 
 impl Tls {
     /// Reads PEM files: the certificate with those between it and the authority, its key, and the authority's.
     pub(super) fn read(certificate: &Path, key: &Path, authority: &Path) -> Result<Self> {
-        let wrong = |path: &Path, why: &dyn std::fmt::Display| {
-            Error::new(ErrorKind::InvalidInput, format!("{} cannot be used: {why}", path.display()))
-                .with_hint("certificates and keys are PEM files")
-        };
         let chain = certificates(certificate).map_err(|error| wrong(certificate, &error))?;
         let private = || PrivateKeyDer::from_pem_file(key).map_err(|error| wrong(key, &error));
-        let mut roots = RootCertStore::empty();
-        for root in certificates(authority).map_err(|error| wrong(authority, &error))? {
-            roots.add(root).map_err(|error| wrong(authority, &error))?;
-        }
-        let (roots, provider) = (Arc::new(roots), Arc::new(rustls::crypto::ring::default_provider()));
+        let (roots, provider) = (roots(authority)?, Arc::new(rustls::crypto::ring::default_provider()));
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider))
             .build()
             .map_err(|error| wrong(authority, &error))?;
@@ -56,23 +48,19 @@ impl Tls {
             .with_client_cert_verifier(verifier)
             .with_single_cert(chain.clone(), private()?)
             .map_err(|error| wrong(certificate, &error))?;
-        let mut asking = ClientConfig::builder_with_provider(provider)
+        let asking = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| wrong(certificate, &error))?
             .with_root_certificates(roots)
             .with_client_auth_cert(chain, private()?)
             .map_err(|error| wrong(certificate, &error))?;
         serving.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        asking.alpn_protocols = vec![b"h2".to_vec()];
-        Ok(Self { connector: Arc::new(asking).into(), acceptor: Arc::new(serving).into() })
+        Ok(Self { client: TlsClient::new(asking), acceptor: Arc::new(serving).into() })
     }
 
-    /// Connects to a host and port, whose certificate has to be for that host.
-    pub(super) async fn connect(&self, host: &str, port: u16) -> io::Result<client::TlsStream<TcpStream>> {
-        let name = ServerName::try_from(host.trim_matches(['[', ']']).to_string()).map_err(io::Error::other)?;
-        let stream = TcpStream::connect((host.trim_matches(['[', ']']), port)).await?;
-        stream.set_nodelay(true)?;
-        self.connector.connect(name, stream).await
+    /// The side that connects.
+    pub(super) fn client(&self) -> TlsClient {
+        self.client.clone()
     }
 
     /// Those who connect and have shown a certificate.
@@ -109,6 +97,49 @@ impl Tls {
             Some((Ok(receiver.recv().await?), receiver))
         })
     }
+}
+
+/// What connects, and looks at the certificate that it is shown.
+#[derive(Clone)]
+pub(crate) struct TlsClient(TlsConnector);
+
+impl TlsClient {
+    fn new(mut config: ClientConfig) -> Self {
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        Self(Arc::new(config).into())
+    }
+
+    /// Trusts an authority, whose certificate is a PEM file, and shows none of its own.
+    pub(crate) fn trusting(authority: &Path) -> Result<Self> {
+        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| wrong(authority, &error))?
+            .with_root_certificates(roots(authority)?)
+            .with_no_client_auth();
+        Ok(Self::new(config))
+    }
+
+    /// Connects to a host and port, whose certificate has to be for that host.
+    pub(super) async fn connect(&self, host: &str, port: u16) -> io::Result<client::TlsStream<TcpStream>> {
+        let name = ServerName::try_from(host.trim_matches(['[', ']']).to_string()).map_err(io::Error::other)?;
+        let stream = TcpStream::connect((host.trim_matches(['[', ']']), port)).await?;
+        stream.set_nodelay(true)?;
+        self.0.connect(name, stream).await
+    }
+}
+
+/// What is trusted: the certificates of authorities in a PEM file.
+fn roots(authority: &Path) -> Result<Arc<RootCertStore>> {
+    let mut roots = RootCertStore::empty();
+    for root in certificates(authority).map_err(|error| wrong(authority, &error))? {
+        roots.add(root).map_err(|error| wrong(authority, &error))?;
+    }
+    Ok(Arc::new(roots))
+}
+
+fn wrong(path: &Path, why: &dyn std::fmt::Display) -> Error {
+    Error::new(ErrorKind::InvalidInput, format!("{} cannot be used: {why}", path.display()))
+        .with_hint("certificates and keys are PEM files")
 }
 
 fn certificates(path: &Path) -> std::result::Result<Vec<CertificateDer<'static>>, Box<dyn std::error::Error>> {

@@ -51,6 +51,7 @@ if _TYPE_CHECKING:
         nodes,
         put,
         remote,
+        request_resources,
         shutdown,
         wait,
     )
@@ -110,7 +111,7 @@ _HOMES = {
             "get",
         ),
         *("get_actor", "get_gpu_ids", "get_runtime_context", "init", "is_initialized", "kill"),
-        *("method", "nodes", "put", "remote", "shutdown", "wait"),
+        *("method", "nodes", "put", "remote", "request_resources", "shutdown", "wait"),
     },
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -258,6 +259,7 @@ __all__ = [
     "register",
     "register_function",
     "remote",
+    "request_resources",
     "right",
     "set_default_session",
     "shutdown",

@@ -16,6 +16,7 @@ use sheaf::core::env;
 use sheaf::core::fragment::Executor;
 use sheaf::core::ids::{Attempt, ObjectId, TaskId};
 use sheaf::core::metrics::{Change, Update};
+use sheaf::core::resources::Resources;
 use sheaf::core::wire::{Share, Wish};
 
 use super::call::PyCall;
@@ -426,6 +427,13 @@ impl RuntimeClient {
             .into_iter()
             .map(|node| (format!("{:016x}", node.id.0), node.address, node.total, node.free, node.labels));
         Ok(told.collect())
+    }
+
+    /// Asks for room for this on the cluster, in place of what was asked for before.
+    fn keep_room(&self, py: Python<'_>, room: Vec<Amounts>) -> PyResult<()> {
+        let resources = |amounts: &Amounts| Resources::new(amounts.iter().map(|(name, amount)| (&**name, *amount)));
+        let room = room.iter().map(resources).collect::<Result<Vec<_>, _>>().runtime(py)?;
+        py.detach(|| self.0.keep_room(room)).runtime(py)
     }
 
     /// Of each why it is not ready, whether its task is a call of an actor, and what no node has room for: the task

@@ -155,6 +155,7 @@ impl Runtime {
             machine: options.resources.clone(),
             store: Arc::new(MemoryStore::default()),
             log_dir: None,
+            running: JobsOptions::RUNNING,
         })?;
         let port = port.with_jobs(Arc::clone(&jobs));
         let local = Local::start_with(options, |inlet| port.open(inlet, None).map(Some))?;

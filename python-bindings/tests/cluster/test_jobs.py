@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -39,6 +40,21 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 @pytest.fixture
 def client(home: Cluster) -> JobSubmissionClient:
     return JobSubmissionClient(home.address)
+
+
+def test_a_head_runs_as_many_jobs_at_once_as_it_is_told(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.add(num_cpus=2, max_concurrent_jobs=1)
+    client, go = JobSubmissionClient(cluster.address), tmp_path / "go"
+    code = f"import os, time\nwhile not os.path.exists({str(go)!r}): time.sleep(0.02)"
+    first, second = (client.submit_job(entrypoint=shlex.join(["python", "-c", code])) for _ in range(2))
+    eventually(lambda: client.get_job_status(first), JobStatus.RUNNING, SECONDS)
+    assert client.get_job_status(second) == JobStatus.PENDING
+    go.touch()
+    for submitted in (first, second):
+        eventually(lambda submitted=submitted: client.get_job_status(submitted), JobStatus.SUCCEEDED, SECONDS)
+    refused = sheaf("head", "--port", "0", "--max-concurrent-jobs", "0")
+    assert refused.returncode == 2
+    assert "no job would ever run" in refused.stderr
 
 
 def free_port() -> int:

@@ -16,11 +16,13 @@ use sheaf_core::state::{DiskStore, MemoryStore, StateStore};
 use sheaf_core::{Error, ErrorKind, Result, env, host};
 use sheaf_dataset::NoFunctions;
 use sheaf_dataset::engines::FragmentRunner;
+use sheaf_flight::autoscaler::Autoscaler;
 use sheaf_flight::cluster::{Port, endpoint_of};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::super::exit::Stop;
+use super::node_types::NodeTypes;
 use super::{AccessFlags, PORT};
 
 /// The part of the memory that objects may have.
@@ -41,6 +43,8 @@ const LAUNCHER: &str = "from sheaf._runtime import entrypoint; entrypoint.main()
 const ZYGOTE: &str = "from sheaf._runtime import zygote; zygote.main()";
 /// Says which Python it is, if it has Sheaf.
 const VERSION: &str = "import sys, sheaf; print('%d.%d' % sys.version_info[:2])";
+/// The command line, where this program is a Python.
+const COMMAND_LINE: &str = "from sheaf._cli import main; raise SystemExit(main())";
 /// The label of a node that says which Python its workers are.
 const PYTHON_LABEL: &str = "sheaf/python";
 
@@ -75,6 +79,11 @@ pub(in crate::cli) struct NodeFlags {
     access: AccessFlags,
 }
 
+fn at_least_one(text: &str) -> std::result::Result<usize, String> {
+    let count = text.parse::<usize>().map_err(|error| error.to_string())?;
+    if count == 0 { Err("no job would ever run".to_string()) } else { Ok(count) }
+}
+
 type Amounts = BTreeMap<String, f64>;
 type Labels = BTreeMap<String, String>;
 
@@ -99,6 +108,12 @@ pub(in crate::cli) struct HeadArguments {
     /// ~/.local/state; none with --port 0].
     #[arg(long, value_name = "FOLDER")]
     state_dir: Option<PathBuf>,
+    /// Start nodes of the types in this file when something waits for them, and let them go when they are idle.
+    #[arg(long, value_name = "FILE")]
+    node_types: Option<PathBuf>,
+    /// Jobs that run at once; others wait.
+    #[arg(long, value_name = "COUNT", default_value_t = JobsOptions::RUNNING, value_parser = at_least_one)]
+    max_concurrent_jobs: usize,
     #[command(flatten)]
     pub(super) node: NodeFlags,
 }
@@ -121,6 +136,8 @@ pub(in crate::cli) struct NodeArguments {
 
 /// A head that runs.
 pub(super) struct Started {
+    /// Lets nodes come and go: it ends before the node does.
+    autoscaler: Option<Autoscaler>,
     pub(super) local: Local,
     jobs: Arc<Jobs>,
     /// Its host and port.
@@ -143,21 +160,27 @@ impl Started {
         port = runner.serve_at(port)?;
         let options = arguments.node.options(Role::Head(address), settings, &place, runner)?;
         let options = LocalOptions { state: store, ..options };
-        let jobs = arguments.node.jobs(&place, &options, folder.as_ref().map(|folder| folder.join(JOBS_FOLDER)))?;
+        let types = arguments.node_types.as_deref().map(NodeTypes::read).transpose()?;
+        let logs = folder.as_ref().map(|folder| folder.join(JOBS_FOLDER));
+        let jobs = arguments.node.jobs(&place, &options, logs, arguments.max_concurrent_jobs)?;
         port = port.with_jobs(Arc::clone(&jobs));
         if let Some(folder) = &folder {
             port = port.with_packages(folder.join(PACKAGES_FOLDER));
         }
         let local = Local::start_with(options, |inlet| port.open(inlet, None).map(Some))?;
+        let grows = types.as_ref().map(|types| format!("\n  nodes come as they are needed: {}", types.told()));
         let told = format!(
             "the head runs at sheaf://{place}\n  add nodes:  sheaf node --head {place}\n  \
-             connect:    sheaf.init(\"sheaf://{place}\"){}",
+             connect:    sheaf.init(\"sheaf://{place}\"){}{}",
+            grows.unwrap_or_default(),
             arguments.node.access.warning()
         );
-        Ok(Self { local, jobs, place, told })
+        let autoscaler = types.map(|types| arguments.node.autoscaler(types, &place)).transpose()?;
+        Ok(Self { autoscaler, local, jobs, place, told })
     }
 
-    pub(super) fn end(&self) {
+    pub(super) fn end(&mut self) {
+        self.autoscaler = None;
         // They are drivers: what they have on the cluster ends with them.
         self.jobs.shutdown();
         self.local.shutdown();
@@ -166,7 +189,7 @@ impl Started {
 
 /// Runs a head, which is a node too.
 pub(in crate::cli) fn head(arguments: &HeadArguments, settings: &Options) -> Result<(), Stop> {
-    let head = Started::head(arguments, settings)?;
+    let mut head = Started::head(arguments, settings)?;
     let served = serve(&head.local, &head.told);
     head.end();
     served
@@ -250,7 +273,7 @@ impl NodeFlags {
     }
 
     /// The jobs of a head, which join its cluster by themselves.
-    fn jobs(&self, place: &str, node: &LocalOptions, log_dir: Option<PathBuf>) -> Result<Arc<Jobs>> {
+    fn jobs(&self, place: &str, node: &LocalOptions, log_dir: Option<PathBuf>, running: usize) -> Result<Arc<Jobs>> {
         Jobs::start(JobsOptions {
             command: [&self.python, "-P", "-c", LAUNCHER, "{fd}", &self.access.for_workers(place)?]
                 .map(str::to_string)
@@ -260,7 +283,30 @@ impl NodeFlags {
             machine: node.resources.clone(),
             store: node.state.clone().unwrap_or_else(|| Arc::new(MemoryStore::default())),
             log_dir,
+            running,
         })
+    }
+
+    /// What lets nodes of these types come and go.
+    fn autoscaler(&self, types: NodeTypes, place: &str) -> Result<Autoscaler> {
+        let (access, command) = (self.access.access()?, self.node_command(place)?);
+        let (head, rules) = (endpoint_of(place, &access)?, types.rules.clone());
+        Autoscaler::start(head, access, rules, move || types.provider(command), Box::new(|text| warn(&text)))
+    }
+
+    /// What starts a node on this machine, up to what it has: this very program, or Sheaf in the Python of the workers.
+    fn node_command(&self, place: &str) -> Result<Vec<String>> {
+        let own = std::env::current_exe().ok().filter(|own| own.file_stem().is_some_and(|name| name == "sheaf"));
+        let mut command = match own {
+            Some(own) => vec![own.to_string_lossy().into_owned()],
+            None => [&self.python, "-P", "-c", COMMAND_LINE].map(str::to_string).to_vec(),
+        };
+        command.extend(["node", "--head", place, "--python", &self.python].map(str::to_string));
+        command.extend(self.access.flags()?);
+        if let Some(folder) = &self.log_dir {
+            command.extend(["--log-dir".to_string(), folder.to_string_lossy().into_owned()]);
+        }
+        Ok(command)
     }
 
     fn all_resources(&self, memory: f64) -> Result<Resources> {

@@ -3,17 +3,19 @@
 
 mod asked;
 mod daemon;
+mod demand;
 mod drain;
 mod job;
 mod list;
 mod logs;
 mod memory;
+mod node_types;
 mod resume;
 mod rows;
 mod show;
 mod up;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
@@ -22,6 +24,7 @@ use sheaf_dataset::engines::{Cluster, ClusterOptions};
 use sheaf_flight::cluster::Access;
 
 pub(super) use daemon::{HeadArguments, NodeArguments, head, node};
+pub(super) use demand::demand;
 pub(super) use drain::{DrainArguments, drain};
 pub(super) use job::{JobCommand, job};
 pub(super) use list::{ListArguments, actors, tasks};
@@ -85,6 +88,19 @@ impl AccessFlags {
         }
     }
 
+    /// The same for another process of this machine.
+    fn flags(&self) -> Result<Vec<String>> {
+        let given = [
+            ("--token-file", &self.token_file),
+            ("--tls-cert", &self.tls_cert),
+            ("--tls-key", &self.tls_key),
+            ("--tls-ca", &self.tls_ca),
+        ];
+        let given = given.into_iter().filter_map(|(flag, file)| Some((flag, file.as_ref()?)));
+        let flags = given.map(|(flag, file)| Ok([flag.to_string(), absolute(file)?.to_string_lossy().into_owned()]));
+        Ok(flags.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+    }
+
     /// What a node says that anybody on its machine may use.
     fn warning(&self) -> &'static str {
         match self.token_file.is_some() || self.tls_cert.is_some() {
@@ -99,10 +115,7 @@ impl AccessFlags {
     /// Where workers get packages from, and the files that let them in, as JSON.
     fn for_workers(&self, head: &str) -> Result<String> {
         let place = head.rsplit("://").next().unwrap_or_default();
-        let absolute = |path: &PathBuf| {
-            std::path::absolute(path)
-                .map_err(|error| Error::new(ErrorKind::Io, format!("{} has no absolute path: {error}", path.display())))
-        };
+        let absolute = |path: &PathBuf| absolute(path);
         let token_file = self.token_file.as_ref().map(absolute).transpose()?;
         let tls = match (&self.tls_cert, &self.tls_key, &self.tls_ca) {
             (Some(certificate), Some(key), Some(authority)) => {
@@ -112,4 +125,10 @@ impl AccessFlags {
         };
         Ok(serde_json::json!({ "head": place, "token_file": token_file, "tls": tls }).to_string())
     }
+}
+
+/// The path of a file, from wherever a process is.
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path)
+        .map_err(|error| Error::new(ErrorKind::Io, format!("{} has no absolute path: {error}", path.display())))
 }

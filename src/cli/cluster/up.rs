@@ -31,7 +31,7 @@ pub(in crate::cli) fn up(arguments: &UpArguments, settings: &Options) -> Result<
     let settings = Options { memory_limit: queries, ..settings.clone() };
     let mut head = arguments.head.clone();
     head.node = flags.clone();
-    let head = Started::head(&head, &settings)?;
+    let mut head = Started::head(&head, &settings)?;
     let mut nodes = Vec::new();
     for _ in 1..count {
         let node =

@@ -133,9 +133,15 @@ fn node(head: Option<&str>, given: Given) -> (Member, String) {
 impl Nodes {
     /// So many of them; so few bytes of files are worth a partition that small tables are cut.
     pub(crate) fn start(count: usize, given: Given) -> Self {
+        Self::start_for(count, given, ClusterOptions::default().bytes_per_task)
+    }
+
+    /// The same where tasks read so many bytes, about.
+    pub(crate) fn start_for(count: usize, given: Given, bytes_per_task: usize) -> Self {
         let (head, address) = node(None, Given { cpus: 0.0, ..given });
         let client = Client::new(head.local.connect().unwrap(), Nobody).unwrap();
-        let how = ClusterOptions { access: access(), bytes_per_partition: 32 << 10, ..ClusterOptions::default() };
+        let bytes_per_partition = 32 << 10;
+        let how = ClusterOptions { access: access(), bytes_per_partition, bytes_per_task, ..ClusterOptions::default() };
         let cluster = Cluster::over(client, how).unwrap();
         let mut nodes = Self { members: vec![head], head: address, cluster };
         (0..count).for_each(|_| nodes.join(given));

@@ -19,7 +19,7 @@ use super::{Head, Pool, Sent};
 use crate::env::Moment;
 use crate::flaw::{Flaw, planted};
 use crate::ids::{BundleId, ClientId, GroupId, NodeId};
-use crate::placement::groups::choose;
+use crate::placement::groups::{Spreading, choose};
 use crate::resources::Resources;
 use crate::schedule::message::{FromHead, GroupAnswer, GroupRequest, GroupSpec, GroupState, GroupStatus};
 use crate::schedule::spec::Shape;
@@ -409,6 +409,18 @@ impl Head {
             self.send(node, FromHead::Release(bundle));
         }
         self.look_for_places();
+    }
+}
+
+impl Head {
+    /// Of each group that waits for nodes, the bundles that are nowhere, and how they are to lie.
+    pub(super) fn unplaced_bundles(&self) -> impl Iterator<Item = (Vec<Resources>, Spreading)> {
+        let waiting = self.groups.waiting.values().filter_map(|id| self.groups.alive.get(id));
+        let unplaced = waiting.map(|group| {
+            let bundles = group.places.iter().zip(&group.spec.bundles).filter(|(place, _)| **place == Place::Nowhere);
+            (bundles.map(|(_, bundle)| bundle.clone()).collect::<Vec<_>>(), group.spec.spreading)
+        });
+        unplaced.filter(|(bundles, _)| !bundles.is_empty())
     }
 }
 

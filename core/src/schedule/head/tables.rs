@@ -1,4 +1,5 @@
-//! What a head keeps for the head after it: who it is, which nodes there are and which died, names, placement groups.
+//! What a head keeps for the head after it: who it is, which nodes there are and which died, names, placement groups,
+//! what there is to be room for.
 //!
 //! All else is told anew by nodes when they meet the next life of the head. No lease is written down: the numbers of
 //! one life begin with its epoch.
@@ -15,12 +16,14 @@ use crate::as_bytes;
 use crate::env::Moment;
 use crate::flaw::{Flaw, planted};
 use crate::ids::{GroupId, HeadLife, NodeId, ObjectId};
+use crate::resources::Resources;
 use crate::schedule::message::GroupStatus;
 use crate::state::{Batch, StateStore};
 use crate::{Error, ErrorKind, Result, ResultExt};
 
 const HEAD: &str = "head";
 const LIFE: &[u8] = b"life";
+const FLOOR: &[u8] = b"room";
 const NODES: &str = "nodes";
 const DEAD: &str = "dead";
 const NAMES: &str = "names";
@@ -89,6 +92,11 @@ impl Changes {
         self.0.put(DEAD, node_key(node), [u8::from(has_left)]);
     }
 
+    /// What there is to be room for.
+    pub(super) fn floor(&mut self, floor: &[Resources]) {
+        self.0.put(HEAD, FLOOR, write(&floor));
+    }
+
     pub(super) fn named(&mut self, name: &str, actor: ObjectId, meta: &Bytes) {
         self.0.put(NAMES, name, write(&Named(actor, meta.clone())));
     }
@@ -154,6 +162,9 @@ impl Head {
                 (member.is_leaving, member.leaves_by) = (true, self.now + millis);
             }
             self.members.insert(node_of(&node)?, member);
+        }
+        if let Some(floor) = store.get(HEAD, FLOOR)? {
+            self.hopes.floor = read(&floor, "what there is to be room for")?;
         }
         for (name, value) in store.scan(NAMES, b"")? {
             let name = String::from_utf8(name).map_err(|_| damaged("a name"))?;

@@ -77,7 +77,7 @@ impl Node {
 
     /// The tasks that wait for resources of a shape, in their order.
     pub fn waiting(&self, shape: &Shape) -> impl Iterator<Item = &TaskSpec> {
-        let queue = self.backlogs.get(shape).into_iter().flat_map(|backlog| &backlog.queue);
+        let queue = self.backlogs.get(shape).into_iter().flat_map(|backlog| backlog.queue.iter());
         queue.filter_map(|attempt| Some(&*self.tasks.get(&attempt.task)?.spec))
     }
 

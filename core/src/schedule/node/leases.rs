@@ -4,9 +4,10 @@
 //! gives a lease back when it has nothing more to run on it.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::turns::Turns;
 use super::{Action, Node, Task};
 use crate::env::Moment;
 use crate::ids::{Attempt, BundleId, LeaseId, NodeId, ObjectId};
@@ -24,18 +25,12 @@ const LEASE_TIME: u64 = 2_000;
 /// How long a wish may be open before the head is told again, in milliseconds: a node may have died, or be out of
 /// reach, with the lease that was the answer.
 const ASK_AGAIN_AFTER: u64 = 2_000;
-/// Attempts among which the one is looked for that has most of what it reads on a node.
-const LOOK_AHEAD: usize = 32;
-/// How many may go before the first one for that.
-const MOST_PASSED: usize = 64;
 
 /// Attempts of one shape that wait for a lease.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
     /// Some may be cancelled.
-    pub(super) queue: VecDeque<Attempt>,
-    /// How many went before the first one, for what they read is nearer.
-    passed: usize,
+    pub(super) queue: Turns,
     idle: Vec<LeaseId>,
     /// How many leases the head was asked for and has not granted.
     asked: u32,
@@ -94,33 +89,21 @@ impl Node {
 
     /// The first attempt in the queue that still waits.
     fn next_queued(&mut self, shape: &Arc<Shape>) -> Option<Attempt> {
-        let backlog = self.backlogs.get_mut(shape)?;
-        while let Some(attempt) = backlog.queue.front() {
-            let task = self.tasks.get(&attempt.task);
-            if task.is_some_and(|task| task.waits_as(attempt.number)) {
-                return Some(*attempt);
-            }
-            backlog.queue.pop_front();
-        }
-        None
+        let (backlog, tasks) = (self.backlogs.get_mut(shape)?, &self.tasks);
+        backlog.queue.next(|attempt| tasks.get(&attempt.task).is_some_and(|task| task.waits_as(attempt.number)))
     }
 
-    /// Takes the attempt out of the queue that has most of what it is handed on the node of a lease: among the first
-    /// ones, and those of the client that is next. None is passed over for ever.
+    /// Takes the attempt out of the queue that has most of what it is handed on the node of a lease: among the first ones
+    /// of whose turn it is.
     fn take_nearest(&mut self, shape: &Arc<Shape>, lease: LeaseId) -> Option<Attempt> {
         let node = self.leases.get(&lease)?.node;
-        let backlog = self.backlogs.get(shape)?;
-        let client = backlog.queue.front().and_then(|attempt| self.waiting_for_lease(*attempt))?.order.0;
-        let nearness = |(place, attempt): (usize, &Attempt)| {
-            let task = self.waiting_for_lease(*attempt).filter(|task| task.order.0 == client)?;
+        let nearness = |(place, attempt): (usize, Attempt)| {
+            let task = self.waiting_for_lease(attempt)?;
             Some((task.objects_on(node), Reverse(place)))
         };
-        let many = if backlog.passed < MOST_PASSED { LOOK_AHEAD } else { 1 };
-        let nearest = backlog.queue.iter().take(many).enumerate().filter_map(nearness).max();
+        let nearest = self.backlogs.get(shape)?.queue.ahead().enumerate().filter_map(nearness).max();
         let place = nearest.map_or(0, |(_, Reverse(place))| place);
-        let backlog = self.backlogs.get_mut(shape)?;
-        backlog.passed = if place == 0 { 0 } else { backlog.passed + 1 };
-        backlog.queue.remove(place)
+        self.backlogs.get_mut(shape)?.queue.take(place)
     }
 
     /// The task of an attempt that waits for a lease.
@@ -130,7 +113,7 @@ impl Node {
 
     fn take_from_queue(&mut self, shape: &Arc<Shape>) {
         if let Some(backlog) = self.backlogs.get_mut(shape) {
-            backlog.queue.pop_front();
+            backlog.queue.drop_first();
         }
     }
 

@@ -2,10 +2,10 @@
 //!
 //! One topic in each file: `actors` have their calls, `references` counts, `objects` are those this node owns,
 //! `fetches` bring values here, `tasks` are those this node owns, `streams` their results that come one by one,
-//! `leases` are what they run on, `stragglers` get a second attempt, `runs` are the attempts that run here, `deaths` is
-//! what the end of another node means, `drain` how one leaves, `names` are those of actors, `groups` has placement groups, `talk` is that with the
-//! head, `explain` says why something waits, `questions` are of those who ask that, and `listing` says what there is,
-//! for people.
+//! `leases` are what they run on and `turns` the order of those that wait, `stragglers` get a second attempt, `runs`
+//! are the attempts that run here, `deaths` is what the end of another node means, `drain` how one leaves, `names` are
+//! those of actors, `groups` has placement groups, `talk` is that with the head, `explain` says why something waits,
+//! `questions` are of those who ask that, and `listing` says what there is, for people.
 
 mod actors;
 mod deaths;
@@ -24,6 +24,7 @@ mod stragglers;
 mod streams;
 mod talk;
 mod tasks;
+mod turns;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -35,6 +36,7 @@ use super::message::{
     Outcome, Packet, Report, Returned, Stop, ToHead,
 };
 use super::spec::{Shape, TaskSpec};
+use crate::autoscale::Prospect;
 use crate::env::Moment;
 use crate::flaw::{Flaw, planted};
 use crate::ids::{Attempt, BundleId, ClientId, HeadLife, LeaseId, NodeId, ObjectId, TaskId};
@@ -90,6 +92,8 @@ pub enum Event {
     Name(ClientId, u64, NameRequest),
     /// A client asks which nodes there are; the answer has the number of the question.
     Members(ClientId, u64),
+    /// A client wants room on the cluster, in place of what was asked for.
+    KeepRoom(Vec<Resources>),
     /// A client asks about placement groups; the answer has the number of the question.
     Group(ClientId, u64, GroupRequest),
     /// A client asks why an object is not ready, whoever owns it; the answer has the number of the question.
@@ -147,7 +151,7 @@ pub enum Action {
     /// Answer a client's question about names.
     Named(ClientId, u64, NameAnswer),
     /// Answer a client's question about nodes.
-    Members(ClientId, u64, Vec<Member>),
+    Members(ClientId, u64, Vec<Member>, Vec<Prospect>),
     /// That node is reached there.
     Meet(NodeId, Arc<str>),
     /// That node is dead.
@@ -393,6 +397,7 @@ impl Node {
             Event::Cancel(task, stop) => self.send(task.owner, NodeMessage::CancelTask(task, stop)),
             Event::Name(client, question, request) => self.ask_for_name(client, question, request),
             Event::Members(client, question) => self.ask_for_members(client, question),
+            Event::KeepRoom(room) => self.head.send(ToHead::KeepRoom(room)),
             Event::Group(client, question, request) => self.ask_of_groups(client, question, request),
             Event::Explain(client, question, object) => self.explain(Asker::Client(client, question), object),
             Event::Detach(actor) => self.detach(actor),
@@ -436,7 +441,7 @@ impl Node {
             }
             FromHead::Drain(millis) => self.drain(millis),
             FromHead::Draining(node) => self.draining(node),
-            FromHead::Members(question, members) => self.members_told(question, members),
+            FromHead::Members(question, members, prospects) => self.members_told(question, members, prospects),
             FromHead::GroupExplained(question, text, never) => self.group_explained(question, text, never),
             FromHead::Named(question, answer) => self.name_answered(question, answer),
             FromHead::Unplaceable(shape, missing) => {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::references::Count;
 use super::{Action, Node};
+use crate::autoscale::Prospect;
 use crate::ids::{ClientId, ObjectId};
 use crate::schedule::message::{Member, NameAnswer, NameRequest, ToHead};
 
@@ -67,9 +68,9 @@ impl Node {
         }
     }
 
-    pub(super) fn members_told(&mut self, number: u64, members: Vec<Member>) {
+    pub(super) fn members_told(&mut self, number: u64, members: Vec<Member>, prospects: Vec<Prospect>) {
         if let Some((client, question, _)) = self.names.asked.remove(&number) {
-            self.actions.push(Action::Members(client, question, members));
+            self.actions.push(Action::Members(client, question, members, prospects));
         }
     }
 

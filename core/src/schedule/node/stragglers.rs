@@ -184,8 +184,8 @@ impl Node {
         let shape = Arc::new(Shape { strategy, fail_if_unschedulable: true, ..(*task.spec.shape).clone() });
         let number = task.next_attempt();
         task.second = Some(Second { number, lease: None });
-        let attempt = Attempt { task: id, number };
-        self.backlogs.entry(Arc::clone(&shape)).or_default().queue.push_back(attempt);
+        let (party, attempt) = (task.party(), Attempt { task: id, number });
+        self.backlogs.entry(Arc::clone(&shape)).or_default().queue.push(party, attempt);
         self.dispatch(&shape);
     }
 

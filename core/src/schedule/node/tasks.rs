@@ -115,7 +115,7 @@ impl Task {
         matches!(self.spec.kind, Kind::Actor { .. })
     }
 
-    fn is_fragment(&self) -> bool {
+    pub(super) fn is_fragment(&self) -> bool {
         matches!(self.spec.kind, Kind::Fragment { .. })
     }
 
@@ -223,8 +223,8 @@ impl Node {
             return self.unsent.push(actor);
         }
         let shape = Arc::clone(&task.spec.shape);
-        let attempt = task.last_attempt();
-        self.backlogs.entry(Arc::clone(&shape)).or_default().queue.push_back(attempt);
+        let (party, attempt) = (task.party(), task.last_attempt());
+        self.backlogs.entry(Arc::clone(&shape)).or_default().queue.push(party, attempt);
         self.dispatch(&shape);
     }
 

@@ -11,7 +11,7 @@ from sheaf._runtime.actor_class import ActorClass, method
 from sheaf._runtime.actor_handle import exit_actor, get_actor, kill
 from sheaf._runtime.context import get_gpu_ids, get_runtime_context
 from sheaf._runtime.durable.place import Durable
-from sheaf._runtime.nodes import available_resources, cluster_resources, nodes
+from sheaf._runtime.nodes import available_resources, cluster_resources, nodes, request_resources
 from sheaf._runtime.process import is_initialized, shutdown
 from sheaf._runtime.remote_function import RemoteFunction
 from sheaf._runtime.start import init
@@ -39,6 +39,7 @@ __all__ = [
     "nodes",
     "put",
     "remote",
+    "request_resources",
     "shutdown",
     "wait",
 ]

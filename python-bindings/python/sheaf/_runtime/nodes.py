@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -42,6 +43,31 @@ def available_resources() -> dict[str, float]:
     True
     """
     return _sum([free for _, _, _, free, _ in process.client().nodes()])
+
+
+def request_resources(num_cpus: int | None = None, bundles: Sequence[Mapping[str, float]] | None = None) -> None:
+    """Ask for a cluster that has room for this, whether anything uses it or not.
+
+    Nodes come for it where they may (``sheaf head --node-types``), and those that it takes do not leave when they are
+    idle. It replaces what was asked for before, by whomever, and holds until something else is asked for; with neither
+    argument nothing is asked for any more. It returns at once: ``sheaf.nodes()`` tells what has come.
+
+    Args:
+        num_cpus: So many CPUs, on whatever nodes.
+        bundles: What is to fit at the same time, each of them on one node, such as ``[{"CPU": 4, "GPU": 1}]``.
+
+    Raises:
+        ValueError: For amounts that are negative or no whole CPUs, and parts of more than one GPU.
+
+    >>> import sheaf
+    >>> sheaf.request_resources(num_cpus=1, bundles=[{"CPU": 1}])
+    >>> sheaf.request_resources()
+    """
+    if num_cpus is not None and (isinstance(num_cpus, bool) or not isinstance(num_cpus, int) or num_cpus < 0):
+        raise ValueError(f"num_cpus is {num_cpus!r}, and not a count of CPUs")
+    room = [{"CPU": 1.0}] * (num_cpus or 0)
+    room += [{name: float(amount) for name, amount in bundle.items()} for bundle in bundles or ()]
+    process.client().keep_room(room)
 
 
 def _row(

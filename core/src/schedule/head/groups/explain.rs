@@ -23,13 +23,15 @@ impl Head {
         self.send(asker, FromHead::GroupUnplaceable(spec, Arc::from(why)));
     }
 
-    /// Why the nodes that are there could never hold a group; `None` if they could, or have not said what they have.
+    /// Why the nodes that are there, or can come, could never hold a group; `None` if they could, or have not said what
+    /// they have.
     fn obstacle_of(&self, group: &Group) -> Option<String> {
         if self.members.values().any(|member| !member.is_ready) {
             return None;
         }
         let staying = self.members.iter().filter(|(_, member)| !member.is_leaving);
-        let nodes: Vec<_> = staying.map(|(id, member)| member.as_candidate(*id)).collect();
+        let nodes = staying.map(|(id, member)| member.as_candidate(*id)).chain(self.to_come());
+        let nodes: Vec<_> = nodes.collect();
         obstacle(&nodes, &group.spec.bundles, group.spec.spreading)
     }
 
