@@ -19,7 +19,7 @@ from .nodes import Cluster, eventually, sheaf
 pytestmark = pytest.mark.timeout(90)
 
 SECONDS = 30
-IDLE_SECONDS = 2
+IDLE_SECONDS = 1
 MEGABYTE = 1_000_000
 
 
@@ -94,7 +94,7 @@ def test_nodes_come_for_what_waits_and_leave_when_they_are_idle(grows: Callable[
     eventually(lambda: len(cluster.processes()) < len(before), True)
     said = cluster.members[0].said()
     assert said.count("sheaf: starts cpu-") == 2
-    assert said.count("nothing to do for 2 s") == 2
+    assert said.count("nothing to do for 1 s") == 2
     assert cluster.rows("demand") == []
 
 
