@@ -6,14 +6,15 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sheaf_core::autoscale::{ClusterView, Decision, NodeProvider, Rules, Scaler, View};
 use sheaf_core::env::{self, Moment};
 use sheaf_core::ids::NodeId;
-use sheaf_core::local::Inquiry;
+use sheaf_core::local::{Inlet, Inquiry};
 use sheaf_core::{Error, ErrorKind, Result};
 
-use crate::cluster::{Access, ask, ask_all};
+use crate::cluster::{Access, ask_all};
 
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -32,13 +33,13 @@ pub struct Autoscaler {
 }
 
 impl Autoscaler {
-    /// Begins; the head has heard by then which nodes can come. `head` is its address as [`crate::cluster::endpoint_of`]
-    /// makes it; `provider` is made on the thread that has it from then on.
+    /// Begins; the head has heard by then which nodes can come. `head` is that of this process, and `access` what its nodes
+    /// are shown; `provider` is made on the thread that has it from then on.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`] when the head does not answer, or the system refuses a thread.
+    /// [`ErrorKind::Io`] when the system refuses a thread, [`ErrorKind::Cancelled`] when the head has ended.
     pub fn start(
-        head: String,
+        head: Inlet,
         access: Access,
         rules: Rules,
         provider: impl FnOnce() -> Box<dyn NodeProvider> + Send + 'static,
@@ -46,8 +47,7 @@ impl Autoscaler {
     ) -> Result<Self> {
         let scaler = Scaler::new(rules, &life());
         // Who asks for what no node has is to wait from the first moment on.
-        let prospects = scaler.prospects(Moment::default(), &View::default());
-        ask(&head, &access, &Inquiry::Prospects(Some(prospects)))?;
+        ask_head::<Value>(&head, Inquiry::Prospects(Some(scaler.prospects())))?;
         let (end, ended) = channel();
         let thread = env::thread("sheaf-autoscaler", move || {
             let mut own = Loop { head, access, scaler, provider: provider(), tell, trouble: String::new() };
@@ -77,8 +77,16 @@ fn life() -> String {
     format!("{:08x}", NodeId::draw().0 as u32)
 }
 
+/// Asks the head of this process, whose thread answers at once.
+fn ask_head<T: DeserializeOwned>(head: &Inlet, inquiry: Inquiry) -> Result<T> {
+    let ended = |_| Error::new(ErrorKind::Cancelled, "the head has ended");
+    let answer = head.inquire(inquiry).blocking_recv().map_err(ended)?;
+    serde_json::from_str(&answer)
+        .map_err(|error| Error::internal(format!("the head is not understood: {error}: {answer}")))
+}
+
 struct Loop {
-    head: String,
+    head: Inlet,
     access: Access,
     scaler: Scaler,
     provider: Box<dyn NodeProvider>,
@@ -89,7 +97,7 @@ struct Loop {
 
 impl Loop {
     fn look(&mut self, now: Moment) -> Result<()> {
-        let cluster: ClusterView = self.ask_head(&Inquiry::Demand)?;
+        let cluster: ClusterView = ask_head(&self.head, Inquiry::Demand)?;
         let view = View { cluster, instances: self.provider.list()? };
         let asked = self.ask_idle(now, &view)?;
         let decisions = self.scaler.step(now, &view, &asked);
@@ -97,15 +105,8 @@ impl Loop {
         for decision in decisions {
             failed = self.perform(now, decision).err().or(failed);
         }
-        let prospects = self.scaler.prospects(now, &view);
-        self.ask_head::<Value>(&Inquiry::Prospects(Some(prospects)))?;
+        ask_head::<Value>(&self.head, Inquiry::Prospects(Some(self.scaler.prospects())))?;
         failed.map_or(Ok(()), Err)
-    }
-
-    fn ask_head<T: serde::de::DeserializeOwned>(&self, inquiry: &Inquiry) -> Result<T> {
-        let answer = ask(&self.head, &self.access, inquiry)?;
-        serde_json::from_str(&answer)
-            .map_err(|error| Error::new(ErrorKind::Io, format!("the head is not understood: {error}: {answer}")))
     }
 
     /// Asks those that have been idle for long whether somebody uses them in a way that the head does not see: drivers,
@@ -136,7 +137,8 @@ impl Loop {
             Decision::Drain { node, name } => {
                 let seconds = self.scaler.rules().idle_after / 1000;
                 (self.tell)(format!("lets {name} go, which has had nothing to do for {seconds} s"));
-                self.ask_head::<Value>(&Inquiry::Drain(node, DRAIN_WITHIN))?;
+                // It may have been given something meanwhile: then it is asked again.
+                ask_head::<Value>(&self.head, Inquiry::DrainIdle(node, DRAIN_WITHIN))?;
             }
             Decision::Remove { name, why, has_failed } => {
                 if has_failed {
@@ -158,10 +160,10 @@ impl Loop {
     }
 }
 
-/// Whether a node that says this runs nothing for anybody.
+/// Whether a node that says this runs nothing for anybody, and nothing that others hold would go with it.
 fn is_unused(leaving: &str) -> bool {
     let leaving: Value = serde_json::from_str(leaving).unwrap_or_default();
-    ["running", "actors_that_move", "actors_that_stay", "drivers"].iter().all(|part| leaving[part] == 0)
+    ["running", "actors_that_move", "actors_that_stay", "drivers", "owned"].iter().all(|part| leaving[part] == 0)
 }
 
 #[cfg(test)]
@@ -170,13 +172,15 @@ mod tests {
 
     #[test]
     fn a_node_is_used_that_has_anything() {
-        let node = |running: usize, drivers: usize| {
-            serde_json::json!({
-                "running": running, "actors_that_move": 0, "actors_that_stay": 0, "drivers": drivers, "copies": 3,
-            })
+        let node = |running: usize, drivers: usize, owned: usize| {
+            let told = serde_json::json!({
+                "running": running, "actors_that_move": 0, "actors_that_stay": 0, "drivers": drivers, "owned": owned,
+                "copies": 3,
+            });
+            told.to_string()
         };
-        assert!(is_unused(&node(0, 0).to_string()));
-        assert!(!is_unused(&node(1, 0).to_string()) && !is_unused(&node(0, 1).to_string()));
+        assert!(is_unused(&node(0, 0, 0)));
+        assert!(!is_unused(&node(1, 0, 0)) && !is_unused(&node(0, 1, 0)) && !is_unused(&node(0, 0, 1)));
         assert!(!is_unused("{}") && !is_unused(""));
     }
 }

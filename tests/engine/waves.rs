@@ -45,7 +45,7 @@ fn other_queries_have_their_turn_between_the_tasks_of_a_large_one() {
     becomes_true("its first tasks begin", || kept() == 3);
     let small_rows = begin(small);
     // It is planned and submitted by then.
-    std::thread::sleep(Duration::from_secs(1));
+    std::thread::sleep(Duration::from_secs(2));
     nodes.keep(None);
     let threads = Arc::clone(here.threads());
     let small_rows = threads.block_on(small_rows).unwrap().unwrap();

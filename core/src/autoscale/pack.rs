@@ -134,8 +134,8 @@ impl<'a> Packing<'a> {
         self.lay_all(floor.iter().take(MOST_PIECES).map(piece).collect());
     }
 
-    /// Lays the bundles of a group on nodes: all, or none.
-    pub(super) fn lay_group(&mut self, group: &Bundles) {
+    /// Lays the bundles of a group on nodes, others of which are on those that are `taken`: all, or none.
+    pub(super) fn lay_group(&mut self, group: &Bundles, taken: BTreeSet<usize>) {
         let before = self.clone();
         let are_laid = match group.spreading {
             Spreading::Pack | Spreading::Spread => self.lay_all(group.bundles.iter().map(piece).collect()),
@@ -144,7 +144,7 @@ impl<'a> Packing<'a> {
                 group.bundles.iter().for_each(|bundle| whole.add(bundle));
                 self.lay_all(vec![piece(&whole)])
             }
-            Spreading::StrictSpread => self.lay_apart(group.bundles.iter().map(piece).collect()),
+            Spreading::StrictSpread => self.lay_apart(group.bundles.iter().map(piece).collect(), taken),
         };
         if !are_laid {
             *self = before;
@@ -170,10 +170,9 @@ impl<'a> Packing<'a> {
         true
     }
 
-    /// Lays each piece on a node of its own.
-    fn lay_apart(&mut self, mut pieces: Vec<Piece>) -> bool {
+    /// Lays each piece on a node of its own, but for those that are taken.
+    fn lay_apart(&mut self, mut pieces: Vec<Piece>, mut taken: BTreeSet<usize>) -> bool {
         pieces.sort_by_cached_key(|piece| Reverse(hardness(piece)));
-        let mut taken = BTreeSet::new();
         pieces.iter().all(|piece| {
             let mut room = self.lay(piece, &taken);
             if room.is_none() && self.best_type(std::slice::from_ref(piece)).is_some_and(|number| self.plan(number)) {

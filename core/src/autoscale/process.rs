@@ -28,6 +28,8 @@ pub struct ProcessProvider {
     command: Vec<String>,
     /// More arguments, by type of node.
     flags: BTreeMap<String, Vec<String>>,
+    /// Arguments and their values where those of the type do not have them.
+    usual: Vec<(String, String)>,
     running: BTreeMap<String, Running>,
 }
 
@@ -39,10 +41,10 @@ struct Running {
 
 impl ProcessProvider {
     /// `command` is the program with its first arguments, such as `sheaf node --head 127.0.0.1:7070`; `flags` are more
-    /// of them, by the name of a node type.
+    /// of them, by the name of a node type, and `usual` are given where those do not have them.
     #[must_use]
-    pub fn new(command: Vec<String>, flags: BTreeMap<String, Vec<String>>) -> Self {
-        Self { command, flags, running: BTreeMap::new() }
+    pub fn new(command: Vec<String>, flags: BTreeMap<String, Vec<String>>, usual: Vec<(String, String)>) -> Self {
+        Self { command, flags, usual, running: BTreeMap::new() }
     }
 
     fn arguments(&self, name: &str, node_type: &NodeType) -> Result<Vec<String>> {
@@ -58,7 +60,11 @@ impl ProcessProvider {
             "--labels".to_string(),
             json(&labels_of(name, node_type))?,
         ];
-        arguments.extend(self.flags.get(&node_type.name).cloned().unwrap_or_default());
+        let flags = self.flags.get(&node_type.name).cloned().unwrap_or_default();
+        let is_given = |name: &str| flags.iter().any(|flag| flag.split('=').next() == Some(name));
+        let usual = self.usual.iter().filter(|(name, _)| !is_given(name));
+        arguments.extend(usual.flat_map(|(name, value)| [name.clone(), value.clone()]));
+        arguments.extend(flags);
         Ok(arguments)
     }
 }
@@ -85,7 +91,7 @@ impl NodeProvider for ProcessProvider {
                 Ok(Some(status)) => Some(words(status)),
                 Err(error) => Some(format!("how it ended is not known: {error}")),
             };
-            Instance { name: name.clone(), node_type: running.node_type.clone(), ended }
+            Instance { name: name.clone(), node_type: running.node_type.clone(), ended, waits: None }
         };
         Ok(self.running.iter_mut().map(instance).collect())
     }

@@ -23,6 +23,8 @@ pub struct Instance {
     pub node_type: String,
     /// Whether it has ended by itself; why, as far as that is known. It is there until it is removed.
     pub ended: Option<String>,
+    /// Why its node is not there yet, as far as that is known.
+    pub waits: Option<String>,
 }
 
 /// Starts and ends instances, each of which runs one node. All calls come from one thread, one after the other, and are
@@ -92,7 +94,7 @@ impl NodeProvider for InMemory {
     fn create(&mut self, name: &str, node_type: &NodeType) -> Result<()> {
         let (name, node_type) = (name.to_string(), node_type.name.clone());
         self.with(|held| {
-            let instance = Instance { name: name.clone(), node_type, ended: None };
+            let instance = Instance { name: name.clone(), node_type, ended: None, waits: None };
             held.instances.insert(name, instance);
         })
     }

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::pack::Packing;
-use super::rules::Rules;
+use super::rules::{NodeType, Rules};
 use super::view::{NodeView, Prospect, View};
 use crate::env::Moment;
 use crate::ids::NodeId;
+use crate::resources::Resources;
 
 /// Instances that may be on their way at once, where fewer nodes are there; else as many as those (Ray's
 /// `upscaling_speed` of 1).
@@ -48,6 +49,14 @@ struct Seen {
     node_type: String,
     since: Moment,
     was_there: bool,
+    /// Why its node is not there yet.
+    waits: Option<String>,
+}
+
+impl Seen {
+    fn new(node_type: String, since: Moment) -> Self {
+        Self { node_type, since, was_there: false, waits: None }
+    }
 }
 
 /// A type of which none could be started.
@@ -66,8 +75,8 @@ pub struct Scaler {
     life: String,
     created: u64,
     seen: BTreeMap<String, Seen>,
-    /// Nodes that have nothing to do, since when.
-    idle: BTreeMap<NodeId, Moment>,
+    /// Nodes that have nothing to do, since when, and how often something of them had been lent by then.
+    idle: BTreeMap<NodeId, (Moment, u64)>,
     /// By type.
     pauses: BTreeMap<String, Pause>,
 }
@@ -102,8 +111,8 @@ impl Scaler {
     /// Nodes that have had nothing to do for so long that they may leave, if nobody uses them otherwise.
     #[must_use]
     pub fn long_idle(&self, now: Moment) -> Vec<NodeId> {
-        let is_long = |since: &Moment| now.since(*since) >= self.rules.idle_after;
-        self.idle.iter().filter(|(_, since)| is_long(since)).map(|(node, _)| *node).collect()
+        let is_long = |since: Moment| now.since(since) >= self.rules.idle_after;
+        self.idle.iter().filter(|(_, (since, _))| is_long(*since)).map(|(node, _)| *node).collect()
     }
 
     /// What is to be done now. `asked` are nodes of [`Self::long_idle`] that were asked, and whether nobody uses them.
@@ -114,8 +123,9 @@ impl Scaler {
         let (packing, needed) = self.pack(now, &look);
         let mut planned = packing.planned().to_vec();
         planned.truncate(LEAST_BOOTING.max(look.there.len()).saturating_sub(look.booting.len()));
+        // First, for what they rest on is the oldest.
         let idle = self.idle_now(now, &look, &needed, asked);
-        decisions.extend(idle);
+        decisions.splice(0..0, idle);
         decisions.extend(planned.into_iter().map(|number| self.create(now, number)));
         decisions
     }
@@ -127,24 +137,20 @@ impl Scaler {
         }
     }
 
-    /// The types of which more nodes may come.
+    /// The types of which nodes may come.
     #[must_use]
-    pub fn prospects(&self, now: Moment, view: &View) -> Vec<Prospect> {
-        let there: BTreeSet<&str> = view.cluster.nodes.iter().filter_map(NodeView::instance).collect();
-        let count = |name: &str| {
-            self.seen.iter().filter(|(instance, seen)| seen.node_type == name && there.contains(&***instance)).count()
-        };
-        let all = there.len();
-        let prospect = |node_type: &super::NodeType| {
-            let free = node_type.max.saturating_sub(count(&node_type.name));
-            let more = free.min(self.rules.max_nodes.saturating_sub(all));
-            let pause = self.pauses.get(&node_type.name).filter(|pause| now < pause.until);
+    pub fn prospects(&self) -> Vec<Prospect> {
+        let prospect = |node_type: &NodeType| {
+            let name = &node_type.name;
+            let is_its = |seen: &&Seen| seen.node_type == *name;
+            let waits = || self.seen.values().filter(is_its).find_map(|seen| seen.waits.clone());
+            let trouble = self.pauses.get(name).map(|pause| pause.why.clone()).or_else(waits);
             Prospect {
-                name: node_type.name.as_str().into(),
+                name: name.as_str().into(),
                 total: node_type.resources.clone(),
                 labels: node_type.labels.clone(),
-                more: u32::try_from(more).unwrap_or(u32::MAX),
-                trouble: pause.map(|pause| pause.why.as_str().into()),
+                max: u32::try_from(node_type.max.min(self.rules.max_nodes)).unwrap_or(u32::MAX),
+                trouble: trouble.map(Into::into),
             }
         };
         self.rules.types.iter().map(prospect).collect()
@@ -152,24 +158,31 @@ impl Scaler {
 
     /// Takes in which instances there are; those that have ended, never came or lost their node are to go.
     fn look_after(&mut self, now: Moment, view: &View) -> Vec<Decision> {
-        let nodes: BTreeSet<&str> = view.cluster.nodes.iter().filter_map(NodeView::instance).collect();
+        let with_instance =
+            |node: &'_ NodeView| node.instance().map(str::to_string).map(|name| (name, node.total.clone()));
+        let nodes: BTreeMap<String, Resources> = view.cluster.nodes.iter().filter_map(with_instance).collect();
         let listed: BTreeSet<&str> = view.instances.iter().map(|instance| &*instance.name).collect();
         self.seen.retain(|name, _| listed.contains(&**name));
         let mut decisions = Vec::new();
         for instance in &view.instances {
             let (name, node_type) = (instance.name.clone(), instance.node_type.clone());
-            let seen = self.seen.entry(name.clone()).or_insert(Seen { node_type, since: now, was_there: false });
-            if nodes.contains(&*name) {
-                seen.was_there = true;
-                self.pauses.remove(&seen.node_type);
+            let seen = self.seen.entry(name.clone()).or_insert_with(|| Seen::new(node_type, now));
+            seen.waits = instance.waits.clone();
+            if let Some(total) = nodes.get(&name) {
+                seen.waits = None;
+                if !std::mem::replace(&mut seen.was_there, true) {
+                    self.has_come(now, &instance.node_type, total);
+                }
             }
+            let Some(seen) = self.seen.get(&name) else { continue };
             let (was_there, waited) = (seen.was_there, now.since(seen.since));
             let why = match &instance.ended {
                 Some(why) => why.clone(),
-                None if nodes.contains(&*name) => continue,
+                None if nodes.contains_key(&name) => continue,
                 None if was_there => "its node has left".to_string(),
                 None if waited >= self.rules.boots_within => {
-                    format!("its node did not come within {} s", self.rules.boots_within / 1000)
+                    let waits = seen.waits.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+                    format!("its node did not come within {} s{waits}", self.rules.boots_within / 1000)
                 }
                 None => continue,
             };
@@ -179,6 +192,18 @@ impl Scaler {
             decisions.push(Decision::Remove { name, why, has_failed: !was_there });
         }
         decisions
+    }
+
+    /// A node of a type has come: more may be started, if it has what the type says. Otherwise what waits may wait for ever,
+    /// and nodes be started for it without end.
+    fn has_come(&mut self, now: Moment, name: &str, total: &Resources) {
+        let lacks = self.rules.type_of(name).map(|node_type| (total.lacks(&node_type.resources), node_type));
+        match lacks.filter(|(lacks, _)| !lacks.is_empty()) {
+            None => drop(self.pauses.remove(name)),
+            Some((lacks, _)) => {
+                self.pause(now, name, &format!("a node of it has not the {lacks} that its type has, but {total}"));
+            }
+        }
     }
 
     fn look<'a>(&self, view: &'a View, removed: &BTreeSet<&str>) -> Look<'a> {
@@ -215,7 +240,10 @@ impl Scaler {
             (0..missing).for_each(|_| _ = packing.plan(number));
         }
         let demand = &look.view.cluster.demand;
-        demand.groups.iter().for_each(|group| packing.lay_group(group));
+        let at = |node: &NodeId| rooms.iter().find(|(id, _)| id == node).map(|(_, room)| *room);
+        for group in &demand.groups {
+            packing.lay_group(group, group.beside.iter().filter_map(at).collect());
+        }
         packing.lay_tasks(&demand.tasks);
         packing.empty();
         packing.lay_floor(&demand.floor);
@@ -238,9 +266,13 @@ impl Scaler {
         let mut counts = look.counts.clone();
         let mut decisions = Vec::new();
         for (id, node) in idle {
-            let since = *self.idle.entry(id).or_insert(now);
+            let idle = self.idle.entry(id).or_insert((now, node.grants));
+            // What is short runs between two looks.
+            if idle.1 != node.grants || asked.get(&id) == Some(&false) {
+                *idle = (now, node.grants);
+            }
+            let since = idle.0;
             match asked.get(&id) {
-                Some(false) => _ = self.idle.insert(id, now),
                 Some(true) if now.since(since) >= self.rules.idle_after => {
                     let Some(name) = node.instance().filter(|name| self.may_go(name, &mut counts)) else { continue };
                     decisions.push(Decision::Drain { node: id, name: name.to_string() });
@@ -265,12 +297,17 @@ impl Scaler {
         self.created += 1;
         let node_type = self.rules.types[number].name.clone();
         let name = format!("{node_type}-{}-{}", self.life, self.created);
-        self.seen.insert(name.clone(), Seen { node_type: node_type.clone(), since: now, was_there: false });
+        self.seen.insert(name.clone(), Seen::new(node_type.clone(), now));
         Decision::Create { name, node_type }
     }
 
     fn pause(&mut self, now: Moment, node_type: &str, why: &str) {
-        let before = self.pauses.get(node_type).map_or(0, |pause| pause.failures);
+        let paused = self.pauses.get(node_type);
+        // Those that fail together have failed once.
+        if paused.is_some_and(|pause| now < pause.until) {
+            return;
+        }
+        let before = paused.map_or(0, |pause| pause.failures);
         let time = PAUSES.1.min(PAUSES.0 << before.min(16));
         let pause = Pause { failures: before + 1, until: now + time, why: why.to_string() };
         self.pauses.insert(node_type.to_string(), pause);

@@ -114,6 +114,7 @@ impl World {
             total: node_type.resources.clone(),
             free,
             labels: labels.map(|(label, value)| (Arc::from(label), Arc::from(value))).collect(),
+            grants: 0,
             is_leaving: machine.leaving,
             is_heard: true,
         }
@@ -127,6 +128,7 @@ impl World {
             name: name.clone(),
             node_type: machine.node_type.clone(),
             ended: machine.ended.then(|| "it was told to".to_string()),
+            waits: None,
         };
         View {
             cluster: ClusterView {
@@ -379,7 +381,8 @@ fn what_waits_gets_the_nodes_that_it_uses_most_and_no_gpu_without_need() {
 
 #[test]
 fn bundles_that_lie_apart_get_a_node_each_and_those_that_do_not_fit_get_none() {
-    let group = |count: usize, spreading| Bundles { bundles: vec![of(&[(CPU, 1.0)]); count], spreading };
+    let group =
+        |count: usize, spreading| Bundles { bundles: vec![of(&[(CPU, 1.0)]); count], spreading, beside: Vec::new() };
     for (count, spreading, expected) in [
         (3, Spreading::StrictSpread, vec!["small"; 3]),
         (2, Spreading::StrictPack, vec!["small"]),
@@ -411,6 +414,7 @@ fn there_is_room_for_what_was_asked_for_as_long_as_it_is() {
             total: node_type.resources.clone(),
             free: node_type.resources.clone(),
             labels: labels.map(|(label, value)| (Arc::from(label), Arc::from(value))).collect(),
+            grants: 0,
             is_leaving: false,
             is_heard: true,
         });
@@ -430,11 +434,10 @@ fn a_type_that_cannot_be_started_waits_longer_each_time_and_others_take_its_plac
     still.want(&[(CPU, 8.0)], 1);
     let tries: Vec<usize> = (0..200).filter(|_| !still.step().is_empty()).collect();
     assert!((5..=9).contains(&tries.len()), "{tries:?}");
-    let view = View { cluster: still.cluster.clone(), instances: Vec::new() };
-    let prospects = still.scaler.prospects(Moment(still.now), &view);
+    let prospects = still.scaler.prospects();
     let large = prospects.iter().find(|prospect| &*prospect.name == "large").unwrap();
     assert!(large.trouble.as_ref().is_some_and(|why| why.contains("refuse")), "{large:?}");
-    assert_eq!((large.more, prospects[0].more), (3, 6));
+    assert_eq!((large.max, prospects[0].max), (3, 6));
     let mut still = Still::new(none_at_least());
     still.want(&[(CPU, 1.0)], 1);
     still.scaler.failed(Moment(0), "nobody", "it is not known");

@@ -40,6 +40,8 @@ pub struct Bundles {
     pub bundles: Vec<Resources>,
     /// How they lie on nodes.
     pub spreading: Spreading,
+    /// Where others of the same group are.
+    pub beside: Vec<NodeId>,
 }
 
 /// A node as the head knows it.
@@ -55,6 +57,8 @@ pub struct NodeView {
     pub free: Resources,
     /// Its labels.
     pub labels: BTreeMap<Arc<str>, Arc<str>>,
+    /// How often something of it was lent by the head.
+    pub grants: u64,
     /// Whether it is on its way out.
     pub is_leaving: bool,
     /// Whether it has been heard lately.
@@ -96,8 +100,8 @@ pub struct Prospect {
     pub total: Resources,
     /// Its labels.
     pub labels: BTreeMap<Arc<str>, Arc<str>>,
-    /// How many more there may be, those among them that have been started and are not there yet.
-    pub more: u32,
+    /// How many there may be.
+    pub max: u32,
     /// Why none can be started now, if that is so.
     pub trouble: Option<Arc<str>>,
 }

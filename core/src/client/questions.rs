@@ -91,12 +91,13 @@ impl Client {
     }
 
     /// Asks for room for this on the cluster, whether anything uses it or not, in place of what anybody asked for before:
-    /// nodes come for it, where such can come. It is told, and not waited for.
+    /// nodes come for it, where such can come, and are not waited for.
     ///
     /// # Errors
-    /// As every method.
+    /// [`crate::ErrorKind::Io`] when the head does not answer; as every method.
     pub fn keep_room(&self, room: Vec<Resources>) -> Result<()> {
-        self.send(&ToNode::KeepRoom(room), Vec::new())
+        let question = self.questions(1);
+        self.inquire(question, &ToNode::KeepRoom(question, room)).map(|_| ())
     }
 
     /// The metrics of the node, in the text form of Prometheus.

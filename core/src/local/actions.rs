@@ -60,8 +60,8 @@ impl Shell {
                 };
                 self.answer(id, question, answer, Vec::new());
             }
-            Action::Members(id, question, members, prospects) => {
-                let answer = Answer::Nodes(self.as_told(members), prospects.into_iter().map(Coming::from).collect());
+            Action::Members(id, question, members, more) => {
+                let answer = Answer::Nodes(self.as_told(members), more.into_iter().map(Coming::from).collect());
                 self.answer(id, question, answer, Vec::new());
             }
             Action::Grouped(id, question, answer) => self.group_answered(id, question, answer),

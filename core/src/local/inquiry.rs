@@ -50,6 +50,8 @@ pub enum Inquiry {
     Drain(NodeId, u64),
     /// Which nodes are there, and what waits for more? Asked of the head.
     Demand,
+    /// Drain that node within so many milliseconds, if nothing of it is lent. Asked of the head.
+    DrainIdle(NodeId, u64),
     /// There can be more nodes of these types; in answer, what there can be. Told to the head.
     Prospects(Option<Vec<Prospect>>),
 }
@@ -91,6 +93,7 @@ impl Shell {
             Inquiry::Actors(filter) => self.actors_as_json(&filter).to_string(),
             Inquiry::Leaving => self.leaving_as_json().to_string(),
             Inquiry::Drain(node, millis) => self.drain(node, millis).to_string(),
+            Inquiry::DrainIdle(node, millis) => self.drain_idle(node, millis).to_string(),
             Inquiry::Demand => self.demand_as_json().to_string(),
             Inquiry::Prospects(prospects) => self.prospects(prospects).to_string(),
         };

@@ -26,6 +26,14 @@ impl Shell {
         }
     }
 
+    /// The same for a node that has nothing to do.
+    pub(super) fn drain_idle(&mut self, node: NodeId, millis: u64) -> Value {
+        match self.head.as_ref().is_some_and(|head| head.is_idle(node)) {
+            true => self.drain(node, millis),
+            false => json!({ "error": format!("{node} is not idle"), "help": "look at what it runs" }),
+        }
+    }
+
     /// What this node waits for before it leaves, and what goes with it.
     pub(super) fn leaving_as_json(&self) -> Value {
         let leaving = self.node.leaving();

@@ -192,6 +192,12 @@ impl Local {
             .ok_or_else(|| Error::new(ErrorKind::Cancelled, "the runtime has ended"))
     }
 
+    /// What others of this process ask the node through.
+    #[must_use]
+    pub fn inlet(&self) -> Inlet {
+        self.inlet.clone()
+    }
+
     /// Lines that workers printed and words of the runtime's own, waiting for the first one; `None` when the runtime
     /// has ended and all are read.
     #[must_use]

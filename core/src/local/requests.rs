@@ -117,7 +117,9 @@ impl Shell {
             ToNode::Groups(question) => self.post(Event::Group(id, question, GroupRequest::List)),
             ToNode::Ping(question) => self.answer(id, question, Answer::Ready, Vec::new()),
             ToNode::Nodes(question) => self.post(Event::Members(id, question)),
-            ToNode::KeepRoom(room) => self.post(Event::KeepRoom(room)),
+            ToNode::KeepRoom(question, room) => {
+                self.post(Event::Name(id, question, NameRequest::KeepRoom(room)));
+            }
             ToNode::About(question, object) => self.post(Event::Explain(id, question, object)),
             ToNode::MetricsText(question) => {
                 let text = self.metrics_text();

@@ -357,10 +357,6 @@ impl Head {
             ToHead::Nameless(actor) => self.free_names(|named| named == actor),
             ToHead::Names(named) => self.names_told(from, &named),
             ToHead::Bundles(bundles) => self.bundles_told(from, &bundles),
-            ToHead::KeepRoom(floor) => {
-                self.changes.floor(&floor);
-                self.hopes.floor = floor;
-            }
             ToHead::Members(question) => {
                 self.asked.insert((from, question));
                 self.tell_members();
@@ -395,6 +391,11 @@ impl Head {
                     NameAnswer::Claimed
                 }
             },
+            NameRequest::KeepRoom(floor) => {
+                self.changes.floor(&floor);
+                self.hopes.floor = floor;
+                NameAnswer::Claimed
+            }
             NameRequest::List(prefix) => {
                 let names = self.names.range(Arc::clone(&prefix)..).map(|(name, _)| name);
                 NameAnswer::Names(names.take_while(|name| name.starts_with(&*prefix)).cloned().collect())

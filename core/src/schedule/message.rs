@@ -7,7 +7,6 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::as_bytes;
-use crate::autoscale::Prospect;
 use crate::ids::{Attempt, BundleId, ClientId, GroupId, HeadLife, LeaseId, NodeId, ObjectId, TaskId};
 use crate::link::Frame;
 use crate::parts::Place;
@@ -101,6 +100,9 @@ pub enum NameRequest {
     LookUp(Arc<str>),
     /// Which names begin so?
     List(Arc<str>),
+    /// There is to be room for this on the cluster, in place of what was asked for: no name, but asked as one, and again
+    /// of another life of the head.
+    KeepRoom(Vec<Resources>),
 }
 
 /// Its answer.
@@ -397,8 +399,6 @@ pub enum ToHead {
     Nameless(ObjectId),
     /// A question by its number: which nodes are there?
     Members(u64),
-    /// There is to be room for this, in place of what was asked for.
-    KeepRoom(Vec<Resources>),
     /// A question about placement groups, by its number.
     Group(u64, GroupRequest),
     /// Whether the resources for a bundle were reserved, in that round.
@@ -446,7 +446,7 @@ pub enum FromHead {
     /// The answer to a question about names.
     Named(u64, NameAnswer),
     /// The nodes that are there.
-    Members(u64, Vec<Member>, Vec<Prospect>),
+    Members(u64, Vec<Member>, Vec<(Resources, u64)>),
     /// No node that is there could ever run this: what of the demand none has.
     Unplaceable(Arc<Shape>, Resources),
     /// The answer to a question about placement groups.

@@ -6,7 +6,6 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use crate::autoscale::Prospect;
 use crate::ids::{Attempt, ClientId, GroupId, NodeId, ObjectId, TaskId};
 use crate::metrics::Update;
 use crate::parts::Place;
@@ -285,7 +284,7 @@ pub enum ToNode {
     /// A question: which nodes are there?
     Nodes(u64),
     /// There is to be room for this on the cluster, whether anything uses it or not; in place of what was asked for.
-    KeepRoom(Vec<Resources>),
+    KeepRoom(u64, Vec<Resources>),
     /// A question: what is in the store?
     Objects(u64),
     /// What happened to metrics of the user's in this process.
@@ -342,13 +341,12 @@ pub struct Coming {
     /// All that one has.
     pub total: BTreeMap<String, f64>,
     /// How many may come, at the most.
-    pub more: u32,
+    pub more: u64,
 }
 
-impl From<Prospect> for Coming {
-    fn from(prospect: Prospect) -> Self {
-        let amounts = prospect.total.amounts().map(|(name, amount)| (name.to_string(), amount));
-        Self { total: amounts.collect(), more: prospect.more }
+impl From<(Resources, u64)> for Coming {
+    fn from((total, more): (Resources, u64)) -> Self {
+        Self { total: total.amounts().map(|(name, amount)| (name.to_string(), amount)).collect(), more }
     }
 }
 

@@ -173,12 +173,16 @@ impl Cluster {
         let there = nodes.iter().map(|node| cpus(&node.total));
         let more = coming.iter().flat_map(|more| std::iter::repeat_n(cpus(&more.total), more.more as usize));
         let there: Vec<usize> = there.filter(|cpus| *cpus > 0).collect();
-        let more = more.filter(|cpus| *cpus > 0).take(MOST_TASKS.saturating_sub(there.len()));
+        // Those that are there are not to be used for less because smaller ones may come.
+        let least = there.iter().min().copied().unwrap_or(1);
+        let more = more.filter(|cpus| *cpus >= least).take(MOST_TASKS.saturating_sub(there.len()));
         let all: Vec<usize> = there.iter().copied().chain(more).collect();
         let (bytes_per_partition, bytes_per_task) = self.bytes;
         let shape_of = |cpus: &[usize]| {
             let least = cpus.iter().min().copied()?;
-            Some(ClusterShape { bytes_per_partition, bytes_per_task, ..ClusterShape::new(cpus.len(), least) })
+            let shape = ClusterShape::new(cpus.len(), least);
+            let there = if there.is_empty() { cpus.len() } else { there.len() };
+            Some(ClusterShape { bytes_per_partition, bytes_per_task, there, ..shape })
         };
         let none = || {
             Error::invalid(format!("none of the {} nodes of the cluster has CPUs", nodes.len()))

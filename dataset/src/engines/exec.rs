@@ -148,7 +148,8 @@ impl DisplayAs for ClusterExec {
         let exchange = self.exchange;
         write!(f, "ClusterExec: exchange={exchange}, stages={stages}, tasks={tasks}, nodes={nodes}, cpus={cpus}")?;
         // One stage may be all that it is worth, or all that is right.
-        let alone = graph.stages.first().filter(|_| stages == 1).and_then(|stage| unspread(&stage.plan, nodes));
+        let alone =
+            graph.stages.first().filter(|_| stages == 1).and_then(|stage| unspread(&stage.plan, self.shape.there));
         alone.map_or(Ok(()), |operator| write!(f, ", one task because of {operator}"))?;
         if matches!(format, DisplayFormatType::TreeRender) {
             return Ok(());

@@ -144,7 +144,9 @@ impl PartReading {
             cluster.speak(|cluster| cluster.look()).await.map_err(Failed::Error)?;
         }
         self.again = self.given;
-        Ok(Reading::new(self.object, cluster.read(self.object, &place, self.part..self.part + 1)))
+        // Each time by itself: what has gone out of it is left out, or it is not read again.
+        let chunks = cluster.read(self.object, &place, self.part..self.part + 1);
+        Ok(Reading::new(self.object, chunks, Arc::default()))
     }
 
     /// What of a batch has not gone out yet.

@@ -20,6 +20,7 @@ use tokio::sync::mpsc::Receiver;
 
 use super::exchange::{ExchangeReadExec, ExchangeSource, TaskInputs, context_with};
 use super::metrics::TaskDone;
+use super::output::EDITION_BYTES;
 use super::stages::{Input, Stage, Way};
 use crate::operators::map_batches::TaskOf;
 use crate::operators::stored::{StoredReader, TaskStored};
@@ -43,7 +44,20 @@ pub struct PartSource {
     outputs: BTreeMap<(usize, usize), (ObjectId, Place)>,
     /// Those of rows that other queries have left on the cluster.
     stored: BTreeMap<ObjectId, Place>,
+    /// The editions of which parts have been read.
+    editions: Arc<Editions>,
     unread: Mutex<Option<(ObjectId, Unread)>>,
+}
+
+/// Which edition of each object it is of which parts were read: parts of two do not belong together.
+#[derive(Debug, Default)]
+pub(super) struct Editions(Mutex<BTreeMap<ObjectId, u64>>);
+
+impl Editions {
+    /// Whether a part of this edition goes with those that were read before.
+    fn agree(&self, object: ObjectId, edition: u64) -> bool {
+        *self.0.lock().entry(object).or_insert(edition) == edition
+    }
 }
 
 impl PartSource {
@@ -69,7 +83,7 @@ impl PartSource {
         }
         let stored = outputs.split_off(places.len()).into_iter().collect();
         let outputs = places.into_iter().zip(outputs).collect();
-        Ok(Self { store, task, inputs, outputs, stored, unread: Mutex::new(None) })
+        Ok(Self { store, task, inputs, outputs, stored, editions: Arc::default(), unread: Mutex::new(None) })
     }
 
     /// What a task of a stage reads, of these outputs as [`PartSource::new`] has them.
@@ -119,7 +133,7 @@ impl PartSource {
     ) -> impl Stream<Item = Result<RecordBatch>> + Send + use<> {
         let source = Arc::clone(self);
         let chunks = source.store.read(object, place, part..part + 1);
-        Reading::new(object, chunks).rows(move |object, error| match error {
+        Reading::new(object, chunks, Arc::clone(&self.editions)).rows(move |object, error| match error {
             Unreadable::Undecoded(error) => error,
             Unreadable::Unread(unread) => {
                 let why = format!("{object} could not be read from {}: {}", unread.from, unread.why);
@@ -218,6 +232,9 @@ pub(super) struct Reading {
     object: ObjectId,
     chunks: Receiver<std::result::Result<Chunk, Unread>>,
     decoder: StreamDecoder,
+    /// What has come of its edition, until that was compared.
+    edition: Vec<u8>,
+    editions: Arc<Editions>,
 }
 
 /// Why the rest of a part does not come.
@@ -227,19 +244,34 @@ pub(super) enum Unreadable {
 }
 
 impl Reading {
-    pub(super) fn new(object: ObjectId, chunks: Receiver<std::result::Result<Chunk, Unread>>) -> Self {
-        Self { object, chunks, decoder: StreamDecoder::new() }
+    /// A part that comes in these chunks, of an edition that agrees with those.
+    pub(super) fn new(
+        object: ObjectId,
+        chunks: Receiver<std::result::Result<Chunk, Unread>>,
+        editions: Arc<Editions>,
+    ) -> Self {
+        Self { object, chunks, decoder: StreamDecoder::new(), edition: Vec::new(), editions }
     }
 
     /// The rows of the next chunk that has any; `None` at the end.
     pub(super) async fn next(&mut self) -> Option<std::result::Result<Vec<RecordBatch>, Unreadable>> {
         loop {
-            let cut_off = || Err(Unread { from: self.object.owner(), why: "it was cut off".to_string() });
-            let chunk = match self.chunks.recv().await.unwrap_or_else(cut_off) {
+            let unread = |why: &str| Unread { from: self.object.owner(), why: why.to_string() };
+            let cut_off = || Err(unread("it was cut off"));
+            let mut chunk = match self.chunks.recv().await.unwrap_or_else(cut_off) {
                 Ok(chunk) if chunk.is_end() => return None,
                 Ok(chunk) => chunk,
                 Err(unread) => return Some(Err(Unreadable::Unread(unread))),
             };
+            let missing = EDITION_BYTES - self.edition.len();
+            if missing > 0 {
+                self.edition.extend(chunk.bytes.split_to(missing.min(chunk.bytes.len())));
+                let edition = <[u8; EDITION_BYTES]>::try_from(&*self.edition).map(u64::from_le_bytes);
+                if edition.is_ok_and(|edition| !self.editions.agree(self.object, edition)) {
+                    let unread = unread("it was made anew since another part of it was read");
+                    return Some(Err(Unreadable::Unread(unread)));
+                }
+            }
             match self.decode(chunk.bytes.into()) {
                 Ok(batches) if batches.is_empty() => {}
                 decoded => return Some(decoded.map_err(Unreadable::Undecoded)),

@@ -1,5 +1,8 @@
 //! What a task writes: the partitions of its plan as the parts of one object, each an Arrow IPC stream, and behind them
 //! what it did.
+//!
+//! Before each stream stands the edition of the object: another attempt may deal its rows out to the parts otherwise, and
+//! who has read parts of one takes none of another ([`super::input`]).
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,21 +11,29 @@ use arrow::ipc::CompressionType;
 use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
+use datafusion::common::tree_node::TreeNode;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_plan::{ExecutionPlan, execute_stream_partitioned};
+use datafusion::physical_plan::joins::HashJoinExec;
+use datafusion::physical_plan::repartition::RepartitionExec;
+use datafusion::physical_plan::{ExecutionPlan, Partitioning, execute_stream_partitioned};
 use futures::StreamExt;
 use parking_lot::Mutex;
 use sheaf_connectors::error::from_datafusion;
+use sheaf_core::ids::NodeId;
 use sheaf_core::parts::{Parts, PartsWriter};
 use sheaf_core::{Error, Result};
 use sheaf_flight::compact::compact_sparse;
 use tokio::task::JoinSet;
 
+use crate::operators::hash_join::is_spread;
+
 /// Bytes of a part that are handed on at once: enough that their costs do not count.
 const PIECE_BYTES: usize = 256 << 10;
+/// Bytes of the edition before a stream.
+pub(super) const EDITION_BYTES: usize = size_of::<u64>();
 
 /// Runs a plan and writes each of its partitions as a part; what is more than `limit` bytes goes to a file in `folder`
-/// meanwhile. Parts without rows have no bytes. One part more is what `tell` makes of the rows and bytes of each, once
+/// meanwhile. Parts without rows have no bytes, unless rows may be in other parts each time. One part more is what `tell` makes of the rows and bytes of each, once
 /// all are there. Dropping the call ends the run.
 ///
 /// Views are compacted: a batch that shows few rows would write all the buffers that it points into.
@@ -37,11 +48,12 @@ pub async fn write_parts(
     limit: u64,
     tell: impl AsyncFnOnce(Vec<(u64, u64)>) -> Vec<u8>,
 ) -> Result<Parts> {
+    let (edition, empty) = (NodeId::draw().0, deals_otherwise(&plan).then(|| RecordBatch::new_empty(plan.schema())));
     let streams = execute_stream_partitioned(plan, context).map_err(from_datafusion)?;
     let writer = Arc::new(Mutex::new(PartsWriter::new(streams.len() + 1, limit, folder)));
     let (mut writing, last) = (JoinSet::new(), streams.len());
     for (part, stream) in streams.into_iter().enumerate() {
-        writing.spawn(write_part(part, stream, Arc::clone(&writer)));
+        writing.spawn(write_part(part, stream, (edition, empty.clone()), Arc::clone(&writer)));
     }
     while let Some(ended) = writing.join_next().await {
         ended.map_err(|error| Error::internal(format!("an operator panicked: {error}")))??;
@@ -55,8 +67,27 @@ pub async fn write_parts(
     written.and_then(|()| writer.finish())
 }
 
-async fn write_part(part: usize, mut stream: SendableRecordBatchStream, to: Arc<Mutex<PartsWriter>>) -> Result<()> {
-    let mut encoder = None;
+/// Whether rows may be in other partitions each time a plan runs, as those of a join with one build side for all of them
+/// that goes on from disk.
+fn deals_otherwise(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    let is_round_robin = |node: &Arc<dyn ExecutionPlan>| {
+        let exchange = node.downcast_ref::<RepartitionExec>().map(RepartitionExec::partitioning);
+        matches!(exchange, Some(Partitioning::RoundRobinBatch(_)))
+    };
+    let deals = |node: &Arc<dyn ExecutionPlan>| {
+        Ok(is_round_robin(node) || node.downcast_ref::<HashJoinExec>().is_some_and(is_spread))
+    };
+    plan.exists(deals).unwrap_or(true)
+}
+
+/// Writes a part of an edition; one without rows as `empty`, if there is such.
+async fn write_part(
+    part: usize,
+    mut stream: SendableRecordBatchStream,
+    (edition, empty): (u64, Option<RecordBatch>),
+    to: Arc<Mutex<PartsWriter>>,
+) -> Result<()> {
+    let mut encoder = empty.map(|empty| Encoder::new(edition, &empty)).transpose()?;
     while let Some(batch) = stream.next().await {
         let batch = batch.map_err(from_datafusion)?;
         if batch.num_rows() == 0 {
@@ -64,7 +95,7 @@ async fn write_part(part: usize, mut stream: SendableRecordBatchStream, to: Arc<
         }
         let encoder: &mut Encoder = match &mut encoder {
             Some(encoder) => encoder,
-            none => none.insert(Encoder::new(&batch)?),
+            none => none.insert(Encoder::new(edition, &batch)?),
         };
         encoder.write(&batch)?;
         if encoder.buffered() >= PIECE_BYTES {
@@ -85,7 +116,8 @@ async fn write_part(part: usize, mut stream: SendableRecordBatchStream, to: Arc<
 /// As [`write_parts`].
 pub(super) fn write_batches(part: usize, batches: &[RecordBatch], to: &mut PartsWriter) -> Result<()> {
     let Some(first) = batches.first() else { return Ok(()) };
-    let mut encoder = Encoder::new(first)?;
+    // They are written once.
+    let mut encoder = Encoder::new(0, first)?;
     for batch in batches.iter().filter(|batch| batch.num_rows() > 0) {
         encoder.write(batch)?;
     }
@@ -100,12 +132,12 @@ struct Encoder {
 }
 
 impl Encoder {
-    /// For batches like this one.
-    fn new(batch: &RecordBatch) -> Result<Self> {
+    /// For batches like this one, of an edition.
+    fn new(edition: u64, batch: &RecordBatch) -> Result<Self> {
         let options = IpcWriteOptions::default().try_with_compression(Some(CompressionType::LZ4_FRAME));
-        let writer = options.and_then(|options| {
-            StreamWriter::try_new_with_options(Vec::with_capacity(PIECE_BYTES), &batch.schema(), options)
-        });
+        let mut bytes = Vec::with_capacity(PIECE_BYTES);
+        bytes.extend(edition.to_le_bytes());
+        let writer = options.and_then(|options| StreamWriter::try_new_with_options(bytes, &batch.schema(), options));
         Ok(Self { writer: writer.map_err(|error| unencoded(&error))?, rows: 0 })
     }
 

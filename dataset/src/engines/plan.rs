@@ -37,6 +37,10 @@ pub struct ClusterShape {
     /// Bytes of files that a task reads, about, where there are more tasks than nodes: they run in waves, so that other
     /// queries have their turn between two of them, and a node that dies costs no more than it.
     pub bytes_per_task: usize,
+    /// The nodes that are there: others may come.
+    pub there: usize,
+    /// Whether the result stays on its nodes, for other queries to read.
+    pub is_kept: bool,
 }
 
 /// Bytes of files that a task reads, about, where there are more than nodes. Less would have each task of a join read
@@ -46,6 +50,9 @@ pub const BYTES_PER_TASK: usize = 512 << 20;
 const MOST_WAVES: usize = 16;
 /// Tasks of a stage at the most: with more, each task behind an exchange would read from too many others.
 pub(super) const MOST_TASKS: usize = 1_000;
+
+/// Parts of a task's output at the most, for the same reason: each of them has a buffer of its own.
+const MOST_PARTS: usize = 4_000;
 
 /// Bytes of files that a partition reads at the least: datafusion-distributed's own measure.
 pub const BYTES_PER_PARTITION: usize = 16 << 20;
@@ -57,7 +64,8 @@ impl ClusterShape {
     #[must_use]
     pub fn new(nodes: usize, cpus: usize) -> Self {
         let (bytes_per_partition, bytes_per_task) = (BYTES_PER_PARTITION, BYTES_PER_TASK);
-        Self { nodes, partitions: cpus.max(2), cpus, bytes_per_partition, bytes_per_task }
+        let (partitions, there) = (cpus.max(2), nodes);
+        Self { nodes, partitions, cpus, bytes_per_partition, bytes_per_task, there, is_kept: false }
     }
 
     /// The same for tasks that all run at once.
@@ -68,7 +76,9 @@ impl ClusterShape {
     /// The same for a plan whose tasks run in waves where it reads much.
     fn in_waves(self, plan: &Arc<dyn ExecutionPlan>) -> Self {
         let all = self.bytes_per_task.saturating_mul(self.nodes);
-        let most = (MOST_TASKS / self.nodes.max(1)).clamp(1, MOST_WAVES);
+        let (most_tasks, most_parts) =
+            (MOST_TASKS / self.nodes.max(1), MOST_PARTS / (self.nodes * self.partitions).max(1));
+        let most = most_tasks.min(most_parts).clamp(1, MOST_WAVES);
         Self { nodes: self.nodes * largest_scan(plan).div_ceil(all.max(1)).clamp(1, most), ..self }
     }
 
@@ -101,19 +111,25 @@ pub async fn plan_optimized(optimized: &LogicalPlan, state: &SessionState, shape
     let state = state_for(state, shape);
     let optimized = &spread_tables(optimized, shape.partitions).map_err(from_datafusion)?;
     let whole = state.query_planner().create_physical_plan(optimized, &state).await.map_err(from_datafusion)?;
-    if unspread(&whole, shape.nodes).is_some() {
-        return StageGraph::of(&whole);
+    let graph = |plan: &Arc<dyn ExecutionPlan>| {
+        StageGraph::of(plan).map(|graph| if shape.is_kept { graph } else { graph.read_once() })
+    };
+    if unspread(&whole, shape.there).is_some() {
+        return graph(&whole);
     }
-    // Processes of functions are shared out among the tasks, and the fewer of those the better.
-    let shape = if processes(&whole).is_some() { shape } else { shape.in_waves(&whole) };
+    // Processes of functions are shared out among the tasks.
+    let shape = match processes(&whole) {
+        Some(most) => ClusterShape { nodes: shape.nodes.min(most.max(1)), ..shape },
+        None => shape.in_waves(&whole),
+    };
     let calls = calls_functions(&whole);
     let shape = if calls { shape.for_functions() } else { shape };
     let state = cutting(state, Arc::clone(&whole), shape, calls).map_err(from_datafusion)?;
     let cut = state.query_planner().create_physical_plan(optimized, &state).await.map_err(from_datafusion);
     // What can be planned for one process and not be cut runs as one task.
-    cut.and_then(|cut| StageGraph::of(&cut)).or_else(|error| {
+    cut.and_then(|cut| graph(&cut)).or_else(|error| {
         log::warn!("a query runs in one task, for it cannot be cut: {error}");
-        StageGraph::of(&whole)
+        graph(&whole)
     })
 }
 

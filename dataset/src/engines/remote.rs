@@ -19,6 +19,7 @@ use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
+use futures::future::BoxFuture;
 use sheaf_connectors::error::to_datafusion;
 use sheaf_core::ErrorKind;
 
@@ -245,18 +246,35 @@ impl ExtensionPlanner for RemotePlanner {
 }
 
 impl RemotePlanner {
+    /// The plan, cut for a cluster of that shape.
+    fn shipped<'a>(
+        &'a self,
+        plan: &'a LogicalPlan,
+        shape: ClusterShape,
+        session: &'a Session,
+    ) -> BoxFuture<'a, sheaf_core::Result<Shipped>> {
+        Box::pin(Shipped::of(session, plan, shape, self.cluster.notes()))
+    }
+
     async fn planned(&self, plan: &LogicalPlan, whom: ForWhom, session: &Session) -> sheaf_core::Result<ClusterExec> {
         let shapes = self.cluster.speak(|cluster| cluster.shapes()).await?;
         // Tasks of the streaming exchange run at once, on what is there.
         let wants = Chosen::is_wanted(session.settings().exchange, whom.as_they_come);
-        let shape = shapes.there.filter(|_| wants).map_or(shapes.all, ClusterShape::at_once);
+        let all = ClusterShape { is_kept: whom.is_kept, ..shapes.all };
+        let there = shapes.there.filter(|_| wants).map(ClusterShape::at_once);
         self.cluster.has_all(plan)?;
-        let plan = self.cluster.uploaded(plan, whom.is_shown || whom.or_none, session.spill_folder()).await?;
-        let shipped = Shipped::of(session, &plan, shape, self.cluster.notes()).await?;
+        let is_only_shown = whom.is_shown || (whom.or_none && shapes.there.is_some());
+        let plan = self.cluster.uploaded(plan, is_only_shown, session.spill_folder()).await?;
+        let mut shape = there.unwrap_or(all);
+        let mut shipped = self.shipped(&plan, shape, session).await?;
         let exchange = match shapes.there {
             None if wants => Chosen::Durable(Some("its nodes are still to come")),
             _ => Chosen::of(wants, &shipped, whom.is_kept),
         };
+        if there.is_some() && exchange != Chosen::Streaming {
+            shape = all;
+            shipped = self.shipped(&plan, shape, session).await?;
+        }
         // Where its nodes are still to come the first rows take their time anyhow.
         if whom.or_none && exchange != Chosen::Streaming && shapes.there.is_some() {
             let why = format!("the rows do not come as they are made: exchange={exchange}");

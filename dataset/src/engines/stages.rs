@@ -22,7 +22,7 @@ use sheaf_core::Result;
 use sheaf_core::ids::ObjectId;
 
 use super::exchange::ExchangeReadExec;
-use crate::operators::hash_join::is_spread;
+use crate::operators::hash_join::{can_fall_back, is_spread};
 use crate::operators::own_files;
 use crate::operators::stored::StoredExec;
 use crate::rules::within_task::within_task;
@@ -227,19 +227,27 @@ impl StageGraph {
         if stages.is_empty() || !only_gathers(&last) {
             stages.push(last);
         }
-        if let Some(last) = stages.last_mut() {
-            gather_joined(last);
-        }
         mark_parts(&mut stages);
         Ok(Self { stages })
+    }
+
+    /// The same for a result that is read once, part after part.
+    #[must_use]
+    pub fn read_once(mut self) -> Self {
+        if let Some(last) = self.stages.last_mut() {
+            gather_joined(last);
+        }
+        mark_parts(&mut self.stages);
+        self
     }
 }
 
 /// A result is read part after part: in one, its rows may be dealt out otherwise by each attempt, as those of a join with
 /// one build side for all partitions are that goes on from disk.
 fn gather_joined(last: &mut Stage) {
-    let is_spread = |node: &Arc<dyn ExecutionPlan>| Ok(node.downcast_ref::<HashJoinExec>().is_some_and(is_spread));
-    if last.keeps_parts() && last.plan.exists(is_spread).unwrap_or_default() {
+    let goes_on = |join: &HashJoinExec| is_spread(join) && can_fall_back(join);
+    let goes_on = |node: &Arc<dyn ExecutionPlan>| Ok(node.downcast_ref::<HashJoinExec>().is_some_and(goes_on));
+    if last.keeps_parts() && last.plan.exists(goes_on).unwrap_or_default() {
         last.plan = Arc::new(CoalescePartitionsExec::new(Arc::clone(&last.plan)));
     }
 }

@@ -9,6 +9,10 @@ pub(super) const CLUSTER: &str = "sheaf.dev/cluster";
 const INSTANCE: &str = "sheaf.dev/instance";
 /// The label of a pod that says of which type its node is.
 const NODE_TYPE: &str = "sheaf.dev/node-type";
+/// The label of a pod that says of which version of Sheaf the head was that started it.
+const VERSION: &str = "sheaf.dev/version";
+/// Nodes of another version are refused.
+const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The variable with the labels of the node, as JSON: the command of the template passes them on.
 const NODE_LABELS: &str = "SHEAF_NODE_LABELS";
 
@@ -21,7 +25,7 @@ pub(super) fn pod_of(template: &Value, cluster: &str, name: &str, node_type: &No
 
     let metadata = object(parts, "metadata")?;
     metadata.insert("name".to_string(), name.into());
-    let labels = [(CLUSTER, cluster), (INSTANCE, name), (NODE_TYPE, node_type.name.as_str())];
+    let labels = [(CLUSTER, cluster), (INSTANCE, name), (NODE_TYPE, node_type.name.as_str()), (VERSION, OWN_VERSION)];
     object(metadata, "labels")?.extend(labels.map(|(label, value)| (label.to_string(), Value::from(value))));
 
     let spec = object(parts, "spec")?;
@@ -49,7 +53,27 @@ pub(super) fn instance_of(pod: &Value) -> Option<Instance> {
         return None;
     }
     let node_type = labels[NODE_TYPE].as_str()?.to_string();
-    Some(Instance { name: name.to_string(), node_type, ended: ended(&pod["status"]) })
+    let version = labels[VERSION].as_str().unwrap_or_default();
+    let is_other = || (version != OWN_VERSION).then(|| format!("it is of version {version:?}, not {OWN_VERSION}"));
+    let status = &pod["status"];
+    let ended = ended(status).or_else(is_other);
+    Some(Instance { name: name.to_string(), node_type, ended, waits: waits(status) })
+}
+
+/// Why a pod does not run yet, if that is told.
+fn waits(status: &Value) -> Option<String> {
+    let all = |key: &str| status[key].as_array().cloned().unwrap_or_default();
+    let containers = all("containerStatuses").into_iter().chain(all("initContainerStatuses"));
+    let mut waiting = containers.map(|container| container["state"]["waiting"].clone());
+    let waiting = waiting.find(|waiting| waiting["reason"].is_string());
+    let unscheduled = || {
+        let is_its = |told: &Value| told["type"] == "PodScheduled" && told["status"] == "False";
+        all("conditions").into_iter().find(is_its)
+    };
+    let told = waiting.or_else(unscheduled)?;
+    let told = [&told["reason"], &told["message"]].into_iter().filter_map(Value::as_str);
+    let told: Vec<&str> = told.map(str::trim).filter(|told| !told.is_empty()).collect();
+    (!told.is_empty()).then(|| told.join(", "))
 }
 
 /// Why a pod has ended, if it has: all that is told of it, or at least how.

@@ -160,7 +160,8 @@ fn pod(name: &str, status: &Value) -> Value {
             "name": name, "namespace": "ml", "uid": "0b5a3c3e-8e0f-4c55-a9a6-5c2f7c6f0d11", "resourceVersion": "10231",
             "creationTimestamp": "2026-05-04T08:11:32Z",
             "labels": {
-                "app": "sheaf", "sheaf.dev/cluster": "night", "sheaf.dev/instance": name, "sheaf.dev/node-type": "gpu"
+                "app": "sheaf", "sheaf.dev/cluster": "night", "sheaf.dev/instance": name, "sheaf.dev/node-type": "gpu",
+                "sheaf.dev/version": env!("CARGO_PKG_VERSION")
             }
         },
         "spec": { "nodeName": "worker-3", "restartPolicy": "Never" },
@@ -221,7 +222,7 @@ fn an_instance_is_the_pod_of_its_template() {
             "name": "night-gpu-1",
             "labels": {
                 "app": "sheaf", "sheaf.dev/cluster": "night", "sheaf.dev/instance": "night-gpu-1",
-                "sheaf.dev/node-type": "gpu"
+                "sheaf.dev/node-type": "gpu", "sheaf.dev/version": env!("CARGO_PKG_VERSION")
             },
             "annotations": { "team": "research" }
         },
@@ -310,7 +311,8 @@ fn a_list_has_all_pages_and_nothing_that_is_going() {
         page(&[pod("night-gpu-1", &running), going], "eyJydiI6MTAyNDV9+="),
         page(&[head, pod("night-gpu-3", &json!({ "phase": "Pending" }))], ""),
     ]);
-    let alive = |name: &str| Instance { name: name.to_string(), node_type: "gpu".to_string(), ended: None };
+    let alive =
+        |name: &str| Instance { name: name.to_string(), node_type: "gpu".to_string(), ended: None, waits: None };
     assert_eq!(api.provider().list().unwrap(), [alive("night-gpu-1"), alive("night-gpu-3")]);
     let first = "GET /api/v1/namespaces/ml/pods?labelSelector=sheaf.dev/cluster%3Dnight&limit=500";
     let asked: Vec<String> = api.asked().into_iter().map(|asked| asked.request).collect();
@@ -378,6 +380,27 @@ fn pods_that_have_ended_say_why() {
         let instance = instance_of(&pod("night-gpu-1", &status)).unwrap();
         assert_eq!(instance.ended.as_deref(), why, "{status}");
     }
+}
+
+#[test]
+fn pods_that_do_not_run_yet_say_why_and_those_of_another_version_go() {
+    let waiting =
+        json!({ "name": "node", "state": { "waiting": { "reason": "ImagePullBackOff", "message": "no such" } } });
+    let unscheduled = json!({
+        "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes are available"
+    });
+    for (status, why) in [
+        (json!({ "phase": "Pending", "containerStatuses": [waiting] }), Some("ImagePullBackOff, no such")),
+        (json!({ "phase": "Pending", "conditions": [unscheduled] }), Some("Unschedulable, 0/3 nodes are available")),
+        (json!({ "phase": "Running", "conditions": [{ "type": "PodScheduled", "status": "True" }] }), None),
+        (json!({}), None),
+    ] {
+        let instance = instance_of(&pod("night-gpu-1", &status)).unwrap();
+        assert_eq!((instance.waits.as_deref(), instance.ended), (why, None), "{status}");
+    }
+    let mut old = pod("night-gpu-1", &json!({ "phase": "Running" }));
+    old["metadata"]["labels"]["sheaf.dev/version"] = "0.0.1".into();
+    assert!(instance_of(&old).unwrap().ended.unwrap().contains("\"0.0.1\""));
 }
 
 #[test]

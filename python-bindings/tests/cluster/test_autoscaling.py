@@ -14,7 +14,7 @@ from runtime.processes import becomes_true
 
 import sheaf as ray
 
-from .nodes import Cluster, eventually, sheaf
+from .nodes import Cluster, command_of, eventually, sheaf
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -59,6 +59,11 @@ def others(cluster: Cluster) -> list[dict[str, str]]:
     return [row for row in cluster.rows("nodes") if not row["head"]]
 
 
+def started(cluster: Cluster) -> int:
+    """How many nodes have been started so far."""
+    return cluster.members[0].said().count("sheaf: starts cpu-")
+
+
 def has(cluster: Cluster, count: int, seconds: float = SECONDS) -> None:
     eventually(lambda: len(others(cluster)), count, seconds)
 
@@ -93,7 +98,7 @@ def test_nodes_come_for_what_waits_and_leave_when_they_are_idle(grows: Callable[
     assert all(array.sum() == MEGABYTE for _, _, array in results)
     eventually(lambda: len(cluster.processes()) < len(before), True)
     said = cluster.members[0].said()
-    assert said.count("sheaf: starts cpu-") == 2
+    assert started(cluster) == 2
     assert said.count("nothing to do for 1 s") == 2
     assert cluster.rows("demand") == []
 
@@ -115,7 +120,7 @@ def test_queries_bring_their_nodes(grows: Callable[..., Cluster], tmp_path: Path
     assert "tasks=2" in explained
     rows = ray.sql(text)
     assert rows.to_pandas()["c"].sum() == 8_000_000
-    assert len(others(cluster)) == 2
+    assert started(cluster) == 2
     # They are there now, and rows come as they are made.
     assert next(ray.read_parquet(str(folder)).iter_batches(batch_size=10)) is not None
     has(cluster, 0)
@@ -126,7 +131,29 @@ def test_rows_that_are_read_as_they_come_bring_their_nodes(grows: Callable[..., 
     pq.write_table(pa.table({"n": np.arange(100_000)}), tmp_path / "n.parquet")
     counted = sum(len(batch["n"]) for batch in ray.read_parquet(str(tmp_path / "n.parquet")).iter_batches())
     assert counted == 100_000
+    assert started(cluster) == 1
+
+
+@ray.remote
+def leaves_something() -> list[ray.ObjectRef]:
+    return [ray.put(np.ones(MEGABYTE, np.uint8))]
+
+
+def test_a_node_stays_that_owns_what_others_hold(grows: Callable[..., Cluster]) -> None:
+    cluster = grows(CPU)
+    [kept] = ray.get(leaves_something.options(num_cpus=1).remote())
+    time.sleep(IDLE_SECONDS + 3)
     assert len(others(cluster)) == 1
+    assert ray.get(kept).sum() == MEGABYTE
+    del kept
+    has(cluster, 0)
+
+
+def test_rows_in_memory_bring_their_nodes(grows: Callable[..., Cluster]) -> None:
+    cluster = grows(CPU)
+    rows = ray.from_arrow(pa.table({"n": np.arange(400_000)}))
+    assert sum(len(batch["n"]) for batch in rows.filter(ray.col("n") % 2 == 0).iter_batches()) == 200_000
+    assert started(cluster) >= 1
 
 
 def test_there_is_room_for_what_is_asked_for(grows: Callable[..., Cluster]) -> None:
@@ -179,7 +206,7 @@ def test_a_node_that_dies_has_another_one_in_its_place(grows: Callable[..., Clus
 
 
 def is_node(pid: int) -> bool:
-    return b"\0node\0--head\0" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return " node --head " in command_of(pid)
 
 
 def test_what_cannot_be_started_is_told_and_tried_again(grows: Callable[..., Cluster], released: Path) -> None:

@@ -8,6 +8,7 @@ import shlex
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,8 @@ def test_a_head_runs_as_many_jobs_at_once_as_it_is_told(cluster: Cluster, tmp_pa
     code = f"import os, time\nwhile not os.path.exists({str(go)!r}): time.sleep(0.02)"
     first, second = (client.submit_job(entrypoint=shlex.join(["python", "-c", code])) for _ in range(2))
     eventually(lambda: client.get_job_status(first), JobStatus.RUNNING, SECONDS)
+    # It would run by then.
+    time.sleep(3)
     assert client.get_job_status(second) == JobStatus.PENDING
     go.touch()
     for submitted in (first, second):

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use sheaf_core::autoscale::Rules;
 use sheaf_core::jobs::{Jobs, JobsOptions};
 use sheaf_core::local::{Local, LocalOptions, Role};
 use sheaf_core::resources::{CPU, GPU, MEMORY, Resources};
@@ -175,7 +176,8 @@ impl Started {
             grows.unwrap_or_default(),
             arguments.node.access.warning()
         );
-        let autoscaler = types.map(|types| arguments.node.autoscaler(types, &place)).transpose()?;
+        let at = (&*place, &*arguments.host);
+        let autoscaler = types.map(|types| arguments.node.autoscaler(types, &local, at, settings)).transpose()?;
         Ok(Self { autoscaler, local, jobs, place, told })
     }
 
@@ -287,26 +289,46 @@ impl NodeFlags {
         })
     }
 
-    /// What lets nodes of these types come and go.
-    fn autoscaler(&self, types: NodeTypes, place: &str) -> Result<Autoscaler> {
-        let (access, command) = (self.access.access()?, self.node_command(place)?);
-        let (head, rules) = (endpoint_of(place, &access)?, types.rules.clone());
-        Autoscaler::start(head, access, rules, move || types.provider(command), Box::new(|text| warn(&text)))
+    /// What lets nodes of these types come and go, for a head that listens at that host.
+    fn autoscaler(
+        &self,
+        types: NodeTypes,
+        head: &Local,
+        (place, host): (&str, &str),
+        settings: &Options,
+    ) -> Result<Autoscaler> {
+        let (access, rules) = (self.access.access()?, types.rules.clone());
+        let (command, usual) = (self.node_command(place, host)?, self.usual_flags(&rules, settings));
+        let provider = move || types.provider(command, usual);
+        Autoscaler::start(head.inlet(), access, rules, provider, Box::new(|text| warn(&text)))
     }
 
     /// What starts a node on this machine, up to what it has: this very program, or Sheaf in the Python of the workers.
-    fn node_command(&self, place: &str) -> Result<Vec<String>> {
+    fn node_command(&self, place: &str, host: &str) -> Result<Vec<String>> {
         let own = std::env::current_exe().ok().filter(|own| own.file_stem().is_some_and(|name| name == "sheaf"));
         let mut command = match own {
             Some(own) => vec![own.to_string_lossy().into_owned()],
             None => [&self.python, "-P", "-c", COMMAND_LINE].map(str::to_string).to_vec(),
         };
-        command.extend(["node", "--head", place, "--python", &self.python].map(str::to_string));
+        command.extend(["node", "--head", place, "--host", host, "--python", &self.python].map(str::to_string));
+        command.extend(self.advertise.iter().flat_map(|name| ["--advertise".to_string(), name.clone()]));
         command.extend(self.access.flags()?);
         if let Some(folder) = &self.log_dir {
             command.extend(["--log-dir".to_string(), folder.to_string_lossy().into_owned()]);
         }
         Ok(command)
+    }
+
+    /// What nodes on this machine are given unless their type says otherwise: they share its memory, with the head.
+    fn usual_flags(&self, rules: &Rules, settings: &Options) -> Vec<(String, String)> {
+        let most = rules.types.iter().map(|node_type| node_type.max).sum::<usize>().min(rules.max_nodes);
+        let share = |part: f64| {
+            let memory = host::memory_bytes().unwrap_or(MEMORY_BYTES) as f64;
+            ((memory * part / (most + 1) as f64) as u64).to_string()
+        };
+        let spill = settings.spill_dir.as_ref().map(|folder| ("--spill-dir", folder.to_string_lossy().into_owned()));
+        let usual = [("--memory-limit", share(QUERY_PART)), ("--object-store-memory", share(STORE_PART))];
+        usual.into_iter().chain(spill).map(|(name, value)| (name.to_string(), value)).collect()
     }
 
     fn all_resources(&self, memory: f64) -> Result<Resources> {

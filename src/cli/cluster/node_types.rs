@@ -107,10 +107,11 @@ impl NodeTypes {
             .map_err(|error| error.with_context(path.display().to_string()))
     }
 
-    /// What starts the nodes; with processes, this command and what follows it.
-    pub(super) fn provider(self, command: Vec<String>) -> Box<dyn NodeProvider> {
+    /// What starts the nodes; with processes, this command and what follows it, and what they are given unless their type
+    /// says otherwise.
+    pub(super) fn provider(self, command: Vec<String>, usual: Vec<(String, String)>) -> Box<dyn NodeProvider> {
         match self.starts {
-            Starts::Processes(flags) => Box::new(ProcessProvider::new(command, flags)),
+            Starts::Processes(flags) => Box::new(ProcessProvider::new(command, flags, usual)),
             Starts::Kubernetes(provider) => provider,
         }
     }
@@ -145,6 +146,16 @@ impl File {
         if let Some((name, _)) = self.node_types.iter().find(|(_, written)| written.pod.is_some()) {
             return Err(Error::invalid(format!("{name} has a pod, and nodes are processes"))
                 .with_hint("provider = \"kubernetes\" starts pods"));
+        }
+        if let Some((name, _)) = self.node_types.iter().find(|(_, written)| written.memory > 0.0) {
+            return Err(Error::invalid(format!("{name} has memory, and nodes are processes"))
+                .with_hint("processes share that of the machine"));
+        }
+        // Each would lend the same devices.
+        let with_gpus = self.node_types.values().filter(|written| written.num_gpus > 0.0);
+        if with_gpus.map(|written| written.max).sum::<usize>() > 1 {
+            return Err(Error::invalid("there may be several nodes with GPUs, and nodes are processes")
+                .with_hint("let one of them have all GPUs of the machine, and the head --num-gpus 0"));
         }
         Ok(self.node_types.into_iter().map(|(name, written)| (name, written.flags)).collect())
     }
@@ -211,18 +222,17 @@ mod tests {
             [node_types.large]
             num_cpus = 8
             num_gpus = 1
-            memory = 1000
             resources = { disk = 2 }
             labels = { zone = "a" }
             min = 1
-            max = 2
+            max = 1
         "#;
         let types = read(text).unwrap();
         assert_eq!((types.rules.idle_after, types.rules.boots_within, types.rules.max_nodes), (2_500, 600_000, 100));
         let large = &types.rules.types[1];
-        assert_eq!(large.resources.to_string(), "CPU 8, GPU 1, disk 2, memory 1000");
-        assert_eq!((large.min, large.max, large.labels.len()), (1, 2, 1));
-        assert_eq!(types.told(), "cpu 0 to 4, large 1 to 2");
+        assert_eq!(large.resources.to_string(), "CPU 8, GPU 1, disk 2");
+        assert_eq!((large.min, large.max, large.labels.len()), (1, 1, 1));
+        assert_eq!(types.told(), "cpu 0 to 4, large 1 to 1");
         let Starts::Processes(flags) = types.starts else { panic!("they are processes") };
         assert_eq!(flags["cpu"], ["--memory-limit", "1GiB"]);
     }
@@ -237,6 +247,8 @@ mod tests {
             (format!("{cpu}min = 2\n"), "2 nodes of type \"cpu\" at the least and 1"),
             (format!("{cpu}resources = {{ CPU = 1 }}\n"), "resources of cpu cannot have CPU"),
             (format!("{cpu}pod = \"a.json\"\n"), "cpu has a pod"),
+            (format!("{cpu}memory = 1e9\n"), "cpu has memory"),
+            (cpu.replace("max = 1", "max = 2\nnum_gpus = 1"), "several nodes with GPUs"),
             (format!("idle_seconds = -1\n{cpu}"), "idle_seconds = -1 is no time"),
             (cpu.replace(".cpu", ".\"A b\""), "\"A b\" is no name"),
             (cpu.replace("num_cpus = 2", "num_cpus = -2"), "-2 is no amount of CPU"),

@@ -2,16 +2,13 @@
 
 use std::sync::Arc;
 
-use super::Head;
-use crate::autoscale::{Bundles, ClusterView, Demand, NodeView, Prospect, Wanted};
+use super::{Head, Member};
+use crate::autoscale::{ClusterView, Demand, NodeView, Prospect, TYPE_LABEL, Wanted};
 use crate::ids::NodeId;
 use crate::placement::{Candidate, Strategy};
 use crate::resources::Resources;
-use crate::schedule::message::{FromHead, Member};
+use crate::schedule::message::{self, FromHead};
 use crate::schedule::spec::Shape;
-
-/// Nodes that are thought of at once as what can still come.
-const MOST_TO_COME: u32 = 1_000;
 
 /// What whoever starts nodes has said, and what was asked of them.
 #[derive(Debug, Default)]
@@ -20,6 +17,12 @@ pub(super) struct Hopes {
     pub(super) prospects: Vec<Prospect>,
     /// What there is to be room for.
     pub(super) floor: Vec<Resources>,
+}
+
+/// A node of that type, before it is there.
+fn as_candidate(prospect: &Prospect) -> Candidate<'_> {
+    let Prospect { total, labels, .. } = prospect;
+    Candidate { id: NodeId(u64::MAX), bundle: None, total, free: total, labels }
 }
 
 impl Head {
@@ -32,11 +35,13 @@ impl Head {
             total: member.total.clone(),
             free: member.free.clone(),
             labels: member.labels.clone(),
+            grants: member.grants,
             is_leaving: member.is_leaving,
             is_heard: self.is_heard(member),
         });
         let tasks = self.wants.iter().filter_map(|((shape, _), want)| {
-            let labels = match &shape.strategy {
+            // A soft wish for a node that is there is one for it alone.
+            let labels = match &*self.strategy_now(shape) {
                 // A bundle or a node is what it waits for, and no room elsewhere.
                 Strategy::Group { .. } | Strategy::Node { soft: false, .. } => return None,
                 Strategy::Labels { hard, .. } => Arc::clone(hard),
@@ -44,9 +49,8 @@ impl Head {
             };
             Some(Wanted { demand: shape.demand.clone(), labels, count: want.count })
         });
-        let groups = self.unplaced_bundles().map(|(bundles, spreading)| Bundles { bundles, spreading });
         let floor = self.hopes.floor.clone();
-        let demand = Demand { tasks: tasks.collect(), groups: groups.collect(), floor };
+        let demand = Demand { tasks: tasks.collect(), groups: self.unplaced_bundles().collect(), floor };
         ClusterView { nodes: nodes.collect(), demand }
     }
 
@@ -56,26 +60,29 @@ impl Head {
         &self.hopes.prospects
     }
 
-    /// Whether a node can come that could run this.
+    /// Whether a node can come that could run this: those that are there may leave or die, and another one comes then.
     fn could_come(&self, shape: &Shape) -> bool {
         match shape.strategy {
             Strategy::Group { .. } | Strategy::Node { soft: false, .. } => false,
-            _ => self.to_come().any(|node| node.could(&shape.demand, &shape.strategy)),
+            _ => {
+                self.hopes.prospects.iter().any(|prospect| as_candidate(prospect).could(&shape.demand, &shape.strategy))
+            }
         }
     }
 
-    /// The nodes that can still come, under names that no node has.
-    pub(super) fn to_come(&self) -> impl Iterator<Item = Candidate<'_>> {
-        let copies = |prospect: &Prospect| prospect.more.min(MOST_TO_COME);
+    /// The nodes that can still come, so many of each type at the most, under names that no node has.
+    pub(super) fn to_come(&self, most: usize) -> impl Iterator<Item = Candidate<'_>> {
         let each = self.hopes.prospects.iter();
-        let all = each.flat_map(move |prospect| (0..copies(prospect)).map(move |_| prospect));
-        all.enumerate().map(|(at, prospect)| Candidate {
-            id: NodeId(u64::MAX - at as u64),
-            bundle: None,
-            total: &prospect.total,
-            free: &prospect.total,
-            labels: &prospect.labels,
-        })
+        let all = each.flat_map(move |prospect| std::iter::repeat_n(prospect, most.min(self.more_of(prospect))));
+        all.enumerate().map(|(at, prospect)| Candidate { id: NodeId(u64::MAX - at as u64), ..as_candidate(prospect) })
+    }
+
+    /// How many more nodes of a type may come; those that leave make room for others.
+    fn more_of(&self, prospect: &Prospect) -> usize {
+        let is_its = |member: &&Member| {
+            !member.is_leaving && member.labels.get(TYPE_LABEL).is_some_and(|name| *name == prospect.name)
+        };
+        (prospect.max as usize).saturating_sub(self.members.values().filter(is_its).count())
     }
 
     /// Tells an owner that no node could ever run what it wants, if that is so.
@@ -103,9 +110,9 @@ impl Head {
     }
 
     /// What the nodes have and what of it is free, as far as they have said, and their labels.
-    pub fn members(&self) -> impl Iterator<Item = Member> {
+    pub fn members(&self) -> impl Iterator<Item = message::Member> {
         let there = self.members.iter().filter(|(_, member)| member.is_ready);
-        there.map(|(id, member)| Member {
+        there.map(|(id, member)| message::Member {
             id: *id,
             address: Arc::clone(&member.address),
             total: member.total.clone(),
@@ -121,8 +128,10 @@ impl Head {
             return;
         }
         for (node, question) in std::mem::take(&mut self.asked) {
-            let (members, prospects) = (self.members().collect(), self.hopes.prospects.clone());
-            self.send(node, FromHead::Members(question, members, prospects));
+            let members = self.members().collect();
+            let more = |prospect: &Prospect| (prospect.total.clone(), self.more_of(prospect) as u64);
+            let more = self.hopes.prospects.iter().map(more).collect();
+            self.send(node, FromHead::Members(question, members, more));
         }
     }
 }
@@ -135,7 +144,7 @@ mod tests {
     use crate::env::Moment;
     use crate::link::Link;
     use crate::placement::Label;
-    use crate::schedule::message::{Packet, ToHead};
+    use crate::schedule::message::{NameRequest, Packet, ToHead};
     use crate::schedule::{HeadAction, HeadEvent, HeadLimits};
 
     /// A head and a node of it with 2 CPUs, which says what it is told to.
@@ -178,9 +187,9 @@ mod tests {
         Resources::new([("CPU", amount)]).unwrap()
     }
 
-    fn prospect(more: u32) -> Prospect {
+    fn prospect(max: u32) -> Prospect {
         let labels = BTreeMap::from([(Arc::from("zone"), Arc::from("b"))]);
-        Prospect { name: Arc::from("large"), total: cpus(8.0), labels, more, trouble: None }
+        Prospect { name: Arc::from("large"), total: cpus(8.0), labels, max, trouble: None }
     }
 
     #[test]
@@ -193,29 +202,30 @@ mod tests {
             }]),
             soft: Arc::new([]),
         };
-        for (demand, strategy, more, is_refused) in [
-            (4.0, Strategy::Default, 0, true),
-            (4.0, Strategy::Default, 1, false),
-            (9.0, Strategy::Spread, 1, true),
-            (4.0, zone("b"), 1, false),
-            (4.0, zone("c"), 1, true),
-            (4.0, Strategy::Node { node: NodeId(1), soft: false }, 1, true),
+        for (demand, strategy, is_refused) in [
+            (4.0, Strategy::Default, false),
+            (9.0, Strategy::Spread, true),
+            (4.0, zone("b"), false),
+            (4.0, zone("c"), true),
+            (4.0, Strategy::Node { node: NodeId(1), soft: false }, true),
         ] {
             let mut one = One::new();
-            one.head.step(Moment(1), HeadEvent::Prospects(vec![prospect(more)]));
-            assert_eq!(one.want(cpus(demand), strategy.clone()), is_refused, "{demand} {strategy:?}, {more} more");
+            one.head.step(Moment(1), HeadEvent::Prospects(vec![prospect(1)]));
+            assert_eq!(one.want(cpus(demand), strategy.clone()), is_refused, "{demand} {strategy:?}");
         }
+        assert!(One::new().want(cpus(4.0), Strategy::Default), "nobody can come");
     }
 
     #[test]
     fn what_waits_and_what_was_asked_for_is_told() {
         let mut one = One::new();
         one.head.step(Moment(1), HeadEvent::Prospects(vec![prospect(2)]));
-        one.say(ToHead::KeepRoom(vec![cpus(1.0)]));
+        one.say(ToHead::Name(1, NameRequest::KeepRoom(vec![cpus(1.0)])));
         one.want(cpus(4.0), Strategy::Spread);
-        // Another node is no help to who waits for this one.
-        one.want(cpus(2.0), Strategy::Node { node: NodeId(1), soft: false });
-        one.want(cpus(2.0), Strategy::Node { node: NodeId(1), soft: false });
+        // Another node is no help to who waits for this one, also who would do with another if this one were not there.
+        for soft in [false, true] {
+            one.want(cpus(2.0), Strategy::Node { node: NodeId(1), soft });
+        }
         let view = one.head.view();
         let wanted = Wanted { demand: cpus(4.0), labels: Arc::new([]), count: 3 };
         assert_eq!(view.demand, Demand { tasks: vec![wanted], groups: Vec::new(), floor: vec![cpus(1.0)] });

@@ -39,6 +39,12 @@ impl Head {
         self.actions.push(HeadAction::Send(node, Packet::Left));
     }
 
+    /// Whether nothing of a node is lent, as far as it has said and was sent.
+    #[must_use]
+    pub fn is_idle(&self, node: NodeId) -> bool {
+        self.members.get(&node).is_some_and(|member| member.is_ready && member.free == member.total)
+    }
+
     /// How a node is, as people read it.
     #[must_use]
     pub fn state_of(&self, node: NodeId) -> &'static str {

@@ -16,10 +16,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{Head, Pool, Sent};
+use crate::autoscale::Bundles;
 use crate::env::Moment;
 use crate::flaw::{Flaw, planted};
 use crate::ids::{BundleId, ClientId, GroupId, NodeId};
-use crate::placement::groups::{Spreading, choose};
+use crate::placement::groups::choose;
 use crate::resources::Resources;
 use crate::schedule::message::{FromHead, GroupAnswer, GroupRequest, GroupSpec, GroupState, GroupStatus};
 use crate::schedule::spec::Shape;
@@ -413,14 +414,18 @@ impl Head {
 }
 
 impl Head {
-    /// Of each group that waits for nodes, the bundles that are nowhere, and how they are to lie.
-    pub(super) fn unplaced_bundles(&self) -> impl Iterator<Item = (Vec<Resources>, Spreading)> {
+    /// Of each group that waits for nodes, the bundles that are nowhere, how they are to lie, and where others are.
+    pub(super) fn unplaced_bundles(&self) -> impl Iterator<Item = Bundles> {
         let waiting = self.groups.waiting.values().filter_map(|id| self.groups.alive.get(id));
         let unplaced = waiting.map(|group| {
             let bundles = group.places.iter().zip(&group.spec.bundles).filter(|(place, _)| **place == Place::Nowhere);
-            (bundles.map(|(_, bundle)| bundle.clone()).collect::<Vec<_>>(), group.spec.spreading)
+            Bundles {
+                bundles: bundles.map(|(_, bundle)| bundle.clone()).collect(),
+                spreading: group.spec.spreading,
+                beside: group.places.iter().filter_map(|place| place.open()).collect(),
+            }
         });
-        unplaced.filter(|(bundles, _)| !bundles.is_empty())
+        unplaced.filter(|group| !group.bundles.is_empty())
     }
 }
 

@@ -210,7 +210,9 @@ impl Node {
         let movable =
             self.residents.iter().filter(|(actor, resident)| is_movable(actor, resident.may_begin_anew)).count();
         let is_held = |object: &&ObjectId| {
-            self.owned.get(object).is_some_and(|owned| owned.holders.values().any(|hold| *hold == Hold::Value))
+            let (_, is_detached) = self.names.of(**object);
+            is_detached
+                || self.owned.get(object).is_some_and(|owned| owned.holders.values().any(|hold| *hold == Hold::Value))
         };
         Leaving {
             time: own.map(|own| own.until.since(self.now)),

@@ -220,6 +220,12 @@ impl Node {
         let is_old = |backlog: &Backlog| backlog.asked > 0 && self.now.since(backlog.asked_at) >= ASK_AGAIN_AFTER;
         let old: Vec<_> =
             self.backlogs.iter().filter(|(_, backlog)| is_old(backlog)).map(|(shape, _)| Arc::clone(shape)).collect();
+        let tasks = &self.tasks;
+        for shape in &old {
+            // What was cancelled is wanted no more.
+            let Some(backlog) = self.backlogs.get_mut(shape) else { continue };
+            backlog.queue.retain(|attempt| tasks.get(&attempt.task).is_some_and(|task| task.waits_as(attempt.number)));
+        }
         old.iter().for_each(|shape| self.dispatch(shape));
     }
 

@@ -36,7 +36,6 @@ use super::message::{
     Outcome, Packet, Report, Returned, Stop, ToHead,
 };
 use super::spec::{Shape, TaskSpec};
-use crate::autoscale::Prospect;
 use crate::env::Moment;
 use crate::flaw::{Flaw, planted};
 use crate::ids::{Attempt, BundleId, ClientId, HeadLife, LeaseId, NodeId, ObjectId, TaskId};
@@ -92,8 +91,6 @@ pub enum Event {
     Name(ClientId, u64, NameRequest),
     /// A client asks which nodes there are; the answer has the number of the question.
     Members(ClientId, u64),
-    /// A client wants room on the cluster, in place of what was asked for.
-    KeepRoom(Vec<Resources>),
     /// A client asks about placement groups; the answer has the number of the question.
     Group(ClientId, u64, GroupRequest),
     /// A client asks why an object is not ready, whoever owns it; the answer has the number of the question.
@@ -151,7 +148,7 @@ pub enum Action {
     /// Answer a client's question about names.
     Named(ClientId, u64, NameAnswer),
     /// Answer a client's question about nodes.
-    Members(ClientId, u64, Vec<Member>, Vec<Prospect>),
+    Members(ClientId, u64, Vec<Member>, Vec<(Resources, u64)>),
     /// That node is reached there.
     Meet(NodeId, Arc<str>),
     /// That node is dead.
@@ -397,7 +394,6 @@ impl Node {
             Event::Cancel(task, stop) => self.send(task.owner, NodeMessage::CancelTask(task, stop)),
             Event::Name(client, question, request) => self.ask_for_name(client, question, request),
             Event::Members(client, question) => self.ask_for_members(client, question),
-            Event::KeepRoom(room) => self.head.send(ToHead::KeepRoom(room)),
             Event::Group(client, question, request) => self.ask_of_groups(client, question, request),
             Event::Explain(client, question, object) => self.explain(Asker::Client(client, question), object),
             Event::Detach(actor) => self.detach(actor),
@@ -441,7 +437,7 @@ impl Node {
             }
             FromHead::Drain(millis) => self.drain(millis),
             FromHead::Draining(node) => self.draining(node),
-            FromHead::Members(question, members, prospects) => self.members_told(question, members, prospects),
+            FromHead::Members(question, members, more) => self.members_told(question, members, more),
             FromHead::GroupExplained(question, text, never) => self.group_explained(question, text, never),
             FromHead::Named(question, answer) => self.name_answered(question, answer),
             FromHead::Unplaceable(shape, missing) => {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::references::Count;
 use super::{Action, Node};
-use crate::autoscale::Prospect;
 use crate::ids::{ClientId, ObjectId};
+use crate::resources::Resources;
 use crate::schedule::message::{Member, NameAnswer, NameRequest, ToHead};
 
 /// What this node knows of names.
@@ -68,9 +68,9 @@ impl Node {
         }
     }
 
-    pub(super) fn members_told(&mut self, number: u64, members: Vec<Member>, prospects: Vec<Prospect>) {
+    pub(super) fn members_told(&mut self, number: u64, members: Vec<Member>, more: Vec<(Resources, u64)>) {
         if let Some((client, question, _)) = self.names.asked.remove(&number) {
-            self.actions.push(Action::Members(client, question, members, prospects));
+            self.actions.push(Action::Members(client, question, members, more));
         }
     }
 

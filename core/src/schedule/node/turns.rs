@@ -96,6 +96,14 @@ impl Turns {
         }
     }
 
+    /// Keeps those that wait.
+    pub(super) fn retain(&mut self, waits: impl Fn(Attempt) -> bool) {
+        self.waiting.values_mut().for_each(|waiting| waiting.queue.retain(|attempt| waits(*attempt)));
+        self.waiting.retain(|_, waiting| !waiting.queue.is_empty());
+        self.line.retain(|party| self.waiting.contains_key(party));
+        self.len = self.waiting.values().map(|waiting| waiting.queue.len()).sum();
+    }
+
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.len
@@ -144,6 +152,16 @@ mod tests {
         assert_eq!(turns.next(waits), Some(attempt(2)));
         assert_eq!(turns.take(0), Some(attempt(2)));
         assert_eq!((turns.next(waits), turns.len()), (None, 0));
+    }
+
+    #[test]
+    fn what_was_cancelled_is_counted_no_more() {
+        let mut turns = Turns::default();
+        (0..3).for_each(|number| turns.push(party(1, None), attempt(number)));
+        turns.push(party(2, None), attempt(10));
+        turns.retain(|attempt| matches!(attempt.task.number, 0 | 2));
+        assert_eq!(turns.len(), 2);
+        assert_eq!(taken(&mut turns), [0, 2]);
     }
 
     #[test]

@@ -30,7 +30,7 @@ impl Head {
             return None;
         }
         let staying = self.members.iter().filter(|(_, member)| !member.is_leaving);
-        let nodes = staying.map(|(id, member)| member.as_candidate(*id)).chain(self.to_come());
+        let nodes = staying.map(|(id, member)| member.as_candidate(*id)).chain(self.to_come(group.spec.bundles.len()));
         let nodes: Vec<_> = nodes.collect();
         obstacle(&nodes, &group.spec.bundles, group.spec.spreading)
     }
