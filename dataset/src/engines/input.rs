@@ -307,3 +307,50 @@ impl Reading {
         batches.flat_map(|batches: Vec<_>| stream::iter(batches))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{ArrayRef, Int64Array};
+    use arrow::ipc::writer::StreamWriter;
+    use sheaf_core::ids::{NodeId, TaskId};
+    use tokio::sync::mpsc::channel;
+
+    use super::*;
+
+    /// A part of an edition, which comes in pieces of so many bytes.
+    fn part(edition: u64, piece: usize) -> Receiver<std::result::Result<Chunk, Unread>> {
+        let column: ArrayRef = Arc::new((0..100).collect::<Int64Array>());
+        let batch = RecordBatch::try_from_iter([("n", column)]).unwrap();
+        let mut writer = StreamWriter::try_new(edition.to_le_bytes().to_vec(), &batch.schema()).unwrap();
+        writer.write(&batch).unwrap();
+        let bytes = writer.into_inner().unwrap();
+        let (to, chunks) = channel(bytes.len() + 1);
+        for bytes in bytes.chunks(piece) {
+            to.try_send(Ok(Chunk { part: 0, bytes: bytes.to_vec().into() })).unwrap();
+        }
+        to.try_send(Ok(Chunk::end())).unwrap();
+        chunks
+    }
+
+    #[tokio::test]
+    async fn parts_of_two_attempts_are_not_read_together() {
+        let object = |number| TaskId { owner: NodeId(1), number }.result(0);
+        let editions = Arc::<Editions>::default();
+        for (number, edition, piece, is_read) in
+            [(1, 7, 3, true), (1, 7, 1_000, true), (2, 8, 8, true), (1, 8, 1, false), (1, 8, 1_000, false)]
+        {
+            let mut reading = Reading::new(object(number), part(edition, piece), Arc::clone(&editions));
+            let mut rows = 0;
+            let ended = loop {
+                match reading.next().await {
+                    Some(Ok(batches)) => rows += batches.iter().map(RecordBatch::num_rows).sum::<usize>(),
+                    Some(Err(Unreadable::Unread(unread))) => break Some(unread.why),
+                    Some(Err(Unreadable::Undecoded(error))) => panic!("{error}"),
+                    None => break None,
+                }
+            };
+            let told = if is_read { None } else { Some("it was made anew since another part of it was read") };
+            assert_eq!((rows, ended.as_deref()), (if is_read { 100 } else { 0 }, told), "{number} {edition} {piece}");
+        }
+    }
+}
