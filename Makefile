@@ -61,7 +61,7 @@ test-rust: venv
 
 test-python: wheel
 	@$(STEP) "mypy" 300 $(VENV)/bin/mypy --config-file python-bindings/pyproject.toml
-	@$(STEP) "pytest" 2400 env PATH="$(VENV)/bin:$$PATH" $(PYTHON) -m pytest python-bindings/tests
+	@$(STEP) "pytest" 3000 env PATH="$(VENV)/bin:$$PATH" $(PYTHON) -m pytest python-bindings/tests
 	@$(STEP) "pytest, benchmarks" 300 $(PYTHON) -m pytest benches/tests
 	@$(STEP) "pytest, deployments" 600 scripts/test-deploy "$(VENV)"
 	@$(STEP) "pytest, other Pythons" 2400 scripts/test-other-pythons "$(VENV)"
