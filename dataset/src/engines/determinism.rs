@@ -96,13 +96,18 @@ fn class_of(stage: &Stage) -> Class {
 
 /// Why the same rows of an operator are in other partitions each time.
 fn dealt(node: &Arc<dyn ExecutionPlan>) -> Option<String> {
-    let partitioning = node.downcast_ref::<RepartitionExec>().map(RepartitionExec::partitioning);
-    if matches!(partitioning, Some(Partitioning::RoundRobinBatch(_))) {
+    if deals_as_they_come(node) {
         return Some("rows are dealt out as they come".to_string());
     }
     let join = node.downcast_ref::<HashJoinExec>().filter(|join| is_spread(join));
     let gives_last = join.is_some_and(|join| gives_build_rows(*join.join_type()));
     gives_last.then(|| "rows of a shared build side are given by whoever ends last".to_string())
+}
+
+/// Whether an operator puts rows into partitions by when they come.
+pub(super) fn deals_as_they_come(node: &Arc<dyn ExecutionPlan>) -> bool {
+    let partitioning = node.downcast_ref::<RepartitionExec>().map(RepartitionExec::partitioning);
+    matches!(partitioning, Some(Partitioning::RoundRobinBatch(_)))
 }
 
 /// Why an operator's rows depend on chance or on the order of its input.

@@ -14,8 +14,7 @@ use bytes::Bytes;
 use datafusion::common::tree_node::TreeNode;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::joins::HashJoinExec;
-use datafusion::physical_plan::repartition::RepartitionExec;
-use datafusion::physical_plan::{ExecutionPlan, Partitioning, execute_stream_partitioned};
+use datafusion::physical_plan::{ExecutionPlan, execute_stream_partitioned};
 use futures::StreamExt;
 use parking_lot::Mutex;
 use sheaf_connectors::error::from_datafusion;
@@ -25,6 +24,7 @@ use sheaf_core::{Error, Result};
 use sheaf_flight::compact::compact_sparse;
 use tokio::task::JoinSet;
 
+use super::determinism::deals_as_they_come;
 use crate::operators::hash_join::is_spread;
 
 /// Bytes of a part that are handed on at once: enough that their costs do not count.
@@ -33,8 +33,8 @@ const PIECE_BYTES: usize = 256 << 10;
 pub(super) const EDITION_BYTES: usize = size_of::<u64>();
 
 /// Runs a plan and writes each of its partitions as a part; what is more than `limit` bytes goes to a file in `folder`
-/// meanwhile. Parts without rows have no bytes, unless rows may be in other parts each time. One part more is what `tell` makes of the rows and bytes of each, once
-/// all are there. Dropping the call ends the run.
+/// meanwhile. Parts without rows have no bytes, unless rows may be in other parts each time. One part more is what `tell`
+/// makes of the rows and bytes of each, once all are there. Dropping the call ends the run.
 ///
 /// Views are compacted: a batch that shows few rows would write all the buffers that it points into.
 ///
@@ -70,12 +70,8 @@ pub async fn write_parts(
 /// Whether rows may be in other partitions each time a plan runs, as those of a join with one build side for all of them
 /// that goes on from disk.
 fn deals_otherwise(plan: &Arc<dyn ExecutionPlan>) -> bool {
-    let is_round_robin = |node: &Arc<dyn ExecutionPlan>| {
-        let exchange = node.downcast_ref::<RepartitionExec>().map(RepartitionExec::partitioning);
-        matches!(exchange, Some(Partitioning::RoundRobinBatch(_)))
-    };
     let deals = |node: &Arc<dyn ExecutionPlan>| {
-        Ok(is_round_robin(node) || node.downcast_ref::<HashJoinExec>().is_some_and(is_spread))
+        Ok(deals_as_they_come(node) || node.downcast_ref::<HashJoinExec>().is_some_and(is_spread))
     };
     plan.exists(deals).unwrap_or(true)
 }

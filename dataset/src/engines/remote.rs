@@ -271,14 +271,14 @@ impl RemotePlanner {
             None if wants => Chosen::Durable(Some("its nodes are still to come")),
             _ => Chosen::of(wants, &shipped, whom.is_kept),
         };
-        if there.is_some() && exchange != Chosen::Streaming {
-            shape = all;
-            shipped = self.shipped(&plan, shape, session).await?;
-        }
         // Where its nodes are still to come the first rows take their time anyhow.
         if whom.or_none && exchange != Chosen::Streaming && shapes.there.is_some() {
             let why = format!("the rows do not come as they are made: exchange={exchange}");
             return Err(sheaf_core::Error::new(ErrorKind::Unsupported, why));
+        }
+        if there.is_some() && exchange != Chosen::Streaming {
+            shape = all;
+            shipped = self.shipped(&plan, shape, session).await?;
         }
         Ok(ClusterExec::new(Arc::clone(&self.cluster), Arc::new(shipped), shape, exchange))
     }
