@@ -65,6 +65,13 @@ impl Random {
     }
 }
 
+/// A number that no other process, and no other call, has drawn.
+#[must_use]
+pub fn unique() -> u64 {
+    // The standard library seeds its hash tables from the system's random numbers, once for each thread, and counts.
+    std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id())
+}
+
 /// Starts a thread of the runtime's own, which ends by itself.
 ///
 /// # Errors

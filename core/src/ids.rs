@@ -71,10 +71,8 @@ impl NodeId {
     /// A name that no other life of a node has.
     #[must_use]
     pub fn draw() -> Self {
-        // The standard library seeds its hash tables from the system's random numbers.
-        let number = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
         // Sixteen digits, whoever writes it: some fill up with zeros and some do not.
-        Self(number | 1 << 63)
+        Self(crate::env::unique() | 1 << 63)
     }
 }
 

@@ -33,6 +33,8 @@ pub enum Place {
     Inline(#[serde(with = "as_bytes")] Bytes),
     /// In the stores of these nodes.
     At(Vec<NodeId>),
+    /// It may not be made yet: who reads it asks, and waits.
+    Later,
 }
 
 /// Where a part is, and what it holds.

@@ -64,6 +64,12 @@ impl Label {
         let found = labels.get(&self.name).is_some_and(|value| self.values.is_empty() || self.values.contains(value));
         found != self.is_not
     }
+
+    /// Whether all of them are.
+    #[must_use]
+    pub fn all_true(asked: &[Self], labels: &BTreeMap<Arc<str>, Arc<str>>) -> bool {
+        asked.iter().all(|label| label.is_true(labels))
+    }
 }
 
 impl Strategy {
@@ -109,7 +115,7 @@ impl Candidate<'_> {
             Strategy::Group { .. } => false,
             Strategy::Default | Strategy::Spread | Strategy::Node { soft: true, .. } => true,
             Strategy::Node { node, soft: false } => self.id == *node,
-            Strategy::Labels { hard, .. } => hard.iter().all(|label| label.is_true(self.labels)),
+            Strategy::Labels { hard, .. } => Label::all_true(hard, self.labels),
         }
     }
 

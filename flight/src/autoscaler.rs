@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use sheaf_core::autoscale::{ClusterView, Decision, NodeProvider, Rules, Scaler, View};
+use sheaf_core::autoscale::{ClusterView, Decision, NodeProvider, Prospect, Rules, Scaler, View};
 use sheaf_core::env::{self, Moment};
 use sheaf_core::ids::NodeId;
 use sheaf_core::local::{Inlet, Inquiry};
@@ -47,10 +47,11 @@ impl Autoscaler {
     ) -> Result<Self> {
         let scaler = Scaler::new(rules, &life());
         // Who asks for what no node has is to wait from the first moment on.
-        ask_head::<Value>(&head, Inquiry::Prospects(Some(scaler.prospects())))?;
+        let told = scaler.prospects();
+        ask_head::<Value>(&head, Inquiry::Prospects(Some(told.clone())))?;
         let (end, ended) = channel();
         let thread = env::thread("sheaf-autoscaler", move || {
-            let mut own = Loop { head, access, scaler, provider: provider(), tell, trouble: String::new() };
+            let mut own = Loop { head, access, scaler, told, provider: provider(), tell, trouble: String::new() };
             let start = Instant::now();
             while ended.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
                 let looked = own.look(Moment::after(start));
@@ -74,7 +75,7 @@ impl Drop for Autoscaler {
 
 /// What no other life of a head calls itself.
 fn life() -> String {
-    format!("{:08x}", NodeId::draw().0 as u32)
+    format!("{:08x}", env::unique() as u32)
 }
 
 /// Asks the head of this process, whose thread answers at once.
@@ -89,6 +90,8 @@ struct Loop {
     head: Inlet,
     access: Access,
     scaler: Scaler,
+    /// The types of nodes that can come, as the head knows them.
+    told: Vec<Prospect>,
     provider: Box<dyn NodeProvider>,
     tell: Tell,
     /// What went wrong last.
@@ -105,7 +108,11 @@ impl Loop {
         for decision in decisions {
             failed = self.perform(now, decision).err().or(failed);
         }
-        ask_head::<Value>(&self.head, Inquiry::Prospects(Some(self.scaler.prospects())))?;
+        let prospects = self.scaler.prospects();
+        if prospects != self.told {
+            ask_head::<Value>(&self.head, Inquiry::Prospects(Some(prospects.clone())))?;
+            self.told = prospects;
+        }
         failed.map_or(Ok(()), Err)
     }
 

@@ -206,6 +206,7 @@ fn submit(client: &Client, options: u32, job: &Job, reads: &[ObjectId]) -> Objec
         is_repeatable: true,
         in_worker: false,
         siblings: None,
+        begins_early: false,
         payload,
     };
     client.submit_fragment(fragment).unwrap()
@@ -280,8 +281,9 @@ fn values_come_along_from_memory() {
     let options = options(&client, 0);
     let needs = [&b"small"[..], &[1; 3_000_000]].map(|value| client.put(&[value], Vec::new()).unwrap()).to_vec();
     let payload = postcard::to_stdvec(&Job::Count { part: 0 }).unwrap();
-    let (is_repeatable, in_worker, siblings) = (true, false, None);
-    let fragment = NewFragment { options, needs, reads: Vec::new(), is_repeatable, in_worker, siblings, payload };
+    let (is_repeatable, in_worker, siblings, begins_early) = (true, false, None, false);
+    let reads = Vec::new();
+    let fragment = NewFragment { options, needs, reads, is_repeatable, in_worker, siblings, begins_early, payload };
     let (_, bytes) = counted(&client, client.submit_fragment(fragment).unwrap());
     assert!((3_000_005..3_000_500).contains(&bytes), "{bytes}");
 }

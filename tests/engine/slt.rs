@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use async_trait::async_trait;
 use datafusion::arrow::array::RecordBatch;
@@ -19,6 +20,7 @@ use sqllogictest::{
 };
 
 use crate::support::nodes::{Nodes, USUAL};
+use crate::support::processes::Processes;
 
 /// A way to run the corpus: `skipif NAME` in a file leaves a record out.
 #[derive(Clone, Copy)]
@@ -33,7 +35,12 @@ enum Kind {
     Durable,
     /// The same by the streaming exchange.
     Streaming,
+    /// On three nodes that are processes of their own, by the durable exchange.
+    Processes,
 }
+
+/// Those nodes, for all files.
+static PROCESSES: Mutex<Option<Processes>> = Mutex::new(None);
 
 impl Kind {
     fn exchange(self) -> Exchange {
@@ -49,7 +56,7 @@ struct Engine {
     session: Session,
     /// Where plans are sent.
     other: Option<Session>,
-    /// Where they run.
+    /// Where they run, if in this process.
     _nodes: Option<Nodes>,
 }
 
@@ -58,7 +65,7 @@ impl Engine {
         let (threads, batch_size) = match kind {
             Kind::Plain => (1, 8192),
             Kind::Torn => (4, 3),
-            Kind::Sent | Kind::Durable | Kind::Streaming => (2, 8192),
+            Kind::Sent | Kind::Durable | Kind::Streaming | Kind::Processes => (2, 8192),
         };
         let (threads, batch_size, exchange) = (Some(threads), Some(batch_size), Some(kind.exchange()));
         let options = Options { threads, batch_size, exchange, ..Options::default() };
@@ -66,6 +73,9 @@ impl Engine {
         let is_cluster = matches!(kind, Kind::Durable | Kind::Streaming);
         let (mut session, nodes) = (Session::new(options)?, is_cluster.then(|| Nodes::start(2, USUAL)));
         if let Some(nodes) = &nodes {
+            session = session.on(&nodes.cluster);
+        }
+        if let (Kind::Processes, Some(nodes)) = (kind, &*PROCESSES.lock().unwrap()) {
             session = session.on(&nodes.cluster);
         }
         Ok(Self { kind, session, other, _nodes: nodes })
@@ -112,6 +122,8 @@ impl AsyncDB for Engine {
             Kind::Sent => "sent",
             Kind::Durable => "durable",
             Kind::Streaming => "streaming",
+            // What holds for one cluster holds for the other.
+            Kind::Processes => "durable",
         }
     }
 }
@@ -173,18 +185,24 @@ async fn update(file: &Path) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_corpus_passes() {
     let updating = std::env::var_os("UPDATE").is_some();
+    // They are waited for, which tests that are not async may.
+    *PROCESSES.lock().unwrap() = Some(std::thread::spawn(|| Processes::start(3)).join().unwrap());
     let mut failed = Vec::new();
     for file in corpus() {
         if updating {
             update(&file).await;
         }
         let name = file.file_name().unwrap().to_str().unwrap();
-        for kind in [Kind::Plain, Kind::Torn, Kind::Sent, Kind::Durable, Kind::Streaming] {
+        for kind in [Kind::Plain, Kind::Torn, Kind::Sent, Kind::Durable, Kind::Streaming, Kind::Processes] {
             if let Err(error) = run(kind, name, &fs::read_to_string(&file).unwrap()).await {
                 failed.push(error.to_string());
             }
         }
     }
+    let nodes = PROCESSES.lock().unwrap().take().unwrap();
+    let worked = nodes.worked();
+    assert!(worked[0] > 0.5, "a node had nothing to do, which has had these seconds of a CPU: {worked:?}");
+    std::thread::spawn(|| drop(nodes)).join().unwrap();
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 

@@ -29,13 +29,18 @@ use crate::tpch;
 
 /// What tasks wrote, as a node's store would have it.
 #[derive(Debug, Default)]
-struct Memory {
+pub(crate) struct Memory {
     objects: Mutex<HashMap<ObjectId, (Index, Bytes)>>,
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
 }
 
 impl Memory {
-    fn insert(&self, object: ObjectId, parts: Parts) {
+    /// Nothing yet; what is too large goes to that folder while it is written.
+    pub(crate) fn at(folder: &Path) -> Self {
+        Self { folder: folder.to_path_buf(), ..Self::default() }
+    }
+
+    pub(crate) fn insert(&self, object: ObjectId, parts: Parts) {
         let bytes = match parts.body {
             Body::Memory(pieces) => pieces.concat(),
             Body::File(file) => {
@@ -78,33 +83,34 @@ impl PartInput for Memory {
     }
 }
 
-fn output_of(stage: usize, task: usize) -> ObjectId {
+pub(crate) fn output_of(stage: usize, task: usize) -> ObjectId {
     TaskId { owner: NodeId(1), number: (stage * 1_000 + task) as u64 }.result(0)
 }
 
 /// What a task tells that has nothing to tell.
-async fn silent(_: Vec<(u64, u64)>) -> Vec<u8> {
+pub(crate) async fn silent(_: Vec<(u64, u64)>) -> Vec<u8> {
     Vec::new()
 }
 
 /// What a task of a stage reads.
-fn source_of(graph: &StageGraph, number: usize, task: usize, store: &Arc<Memory>) -> Arc<PartSource> {
+pub(crate) fn source_of(graph: &StageGraph, number: usize, task: usize, store: &Arc<dyn PartInput>) -> Arc<PartSource> {
     let stage = &graph.stages[number];
     let outputs = stage.inputs.iter().flat_map(|input| {
         let place = Place::At(vec![NodeId(1)]);
         input.sources(task, stage.tasks).map(move |from| (output_of(input.stage, from), place.clone()))
     });
-    PartSource::of(stage, task, Arc::<Memory>::clone(store), outputs.collect()).unwrap()
+    PartSource::of(stage, task, Arc::clone(store), outputs.collect()).unwrap()
 }
 
 /// Runs each task of each stage by itself, one after the other, with so many bytes in memory.
 async fn run(graph: &StageGraph, context: &Arc<TaskContext>, limit: u64) -> Vec<RecordBatch> {
     let folder = tempfile::tempdir().unwrap();
-    let store = Arc::new(Memory { folder: folder.path().to_path_buf(), ..Memory::default() });
+    let store = Arc::new(Memory::at(folder.path()));
+    let reads: Arc<dyn PartInput> = Arc::<Memory>::clone(&store);
     let last = graph.stages.len() - 1;
     for (number, stage) in graph.stages[..last].iter().enumerate() {
         for task in 0..stage.tasks {
-            let own = SharedSource(source_of(graph, number, task, &store)).context(context);
+            let own = SharedSource(source_of(graph, number, task, &reads)).context(context);
             let parts = write_parts(stage.plan_of(task).unwrap(), own, &store.folder, limit, silent).await.unwrap();
             // Behind them is what it did.
             assert_eq!(parts.index.parts.len(), stage.parts() + 1);
@@ -113,7 +119,7 @@ async fn run(graph: &StageGraph, context: &Arc<TaskContext>, limit: u64) -> Vec<
     }
     let mut made = Vec::new();
     for task in 0..graph.stages[last].tasks {
-        let own = SharedSource(source_of(graph, last, task, &store)).context(context);
+        let own = SharedSource(source_of(graph, last, task, &reads)).context(context);
         made.extend(collect_partitioned(graph.stages[last].plan_of(task).unwrap(), own).await.unwrap());
     }
     made.into_iter().flatten().collect()
@@ -121,6 +127,13 @@ async fn run(graph: &StageGraph, context: &Arc<TaskContext>, limit: u64) -> Vec<
 
 /// Rows as text, in an order of their own; floats to a millionth, for sums come in any order.
 pub(crate) fn rows(batches: &[RecordBatch]) -> Vec<String> {
+    let mut rows = lines(batches);
+    rows.sort_unstable();
+    rows
+}
+
+/// The same in the order in which they are.
+pub(crate) fn lines(batches: &[RecordBatch]) -> Vec<String> {
     let mut rows = Vec::new();
     for batch in batches {
         let options = FormatOptions::default();
@@ -134,7 +147,6 @@ pub(crate) fn rows(batches: &[RecordBatch]) -> Vec<String> {
             rows.push(values.collect::<Vec<_>>().join(" | "));
         }
     }
-    rows.sort_unstable();
     rows
 }
 
@@ -165,7 +177,7 @@ fn narrow() -> Session {
 }
 
 /// Such a session with the tables of TPC-H, and the folder that they lie in.
-fn tables() -> (tempfile::TempDir, Session) {
+pub(crate) fn tables() -> (tempfile::TempDir, Session) {
     let (folder, session) = (tempfile::tempdir().unwrap(), narrow());
     tpch::make(folder.path(), "0.01");
     read_all(&session, folder.path());
@@ -263,9 +275,10 @@ fn what_is_gone_is_named_where_it_was_wanted() {
     session.threads().block_on(async {
         let shape = ClusterShape { bytes_per_partition: 32 << 10, ..ClusterShape::new(3, 2) };
         let graph = plan_for(query.logical_plan(), &session.state(), shape).await.unwrap();
-        let store = Arc::new(Memory { folder: folder.path().to_path_buf(), ..Memory::default() });
+        let store = Arc::new(Memory::at(folder.path()));
+        let reads: Arc<dyn PartInput> = Arc::<Memory>::clone(&store);
         let (number, context) = (1, session.state().task_ctx());
-        let source = source_of(&graph, number, 0, &store);
+        let source = source_of(&graph, number, 0, &reads);
         let own = SharedSource(Arc::clone(&source)).context(&context);
         let failed = write_parts(graph.stages[number].plan_of(0).unwrap(), own, &store.folder, 1 << 20, silent).await;
         let (object, unread) = source.unread().unwrap();

@@ -18,9 +18,9 @@ const MOST_PIECES: usize = 10_000;
 
 /// A node that is there, or is to come.
 #[derive(Debug, Clone)]
-struct Room {
-    labels: BTreeMap<Arc<str>, Arc<str>>,
-    total: Resources,
+struct Room<'a> {
+    labels: &'a BTreeMap<Arc<str>, Arc<str>>,
+    total: &'a Resources,
     free: Resources,
     has_gpus: bool,
     is_used: bool,
@@ -33,9 +33,9 @@ struct Piece {
     labels: Arc<[Label]>,
 }
 
-impl Room {
+impl Room<'_> {
     fn fits(&self, piece: &Piece) -> bool {
-        self.free.contains(&piece.demand) && piece.labels.iter().all(|label| label.is_true(&self.labels))
+        self.free.contains(&piece.demand) && Label::all_true(&piece.labels, self.labels)
     }
 
     fn take(&mut self, piece: &Piece) {
@@ -60,7 +60,7 @@ pub(super) struct Packing<'a> {
     all: usize,
     /// Types of which none can be started now.
     closed: BTreeSet<usize>,
-    rooms: Vec<Room>,
+    rooms: Vec<Room<'a>>,
     /// The types of those rooms, from the first that is to be started.
     planned: Vec<usize>,
 }
@@ -72,19 +72,19 @@ impl<'a> Packing<'a> {
     }
 
     /// A node with this much free; its place among them.
-    pub(super) fn add(&mut self, total: &Resources, free: &Resources, labels: &BTreeMap<Arc<str>, Arc<str>>) -> usize {
-        self.rooms.push(Room {
-            labels: labels.clone(),
-            total: total.clone(),
-            free: free.clone(),
-            has_gpus: total.amount(GPU) > 0.0,
-            is_used: false,
-        });
+    pub(super) fn add(
+        &mut self,
+        total: &'a Resources,
+        free: &Resources,
+        labels: &'a BTreeMap<Arc<str>, Arc<str>>,
+    ) -> usize {
+        let has_gpus = total.amount(GPU) > 0.0;
+        self.rooms.push(Room { labels, total, free: free.clone(), has_gpus, is_used: false });
         self.rooms.len() - 1
     }
 
     /// A node of a type that has been started, or is to be.
-    pub(super) fn add_of(&mut self, node_type: &NodeType) -> usize {
+    pub(super) fn add_of(&mut self, node_type: &'a NodeType) -> usize {
         self.add(&node_type.resources, &node_type.resources, &node_type.labels)
     }
 
@@ -94,7 +94,8 @@ impl<'a> Packing<'a> {
         if is_free {
             self.counts[number] += 1;
             self.all += 1;
-            self.add_of(&self.rules.types[number]);
+            let rules = self.rules;
+            self.add_of(&rules.types[number]);
             self.planned.push(number);
         }
         is_free
@@ -156,9 +157,10 @@ impl<'a> Packing<'a> {
         pieces.sort_by_cached_key(|piece| Reverse(hardness(piece)));
         pieces.retain(|piece| self.lay(piece, &BTreeSet::new()).is_none());
         while !pieces.is_empty() {
-            let Some(number) = self.best_type(&pieces).filter(|number| self.plan(*number)) else { return false };
+            if !self.best_type(&pieces).is_some_and(|number| self.plan(number)) {
+                return false;
+            }
             let room = self.rooms.len() - 1;
-            log::trace!("another node of type {}", self.rules.types[number].name);
             pieces.retain(|piece| {
                 let fits = self.rooms[room].fits(piece);
                 if fits {

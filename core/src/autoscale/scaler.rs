@@ -158,9 +158,8 @@ impl Scaler {
 
     /// Takes in which instances there are; those that have ended, never came or lost their node are to go.
     fn look_after(&mut self, now: Moment, view: &View) -> Vec<Decision> {
-        let with_instance =
-            |node: &'_ NodeView| node.instance().map(str::to_string).map(|name| (name, node.total.clone()));
-        let nodes: BTreeMap<String, Resources> = view.cluster.nodes.iter().filter_map(with_instance).collect();
+        let nodes = view.cluster.nodes.iter().filter_map(|node| Some((node.instance()?, &node.total)));
+        let nodes: BTreeMap<&str, &Resources> = nodes.collect();
         let listed: BTreeSet<&str> = view.instances.iter().map(|instance| &*instance.name).collect();
         self.seen.retain(|name, _| listed.contains(&**name));
         let mut decisions = Vec::new();
@@ -168,7 +167,7 @@ impl Scaler {
             let (name, node_type) = (instance.name.clone(), instance.node_type.clone());
             let seen = self.seen.entry(name.clone()).or_insert_with(|| Seen::new(node_type, now));
             seen.waits = instance.waits.clone();
-            if let Some(total) = nodes.get(&name) {
+            if let Some(total) = nodes.get(&*name) {
                 seen.waits = None;
                 if !std::mem::replace(&mut seen.was_there, true) {
                     self.has_come(now, &instance.node_type, total);
@@ -178,7 +177,7 @@ impl Scaler {
             let (was_there, waited) = (seen.was_there, now.since(seen.since));
             let why = match &instance.ended {
                 Some(why) => why.clone(),
-                None if nodes.contains_key(&name) => continue,
+                None if nodes.contains_key(&*name) => continue,
                 None if was_there => "its node has left".to_string(),
                 None if waited >= self.rules.boots_within => {
                     let waits = seen.waits.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
@@ -225,7 +224,7 @@ impl Scaler {
     }
 
     /// Lays all that waits on the nodes; which of those that are there are needed.
-    fn pack<'a>(&'a self, now: Moment, look: &Look<'_>) -> (Packing<'a>, BTreeSet<NodeId>) {
+    fn pack<'a>(&'a self, now: Moment, look: &Look<'a>) -> (Packing<'a>, BTreeSet<NodeId>) {
         let is_paused = |name: &str| self.pauses.get(name).is_some_and(|pause| now < pause.until);
         let types = self.rules.types.iter().enumerate();
         let closed = types.clone().filter(|(_, of)| is_paused(&of.name)).map(|(number, _)| number).collect();

@@ -6,10 +6,12 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 
 use super::{Client, Reading};
 use crate::ids::ObjectId;
+use crate::parts::Place;
 use crate::store::memory::Mapping;
 use crate::wire::{Answer, Reason};
 use crate::{Result, env};
@@ -67,6 +69,18 @@ pub enum Reply {
     Ended,
     /// Something that is no object's value.
     Other(Answer),
+}
+
+impl Reply {
+    /// Where the object is, if it is anywhere.
+    #[must_use]
+    pub fn place(self) -> Option<Place> {
+        match self {
+            Self::Other(Answer::At(nodes)) => Some(Place::At(nodes)),
+            Self::Value(value) => Some(Place::Inline(Bytes::copy_from_slice(value.bytes()))),
+            _ => None,
+        }
+    }
 }
 
 type Then = Box<dyn FnOnce(Reply) + Send>;

@@ -14,12 +14,10 @@ use tokio::sync::mpsc::{self, Receiver};
 use tokio::sync::oneshot;
 
 use super::calls::Call;
-use super::{Client, Host, Value, has_ended};
+use super::{Client, Host, Reply, Value, has_ended};
 use crate::env::{self, Threads};
-use crate::fragment::{
-    Chunk, Ended, Executor, Fragment, Kept, PartInput, PartStore, Unread, read_inline, receive, unread,
-};
-use crate::ids::{Attempt, ObjectId};
+use crate::fragment::{Chunk, Ended, Executor, Fragment, Kept, PartInput, PartStore, Unread, read_inline, receive};
+use crate::ids::{Attempt, NodeId, ObjectId};
 use crate::parts::{Body, Parts, Place, unnamed, unwritten};
 use crate::schedule::Failure;
 use crate::wire::{Ending, INLINE_BYTES, MadeHere, Terms, ToNode};
@@ -64,7 +62,8 @@ impl Fragments {
         let none = || Error::new(ErrorKind::Unsupported, "this worker runs no parts of plans");
         let executor = host.executor(&terms.share)?.ok_or_else(none)?;
         let folder = PathBuf::from(&terms.share.folder);
-        let store = WorkerParts { client: Arc::downgrade(client), threads: self.threads()?, folder };
+        let (client_of, threads, places) = (Arc::downgrade(client), self.threads()?, Arc::default());
+        let store = WorkerParts { client: client_of, threads, folder, places };
         let needs = call.needs.into_iter().map(as_bytes).collect();
         let (shared, node) = (Arc::downgrade(self), Arc::downgrade(client));
         let end = move |attempt, ended| {
@@ -226,6 +225,56 @@ struct WorkerParts {
     client: Weak<Client>,
     threads: Arc<Threads>,
     folder: PathBuf,
+    /// Where that is which was asked for: parts of another copy are not read beside those of the first.
+    places: Arc<Mutex<BTreeMap<ObjectId, Place>>>,
+}
+
+impl WorkerParts {
+    /// Where an object is, once it is.
+    async fn place_of(&self, object: ObjectId) -> Result<Place> {
+        if let Some(place) = self.places.lock().get(&object) {
+            return Ok(place.clone());
+        }
+        let (sender, answer) = oneshot::channel();
+        let client = self.client.upgrade().ok_or_else(has_ended)?;
+        // A reader that is gone is not told.
+        client.when_placed(object, move |reply| drop(sender.send(reply)))?;
+        drop(client);
+        let place = match answer.await.unwrap_or(Reply::Ended) {
+            // Why, the owner of the task hears from whoever owns it.
+            Reply::Failed(_) => return Err(Error::new(ErrorKind::Io, "it was not made")),
+            reply => reply.place().ok_or_else(has_ended)?,
+        };
+        Ok(self.places.lock().entry(object).or_insert(place).clone())
+    }
+
+    /// Has the node send parts of an object.
+    fn ask_for(&self, object: ObjectId, place: Place, parts: Range<u32>) -> Result<(UnixStream, NodeId)> {
+        let client = self.client.upgrade().ok_or_else(has_ended)?;
+        let (here, there) = UnixStream::pair().map_err(|error| Error::new(ErrorKind::Io, error.to_string()))?;
+        client.send(&ToNode::ReadParts(object, place, parts), vec![there.into()])?;
+        Ok((here, client.node()))
+    }
+
+    /// Brings parts of an object, wherever it is, once it is anywhere.
+    async fn bring(&self, object: ObjectId, place: Place, parts: Range<u32>, to: mpsc::Sender<Read>) -> Result<()> {
+        let place = match place {
+            Place::Later => self.place_of(object).await?,
+            place => place,
+        };
+        if let Place::Inline(bytes) = &place {
+            let mut chunks = read_inline(bytes, parts, object.owner());
+            while let Some(chunk) = chunks.recv().await {
+                if to.send(chunk).await.is_err() {
+                    break;
+                }
+            }
+            return Ok(());
+        }
+        let (socket, node) = self.ask_for(object, place, parts)?;
+        receive(socket, node, to).await;
+        Ok(())
+    }
 }
 
 impl PartInput for WorkerParts {
@@ -233,17 +282,20 @@ impl PartInput for WorkerParts {
         if let Place::Inline(bytes) = place {
             return read_inline(bytes, parts, object.owner());
         }
-        let asked = self.client.upgrade().ok_or_else(has_ended).and_then(|client| {
-            let (here, there) = UnixStream::pair().map_err(|error| Error::new(ErrorKind::Io, error.to_string()))?;
-            client.send(&ToNode::ReadParts(object, place.clone(), parts), vec![there.into()])?;
-            Ok((here, client.node()))
-        });
-        let (socket, node) = match asked {
-            Ok(asked) => asked,
-            Err(error) => return unread(Unread { from: object.owner(), why: error.to_string() }),
-        };
         let (sender, receiver) = mpsc::channel(AHEAD);
-        self.threads.handle().spawn(receive(socket, node, sender));
+        let (own, place) = (self.clone(), place.clone());
+        self.threads.handle().spawn(async move {
+            let gone = sender.clone();
+            let brought = tokio::select! {
+                brought = own.bring(object, place, parts, sender.clone()) => brought,
+                // What is not made yet is not waited for any more.
+                () = gone.closed() => Ok(()),
+            };
+            if let Err(error) = brought {
+                let unread = Unread { from: object.owner(), why: error.to_string() };
+                let _ = sender.send(Err(unread)).await;
+            }
+        });
         receiver
     }
 }

@@ -268,9 +268,19 @@ impl Client {
     /// As every method.
     pub fn submit_fragment(&self, fragment: NewFragment) -> Result<ObjectId> {
         let task = self.new_task();
-        let NewFragment { options, needs, reads, is_repeatable, in_worker, siblings, payload } = fragment;
+        let NewFragment { options, needs, reads, is_repeatable, in_worker, siblings, begins_early, payload } = fragment;
         let payload = ByteBuf::from(payload);
-        let part = FragmentSubmission { task, options, needs, reads, is_repeatable, in_worker, siblings, payload };
+        let part = FragmentSubmission {
+            task,
+            options,
+            needs,
+            reads,
+            is_repeatable,
+            in_worker,
+            siblings,
+            begins_early,
+            payload,
+        };
         self.send(&ToNode::SubmitFragment(part), Vec::new())?;
         Ok(task.result(0))
     }
@@ -459,7 +469,7 @@ pub struct NewFragment {
     pub options: u32,
     /// Objects whose values it is begun with.
     pub needs: Vec<ObjectId>,
-    /// Objects of which it reads parts: it begins when all are somewhere.
+    /// Objects of which it reads parts: it begins when all are somewhere, or early.
     pub reads: Vec<ObjectId>,
     /// Whether another attempt makes the same.
     pub is_repeatable: bool,
@@ -468,6 +478,9 @@ pub struct NewFragment {
     /// The same number for all that do alike work with the same first need: one that takes far longer than the others
     /// runs a second time beside itself. `None` where two attempts must not run at once.
     pub siblings: Option<u32>,
+    /// Whether it begins at once and reads each object as soon as that is somewhere, if it runs in a worker and its options
+    /// ask for no resources: those who make what it reads may need them.
+    pub begins_early: bool,
     /// What is its own; small, for it is kept with the task.
     pub payload: Vec<u8>,
 }

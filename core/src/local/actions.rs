@@ -7,7 +7,8 @@ use super::values::Recipient;
 use crate::client::submitter;
 use crate::ids::{Attempt, ClientId};
 use crate::network::{Parcel, Peer};
-use crate::schedule::{Action, Event, Failure, HeadEvent, Kind, Lost, NameAnswer, Packet, Stop};
+use crate::parts::Place;
+use crate::schedule::{Action, Event, Failure, Found, HeadAnswer, HeadEvent, Kind, Lost, Packet, Stop};
 use crate::wire::{Answer, Coming, Reason, ToClient, Wish};
 
 impl Shell {
@@ -51,12 +52,12 @@ impl Shell {
             }
             Action::Answer(id, question, answer) => self.answer_get(id, question, answer),
             Action::Item(id, object) => self.send(id, &ToClient::Item(object), Vec::new()),
-            Action::Named(id, question, answer) => {
+            Action::HeadAnswered(id, question, answer) => {
                 let answer = match answer {
-                    NameAnswer::Claimed => Answer::Ready,
-                    NameAnswer::Taken(actor, meta) => Answer::Named(actor, meta.to_vec().into()),
-                    NameAnswer::Free => Answer::Nobody,
-                    NameAnswer::Names(names) => Answer::Texts(names.iter().map(ToString::to_string).collect()),
+                    HeadAnswer::Done => Answer::Ready,
+                    HeadAnswer::Taken(actor, meta) => Answer::Named(actor, meta.to_vec().into()),
+                    HeadAnswer::Free => Answer::Nobody,
+                    HeadAnswer::Names(names) => Answer::Texts(names.iter().map(ToString::to_string).collect()),
                 };
                 self.answer(id, question, answer, Vec::new());
             }
@@ -80,12 +81,7 @@ impl Shell {
         }
     }
 
-    fn answer_get(
-        &mut self,
-        id: ClientId,
-        question: u64,
-        answer: Result<(Option<bytes::Bytes>, Vec<crate::ids::ObjectId>), Failure>,
-    ) {
+    fn answer_get(&mut self, id: ClientId, question: u64, answer: Result<Found, Failure>) {
         let Some(asked) = self.clients.get(&id).and_then(|client| client.questions.get(&question)).copied() else {
             return;
         };
@@ -94,9 +90,9 @@ impl Shell {
             // Not kept in mind as there: the next one may want it here.
             _ if asked.wish == Wish::Anywhere => Answer::Ready,
             Err(failure) => Answer::Failed(reason(failure)),
-            Ok((None, _)) if asked.wish == Wish::Place => Answer::At(self.node.copies(asked.object)),
-            Ok((Some(bytes), _)) => Answer::Inline(bytes.to_vec().into()),
-            Ok((None, _)) => return self.deliver(Recipient::Question(id, question), vec![asked.object]),
+            Ok(Found { place: Place::Inline(bytes), .. }) => Answer::Inline(bytes.to_vec().into()),
+            Ok(Found { place: Place::At(nodes), .. }) if asked.wish == Wish::Place => Answer::At(nodes),
+            Ok(_) => return self.deliver(Recipient::Question(id, question), vec![asked.object]),
         };
         self.close_question(id, question);
         self.answer(id, question, answer, Vec::new());

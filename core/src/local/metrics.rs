@@ -1,6 +1,7 @@
 //! What there is to measure of this node, as text: its own state and the metrics of its users.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::shell::Shell;
 use crate::metrics::{Update, gauge};
@@ -46,12 +47,23 @@ impl Shell {
             gauge("sheaf_workers", "Worker processes.", &one(self.workers.len())),
             gauge("sheaf_store_objects", "Objects in the store.", &counts),
             gauge("sheaf_store_bytes", "Bytes of the objects in the store.", &bytes),
+            gauge(
+                "sheaf_store_reads",
+                "Objects of this node's store of which parts are being read.",
+                &one(self.reads()),
+            ),
             gauge("sheaf_resources_total", "Resources of this node.", &amounts(self.node.total())),
             gauge("sheaf_resources_free", "Resources of this node that nothing holds.", &amounts(self.node.free())),
             self.head_metrics(),
             self.metrics.text(),
         ]
         .concat()
+    }
+
+    /// How many sources are open.
+    fn reads(&self) -> usize {
+        // Each has the indexes, and nothing else has them.
+        Arc::strong_count(&self.indexes) - 1
     }
 
     /// What the head knows of the cluster; nothing elsewhere.

@@ -116,6 +116,7 @@ impl NodeParts {
                 return Ok(());
             }
             Place::At(nodes) => nodes,
+            Place::Later => Vec::new(),
         };
         let mut last = Unread { from: self.node, why: "no node has it".to_string() };
         if nodes.contains(&self.node) {

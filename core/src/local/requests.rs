@@ -12,7 +12,7 @@ use super::clients::{Prepared, Question, prepare};
 use super::shell::Shell;
 use crate::ids::{Attempt, ClientId, NodeId, ObjectId, TaskId};
 use crate::schedule::{
-    Event, Failure, GroupRequest, Kind, Made, Member, NameRequest, Outcome, Raised, Returned, Stop, TaskSpec,
+    Event, Failure, GroupRequest, HeadRequest, Kind, Made, Member, Outcome, Raised, Returned, Stop, TaskSpec,
 };
 use crate::store::Content;
 use crate::store::spill::Spilled;
@@ -98,17 +98,17 @@ impl Shell {
     fn inquire(&mut self, id: ClientId, message: ToNode) {
         match message {
             ToNode::ClaimName(question, name, actor, meta, is_detached) => {
-                let request = NameRequest::Claim(Arc::from(name), actor, Bytes::from(meta.into_vec()));
-                self.post(Event::Name(id, question, request));
+                let request = HeadRequest::Claim(Arc::from(name), actor, Bytes::from(meta.into_vec()));
+                self.post(Event::AskHead(id, question, request));
                 if is_detached {
                     self.post(Event::Detach(actor));
                 }
             }
             ToNode::LookUp(question, name) => {
-                self.post(Event::Name(id, question, NameRequest::LookUp(Arc::from(name))));
+                self.post(Event::AskHead(id, question, HeadRequest::LookUp(Arc::from(name))));
             }
             ToNode::Names(question, prefix) => {
-                self.post(Event::Name(id, question, NameRequest::List(Arc::from(prefix))));
+                self.post(Event::AskHead(id, question, HeadRequest::List(Arc::from(prefix))));
             }
             ToNode::CreateGroup(question, group) => self.create_group(id, question, group),
             ToNode::RemoveGroup(question, group) => {
@@ -118,7 +118,7 @@ impl Shell {
             ToNode::Ping(question) => self.answer(id, question, Answer::Ready, Vec::new()),
             ToNode::Nodes(question) => self.post(Event::Members(id, question)),
             ToNode::KeepRoom(question, room) => {
-                self.post(Event::Name(id, question, NameRequest::KeepRoom(room)));
+                self.post(Event::AskHead(id, question, HeadRequest::KeepRoom(room)));
             }
             ToNode::About(question, object) => self.post(Event::Explain(id, question, object)),
             ToNode::MetricsText(question) => {
@@ -209,6 +209,8 @@ impl Shell {
                 is_repeatable: part.is_repeatable,
                 in_worker: part.in_worker,
                 siblings: part.siblings,
+                // Only a worker asks where things are.
+                begins_early: part.begins_early && part.in_worker && prepared.shape.demand.is_empty(),
             },
             shape: Arc::clone(&prepared.shape),
             needs: part.needs,

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::message::{FromHead, NameAnswer, NameRequest, Packet, Report, ToHead};
+use super::message::{FromHead, HeadAnswer, HeadRequest, Packet, Report, ToHead};
 use super::spec::Shape;
 use crate::autoscale::Prospect;
 use crate::env::Moment;
@@ -340,9 +340,9 @@ impl Head {
                 }
             }
             ToHead::Refused(lease) => self.want_again(lease),
-            ToHead::Name(question, request) => {
+            ToHead::Ask(question, request) => {
                 let answer = self.name(request);
-                self.send(from, FromHead::Named(question, answer));
+                self.send(from, FromHead::Answer(question, answer));
             }
             ToHead::Group(question, request) => {
                 let answer = self.group_asked(from, request);
@@ -377,28 +377,28 @@ impl Head {
         }
     }
 
-    fn name(&mut self, request: NameRequest) -> NameAnswer {
-        let taken = |(actor, meta): &(ObjectId, Bytes)| NameAnswer::Taken(*actor, meta.clone());
+    fn name(&mut self, request: HeadRequest) -> HeadAnswer {
+        let taken = |(actor, meta): &(ObjectId, Bytes)| HeadAnswer::Taken(*actor, meta.clone());
         match request {
-            NameRequest::LookUp(name) => self.names.get(&name).map_or(NameAnswer::Free, taken),
-            NameRequest::Claim(name, actor, meta) => match self.names.get(&name) {
+            HeadRequest::LookUp(name) => self.names.get(&name).map_or(HeadAnswer::Free, taken),
+            HeadRequest::Claim(name, actor, meta) => match self.names.get(&name) {
                 // It may be asked again by a node that has not heard the answer.
-                Some((same, _)) if *same == actor => NameAnswer::Claimed,
+                Some((same, _)) if *same == actor => HeadAnswer::Done,
                 Some(other) => taken(other),
                 None => {
                     self.changes.named(&name, actor, &meta);
                     self.names.insert(name, (actor, meta));
-                    NameAnswer::Claimed
+                    HeadAnswer::Done
                 }
             },
-            NameRequest::KeepRoom(floor) => {
+            HeadRequest::KeepRoom(floor) => {
                 self.changes.floor(&floor);
                 self.hopes.floor = floor;
-                NameAnswer::Claimed
+                HeadAnswer::Done
             }
-            NameRequest::List(prefix) => {
+            HeadRequest::List(prefix) => {
                 let names = self.names.range(Arc::clone(&prefix)..).map(|(name, _)| name);
-                NameAnswer::Names(names.take_while(|name| name.starts_with(&*prefix)).cloned().collect())
+                HeadAnswer::Names(names.take_while(|name| name.starts_with(&*prefix)).cloned().collect())
             }
         }
     }

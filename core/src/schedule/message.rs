@@ -91,25 +91,24 @@ pub struct Stop {
     pub recursive: bool,
 }
 
-/// What is asked of the head's table of names.
+/// What is asked of the head for a program, and again of its next life where this one has not answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum NameRequest {
+pub enum HeadRequest {
     /// Let this be the name of an actor, with what others need to call it; the name goes with the actor.
     Claim(Arc<str>, ObjectId, #[serde(with = "as_bytes")] Bytes),
     /// Who has this name?
     LookUp(Arc<str>),
     /// Which names begin so?
     List(Arc<str>),
-    /// There is to be room for this on the cluster, in place of what was asked for: no name, but asked as one, and again
-    /// of another life of the head.
+    /// There is to be room for this on the cluster, in place of what was asked for.
     KeepRoom(Vec<Resources>),
 }
 
 /// Its answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum NameAnswer {
-    /// The name is the actor's now.
-    Claimed,
+pub enum HeadAnswer {
+    /// The name is the actor's now, or the room is noted.
+    Done,
     /// This one has it.
     Taken(ObjectId, #[serde(with = "as_bytes")] Bytes),
     /// Nobody has it.
@@ -285,6 +284,21 @@ impl Known {
     }
 }
 
+/// An object that a client asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// What it is, or which stores had it when its owner was asked: this node's too, if the client asked for the value.
+    pub place: Place,
+    /// The references within it.
+    pub contains: Vec<ObjectId>,
+}
+
+impl Found {
+    pub(super) fn new(place: Place, contains: &[ObjectId]) -> Self {
+        Self { place, contains: contains.to_vec() }
+    }
+}
+
 /// Where something is of which parts are read, as its owner told.
 pub(super) fn place_of(known: Option<&Known>) -> Place {
     match known {
@@ -393,8 +407,8 @@ pub enum ToHead {
     Want(Arc<Shape>, u32, BTreeMap<NodeId, u64>),
     /// A granted lease that there is no room for.
     Refused(LeaseId),
-    /// A question about names, by its number.
-    Name(u64, NameRequest),
+    /// A question, by its number.
+    Ask(u64, HeadRequest),
     /// An actor is over, and has no name any more.
     Nameless(ObjectId),
     /// A question by its number: which nodes are there?
@@ -443,8 +457,8 @@ pub enum FromHead {
     At(NodeId, Arc<str>),
     /// That node is no more: nothing it says may be heard.
     NodeDead(NodeId),
-    /// The answer to a question about names.
-    Named(u64, NameAnswer),
+    /// The answer to a question.
+    Answer(u64, HeadAnswer),
     /// The nodes that are there.
     Members(u64, Vec<Member>, Vec<(Resources, u64)>),
     /// No node that is there could ever run this: what of the demand none has.

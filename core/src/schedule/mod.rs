@@ -14,8 +14,8 @@ mod spec;
 
 pub use head::{Head, HeadAction, HeadEvent, HeadLimits, Outbox};
 pub use message::{
-    About, Failure, FromHead, GroupAnswer, GroupRequest, GroupSpec, GroupState, GroupStatus, Hold, Known, Lost, Made,
-    Member, NameAnswer, NameRequest, NodeMessage, Outcome, Packet, Raised, Report, Returned, Stop, ToHead,
+    About, Failure, Found, FromHead, GroupAnswer, GroupRequest, GroupSpec, GroupState, GroupStatus, HeadAnswer,
+    HeadRequest, Hold, Known, Lost, Made, Member, NodeMessage, Outcome, Packet, Raised, Report, Returned, Stop, ToHead,
 };
 pub use node::{Action, ActorRow, Event, Leaving, Node, References, TaskRow};
 pub use spec::{Kind, Shape, TaskSpec};

@@ -18,13 +18,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::message::{
-    About, Failure, GroupAnswer, GroupRequest, GroupSpec, Lost, Made, NameAnswer, NameRequest, Outcome, Packet, Raised,
-    Report, Returned, Stop,
+    About, Failure, Found, GroupAnswer, GroupRequest, GroupSpec, HeadAnswer, HeadRequest, Lost, Made, Outcome, Packet,
+    Raised, Report, Returned, Stop,
 };
 use super::spec::{Kind, Shape, TaskSpec};
 use super::{Action, Event, Head, HeadAction, HeadEvent, HeadLimits, Node, Outbox};
 use crate::env::{Moment, Random};
 use crate::ids::{Attempt, BundleId, ClientId, GroupId, NodeId, ObjectId, TaskId};
+use crate::parts::Place;
 use crate::resources::{CPU, Resources};
 use crate::state::{Batch, MemoryStore};
 
@@ -97,6 +98,8 @@ struct Told {
     left: usize,
     /// Attempts of fragments that could not read something.
     unread: usize,
+    /// What attempts of fragments that began early waited for.
+    early: usize,
     /// Attempts of fragments that began beside another one, which ran on a node that was well.
     beside: usize,
     faults: BTreeMap<&'static str, usize>,
@@ -275,6 +278,7 @@ impl World {
         self.told.groups = self.groups.created();
         self.told.unread = self.fragments.failed;
         self.told.beside = self.fragments.beside;
+        self.told.early = self.fragments.early;
         self.told
     }
 
@@ -394,7 +398,7 @@ impl World {
         match action {
             Action::ToHead(report) => self.transmit(id, NodeId(0), &Coming::AtHead(id, report)),
             Action::ToNode(to, frame) => self.transmit(id, to, &Coming::AtNode(to, Packet::Node(id, frame))),
-            Action::Start(attempt, spec, values) => self.start_worker(id, attempt, spec, &values),
+            Action::Start(attempt, spec, values) => _ = self.start_worker(id, attempt, spec, &values),
             Action::StartFragment(attempt, spec, values, places) => {
                 self.start_fragment(id, attempt, spec, &values, places);
             }
@@ -414,7 +418,7 @@ impl World {
             }
             Action::Answer(client, question, answer) => self.answered(id, client, question, answer),
             Action::Members(..) | Action::Meet(_, _) | Action::Part(_) => {}
-            Action::Named(client, question, answer) => self.named(id, client, question, &answer),
+            Action::HeadAnswered(client, question, answer) => self.named(id, client, question, &answer),
             Action::Grouped(client, question, answer) => self.grouped(id, client, question, &answer),
             Action::Explained(client, question, about) => self.explained(id, client, question, &about),
             Action::WarnOfGroup(_, _) => {}

@@ -54,6 +54,9 @@ pub enum Kind {
         /// Those of a client that need the same first and have the same number do alike work: one that takes far longer
         /// than the others gets a second attempt beside its first. `None` where two must not run at once.
         siblings: Option<u32>,
+        /// Whether it begins before what it reads is there, and asks for each of that when it comes to it. Such a task asks
+        /// for no resources: what makes that may need them.
+        begins_early: bool,
     },
 }
 
@@ -90,7 +93,7 @@ impl TaskSpec {
         self.needs.iter().chain(&self.refs).chain(self.reads()).copied()
     }
 
-    /// All that it waits for.
+    /// All that it waits for, where it does not begin early.
     pub fn awaited(&self) -> impl Iterator<Item = ObjectId> {
         self.needs.iter().chain(self.reads()).copied()
     }
@@ -104,6 +107,12 @@ impl TaskSpec {
         }
     }
 
+    /// Whether it begins before what it reads is there.
+    #[must_use]
+    pub fn begins_early(&self) -> bool {
+        matches!(self.kind, Kind::Fragment { begins_early: true, .. })
+    }
+
     /// Whether a result that was lost may be made again by another attempt.
     #[must_use]
     pub fn is_repeatable(&self) -> bool {
@@ -115,7 +124,7 @@ impl TaskSpec {
     #[must_use]
     pub fn siblings(&self) -> Option<u32> {
         match self.kind {
-            Kind::Fragment { siblings, is_repeatable: true, .. } if !self.streams => siblings,
+            Kind::Fragment { siblings, is_repeatable: true, begins_early: false, .. } if !self.streams => siblings,
             _ => None,
         }
     }

@@ -145,6 +145,8 @@ pub struct FragmentSubmission {
     pub in_worker: bool,
     /// The number of those that do alike work, if two attempts may run at once.
     pub siblings: Option<u32>,
+    /// Whether it begins before what it reads is there.
+    pub begins_early: bool,
     /// What is its own.
     pub payload: ByteBuf,
 }

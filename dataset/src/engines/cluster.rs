@@ -12,7 +12,7 @@ use sheaf_core::fragment::{Chunk, PartInput, PartReader, Unread, read_inline, un
 use sheaf_core::ids::{Attempt, NodeId, ObjectId};
 use sheaf_core::parts::Place;
 use sheaf_core::resources::CPU;
-use sheaf_core::wire::{Answer, CallOptions, Line, NodeInfo, Reason, Where, Work};
+use sheaf_core::wire::{CallOptions, Line, NodeInfo, Reason, Where, Work};
 use sheaf_core::{Error, ErrorKind, Result};
 use sheaf_flight::cluster::{Access, PartClient, join};
 use tokio::sync::mpsc::Receiver;
@@ -305,10 +305,10 @@ pub(super) enum Absent {
 /// Where an object is, by an answer.
 pub(super) fn placed(reply: Reply) -> std::result::Result<Place, Absent> {
     match reply {
-        Reply::Other(Answer::At(nodes)) => Ok(Place::At(nodes)),
-        Reply::Value(value) => Ok(Place::Inline(value.bytes().to_vec().into())),
         Reply::Failed(reason) => Err(Absent::Unmade(reason)),
-        _ => Err(Absent::Error(Error::new(ErrorKind::Cancelled, "the node that this program belongs to is gone"))),
+        reply => reply.place().ok_or_else(|| {
+            Absent::Error(Error::new(ErrorKind::Cancelled, "the node that this program belongs to is gone"))
+        }),
     }
 }
 
@@ -331,10 +331,8 @@ impl PartInput for Cluster {
         let from = self.client.node();
         match place {
             Place::Inline(bytes) => read_inline(bytes, parts, from),
-            Place::At(nodes) => match nodes.first() {
-                Some(node) => self.reader.read(object, *node, parts),
-                None => unread(Unread { from, why: "no node has it".to_string() }),
-            },
+            Place::At(nodes) if !nodes.is_empty() => self.reader.read(object, nodes[0], parts),
+            Place::At(_) | Place::Later => unread(Unread { from, why: "no node has it".to_string() }),
         }
     }
 }

@@ -18,7 +18,8 @@ use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 use datafusion::physical_plan::{ExecutionPlan, Partitioning};
 use datafusion_distributed::DistributedLeafExec;
 
-use super::stages::{Stage, StageGraph};
+use super::exchange::ExchangeReadExec;
+use super::stages::{Input, Stage, StageGraph, Way};
 use crate::operators::determined::gives_build_rows;
 use crate::operators::hash_join::is_spread;
 use crate::operators::map_batches::MapBatchesExec;
@@ -30,6 +31,7 @@ pub enum Class {
     /// The same parts, with their rows in the same order.
     Determined,
     /// The same rows in each part, or in all parts together where each reader reads all of them, perhaps in another order.
+    /// What is left of rows that nobody needs, by the keys of others, may differ.
     Unordered,
     /// Other rows, and why.
     Undetermined(String),
@@ -72,21 +74,30 @@ const IN_ORDER: [&str; 9] = [
 /// The class of each stage of a graph.
 #[must_use]
 pub fn classes(graph: &StageGraph) -> Vec<Class> {
-    graph.stages.iter().map(class_of).collect()
+    let mut classes = Vec::with_capacity(graph.stages.len());
+    for stage in &graph.stages {
+        let class = class_of(stage, Before(&classes));
+        classes.push(class);
+    }
+    classes
 }
 
-fn class_of(stage: &Stage) -> Class {
+/// The stages before one, by which is known in which order it is given their rows.
+#[derive(Clone, Copy)]
+struct Before<'a>(&'a [Class]);
+
+fn class_of(stage: &Stage, before: Before<'_>) -> Class {
     let keeps_parts = stage.keeps_parts();
-    let mut class = if stage.inputs.is_empty() { Class::Determined } else { Class::Unordered };
+    let mut class = Class::Determined;
     // No visit of ours fails.
     let _ = stage.plan.apply(|node| {
         // In other parts each time, where it matters.
         let why = if keeps_parts { dealt(node) } else { None };
-        if let Some(why) = why.or_else(|| chosen(node)) {
+        if let Some(why) = why.or_else(|| chosen(node, before)) {
             class = Class::Undetermined(why);
             return Ok(TreeNodeRecursion::Stop);
         }
-        if class == Class::Determined && !keeps_order(node) {
+        if class == Class::Determined && !before.keeps_order(node) {
             class = Class::Unordered;
         }
         Ok(TreeNodeRecursion::Continue)
@@ -111,7 +122,7 @@ pub(super) fn deals_as_they_come(node: &Arc<dyn ExecutionPlan>) -> bool {
 }
 
 /// Why an operator's rows depend on chance or on the order of its input.
-fn chosen(node: &Arc<dyn ExecutionPlan>) -> Option<String> {
+fn chosen(node: &Arc<dyn ExecutionPlan>, before: Before<'_>) -> Option<String> {
     if let Some(function) = volatile(node) {
         return Some(function);
     }
@@ -134,32 +145,39 @@ fn chosen(node: &Arc<dyn ExecutionPlan>) -> Option<String> {
     if node.is::<WindowAggExec>() || node.is::<BoundedWindowAggExec>() || node.name() == "LeadingRowsExec" {
         return Some("windows number equal rows as they come".to_string());
     }
-    node.downcast_ref::<MapBatchesExec>().and_then(differing)
+    node.downcast_ref::<MapBatchesExec>().and_then(|calls| differing(calls, before))
 }
 
 /// Why calls of a user's function may give other rows in another run.
-fn differing(calls: &MapBatchesExec) -> Option<String> {
+fn differing(calls: &MapBatchesExec, before: Before<'_>) -> Option<String> {
     let name = calls.function().name();
     if !calls.options().deterministic {
         return Some(format!("{name} is not deterministic"));
     }
-    let in_order = calls.children().into_iter().all(comes_in_order);
+    let in_order = calls.children().into_iter().all(|input| before.comes_in_order(input));
     (!in_order).then(|| format!("{name} is given its batches as rows come"))
 }
 
-/// Whether a plan's rows come in the same order each time.
-fn comes_in_order(plan: &Arc<dyn ExecutionPlan>) -> bool {
-    keeps_order(plan) && plan.children().into_iter().all(comes_in_order)
-}
-
-/// Whether an operator gives its rows in the order of its input, or, a leaf, in the same one each time.
-fn keeps_order(node: &Arc<dyn ExecutionPlan>) -> bool {
-    if let Some(leaf) = node.downcast_ref::<DistributedLeafExec>() {
-        return comes_in_order(leaf.original());
+impl Before<'_> {
+    /// Whether a plan's rows come in the same order each time.
+    fn comes_in_order(self, plan: &Arc<dyn ExecutionPlan>) -> bool {
+        self.keeps_order(plan) && plan.children().into_iter().all(|child| self.comes_in_order(child))
     }
-    match node.downcast_ref::<StoredExec>() {
-        Some(stored) => stored.is_in_order(),
-        None => IN_ORDER.binary_search(&node.name()).is_ok(),
+
+    /// Whether an operator gives its rows in the order of its input, or, a leaf, in the same one each time.
+    fn keeps_order(self, node: &Arc<dyn ExecutionPlan>) -> bool {
+        if let Some(leaf) = node.downcast_ref::<DistributedLeafExec>() {
+            return self.comes_in_order(leaf.original());
+        }
+        if let Some(read) = node.downcast_ref::<ExchangeReadExec>() {
+            // What is read in the order of its tasks, or in none that matters.
+            let Input { stage, way, .. } = *read.input();
+            return way == Way::Keys || (way == Way::Coalesce && self.0.get(stage) == Some(&Class::Determined));
+        }
+        match node.downcast_ref::<StoredExec>() {
+            Some(stored) => stored.is_in_order(),
+            None => IN_ORDER.binary_search(&node.name()).is_ok(),
+        }
     }
 }
 

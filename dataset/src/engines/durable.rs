@@ -26,9 +26,9 @@ use super::here::Here;
 use super::input::PartSource;
 use super::metrics::{StagesDone, TaskDone};
 use super::plan::ClusterShape;
+use super::pools::{holds_cpus, processes};
 use super::runner::TaskPart;
 use super::shipped::Shipped;
-use super::spread::processes;
 use super::stages::{Input, Way};
 use super::streaming::{Told, rows_of};
 use super::told::{Failed, error_of, failed_of, is_lost};
@@ -97,13 +97,16 @@ impl Tasks {
         let has_functions = shipped.has_functions;
         for (number, stage) in shipped.graph.stages.iter().enumerate() {
             // Tasks that wait for processes of their own would keep the CPUs from them.
-            let cpus = if processes(&stage.plan).is_some() { 0 } else { asked };
+            let cpus = if processes(&stage.plan).is_empty() { asked } else { 0 };
             let options = self.cluster.options(number, cpus)?;
             // Functions may do more than give rows, and files would be written twice.
             let may_run_twice = !has_functions && !stage.writes();
             let siblings = may_run_twice.then_some(number as u32);
+            // What holds no CPUs keeps none from those that feed it.
+            let begins_early = stage.is_fed && cpus == 0 && !holds_cpus(&stage.plan);
+            let order = shipped.graph.order_of(number);
             self.outputs.push(Vec::new());
-            for task in 0..stage.tasks {
+            for task in order.iter().copied() {
                 let reads = stage.inputs.iter().flat_map(|input| {
                     let outputs = &self.outputs[input.stage];
                     input.sources(task, stage.tasks).filter_map(|from| outputs.get(from).copied())
@@ -118,11 +121,15 @@ impl Tasks {
                     is_repeatable: classes.get(number).is_none_or(Class::is_repeatable),
                     in_worker: has_functions,
                     siblings,
+                    begins_early,
                     payload,
                 };
                 let output = client.submit_fragment(fragment)?;
                 self.outputs[number].push(output);
             }
+            let mut outputs: Vec<_> = order.into_iter().zip(self.outputs[number].iter().copied()).collect();
+            outputs.sort_unstable();
+            self.outputs[number] = outputs.into_iter().map(|(_, output)| output).collect();
         }
         Ok(())
     }

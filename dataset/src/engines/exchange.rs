@@ -41,6 +41,11 @@ impl ExchangeReadExec {
         Self { properties, number, input }
     }
 
+    /// The same where the stages have other numbers.
+    pub(super) fn with_input(&self, input: Input) -> Self {
+        Self { input, ..self.clone() }
+    }
+
     /// Its place among the inputs of the stage.
     #[must_use]
     pub fn number(&self) -> usize {

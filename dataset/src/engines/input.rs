@@ -1,6 +1,7 @@
 //! What a task reads: parts of objects, wherever they are, as partitions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::buffer::Buffer;
@@ -47,6 +48,8 @@ pub struct PartSource {
     /// The editions of which parts have been read.
     editions: Arc<Editions>,
     unread: Mutex<Option<(ObjectId, Unread)>>,
+    /// What was read of that which may not have been there yet.
+    waited_for: Mutex<BTreeSet<ObjectId>>,
 }
 
 /// Which edition of each object it is of which parts were read: parts of two do not belong together.
@@ -83,7 +86,16 @@ impl PartSource {
         }
         let stored = outputs.split_off(places.len()).into_iter().collect();
         let outputs = places.into_iter().zip(outputs).collect();
-        Ok(Self { store, task, inputs, outputs, stored, editions: Arc::default(), unread: Mutex::new(None) })
+        Ok(Self {
+            store,
+            task,
+            inputs,
+            outputs,
+            stored,
+            editions: Arc::default(),
+            unread: Mutex::new(None),
+            waited_for: Mutex::default(),
+        })
     }
 
     /// What a task of a stage reads, of these outputs as [`PartSource::new`] has them.
@@ -112,11 +124,20 @@ impl PartSource {
     pub(super) async fn done(&self) -> Vec<Option<TaskDone>> {
         let mut reading = Vec::new();
         for (number, (input, _)) in self.inputs.iter().enumerate() {
-            let is_own = input.way == Way::Coalesce || self.task.0 == 0;
+            let is_own = match input.way {
+                Way::Coalesce => true,
+                Way::Shuffle | Way::Broadcast => self.task.0 == 0,
+                // Whoever reads the rows tells of them.
+                Way::Keys => false,
+            };
             let from = if is_own { input.sources(self.task.0, self.task.1) } else { 0..0 };
             let outputs = from.filter_map(|from| self.outputs.get(&(number, from)));
+            // What the rows did not need is not waited for.
+            let outputs = outputs
+                .filter(|(object, place)| *place != Place::Later || self.waited_for.lock().contains(object))
+                .collect::<Vec<_>>();
             reading.extend(
-                outputs.map(|(object, place)| {
+                outputs.into_iter().map(|(object, place)| {
                     done_by(Arc::clone(&self.store), *object, place.clone(), input.parts as u32)
                 }),
             );
@@ -124,15 +145,18 @@ impl PartSource {
         stream::iter(reading).buffered(TOLD_AT_ONCE).collect().await
     }
 
-    /// The rows of a part; what cannot be read is kept for [`PartSource::unread`].
+    /// The rows of parts; what cannot be read is kept for [`PartSource::unread`].
     fn begin(
         self: &Arc<Self>,
         object: ObjectId,
         place: &Place,
-        part: u32,
+        parts: Range<u32>,
     ) -> impl Stream<Item = Result<RecordBatch>> + Send + use<> {
         let source = Arc::clone(self);
-        let chunks = source.store.read(object, place, part..part + 1);
+        if *place == Place::Later {
+            source.waited_for.lock().insert(object);
+        }
+        let chunks = source.store.read(object, place, parts);
         Reading::new(object, chunks, Arc::clone(&self.editions)).rows(move |object, error| match error {
             Unreadable::Undecoded(error) => error,
             Unreadable::Unread(unread) => {
@@ -186,8 +210,15 @@ impl ExchangeSource for SharedSource {
         })?;
         let parts = input.parts(source.task.0, source.task.1, partition);
         let shared = Arc::clone(source);
-        let streams = stream::iter(parts).map(move |(from, part)| one(Arc::clone(&shared), number, from, part));
-        let rows = streams.flatten_unordered(READS_AT_ONCE);
+        let (is_keys, all) = (input.way == Way::Keys, input.parts as u32);
+        let range = move |part: u32| if is_keys { 0..all } else { part..part + 1 };
+        let streams =
+            stream::iter(parts).map(move |(from, part)| one(Arc::clone(&shared), number, from, range(part as u32)));
+        // What is read in order is read one after the other.
+        let rows = match input.way {
+            Way::Coalesce => streams.flatten().boxed(),
+            Way::Shuffle | Way::Broadcast | Way::Keys => streams.flatten_unordered(READS_AT_ONCE).boxed(),
+        };
         Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(schema), rows)))
     }
 }
@@ -202,7 +233,7 @@ impl StoredReader for SharedSource {
                     let why = format!("a task reads {object}, and does not know where it is");
                     return stream::iter([Err(DataFusionError::Internal(why))]).left_stream();
                 };
-                source.begin(object, place, part).right_stream()
+                source.begin(object, place, part..part + 1).right_stream()
             }
         };
         // The next part is on its way while one is used.
@@ -210,26 +241,28 @@ impl StoredReader for SharedSource {
     }
 }
 
-/// The rows of one part of one task's output. Nothing is asked for before the first of them is wanted.
+/// The rows of parts of one task's output. Nothing is asked for before the first of them is wanted.
 fn one(
     source: Arc<PartSource>,
     number: usize,
     from: usize,
-    part: usize,
+    parts: Range<u32>,
 ) -> impl Stream<Item = Result<RecordBatch>> + Send + Unpin {
     let rows = stream::once(async move {
         let Some((object, place)) = source.outputs.get(&(number, from)) else {
             let why = format!("a task reads what task {from} of its input {number} wrote, and does not know where");
             return stream::iter([Err(DataFusionError::Internal(why))]).left_stream();
         };
-        source.begin(*object, place, part as u32).right_stream()
+        source.begin(*object, place, parts).right_stream()
     });
     Box::pin(rows.flatten())
 }
 
-/// A part on its way.
+/// Parts of an object on their way, one after the other.
 pub(super) struct Reading {
     object: ObjectId,
+    /// The part of which something has come.
+    part: Option<u32>,
     chunks: Receiver<std::result::Result<Chunk, Unread>>,
     decoder: StreamDecoder,
     /// What has come of its edition, until that was compared.
@@ -244,13 +277,13 @@ pub(super) enum Unreadable {
 }
 
 impl Reading {
-    /// A part that comes in these chunks, of an edition that agrees with those.
+    /// Parts that come in these chunks, of an edition that agrees with those.
     pub(super) fn new(
         object: ObjectId,
         chunks: Receiver<std::result::Result<Chunk, Unread>>,
         editions: Arc<Editions>,
     ) -> Self {
-        Self { object, chunks, decoder: StreamDecoder::new(), edition: Vec::new(), editions }
+        Self { object, part: None, chunks, decoder: StreamDecoder::new(), edition: Vec::new(), editions }
     }
 
     /// The rows of the next chunk that has any; `None` at the end.
@@ -263,6 +296,9 @@ impl Reading {
                 Ok(chunk) => chunk,
                 Err(unread) => return Some(Err(Unreadable::Unread(unread))),
             };
+            if self.part.replace(chunk.part) != Some(chunk.part) {
+                (self.decoder, self.edition) = (StreamDecoder::new(), Vec::new());
+            }
             let missing = EDITION_BYTES - self.edition.len();
             if missing > 0 {
                 self.edition.extend(chunk.bytes.split_to(missing.min(chunk.bytes.len())));

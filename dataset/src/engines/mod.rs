@@ -2,7 +2,8 @@
 //!
 //! `plan` asks datafusion-distributed where a plan is cut and into how many tasks, `spread` says which operators may be
 //! among many tasks, `leaves` cuts their leaves, `stages` is the outcome as plain data, and `exchange` the operator by
-//! which a task reads what the tasks of other stages make. `determinism` says what another run would make.
+//! which a task reads what the tasks of other stages make. `determinism` says what another run would make. `pools` gives
+//! functions with few processes stages of their own, and `reducers` has stages drop what others leave out.
 //!
 //! `shipped` is a plan on its way to other nodes, where `runner` runs its parts, and `told` are errors on their way
 //! back. A session on a [`Cluster`] (`cluster`) plans by `remote`, and its queries (`exec`) run by the durable exchange
@@ -22,6 +23,8 @@ pub(crate) mod metrics;
 pub mod output;
 mod persist;
 pub mod plan;
+mod pools;
+mod reducers;
 pub mod remote;
 pub mod runner;
 pub mod shipped;

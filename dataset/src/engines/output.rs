@@ -18,7 +18,7 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream_partitioned};
 use futures::StreamExt;
 use parking_lot::Mutex;
 use sheaf_connectors::error::from_datafusion;
-use sheaf_core::ids::NodeId;
+use sheaf_core::env;
 use sheaf_core::parts::{Parts, PartsWriter};
 use sheaf_core::{Error, Result};
 use sheaf_flight::compact::compact_sparse;
@@ -48,7 +48,7 @@ pub async fn write_parts(
     limit: u64,
     tell: impl AsyncFnOnce(Vec<(u64, u64)>) -> Vec<u8>,
 ) -> Result<Parts> {
-    let (edition, empty) = (NodeId::draw().0, deals_otherwise(&plan).then(|| RecordBatch::new_empty(plan.schema())));
+    let (edition, empty) = (env::unique(), deals_otherwise(&plan).then(|| RecordBatch::new_empty(plan.schema())));
     let streams = execute_stream_partitioned(plan, context).map_err(from_datafusion)?;
     let writer = Arc::new(Mutex::new(PartsWriter::new(streams.len() + 1, limit, folder)));
     let (mut writing, last) = (JoinSet::new(), streams.len());

@@ -17,7 +17,8 @@ use sheaf_core::{Error, Result};
 use url::Url;
 
 use super::leaves::{spread_tables, with_leaves};
-use super::spread::{calls_functions, largest_scan, processes, unspread};
+use super::pools::{FEEDING_WAVES, in_own_stages, processes};
+use super::spread::{calls_functions, largest_scan, unspread};
 use super::stages::StageGraph;
 use crate::operators::determined::keep_apart;
 use crate::rules::single_subqueries;
@@ -41,6 +42,8 @@ pub struct ClusterShape {
     pub there: usize,
     /// Whether the result stays on its nodes, for other queries to read.
     pub is_kept: bool,
+    /// Whether all tasks run at once, and hand on what they make: none waits for another.
+    pub streams: bool,
 }
 
 /// Bytes of files that a task reads, about, where there are more than nodes. Less would have each task of a join read
@@ -65,21 +68,40 @@ impl ClusterShape {
     pub fn new(nodes: usize, cpus: usize) -> Self {
         let (bytes_per_partition, bytes_per_task) = (BYTES_PER_PARTITION, BYTES_PER_TASK);
         let (partitions, there) = (cpus.max(2), nodes);
-        Self { nodes, partitions, cpus, bytes_per_partition, bytes_per_task, there, is_kept: false }
+        Self { nodes, partitions, cpus, bytes_per_partition, bytes_per_task, there, is_kept: false, streams: false }
     }
 
     /// The same for tasks that all run at once.
     pub(super) fn at_once(self) -> Self {
-        Self { bytes_per_task: usize::MAX, ..self }
+        Self { bytes_per_task: usize::MAX, streams: true, ..self }
     }
 
     /// The same for a plan whose tasks run in waves where it reads much.
     fn in_waves(self, plan: &Arc<dyn ExecutionPlan>) -> Self {
         let all = self.bytes_per_task.saturating_mul(self.nodes);
+        Self { nodes: self.nodes * largest_scan(plan).div_ceil(all.max(1)).clamp(1, self.most_waves()), ..self }
+    }
+
+    /// Tasks of a stage for each node, at the most.
+    fn most_waves(self) -> usize {
         let (most_tasks, most_parts) =
             (MOST_TASKS / self.nodes.max(1), MOST_PARTS / (self.nodes * self.partitions).max(1));
-        let most = most_tasks.min(most_parts).clamp(1, MOST_WAVES);
-        Self { nodes: self.nodes * largest_scan(plan).div_ceil(all.max(1)).clamp(1, most), ..self }
+        most_tasks.min(most_parts).clamp(1, MOST_WAVES)
+    }
+
+    /// The same for a plan whose functions have processes of their own, or not. They are shared out among the tasks; what
+    /// feeds functions that have fewer of them than there are nodes runs in waves.
+    fn for_processes(self, plan: &Arc<dyn ExecutionPlan>) -> Self {
+        let processes = processes(plan);
+        if processes.is_empty() {
+            return self.in_waves(plan);
+        }
+        if processes.iter().any(|processes| *processes >= self.there) {
+            let most = processes.iter().copied().max().unwrap_or(1);
+            return Self { nodes: self.nodes.min(most.max(1)), ..self };
+        }
+        let fed = self.in_waves(plan);
+        Self { nodes: fed.nodes.max(self.nodes * FEEDING_WAVES.min(self.most_waves())), ..fed }
     }
 
     /// The same for plans that call the user's functions.
@@ -112,21 +134,26 @@ pub async fn plan_optimized(optimized: &LogicalPlan, state: &SessionState, shape
     let optimized = &spread_tables(optimized, shape.partitions).map_err(from_datafusion)?;
     let whole = state.query_planner().create_physical_plan(optimized, &state).await.map_err(from_datafusion)?;
     let graph = |plan: &Arc<dyn ExecutionPlan>| {
-        StageGraph::of(plan).map(|graph| if shape.is_kept { graph } else { graph.read_once() })
+        let graph = StageGraph::of(plan)?;
+        let graph = match shape.streams {
+            true => graph,
+            false => graph.reduced(shape.bytes_per_partition),
+        };
+        Ok(if shape.is_kept { graph } else { graph.read_once() })
     };
     if unspread(&whole, shape.there).is_some() {
         return graph(&whole);
     }
-    // Processes of functions are shared out among the tasks.
-    let shape = match processes(&whole) {
-        Some(most) => ClusterShape { nodes: shape.nodes.min(most.max(1)), ..shape },
-        None => shape.in_waves(&whole),
-    };
+    let has_processes = !processes(&whole).is_empty();
+    let shape = shape.for_processes(&whole);
     let calls = calls_functions(&whole);
     let shape = if calls { shape.for_functions() } else { shape };
     let state = cutting(state, Arc::clone(&whole), shape, calls).map_err(from_datafusion)?;
     let cut = state.query_planner().create_physical_plan(optimized, &state).await.map_err(from_datafusion);
     // What can be planned for one process and not be cut runs as one task.
+    let own =
+        |cut| if has_processes { in_own_stages(&cut, shape.partitions).map_err(from_datafusion) } else { Ok(cut) };
+    let cut = cut.and_then(own);
     cut.and_then(|cut| graph(&cut)).or_else(|error| {
         log::warn!("a query runs in one task, for it cannot be cut: {error}");
         graph(&whole)

@@ -14,6 +14,7 @@ use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMerge
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning};
 
 use super::leaves::is_divisible;
+use super::pools::{is_tied, leaves_alone};
 use crate::operators::map_batches::MapBatchesExec;
 
 /// Operators that work on one row, one group or one partition at a time, or that datafusion-distributed gives all rows.
@@ -58,9 +59,13 @@ const SPREAD: [&str; 37] = [
 ];
 
 /// An operator of a plan that has to see all rows, or files that are read from their start, or a function that has fewer
-/// processes than there are nodes, if there is any.
+/// processes than there are nodes and cannot have a stage of its own, if there is any.
 #[must_use]
 pub fn unspread(plan: &Arc<dyn ExecutionPlan>, nodes: usize) -> Option<String> {
+    unspread_below(plan, nodes, true)
+}
+
+fn unspread_below(plan: &Arc<dyn ExecutionPlan>, nodes: usize, is_alone: bool) -> Option<String> {
     // Some tell more of themselves behind their name.
     let name = plan.name().split('(').next().unwrap_or_default();
     let is_known = SPREAD.binary_search(&name).is_ok();
@@ -68,7 +73,7 @@ pub fn unspread(plan: &Arc<dyn ExecutionPlan>, nodes: usize) -> Option<String> {
         return Some(plan.name().to_string());
     }
     if let Some(calls) = plan.downcast_ref::<MapBatchesExec>() {
-        if calls.function().processes().is_some_and(|most| most < nodes) {
+        if is_tied(plan, nodes, is_alone) {
             return Some(format!("{}, which has fewer processes than there are nodes", plan.name()));
         }
         // Tasks that wrote to the same place at once would take it from one another.
@@ -85,14 +90,8 @@ pub fn unspread(plan: &Arc<dyn ExecutionPlan>, nodes: usize) -> Option<String> {
             return Some("a limit over one partition".to_string());
         }
     }
-    plan.children().into_iter().find_map(|child| unspread(child, nodes))
-}
-
-/// The processes that a plan's functions run in, at the most, where they have any of their own.
-#[must_use]
-pub fn processes(plan: &Arc<dyn ExecutionPlan>) -> Option<usize> {
-    let own = plan.downcast_ref::<MapBatchesExec>().and_then(|calls| calls.function().processes());
-    plan.children().into_iter().filter_map(processes).chain(own).max()
+    let is_alone = leaves_alone(plan, is_alone);
+    plan.children().into_iter().find_map(|child| unspread_below(child, nodes, is_alone))
 }
 
 /// Whether a plan calls functions of the user's for batches.

@@ -22,6 +22,7 @@ use sheaf_core::Result;
 use sheaf_core::ids::ObjectId;
 
 use super::exchange::ExchangeReadExec;
+use super::pools::FeedingExec;
 use crate::operators::hash_join::{can_fall_back, is_spread};
 use crate::operators::own_files;
 use crate::operators::stored::StoredExec;
@@ -36,6 +37,9 @@ pub enum Way {
     Broadcast,
     /// Each task has all parts of tasks of its own.
     Coalesce,
+    /// Each task has all parts of all tasks, those of a task as one partition, to know which keys there are: their rows go
+    /// elsewhere.
+    Keys,
 }
 
 /// What a stage reads of another one.
@@ -55,16 +59,26 @@ pub struct Input {
 
 impl Input {
     /// What a task of the reading stage reads as one of its partitions: tasks of the stage that is read, and the part
-    /// of each. `of` is how many tasks the reading stage has.
+    /// of each, or, for their keys, the first of all parts. `of` is how many tasks the reading stage has.
     #[must_use]
     pub fn parts(&self, task: usize, of: usize, partition: usize) -> Vec<(usize, usize)> {
         match self.way {
             Way::Shuffle => (0..self.tasks).map(|from| (from, task * self.partitions + partition)).collect(),
             Way::Broadcast => (0..self.tasks).map(|from| (from, partition)).collect(),
+            Way::Keys => {
+                if partition < self.tasks {
+                    vec![(partition, 0)]
+                } else {
+                    Vec::new()
+                }
+            }
             Way::Coalesce => {
                 let (first, count) = group(self.tasks, task, of);
-                let (from, part) = (partition / self.parts.max(1), partition % self.parts.max(1));
-                if from < count { vec![(first + from, part)] } else { Vec::new() }
+                // Runs of all that the largest of the groups has, one part each where there are enough partitions.
+                let most = self.tasks.div_ceil(of.max(1)) * self.parts;
+                let each = most.div_ceil(self.partitions.max(1));
+                let own = partition * each..((partition + 1) * each).min(count * self.parts);
+                own.map(|at| (first + at / self.parts, at % self.parts)).collect()
             }
         }
     }
@@ -73,7 +87,7 @@ impl Input {
     #[must_use]
     pub fn sources(&self, task: usize, of: usize) -> std::ops::Range<usize> {
         match self.way {
-            Way::Shuffle | Way::Broadcast => 0..self.tasks,
+            Way::Shuffle | Way::Broadcast | Way::Keys => 0..self.tasks,
             Way::Coalesce => {
                 let (first, count) = group(self.tasks, task, of);
                 first..first + count
@@ -104,6 +118,8 @@ pub struct Stage {
     pub(super) deals: bool,
     /// Whether some of a task's parts may be read of one attempt and others of another one.
     pub(super) in_parts: bool,
+    /// Whether it is fed by another stage while that runs.
+    pub(super) is_fed: bool,
 }
 
 impl Stage {
@@ -231,6 +247,22 @@ impl StageGraph {
         Ok(Self { stages })
     }
 
+    /// The tasks of a stage in the order in which they are to run: of what feeds others while it runs, the first one of
+    /// each reader comes first.
+    pub(super) fn order_of(&self, number: usize) -> Vec<usize> {
+        let tasks = self.stages[number].tasks;
+        let reads = |stage: &&Stage| stage.is_fed && stage.inputs.iter().any(|input| input.stage == number);
+        let readers = self.stages.iter().find(reads).map_or(1, |stage| stage.tasks);
+        let mut order: Vec<_> = (0..readers)
+            .flat_map(|reader| {
+                let (first, count) = group(tasks, reader, readers);
+                (0..count).map(move |at| (at, first + at))
+            })
+            .collect();
+        order.sort_unstable();
+        order.into_iter().map(|(_, task)| task).collect()
+    }
+
     /// The same for a result that is read once, part after part.
     #[must_use]
     pub fn read_once(mut self) -> Self {
@@ -257,7 +289,8 @@ fn gather_joined(last: &mut Stage) {
 fn mark_parts(stages: &mut [Stage]) {
     for number in (0..stages.len()).rev() {
         let keeps_parts = stages[number].keeps_parts();
-        for input in stages[number].inputs.clone() {
+        // Keys are asked for all together.
+        for input in stages[number].inputs.clone().iter().filter(|input| input.way != Way::Keys) {
             stages[input.stage].in_parts = input.way == Way::Shuffle || keeps_parts;
         }
     }
@@ -274,16 +307,23 @@ fn only_gathers(stage: &Stage) -> bool {
 /// A stage of so many tasks, after those below it.
 fn cut(plan: &Arc<dyn ExecutionPlan>, tasks: usize, stages: &mut Vec<Stage>) -> EngineResult<Stage> {
     let (mut inputs, mut boundaries) = (Vec::new(), Vec::new());
+    let mut is_fed = false;
     let read = |plan: Arc<dyn ExecutionPlan>| {
-        let Some(boundary) = plan.as_network_boundary() else { return Ok(Transformed::no(plan)) };
-        let input = below(&plan, boundary, tasks, stages)?;
+        let input = match (plan.as_network_boundary(), plan.downcast_ref::<FeedingExec>()) {
+            (Some(boundary), _) => below(&plan, boundary, tasks, stages)?,
+            (None, Some(feeding)) => {
+                is_fed = true;
+                input_of(cut(&feeding.input, feeding.tasks, stages)?, Way::Coalesce, &plan, stages)
+            }
+            (None, None) => return Ok(Transformed::no(plan)),
+        };
         let read = ExchangeReadExec::new(Arc::clone(plan.properties()), inputs.len(), input);
         inputs.push(input);
         boundaries.push(plan);
         Ok(Transformed::new(Arc::new(read) as Arc<dyn ExecutionPlan>, true, TreeNodeRecursion::Jump))
     };
     let plan = Arc::clone(plan).transform_down(read)?.data;
-    Ok(Stage { plan, tasks, inputs, boundaries, deals: false, in_parts: true })
+    Ok(Stage { plan, tasks, inputs, boundaries, deals: false, in_parts: true, is_fed })
 }
 
 /// Cuts what is below a boundary, which a stage of so many tasks reads.
@@ -312,14 +352,18 @@ fn below(
         return Err(unplanned("rows are to be in order behind an exchange"));
     }
     let stage = Stage { deals: way == Way::Shuffle, ..cut(&head, input.tasks, stages)? };
+    Ok(input_of(stage, way, plan, stages))
+}
+
+/// A stage as what is read of it in that way, as the partitions of an operator.
+fn input_of(stage: Stage, way: Way, reads: &Arc<dyn ExecutionPlan>, stages: &mut Vec<Stage>) -> Input {
     let (tasks, parts) = (stage.tasks, stage.parts());
     stages.push(stage);
-    let partitions = plan.output_partitioning().partition_count();
-    Ok(Input { stage: stages.len() - 1, way, tasks, parts, partitions })
+    Input { stage: stages.len() - 1, way, tasks, parts, partitions: reads.output_partitioning().partition_count() }
 }
 
 /// A stage without the operator that deals its rows out: that depends on who reads them.
-fn headless(plan: &Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+pub(super) fn headless(plan: &Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
     let repartition = plan.downcast_ref::<RepartitionExec>().map(RepartitionExec::input);
     let broadcast = plan.downcast_ref::<BroadcastExec>().map(BroadcastExec::input);
     Arc::clone(repartition.or(broadcast).unwrap_or(plan))
@@ -371,7 +415,7 @@ mod tests {
         let plan = if by_keys { Arc::new(RepartitionExec::try_new(rows, keys()).unwrap()) } else { rows };
         let input = |(stage, way): &(usize, Way)| Input { stage: *stage, way: *way, tasks: 2, parts: 2, partitions: 2 };
         let (inputs, boundaries) = (reads.iter().map(input).collect(), Vec::new());
-        Stage { plan, tasks: 2, inputs, boundaries, deals: by_keys, in_parts: true }
+        Stage { plan, tasks: 2, inputs, boundaries, deals: by_keys, in_parts: true, is_fed: false }
     }
 
     #[test]

@@ -47,7 +47,8 @@ impl FloatKeysExec {
     }
 }
 
-fn holds_floats(data_type: &DataType) -> bool {
+/// Whether values of a type are, or hold, floating-point numbers.
+pub(crate) fn holds_floats(data_type: &DataType) -> bool {
     match data_type {
         DataType::Struct(fields) => fields.iter().any(|field| holds_floats(field.data_type())),
         DataType::List(field)

@@ -63,6 +63,7 @@ pub(crate) mod float_keys;
 pub mod gather;
 pub mod hash_join;
 pub(crate) mod kept;
+pub(crate) mod keys_filter;
 pub(crate) mod later_partitions;
 pub mod leading_rows;
 pub mod map_batches;

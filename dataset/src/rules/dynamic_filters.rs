@@ -12,6 +12,7 @@ use datafusion::physical_plan::joins::HashJoinExec;
 
 use crate::operators::dynamic_filter::DynamicFilterExec;
 use crate::operators::float_keys::FloatKeysExec;
+use crate::operators::keys_filter::KeysFilterExec;
 
 /// Puts a node that takes dynamic filters on every leaf of a plan, and one that stops them on both sides of joins with
 /// floating-point keys (`operators/float_keys`). It runs right before DataFusion's push-down of dynamic filters,
@@ -24,6 +25,11 @@ impl PhysicalOptimizerRule for DynamicFilters {
         plan.transform_up(|node| {
             if node.children().is_empty() {
                 return Ok(Transformed::yes(Arc::new(DynamicFilterExec::new(node)) as Arc<dyn ExecutionPlan>));
+            }
+            // What no scan takes of the keys of others is used before rows are sent to them.
+            if let Some(filter) = node.downcast_ref::<KeysFilterExec>() {
+                let input = Arc::new(DynamicFilterExec::new(Arc::clone(filter.input())));
+                return Ok(Transformed::yes(Arc::new(filter.over(input)) as Arc<dyn ExecutionPlan>));
             }
             let Some(join) = node.downcast_ref::<HashJoinExec>() else { return Ok(Transformed::no(node)) };
             if !FloatKeysExec::has_any(join)? {

@@ -3,7 +3,7 @@
 //! In DataFusion 55 a filter goes down by the names of its columns. Where rows have one name twice (both sides of a
 //! join have a `k`), a filter on the second `k` arrives at the first: `l RIGHT JOIN r … WHERE l.k IS NULL` asked `r`
 //! for rows without `k`, and found none. While the rule runs, a guard stands on such rows, which lets pass what names
-//! none of these columns.
+//! none of these columns. The same holds for a name that both sides of a semi join have.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -11,13 +11,16 @@ use std::sync::Arc;
 
 use arrow::datatypes::Schema;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::plan_err;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::{JoinType, plan_err};
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{PhysicalExpr, PhysicalExprRef};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::execution_plan::replace_children_if_necessary;
 use datafusion::physical_plan::filter_pushdown::{ChildFilterDescription, FilterDescription, FilterPushdownPhase};
+use datafusion::physical_plan::joins::HashJoinExec;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 
 use crate::operators::as_its_input;
@@ -29,6 +32,7 @@ pub(crate) struct GuardedPushdown(pub(crate) Arc<dyn PhysicalOptimizerRule + Sen
 impl PhysicalOptimizerRule for GuardedPushdown {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         let guarded = plan.transform_up(|node| {
+            let node = guarded_semi(node)?;
             let shared = shared_names(&node.schema());
             Ok(match shared.is_empty() {
                 true => Transformed::no(node),
@@ -52,6 +56,33 @@ impl PhysicalOptimizerRule for GuardedPushdown {
     fn schema_check(&self) -> bool {
         self.0.schema_check()
     }
+}
+
+/// A semi join with a guard on the side that it does not give. DataFusion 55 hands filters on a key that it gives to that
+/// side too, to the column of the same name there, whether that is its key or not.
+fn guarded_semi(node: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    let Some(join) = node.downcast_ref::<HashJoinExec>() else { return Ok(node) };
+    let (given, other, at) = match join.join_type() {
+        JoinType::LeftSemi => (join.left(), join.right(), 1),
+        JoinType::RightSemi => (join.right(), join.left(), 0),
+        _ => return Ok(node),
+    };
+    let name = |key: &PhysicalExprRef| key.downcast_ref::<Column>().map(|column| column.name().to_string());
+    let keys: HashSet<String> = join
+        .on()
+        .iter()
+        .filter_map(|(left, right)| name(left).filter(|own| Some(own) == name(right).as_ref()))
+        .collect();
+    let (given, schema) = (given.schema(), other.schema());
+    let names = schema.fields().iter().map(|field| field.name());
+    let shared: HashSet<String> =
+        names.filter(|name| given.index_of(name).is_ok() && !keys.contains(*name)).cloned().collect();
+    if shared.is_empty() {
+        return Ok(node);
+    }
+    let mut inputs = vec![Arc::clone(join.left()), Arc::clone(join.right())];
+    inputs[at] = Arc::new(GuardExec { input: Arc::clone(&inputs[at]), shared });
+    replace_children_if_necessary(node, inputs)
 }
 
 /// The names that several columns have.

@@ -22,15 +22,17 @@ const READ_ALL: [&str; 5] =
 
 /// Operators that read of their inputs the partition that is read of them, and from its start; of two inputs, all
 /// partitions or none.
-const READ_THEIR_OWN: [&str; 17] = [
+const READ_THEIR_OWN: [&str; 19] = [
     "AggregateExec",
     "BoundedWindowAggExec",
     "BroadcastExec",
     "CompactExec",
     "CooperativeExec",
     "CrossJoinExec",
+    "DynamicFilterExec",
     "FilterExec",
     "InterleaveExec",
+    "KeysFilterExec",
     "LocalLimitExec",
     "NestedLoopJoinExec",
     "OnceExec",

@@ -19,7 +19,7 @@ use super::{MESSAGE_BYTES, connect};
 use crate::status::from_status;
 
 /// Changes with every change of what nodes say to each other.
-const PROTOCOL: u32 = 4;
+const PROTOCOL: u32 = 5;
 /// How long the other one may take to say who it is.
 const GREETING: Duration = Duration::from_secs(5);
 

@@ -38,6 +38,7 @@ pub(crate) struct PoolArgs {
     timeout: Option<f64>,
     memory: Option<u64>,
     stall: f64,
+    holds_cpus: bool,
 }
 
 /// Calls that wait in a worker behind those that it runs: one is enough to hide the way there, unless they are quick.
@@ -46,7 +47,7 @@ const AHEAD: usize = 1;
 const AHEAD_OF_QUICK: usize = 4;
 
 /// What a pickled function has besides its name and itself, as [`PoolArgs`] and [`PoolOptions`] name it.
-type Unpickled = (Py<PyAny>, usize, usize, usize, Option<u64>, Option<u64>, u64);
+type Unpickled = (Py<PyAny>, usize, usize, usize, Option<u64>, Option<u64>, u64, bool);
 
 /// The function; each run has a [`PoolRun`].
 pub(super) struct PoolFunction {
@@ -55,6 +56,8 @@ pub(super) struct PoolFunction {
     call: Py<PyAny>,
     open: Py<PyAny>,
     options: PoolOptions,
+    /// Whether its workers hold CPUs.
+    holds_cpus: bool,
 }
 
 impl PoolFunction {
@@ -70,12 +73,12 @@ impl PoolFunction {
             memory: args.memory,
             stall_millis: millis(args.stall),
         };
-        Self { name, call, open: args.open, options }
+        Self { name, call, open: args.open, options, holds_cpus: args.holds_cpus }
     }
 
     /// The function of what [`BatchFunction::to_bytes`] wrote.
     pub(super) fn unpickled(name: String, call: Py<PyAny>, rest: Unpickled) -> Self {
-        let (open, min_workers, max_workers, concurrency, timeout_millis, memory, stall_millis) = rest;
+        let (open, min_workers, max_workers, concurrency, timeout_millis, memory, stall_millis, holds_cpus) = rest;
         let options = PoolOptions {
             min_workers,
             max_workers,
@@ -86,7 +89,7 @@ impl PoolFunction {
             memory,
             stall_millis,
         };
-        Self { name, call, open, options }
+        Self { name, call, open, options, holds_cpus }
     }
 }
 
@@ -108,6 +111,10 @@ impl BatchFunction for PoolFunction {
         Some(self.options.max_workers)
     }
 
+    fn holds_cpus(&self) -> bool {
+        self.holds_cpus
+    }
+
     fn fingerprint(&self) -> Option<Vec<u8>> {
         super::fingerprint(&self.call)
     }
@@ -116,8 +123,9 @@ impl BatchFunction for PoolFunction {
         let PoolOptions { min_workers, max_workers, concurrency, timeout_millis, memory, stall_millis, .. } =
             self.options;
         Python::attach(|py| {
-            let rest =
-                (self.open.bind(py), min_workers, max_workers, concurrency, timeout_millis, memory, stall_millis);
+            let open = self.open.bind(py);
+            let (timeout, stall, holds) = (timeout_millis, stall_millis, self.holds_cpus);
+            let rest = (open, min_workers, max_workers, concurrency, timeout, memory, stall, holds);
             pickled(py, &self.name, (super::POOL, &self.name, self.call.bind(py), rest))
         })
     }

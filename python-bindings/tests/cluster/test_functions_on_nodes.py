@@ -155,8 +155,6 @@ def test_a_pool_has_as_many_workers_as_it_says_for_all_tasks(there: sf.Session, 
         assert len(found) <= workers
     plan = scaled.explain()
     assert "tasks=2" in plan, plan
-    alone = rows.map_batches(Scaled, fn_constructor_args=(1,), concurrency=1, batch_format="numpy").explain()
-    assert "fewer processes than there are nodes" in alone, alone
 
 
 def test_few_rows_in_memory_are_shared_out_and_keep_their_order(there: sf.Session) -> None:

@@ -35,9 +35,7 @@ fn told<T: DeserializeOwned>(cluster: &Asked, inquiry: &Inquiry) -> Result<T> {
 
 fn rows(view: &ClusterView, prospects: &[Prospect]) -> Vec<Vec<String>> {
     let types = |demand: &Resources, labels: &[Label]| {
-        let could = |prospect: &&Prospect| {
-            prospect.total.contains(demand) && labels.iter().all(|label| label.is_true(&prospect.labels))
-        };
+        let could = |prospect: &&Prospect| prospect.total.contains(demand) && Label::all_true(labels, &prospect.labels);
         prospects.iter().filter(could).map(|prospect| prospect.name.to_string()).collect::<Vec<_>>().join(", ")
     };
     let row = |what: &str, demand: &Resources, labels: &[Label], count: u32| {

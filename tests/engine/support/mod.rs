@@ -4,6 +4,7 @@
 pub(crate) mod cloud;
 pub(crate) mod large;
 pub(crate) mod nodes;
+pub(crate) mod processes;
 pub(crate) mod proxy;
 pub(crate) mod s3;
 

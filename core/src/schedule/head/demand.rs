@@ -144,7 +144,7 @@ mod tests {
     use crate::env::Moment;
     use crate::link::Link;
     use crate::placement::Label;
-    use crate::schedule::message::{NameRequest, Packet, ToHead};
+    use crate::schedule::message::{HeadRequest, Packet, ToHead};
     use crate::schedule::{HeadAction, HeadEvent, HeadLimits};
 
     /// A head and a node of it with 2 CPUs, which says what it is told to.
@@ -220,7 +220,7 @@ mod tests {
     fn what_waits_and_what_was_asked_for_is_told() {
         let mut one = One::new();
         one.head.step(Moment(1), HeadEvent::Prospects(vec![prospect(2)]));
-        one.say(ToHead::Name(1, NameRequest::KeepRoom(vec![cpus(1.0)])));
+        one.say(ToHead::Ask(1, HeadRequest::KeepRoom(vec![cpus(1.0)])));
         one.want(cpus(4.0), Strategy::Spread);
         // Another node is no help to who waits for this one, also who would do with another if this one were not there.
         for soft in [false, true] {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::references::Count;
 use super::{Action, Node};
 use crate::ids::{Attempt, ClientId, NodeId, ObjectId, TaskId};
-use crate::schedule::message::{Failure, Known, Lost, NodeMessage};
+use crate::parts::Place;
+use crate::schedule::message::{Failure, Found, Known, Lost, NodeMessage};
 
 /// An object that something waits for.
 #[derive(Debug, Default)]
@@ -128,8 +129,8 @@ impl Node {
             Waiter::Keep => self.secured(object, matches!(known, Known::Stored(_, _))),
             Waiter::Get(client, question) | Waiter::See(client, question) => {
                 let answer = match known {
-                    Known::Inline(bytes, contains) => Ok((Some(bytes.clone()), contains.clone())),
-                    Known::Stored(_, contains) => Ok((None, contains.clone())),
+                    Known::Inline(bytes, contains) => Ok(Found::new(Place::Inline(bytes.clone()), contains)),
+                    Known::Stored(copies, contains) => Ok(Found::new(Place::At(copies.clone()), contains)),
                     Known::Failed(failure) => Err(failure.clone()),
                 };
                 self.actions.push(Action::Answer(client, question, answer));

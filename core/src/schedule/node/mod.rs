@@ -25,6 +25,7 @@ mod streams;
 mod talk;
 mod tasks;
 mod turns;
+mod unread;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -32,8 +33,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::message::{
-    About, Failure, FromHead, GroupAnswer, GroupRequest, GroupSpec, Member, NameAnswer, NameRequest, NodeMessage,
-    Outcome, Packet, Report, Returned, Stop, ToHead,
+    About, Failure, Found, FromHead, GroupAnswer, GroupRequest, GroupSpec, HeadAnswer, HeadRequest, Member,
+    NodeMessage, Outcome, Packet, Report, Returned, Stop, ToHead,
 };
 use super::spec::{Shape, TaskSpec};
 use crate::env::Moment;
@@ -87,8 +88,8 @@ pub enum Event {
     ClientGone(ClientId),
     /// A client wants a task stopped.
     Cancel(TaskId, Stop),
-    /// A client asks about names; the answer has the number of the question.
-    Name(ClientId, u64, NameRequest),
+    /// A client asks the head; the answer has the number of the question.
+    AskHead(ClientId, u64, HeadRequest),
     /// A client asks which nodes there are; the answer has the number of the question.
     Members(ClientId, u64),
     /// A client asks about placement groups; the answer has the number of the question.
@@ -143,10 +144,10 @@ pub enum Action {
     Fetch(ObjectId, NodeId),
     /// Take it out of the store.
     Drop(ObjectId),
-    /// Answer a client: the value itself or (`None`) that it is in the store, and the references within it.
-    Answer(ClientId, u64, Result<(Option<Bytes>, Vec<ObjectId>), Failure>),
-    /// Answer a client's question about names.
-    Named(ClientId, u64, NameAnswer),
+    /// Answer a client.
+    Answer(ClientId, u64, Result<Found, Failure>),
+    /// Answer a client's question to the head.
+    HeadAnswered(ClientId, u64, HeadAnswer),
     /// Answer a client's question about nodes.
     Members(ClientId, u64, Vec<Member>, Vec<(Resources, u64)>),
     /// That node is reached there.
@@ -392,7 +393,7 @@ impl Node {
             }
             Event::Forget(client, question, object) => self.forget_question(client, question, object),
             Event::Cancel(task, stop) => self.send(task.owner, NodeMessage::CancelTask(task, stop)),
-            Event::Name(client, question, request) => self.ask_for_name(client, question, request),
+            Event::AskHead(client, question, request) => self.ask_for_name(client, question, request),
             Event::Members(client, question) => self.ask_for_members(client, question),
             Event::Group(client, question, request) => self.ask_of_groups(client, question, request),
             Event::Explain(client, question, object) => self.explain(Asker::Client(client, question), object),
@@ -439,7 +440,7 @@ impl Node {
             FromHead::Draining(node) => self.draining(node),
             FromHead::Members(question, members, more) => self.members_told(question, members, more),
             FromHead::GroupExplained(question, text, never) => self.group_explained(question, text, never),
-            FromHead::Named(question, answer) => self.name_answered(question, answer),
+            FromHead::Answer(question, answer) => self.name_answered(question, answer),
             FromHead::Unplaceable(shape, missing) => {
                 if let Some(why) = why_not_wait(&shape, &missing) {
                     return self.fail_queued(&shape, &why);

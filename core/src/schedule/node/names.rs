@@ -8,13 +8,13 @@ use super::references::Count;
 use super::{Action, Node};
 use crate::ids::{ClientId, ObjectId};
 use crate::resources::Resources;
-use crate::schedule::message::{Member, NameAnswer, NameRequest, ToHead};
+use crate::schedule::message::{HeadAnswer, HeadRequest, Member, ToHead};
 
 /// What this node knows of names.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     /// Questions that the head has not answered; without a request, which nodes there are.
-    asked: BTreeMap<u64, (ClientId, u64, Option<NameRequest>)>,
+    asked: BTreeMap<u64, (ClientId, u64, Option<HeadRequest>)>,
     next: u64,
     /// Actors of this node's that have a name.
     named: BTreeMap<ObjectId, Arc<str>>,
@@ -30,8 +30,8 @@ impl Names {
 
     /// The actors that have a name, or are to have one.
     pub(super) fn of_actors(&self) -> BTreeSet<ObjectId> {
-        let claimed = |(_, _, request): &(ClientId, u64, Option<NameRequest>)| match request {
-            Some(NameRequest::Claim(_, actor, _)) => Some(*actor),
+        let claimed = |(_, _, request): &(ClientId, u64, Option<HeadRequest>)| match request {
+            Some(HeadRequest::Claim(_, actor, _)) => Some(*actor),
             _ => None,
         };
         self.named.keys().copied().chain(self.asked.values().filter_map(claimed)).collect()
@@ -46,10 +46,10 @@ impl Names {
 }
 
 impl Node {
-    pub(super) fn ask_for_name(&mut self, client: ClientId, question: u64, request: NameRequest) {
+    pub(super) fn ask_for_name(&mut self, client: ClientId, question: u64, request: HeadRequest) {
         self.names.next += 1;
         self.names.asked.insert(self.names.next, (client, question, Some(request.clone())));
-        self.head.send(ToHead::Name(self.names.next, request));
+        self.head.send(ToHead::Ask(self.names.next, request));
     }
 
     pub(super) fn ask_for_members(&mut self, client: ClientId, question: u64) {
@@ -62,7 +62,7 @@ impl Node {
     pub(super) fn ask_names_again(&mut self) {
         for (number, (_, _, request)) in &self.names.asked {
             self.head.send(match request {
-                Some(request) => ToHead::Name(*number, request.clone()),
+                Some(request) => ToHead::Ask(*number, request.clone()),
                 None => ToHead::Members(*number),
             });
         }
@@ -74,19 +74,19 @@ impl Node {
         }
     }
 
-    pub(super) fn name_answered(&mut self, number: u64, answer: NameAnswer) {
+    pub(super) fn name_answered(&mut self, number: u64, answer: HeadAnswer) {
         let Some((client, question, request)) = self.names.asked.remove(&number) else { return };
-        if let Some(NameRequest::Claim(name, actor, _)) = request {
+        if let Some(HeadRequest::Claim(name, actor, _)) = request {
             let is_over = !self.is_alive(actor);
             // One that is over may have had another name, and the head have died when it was told that this is free.
-            if is_over || answer == NameAnswer::Claimed {
+            if is_over || answer == HeadAnswer::Done {
                 self.names.named.insert(actor, name);
             }
             if is_over {
                 self.is_nameless(actor);
             }
         }
-        self.actions.push(Action::Named(client, question, answer));
+        self.actions.push(Action::HeadAnswered(client, question, answer));
     }
 
     /// Holds an actor of this node's until it is ended.
@@ -133,11 +133,11 @@ mod tests {
             heard
         };
         let actor = TaskId { owner: NodeId(1), number: 1 }.result(0);
-        let claim = NameRequest::Claim(Arc::from("second"), actor, Bytes::new());
-        step(Event::Name(ClientId(1), 1, claim));
+        let claim = HeadRequest::Claim(Arc::from("second"), actor, Bytes::new());
+        step(Event::AskHead(ClientId(1), 1, claim));
         let other = TaskId { owner: NodeId(2), number: 1 }.result(0);
         let mut answer: Link<FromHead, ToHead> = Link::default();
-        answer.send(FromHead::Named(1, NameAnswer::Taken(other, Bytes::new())));
+        answer.send(FromHead::Answer(1, HeadAnswer::Taken(other, Bytes::new())));
         let frame = answer.flush(Moment(1)).unwrap();
         let heard = step(Event::Arrived(Packet::Head(HeadLife::default(), 0, frame)));
         assert!(heard.contains(&ToHead::Nameless(actor)), "{heard:?}");

@@ -107,7 +107,8 @@ impl Node {
         let needs: BTreeSet<ObjectId> = spec.needs.iter().copied().collect();
         let refs: Vec<ObjectId> = spec.handed().collect();
         let mut known: BTreeMap<_, _> = known.into_iter().collect();
-        let places = spec.reads().iter().map(|object| (*object, place_of(known.get(object)))).collect();
+        let place = |object| if spec.begins_early() { Place::Later } else { place_of(known.get(object)) };
+        let places = spec.reads().iter().map(|object| (*object, place(object))).collect();
         let failed = spec.reads().iter().find_map(|object| match known.get(object) {
             Some(Known::Failed(failure)) => Some(failure.clone()),
             _ => None,

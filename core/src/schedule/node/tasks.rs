@@ -9,15 +9,12 @@ use super::fetches::Waiter;
 use super::objects::Owned;
 use super::references::Count;
 use super::stragglers::Second;
+use super::unread::Unread;
 use super::{Action, Node};
 use crate::flaw::{Flaw, planted};
 use crate::ids::{Attempt, ClientId, LeaseId, NodeId, ObjectId, TaskId};
 use crate::schedule::message::{Failure, Known, Lost, Made, NodeMessage, Outcome, Returned, Stop};
 use crate::schedule::spec::{Kind, TaskSpec};
-
-/// How often a task begins anew because what it reads was lost meanwhile. Each time a copy less is there, and what has
-/// none is made again at the cost of its own retries: this bounds what is left, nodes that others cannot reach.
-const MOST_UNREAD: u32 = 100;
 
 /// Objects of a task of which it is asked where they are, to choose it for a node: one that reads more reads them from
 /// everywhere.
@@ -36,10 +33,10 @@ pub(super) struct Task {
     /// How often it may still run again.
     pub(super) retries: u32,
     /// Somebody wants it ended: it never runs again.
-    is_unwanted: bool,
+    pub(super) is_unwanted: bool,
     pub(super) state: State,
-    /// How often it may still begin anew because it could not read what it reads.
-    unread: u32,
+    /// What it could not read.
+    pub(super) unread: Unread,
     /// Results that are not freed.
     pub(super) results: u32,
     /// Results that came while it ran.
@@ -155,7 +152,7 @@ impl Node {
             retries: spec.max_retries,
             is_unwanted: false,
             state: State::Done,
-            unread: MOST_UNREAD,
+            unread: Unread::default(),
             results: spec.returns,
             items: 0,
             within_items: Vec::new(),
@@ -183,8 +180,7 @@ impl Node {
             self.line_up(actor, order, id);
         }
         let Some(task) = self.tasks.get_mut(&id) else { return };
-        let reads = if planted(Flaw::EarlyFragment) { &[] } else { task.spec.reads() };
-        let needs: BTreeSet<ObjectId> = task.spec.needs.iter().chain(reads).copied().collect();
+        let needs = task.waits_for();
         task.state = State::Waiting(needs.clone());
         task.known.clear();
         if needs.is_empty() {
@@ -279,7 +275,7 @@ impl Node {
         }
         self.drop_second(attempt.task);
         match outcome {
-            Outcome::Failed(Failure::Unread(_, _, _)) if self.may_read_again(attempt.task) => {
+            Outcome::Failed(Failure::Unread(object, _, _)) if self.may_read_again(attempt.task, object) => {
                 self.send(node, NodeMessage::Committed(attempt, false));
                 self.tell_unread(&outcome);
                 self.gather(attempt.task);
@@ -302,15 +298,6 @@ impl Node {
                 self.gather(attempt.task);
             }
             values => self.commit(node, attempt, values),
-        }
-    }
-
-    /// Tells the owner of what an attempt could not read.
-    pub(super) fn tell_unread(&mut self, outcome: &Outcome) {
-        if let Outcome::Failed(Failure::Unread(object, from, _)) = outcome
-            && !planted(Flaw::UnreadCopy)
-        {
-            self.send(object.owner(), NodeMessage::CopyLost(*object, *from));
         }
     }
 
@@ -456,15 +443,6 @@ impl Node {
             self.lineage_bytes -= task.bytes();
             task.refs().into_iter().for_each(|inner| self.release(inner, Count::Lineage));
         }
-    }
-
-    /// Whether a task that could not read something may begin anew, which counts.
-    fn may_read_again(&mut self, id: TaskId) -> bool {
-        let Some(task) = self.tasks.get_mut(&id).filter(|task| !task.is_unwanted && task.unread > 0) else {
-            return false;
-        };
-        task.unread -= 1;
-        true
     }
 
     /// Runs a task again that a machine failed, if it may.

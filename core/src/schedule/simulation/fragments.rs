@@ -2,7 +2,6 @@
 //! may be one that another attempt would make otherwise.
 
 use super::*;
-use crate::parts::Place;
 
 /// What is kept of fragments.
 #[derive(Default)]
@@ -13,6 +12,10 @@ pub(super) struct Fragments {
     ended: BTreeSet<TaskId>,
     /// Where what an attempt reads is.
     places: BTreeMap<(NodeId, Attempt), Vec<(ObjectId, Place)>>,
+    /// The attempts that ask where something is, by the question.
+    asked: BTreeMap<(NodeId, ClientId, u64), Attempt>,
+    /// How many began before all that they read was there.
+    pub(super) early: usize,
     /// How often a task could not read a copy, in its edition.
     unread: BTreeMap<(TaskId, ObjectId, NodeId, u64), u32>,
     /// How often each copy came into a store.
@@ -36,7 +39,8 @@ impl World {
     pub(super) fn fragment(&mut self, node: NodeId, id: ClientId) -> Kind {
         let reads: BTreeSet<ObjectId> = (0..self.random.below(5)).filter_map(|_| self.any_ref(node, id)).collect();
         let (is_repeatable, siblings) = (self.random.below(4) > 0, (self.random.below(4) > 0).then_some(0));
-        Kind::Fragment { reads: reads.into_iter().collect(), is_repeatable, in_worker: false, siblings }
+        let (reads, begins_early) = (reads.into_iter().collect(), self.random.below(8) == 0);
+        Kind::Fragment { reads, is_repeatable, in_worker: true, siblings, begins_early }
     }
 
     /// A copy of an object lies in the store of a node.
@@ -67,13 +71,7 @@ impl World {
             if nodes.is_empty() {
                 self.broken(&format!("{attempt} begins before {object} is anywhere"));
             }
-            for from in nodes {
-                let copy = (attempt.task, *object, *from, self.edition(*from, *object));
-                // The first one may not have been heard of, for its node was given up.
-                if self.fragments.unread.get(&copy).is_some_and(|times| *times > 1) {
-                    self.broken(&format!("{attempt} is to read {object} from {from}, where others before could not"));
-                }
-            }
+            self.check_copies(attempt, *object, nodes);
         }
         let runs = |host: &Host| {
             let is_other = |(other, _): (&Attempt, _)| other.task == attempt.task && *other != attempt;
@@ -88,8 +86,61 @@ impl World {
         if !spec.is_repeatable() {
             self.fragments.unrepeatable.insert(attempt.task);
         }
+        let later: Vec<ObjectId> =
+            places.iter().filter(|(_, place)| *place == Place::Later).map(|(object, _)| *object).collect();
+        if spec.begins_early() != (later.len() == places.len()) && !places.is_empty() {
+            self.broken(&format!("{attempt} is to ask for {later:?} of {places:?}"));
+        }
         self.fragments.places.insert((node, attempt), places);
-        self.start_worker(node, attempt, spec, values);
+        let id = self.start_worker(node, attempt, spec, values);
+        for object in later {
+            self.ask_where(node, id, attempt, object);
+        }
+    }
+
+    /// What an attempt is told of is not what others of its task could not read.
+    fn check_copies(&mut self, attempt: Attempt, object: ObjectId, nodes: &[NodeId]) {
+        for from in nodes {
+            let copy = (attempt.task, object, *from, self.edition(*from, object));
+            // The first one may not have been heard of, for its node was given up.
+            if self.fragments.unread.get(&copy).is_some_and(|times| *times > 1) {
+                self.broken(&format!("{attempt} is to read {object} from {from}, where others before could not"));
+            }
+        }
+    }
+
+    /// An attempt that began early asks where something is.
+    fn ask_where(&mut self, node: NodeId, id: ClientId, attempt: Attempt, object: ObjectId) {
+        let question = self.number(node);
+        if !self.asks(node, id, question, object) {
+            return;
+        }
+        self.fragments.asked.insert((node, id, question), attempt);
+        self.step_node(node, Event::See(id, question, object));
+        if self.fragments.asked.contains_key(&(node, id, question)) {
+            self.fragments.early += 1;
+        }
+    }
+
+    /// It is told. Says whether it was such a question.
+    pub(super) fn placed(
+        &mut self,
+        (node, id, question): (NodeId, ClientId, u64),
+        object: ObjectId,
+        answer: &Result<Found, Failure>,
+    ) -> bool {
+        let Some(attempt) = self.fragments.asked.remove(&(node, id, question)) else { return false };
+        // What failed is nowhere.
+        let place = answer.as_ref().map_or(Place::At(vec![object.owner()]), |found| found.place.clone());
+        if place == Place::At(Vec::new()) || place == Place::Later {
+            self.broken(&format!("{attempt} is told that {object} is nowhere"));
+        }
+        if let (Ok(_), Place::At(nodes)) = (answer, &place) {
+            self.check_copies(attempt, object, nodes);
+        }
+        let places = self.fragments.places.get_mut(&(node, attempt)).into_iter().flatten();
+        places.filter(|(other, _)| *other == object).for_each(|(_, own)| own.clone_from(&place));
+        true
     }
 
     /// A task that has ended runs again.

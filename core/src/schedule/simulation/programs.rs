@@ -134,6 +134,11 @@ impl World {
         }
     }
 
+    /// A client waits for an answer about an object. Says whether it is there.
+    pub(super) fn asks(&mut self, node: NodeId, id: ClientId, question: u64, object: ObjectId) -> bool {
+        self.client(node, id).map(|client| client.asked.insert(question, object)).is_some()
+    }
+
     fn get_one(&mut self, node: NodeId, id: ClientId) {
         // An actor that waits for a call of its own would wait for ever.
         if self.client(node, id).is_some_and(|client| client.is_in_actor) {
@@ -166,11 +171,11 @@ impl World {
         let question = self.number(node);
         let own = self.any_handle(node, id).filter(|actor| actor.owner() == node);
         let request = match own {
-            Some(actor) => NameRequest::Claim(name, actor, Bytes::new()),
-            None => NameRequest::LookUp(name),
+            Some(actor) => HeadRequest::Claim(name, actor, Bytes::new()),
+            None => HeadRequest::LookUp(name),
         };
         self.asked_names.insert((node, id, question));
-        self.step_node(node, Event::Name(id, question, request));
+        self.step_node(node, Event::AskHead(id, question, request));
         if let (Some(actor), 0) = (own, self.random.below(2)) {
             self.step_node(node, Event::Detach(actor));
             self.soon(5_000, Coming::Local(node, Event::Kill(actor, false)));
@@ -178,11 +183,11 @@ impl World {
     }
 
     /// An answer about a name: a name is one actor's, until that is over.
-    pub(super) fn named(&mut self, node: NodeId, id: ClientId, question: u64, answer: &NameAnswer) {
+    pub(super) fn named(&mut self, node: NodeId, id: ClientId, question: u64, answer: &HeadAnswer) {
         if !self.asked_names.remove(&(node, id, question)) {
             self.broken(&format!("{id} on {node} is answered twice about a name"));
         }
-        if let NameAnswer::Taken(actor, _) = answer
+        if let HeadAnswer::Taken(actor, _) = answer
             && !self.handles.contains(actor)
         {
             self.broken(&format!("{actor} has a name and is no actor"));
@@ -274,7 +279,9 @@ impl World {
             1 | 2 => crate::placement::Strategy::Spread,
             _ => crate::placement::Strategy::Default,
         };
-        let demand = cpus([0.0, 0.5, 1.0][self.random.below(3) as usize]);
+        let begins_early = matches!(kind, Kind::Fragment { begins_early: true, .. });
+        let demand =
+            if begins_early { Resources::default() } else { cpus([0.0, 0.5, 1.0][self.random.below(3) as usize]) };
         let spec = TaskSpec {
             id: task,
             returns: if kind == Kind::Function { 1 + self.random.below(2) as u32 } else { 1 },
@@ -307,13 +314,7 @@ impl World {
         self.hosts.get(&other).is_some_and(|host| host.node.believes_in(node))
     }
 
-    pub(super) fn answered(
-        &mut self,
-        node: NodeId,
-        id: ClientId,
-        question: u64,
-        answer: Result<(Option<Bytes>, Vec<ObjectId>), Failure>,
-    ) {
+    pub(super) fn answered(&mut self, node: NodeId, id: ClientId, question: u64, answer: Result<Found, Failure>) {
         let Some(object) = self.client(node, id).and_then(|client| client.asked.remove(&question)) else {
             if self.client(node, id).is_some() {
                 self.broken(&format!("{id} on {node} is answered twice"));
@@ -324,6 +325,7 @@ impl World {
         {
             self.later(self.now, Coming::Local(node, Event::Unblocked(attempt)));
         }
+        let was_where = self.placed((node, id, question), object, &answer);
         match answer {
             Err(Failure::Lost(Lost::Freed)) if self.is_believed_in(node, object.owner()) => {
                 self.broken(&format!("{object} was freed while {id} on {node} held it"));
@@ -333,8 +335,10 @@ impl World {
                     self.will_take(node, id, *inner);
                 }
             }
-            Ok((value, contains)) => {
-                if value.is_none() && !self.hosts.get(&node).is_some_and(|host| host.store.contains(&object)) {
+            Ok(_) if was_where => {}
+            Ok(Found { place, contains }) => {
+                let is_here = self.hosts.get(&node).is_some_and(|host| host.store.contains(&object));
+                if matches!(place, Place::At(_)) && !is_here {
                     self.broken(&format!("{object} is not in the store of {node}"));
                 }
                 // References are taken out before anything else happens in the client, which may then need it no more.
@@ -356,7 +360,7 @@ impl World {
         attempt: Attempt,
         spec: Arc<TaskSpec>,
         values: &[(ObjectId, Option<Bytes>)],
-    ) {
+    ) -> ClientId {
         for (object, value) in values {
             if value.is_none() && !self.hosts.get(&node).is_some_and(|host| host.store.contains(object)) {
                 self.broken(&format!("{attempt} starts on {node} without {object}"));
@@ -373,6 +377,7 @@ impl World {
         }
         let long = [12_000, 800, 800, 800, 800, 5, 5, 5][self.random.below(8) as usize];
         self.soon(long, Coming::Worker(node, attempt));
+        id
     }
 
     /// Calls go to an actor that lives, each node's in their order, and none more often than it may.

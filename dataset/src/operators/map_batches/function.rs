@@ -36,6 +36,11 @@ pub trait BatchFunction: Send + Sync + 'static {
         None
     }
 
+    /// Whether those hold CPUs for as long as they run.
+    fn holds_cpus(&self) -> bool {
+        false
+    }
+
     /// What is called in one run of a plan instead of this, where a run has something of its own, such as processes.
     /// It goes when the run is over, however that ends.
     ///

@@ -108,7 +108,9 @@ class Options:
     def _actor_options(self) -> dict[str, Any]:
         """What a worker asks for, as the runtime names it."""
         names = ("num_cpus", "num_gpus", "memory", "resources", "runtime_env")
-        return {name: value for name in names if (value := getattr(self, name)) is not None}
+        given = {name: value for name in names if (value := getattr(self, name)) is not None}
+        # What waits for a GPU does not wait for a CPU of the same node too.
+        return {**given, **({} if "num_cpus" in given else {"num_cpus": 0})} if self.num_gpus else given
 
     def _pool(self, spec: Spec, compute: Compute) -> dict[str, Any]:
         from sheaf._functions.pool import Opener
@@ -125,4 +127,5 @@ class Options:
             "timeout": self.timeout,
             "memory": self.memory,
             "stall": STALL_SECONDS,
+            "holds_cpus": bool(given.get("num_cpus")),
         }

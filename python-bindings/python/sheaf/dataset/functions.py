@@ -76,7 +76,7 @@ class Functions(Plan):
             concurrency: So many workers, or the least and the most, instead of ``compute``.
             max_concurrency: Calls of a coroutine function that are under way at once: in all, or in each worker.
             num_cpus: CPUs that each worker reserves. By default it needs one to start and then reserves none.
-            num_gpus: GPUs, or parts of one, that each worker reserves.
+            num_gpus: GPUs, or parts of one, that each worker reserves. Without ``num_cpus`` it needs no CPU then.
             memory: Bytes that each worker reserves and may have. One with more is stopped, and its batch is tried again
                 in two halves.
             resources: Other resources that each worker reserves.

@@ -64,7 +64,12 @@ impl Owner {
     }
 
     fn submit(&mut self, number: u64, reads: Vec<ObjectId>) {
-        let kind = Kind::Fragment { reads, is_repeatable: true, in_worker: false, siblings: Some(0) };
+        self.submit_one(number, reads, false);
+    }
+
+    fn submit_one(&mut self, number: u64, reads: Vec<ObjectId>, begins_early: bool) {
+        let siblings = Some(0);
+        let kind = Kind::Fragment { reads, is_repeatable: true, in_worker: false, siblings, begins_early };
         let (shape, needs, refs) = (shape(Strategy::Spread), Vec::new(), Vec::new());
         let (common, payload) = (Bytes::new(), Bytes::new());
         let (id, returns, streams, max_retries) = (task(number), 1, false, 1);
@@ -129,6 +134,40 @@ impl Owner {
             self.step(1, Event::DropRef(CLIENT, task(number).result(0)));
         }
         assert_eq!(self.node.leftovers(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn one_that_begins_early_waits_for_nothing_but_what_it_could_not_read() {
+    for is_made in [true, false] {
+        let mut owner = Owner::new();
+        let read = task(1).result(0);
+        owner.submit(1, Vec::new());
+        owner.submit_one(2, vec![read], true);
+        owner.lend(2, Strategy::Spread);
+        owner.lend(3, Strategy::Spread);
+        assert_eq!(owner.executed(), [(2, attempt(1, 1)), (3, attempt(2, 1))], "neither waits for the other");
+        owner.finish(
+            100,
+            3,
+            attempt(2, 1),
+            Outcome::Failed(Failure::Unread(read, NodeId(2), Arc::from("it is not made"))),
+        );
+        owner.lend(3, Strategy::Spread);
+        assert_eq!(owner.executed(), [], "what was missed is not there");
+        let error = Failure::Error(crate::schedule::Raised { error: Bytes::from_static(b"why"), contains: Vec::new() });
+        let outcome = if is_made { values() } else { Outcome::Failed(error.clone()) };
+        owner.finish(100, 2, attempt(1, 1), outcome);
+        owner.lend(3, Strategy::Spread);
+        if is_made {
+            assert_eq!(owner.executed(), [(3, attempt(2, 2))]);
+            owner.finish(100, 3, attempt(2, 2), values());
+            assert_eq!(owner.node.copies(task(2).result(0)), [NodeId(3)]);
+        } else {
+            assert_eq!(owner.executed(), []);
+            assert_eq!(owner.node.known(task(2).result(0)), Some(Known::Failed(error)), "it fails of the same");
+        }
+        owner.ends_with_nothing_left();
     }
 }
 
