@@ -185,8 +185,8 @@ async fn update(file: &Path) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_corpus_passes() {
     let updating = std::env::var_os("UPDATE").is_some();
-    // They are waited for, which tests that are not async may.
-    *PROCESSES.lock().unwrap() = Some(std::thread::spawn(|| Processes::start(3)).join().unwrap());
+    let nodes = tokio::task::spawn_blocking(|| Processes::start(3)).await.unwrap();
+    *PROCESSES.lock().unwrap() = Some(nodes);
     let mut failed = Vec::new();
     for file in corpus() {
         if updating {
@@ -202,7 +202,7 @@ async fn the_corpus_passes() {
     let nodes = PROCESSES.lock().unwrap().take().unwrap();
     let worked = nodes.worked();
     assert!(worked[0] > 0.5, "a node had nothing to do, which has had these seconds of a CPU: {worked:?}");
-    std::thread::spawn(|| drop(nodes)).join().unwrap();
+    tokio::task::spawn_blocking(|| drop(nodes)).await.unwrap();
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 

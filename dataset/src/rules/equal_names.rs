@@ -32,10 +32,11 @@ pub(crate) struct GuardedPushdown(pub(crate) Arc<dyn PhysicalOptimizerRule + Sen
 impl PhysicalOptimizerRule for GuardedPushdown {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         let guarded = plan.transform_up(|node| {
-            let node = guarded_semi(node)?;
+            let semi = guarded_semi(&node)?;
+            let (node, is_semi) = (semi.clone().unwrap_or(node), semi.is_some());
             let shared = shared_names(&node.schema());
             Ok(match shared.is_empty() {
-                true => Transformed::no(node),
+                true => Transformed::new_transformed(node, is_semi),
                 false => Transformed::yes(Arc::new(GuardExec { input: node, shared }) as _),
             })
         });
@@ -58,14 +59,14 @@ impl PhysicalOptimizerRule for GuardedPushdown {
     }
 }
 
-/// A semi join with a guard on the side that it does not give. DataFusion 55 hands filters on a key that it gives to that
+/// A semi join that needs one, with a guard on the side that it does not give. DataFusion 55 hands filters on a key that it gives to that
 /// side too, to the column of the same name there, whether that is its key or not.
-fn guarded_semi(node: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
-    let Some(join) = node.downcast_ref::<HashJoinExec>() else { return Ok(node) };
+fn guarded_semi(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    let Some(join) = node.downcast_ref::<HashJoinExec>() else { return Ok(None) };
     let (given, other, at) = match join.join_type() {
         JoinType::LeftSemi => (join.left(), join.right(), 1),
         JoinType::RightSemi => (join.right(), join.left(), 0),
-        _ => return Ok(node),
+        _ => return Ok(None),
     };
     let name = |key: &PhysicalExprRef| key.downcast_ref::<Column>().map(|column| column.name().to_string());
     let keys: HashSet<String> = join
@@ -78,11 +79,11 @@ fn guarded_semi(node: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> 
     let shared: HashSet<String> =
         names.filter(|name| given.index_of(name).is_ok() && !keys.contains(*name)).cloned().collect();
     if shared.is_empty() {
-        return Ok(node);
+        return Ok(None);
     }
     let mut inputs = vec![Arc::clone(join.left()), Arc::clone(join.right())];
     inputs[at] = Arc::new(GuardExec { input: Arc::clone(&inputs[at]), shared });
-    replace_children_if_necessary(node, inputs)
+    replace_children_if_necessary(Arc::clone(node), inputs).map(Some)
 }
 
 /// The names that several columns have.
