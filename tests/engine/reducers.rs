@@ -40,6 +40,16 @@ fn tables(session: &Session, folder: &Path) {
     run(session, "SET datafusion.optimizer.hash_join_single_partition_threshold_rows = 0");
 }
 
+/// A session with those tables, the same one on a cluster, and what they stand on.
+fn pair() -> (Session, Session, Nodes, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let nodes = Nodes::start(2, USUAL);
+    let here = session();
+    tables(&here, folder.path());
+    let there = here.on(&nodes.cluster);
+    (here, there, nodes, folder)
+}
+
 /// The lines of EXPLAIN ANALYZE with that operator.
 fn lines(session: &Session, text: &str, operator: &str) -> Vec<String> {
     let told = run(session, &format!("EXPLAIN ANALYZE {text}")).join("\n").replace("\\n", "\n");
@@ -50,11 +60,7 @@ const FEW: &str = "(SELECT * FROM few WHERE w < 40)";
 
 #[test]
 fn rows_that_would_be_sent_in_vain_are_dropped_where_they_are_read() {
-    let folder = tempfile::tempdir().unwrap();
-    let nodes = Nodes::start(2, USUAL);
-    let here = session();
-    tables(&here, folder.path());
-    let there = here.on(&nodes.cluster);
+    let (here, there, nodes, folder) = pair();
     let text =
         format!("SELECT big.k, count(*) AS n, min(big.t) AS t FROM {FEW} f JOIN big ON big.k = f.k GROUP BY big.k");
     assert_eq!(run(&there, &text), run(&here, &text));
@@ -75,11 +81,7 @@ fn rows_that_would_be_sent_in_vain_are_dropped_where_they_are_read() {
 
 #[test]
 fn joins_of_all_kinds_have_their_rows() {
-    let folder = tempfile::tempdir().unwrap();
-    let nodes = Nodes::start(2, USUAL);
-    let here = session();
-    tables(&here, folder.path());
-    let there = here.on(&nodes.cluster);
+    let (here, there, nodes, _folder) = pair();
     let mut reduced = 0;
     for text in [
         "SELECT f.w, big.v FROM {few} f LEFT JOIN big ON big.k = f.k",
@@ -107,15 +109,11 @@ fn joins_of_all_kinds_have_their_rows() {
 
 #[test]
 fn what_a_semi_join_looks_for_is_not_dropped_by_a_name() {
-    let folder = tempfile::tempdir().unwrap();
-    let nodes = Nodes::start(2, USUAL);
-    let here = session();
-    tables(&here, folder.path());
+    let (here, there, _nodes, folder) = pair();
     let path = folder.path().join("other.parquet").display().to_string();
     // `k` is no key here: none of its values is one of `few`.
     run(&here, &format!("COPY (SELECT value * 3001 AS j, -1 AS k FROM range(60)) TO '{path}'"));
     run(&here, &format!("CREATE EXTERNAL TABLE other STORED AS parquet LOCATION '{path}'"));
-    let there = here.on(&nodes.cluster);
     let exists = format!(
         "SELECT count(*) AS n FROM {FEW} f JOIN (SELECT * FROM big WHERE EXISTS \
          (SELECT 1 FROM other o WHERE o.j = big.k AND o.k < big.v)) b ON b.k = f.k"

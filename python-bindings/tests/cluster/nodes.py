@@ -169,6 +169,18 @@ class Cluster:
         with self._run([*self._inside, sys.executable, "-c", code, self.address, *map(str, arguments)]) as child:
             yield child
 
+    def interrupted(self, code: str, *arguments: object) -> str:
+        """Press Ctrl-C in a program that has printed a line, and assert that its tasks stop at once; the line."""
+        with self.started_driver(code, *arguments) as child:
+            assert child.stdout is not None
+            line = child.stdout.readline()
+            child.send_signal(signal.SIGINT)
+            stopped = time.monotonic()
+            assert child.wait(LIMIT_SECONDS) != 0
+            assert becomes_true(lambda: not self.rows("tasks"), LIMIT_SECONDS)
+            assert time.monotonic() - stopped < GONE_SECONDS
+        return line
+
     @contextmanager
     def started(self, arguments: list[str]) -> Iterator[subprocess.Popen[str]]:
         """The same of a command of Sheaf's."""

@@ -1,7 +1,6 @@
 """Functions with fewer processes than there are nodes: what feeds them runs on all nodes, and while they run."""
 
 import os
-import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -13,7 +12,6 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from runtime.processes import becomes_true
 
 import sheaf as sf
 
@@ -204,14 +202,7 @@ def test_ctrl_c_stops_those_that_are_fed_too(nodes: Cluster, data: str) -> None:
         "rows = rows.map_batches(sleeps, schema=rows.schema).map_batches(Same, concurrency=1, schema=rows.schema)\n"
         "rows.count()\n"
     )
-    with nodes.started_driver(sleeps, data) as child:
-        assert child.stdout is not None
-        assert child.stdout.readline().endswith(" asleep\n")
-        child.send_signal(signal.SIGINT)
-        stopped = time.monotonic()
-        assert child.wait(SECONDS) != 0
-        assert becomes_true(lambda: not nodes.rows("tasks"), SECONDS)
-        assert time.monotonic() - stopped < 5
+    assert nodes.interrupted(sleeps, data).endswith(" asleep\n")
     eventually(nodes.objects, [])
 
 
