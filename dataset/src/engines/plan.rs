@@ -144,16 +144,13 @@ pub async fn plan_optimized(optimized: &LogicalPlan, state: &SessionState, shape
     if unspread(&whole, shape.there).is_some() {
         return graph(&whole);
     }
-    let has_processes = !processes(&whole).is_empty();
     let shape = shape.for_processes(&whole);
     let calls = calls_functions(&whole);
     let shape = if calls { shape.for_functions() } else { shape };
     let state = cutting(state, Arc::clone(&whole), shape, calls).map_err(from_datafusion)?;
     let cut = state.query_planner().create_physical_plan(optimized, &state).await.map_err(from_datafusion);
     // What can be planned for one process and not be cut runs as one task.
-    let own =
-        |cut| if has_processes { in_own_stages(&cut, shape.partitions).map_err(from_datafusion) } else { Ok(cut) };
-    let cut = cut.and_then(own);
+    let cut = cut.and_then(|cut| in_own_stages(&cut, shape.partitions).map_err(from_datafusion));
     cut.and_then(|cut| graph(&cut)).or_else(|error| {
         log::warn!("a query runs in one task, for it cannot be cut: {error}");
         graph(&whole)

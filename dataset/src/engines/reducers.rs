@@ -22,7 +22,6 @@ use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::{ExecutionPlan, PlanProperties};
-use datafusion_distributed::DistributedLeafExec;
 
 use super::exchange::ExchangeReadExec;
 use super::spread::{calls_functions, largest_scan};
@@ -112,7 +111,7 @@ impl StageGraph {
         // Functions are called for all rows anyhow, and are not to wait for each other.
         let calls = |stage: &Stage| stage.is_fed || calls_functions(&stage.plan);
         let (rows, keys) = (self.rows_of(reducer.stage), self.rows_of(reducer.by));
-        let most = |stages: &[&Stage]| stages.iter().map(|stage| scanned(stage)).max().unwrap_or_default();
+        let most = |stages: &[&Stage]| stages.iter().map(|stage| largest_scan(&stage.plan)).max().unwrap_or_default();
         let schema = stage.plan.schema();
         // A filter on a name that two columns have goes no further.
         let is_alone = |(_, column): &(usize, usize)| {
@@ -287,18 +286,6 @@ fn side_of(join: &HashJoinExec, column: usize) -> Option<(bool, usize)> {
         JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full if column < left => Some((true, column)),
         JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full => Some((false, column - left)),
     }
-}
-
-/// The bytes of the files that a stage reads itself.
-fn scanned(stage: &Stage) -> usize {
-    let mut bytes = largest_scan(&stage.plan);
-    let _ = stage.plan.apply(|node| {
-        if let Some(leaf) = node.downcast_ref::<DistributedLeafExec>() {
-            bytes = bytes.max(largest_scan(leaf.original()));
-        }
-        Ok(TreeNodeRecursion::Continue)
-    });
-    bytes
 }
 
 /// Whether a plan chooses some rows of those that it reads.

@@ -12,6 +12,7 @@ use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning};
+use datafusion_distributed::DistributedLeafExec;
 
 use super::leaves::is_divisible;
 use super::pools::{is_tied, leaves_alone};
@@ -103,6 +104,10 @@ pub fn calls_functions(plan: &Arc<dyn ExecutionPlan>) -> bool {
 /// The bytes of the files of that scan of a plan which has most.
 #[must_use]
 pub fn largest_scan(plan: &Arc<dyn ExecutionPlan>) -> usize {
+    // What is cut for tasks is all of it.
+    if let Some(leaf) = plan.downcast_ref::<DistributedLeafExec>() {
+        return largest_scan(leaf.original());
+    }
     let files = scan_of(plan).into_iter().flat_map(|scan| &scan.file_groups).flat_map(|group| group.files());
     let bytes = files.map(|file| match &file.range {
         Some(range) => usize::try_from(range.end - range.start).unwrap_or_default(),
